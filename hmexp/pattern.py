@@ -1,0 +1,294 @@
+"""The pattern: an ordered, repeating list of nodes, and the granule it repeats at."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp.errors import PatternError
+from hmexp.units import GIB, KIB, format_size, parse_size
+
+#: Largest node id that any Linux configuration allows (CONFIG_NODES_SHIFT <= 10).
+MAX_NODE: Final = 1023
+#: Longest pattern, the same limit as that of the kernel module.
+MAX_ENTRIES: Final = 1 << 20
+MIN_GRANULE_BYTES: Final = 4 * KIB
+MAX_GRANULE_BYTES: Final = GIB
+
+_EXAMPLES: Final = "write node ids with commas, such as 0,2,2, or a ratio such as 1:2"
+_RATIO: Final = re.compile(r"\s*\d+(\s*:\s*\d+)+\s*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Which node each granule of a region is on.
+
+    Granule ``i`` of a region (counted from its start) is on ``nodes[i % len(nodes)]``. Order
+    matters and repeats are the point: ``0,2,2`` puts every third granule on node 0.
+
+    Parameters
+    ----------
+    nodes : tuple of int
+        Node ids, in order.
+    granule_bytes : int
+        Bytes in a row from one entry [bytes]: a power of two from 4 KiB to 1 GiB.
+
+    Raises
+    ------
+    PatternError
+        If there is no entry, an id is out of range, or the granule is not such a power of two.
+    """
+
+    nodes: tuple[int, ...]
+    granule_bytes: int = MIN_GRANULE_BYTES
+    _nodes_array: npt.NDArray[np.int32] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not self.nodes:
+            raise PatternError("the pattern is empty", _EXAMPLES)
+        if len(self.nodes) > MAX_ENTRIES:
+            raise PatternError(f"the pattern has {len(self.nodes)} entries, more than {MAX_ENTRIES}")
+        for position, node in enumerate(self.nodes):
+            if not 0 <= node <= MAX_NODE:
+                raise PatternError(
+                    f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", _EXAMPLES
+                )
+        granule = self.granule_bytes
+        if not MIN_GRANULE_BYTES <= granule <= MAX_GRANULE_BYTES or granule & (granule - 1):
+            raise PatternError(
+                f"granule {granule} bytes is not a power of two from {format_size(MIN_GRANULE_BYTES)} "
+                f"to {format_size(MAX_GRANULE_BYTES)}"
+            )
+        array = np.asarray(self.nodes, dtype=np.int32)
+        array.flags.writeable = False
+        object.__setattr__(self, "_nodes_array", array)
+
+    # ------------------------------------------------------------------ making
+
+    @classmethod
+    def parse(cls, text: str, granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
+        """Read a pattern such as ``0,2,2``.
+
+        Parameters
+        ----------
+        text : str
+            Node ids in decimal, separated by commas; blanks around them are allowed.
+        granule : str or int
+            The granule, as for `hmexp.units.parse_size` [bytes].
+
+        Raises
+        ------
+        PatternError
+            With the entry that cannot be read.
+        """
+        if not isinstance(text, str):
+            raise PatternError(f"pattern {text!r} is not a text", _EXAMPLES)
+        if not text.strip():
+            raise PatternError("the pattern is empty", _EXAMPLES)
+        nodes = []
+        for position, entry in enumerate(text.split(","), start=1):
+            word = entry.strip()
+            if not word:
+                raise PatternError(f"pattern {text!r}: entry {position} is empty", _EXAMPLES)
+            if not (word.isascii() and word.isdigit()):
+                raise PatternError(f"pattern {text!r}: entry {position}, {word!r}, is not a node id", _EXAMPLES)
+            # Python refuses to convert absurdly long digit strings; four digits are beyond MAX_NODE.
+            node = int(word) if len(word.lstrip("0")) <= len(str(MAX_NODE)) else MAX_NODE + 1
+            if node > MAX_NODE:
+                raise PatternError(
+                    f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", _EXAMPLES
+                )
+            nodes.append(node)
+        return cls(tuple(nodes), parse_size(granule))
+
+    @classmethod
+    def from_ratio(cls, ratio: Mapping[int, int], granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
+        """Spread nodes as evenly as possible.
+
+        The cycle is built one entry at a time by Tijdeman's rule: of the nodes whose share of the
+        entries so far has run ahead of what they got, the one that would be late first is next.
+        No prefix of the cycle is then further than ``1 - 1/(2k - 2)`` entries from the share of any
+        of its k nodes, and no rule does better. For two nodes this is the perfectly balanced word.
+        The cycle is turned to start with the first node of `ratio`.
+
+        Source: R. Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980).
+
+        Parameters
+        ----------
+        ratio : mapping of int to int
+            Weight of each node, e.g. ``{0: 1, 2: 2}``; a common divisor is taken out, and a node of
+            weight 0 is left out.
+        granule : str or int
+            The granule, as for `hmexp.units.parse_size` [bytes].
+
+        Raises
+        ------
+        PatternError
+            If a weight is negative, or all are zero, or the cycle would be too long.
+        """
+        for node, weight in ratio.items():
+            if weight < 0:
+                raise PatternError(f"node {node} has the negative weight {weight}")
+        weights = {node: weight for node, weight in ratio.items() if weight > 0}
+        if not weights:
+            raise PatternError("the ratio has no node with a weight above zero", _EXAMPLES)
+        divisor = math.gcd(*weights.values())
+        weights = {node: weight // divisor for node, weight in weights.items()}
+        length = sum(weights.values())
+        if length > MAX_ENTRIES:
+            raise PatternError(f"the ratio makes a pattern of {length} entries, more than {MAX_ENTRIES}")
+        behind = Fraction(1, max(2 * len(weights) - 2, 1))
+        counts = dict.fromkeys(weights, 0)
+        cycle = []
+        for step in range(1, length + 1):
+            lag = {node: Fraction(step * weight, length) - counts[node] for node, weight in weights.items()}
+            chosen = min(
+                (node for node in weights if lag[node] >= behind),
+                key=lambda node: (1 - behind - lag[node]) / weights[node],
+            )
+            counts[chosen] += 1
+            cycle.append(chosen)
+        first = cycle.index(next(iter(weights)))
+        return cls(tuple(cycle[first:] + cycle[:first]), parse_size(granule))
+
+    @classmethod
+    def parse_any(
+        cls, text: str, ratio_nodes: tuple[int, ...], granule: str | int = MIN_GRANULE_BYTES
+    ) -> Pattern:
+        """Read a pattern (``0,2,2``) or a ratio (``1:2``) over `ratio_nodes`, DRAM first."""
+        if isinstance(text, str) and ":" in text:
+            return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
+        return cls.parse(text, granule)
+
+    # ------------------------------------------------------------------ reading
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.nodes))
+
+    @property
+    def distinct_nodes(self) -> tuple[int, ...]:
+        """The nodes of the pattern in order of first appearance."""
+        return tuple(dict.fromkeys(self.nodes))
+
+    @property
+    def period_bytes(self) -> int:
+        """Length of one repetition [bytes]."""
+        return len(self.nodes) * self.granule_bytes
+
+    def ratio(self) -> dict[int, int]:
+        """Entries per node, without their common divisor."""
+        counts = {node: self.nodes.count(node) for node in self.distinct_nodes}
+        divisor = math.gcd(*counts.values())
+        return {node: count // divisor for node, count in counts.items()}
+
+    def replace_nodes(self, replacement: Mapping[int, int]) -> Pattern:
+        """Return the pattern with each node that is a key of `replacement` exchanged for its value."""
+        return Pattern(tuple(replacement.get(node, node) for node in self.nodes), self.granule_bytes)
+
+    def granule_pages(self, page_bytes: int) -> int:
+        """Pages in a granule.
+
+        Raises
+        ------
+        PatternError
+            If the granule is smaller than a page.
+        """
+        if self.granule_bytes % page_bytes:
+            raise PatternError(
+                f"granule {format_size(self.granule_bytes)} is smaller than a page "
+                f"({format_size(page_bytes)}) of this machine",
+                f"use a granule of {format_size(page_bytes)} or more",
+            )
+        return self.granule_bytes // page_bytes
+
+    def page_nodes(self, first_page: int, pages: int, page_bytes: int) -> npt.NDArray[np.int32]:
+        """Node of each page of a part of a region.
+
+        Parameters
+        ----------
+        first_page, pages : int
+            Index of the first page in the region, and how many [pages].
+        page_bytes : int
+            Size of a page [bytes].
+
+        Returns
+        -------
+        numpy.ndarray
+            Node ids, shape ``(pages,)``.
+        """
+        index = np.arange(first_page, first_page + pages, dtype=np.int64)
+        found: npt.NDArray[np.int32] = self._nodes_array[
+            (index // self.granule_pages(page_bytes)) % len(self.nodes)
+        ]
+        return found
+
+    def pages_per_node(self, pages: int, page_bytes: int) -> dict[int, int]:
+        """Pages that a region of `pages` pages has on each node [pages].
+
+        Any number of pages, a multiple of the period or not: the last repetition, and in it the
+        last granule, may be cut short.
+        """
+        if pages < 0:
+            raise PatternError(f"a region cannot have {pages} pages")
+        granule_pages = self.granule_pages(page_bytes)
+        periods, rest = divmod(pages, granule_pages * len(self.nodes))
+        totals = dict.fromkeys(self.distinct_nodes, 0)
+        for node in self.nodes:
+            part = min(granule_pages, rest)
+            totals[node] += periods * granule_pages + part
+            rest -= part
+        return totals
+
+    def share(self, nodes: Iterable[int]) -> float:
+        """Part of the pattern's entries that is on `nodes`, from 0 to 1."""
+        wanted = set(nodes)
+        return sum(node in wanted for node in self.nodes) / len(self.nodes)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f'<span style="display:inline-block;min-width:1.6em;text-align:center;margin-right:2px;'
+            f'border:1px solid #888;border-radius:3px">{node}</span>'
+            for node in self.nodes[:48]
+        )
+        more = f" &hellip; ({len(self.nodes)} entries)" if len(self.nodes) > 48 else ""
+        return f"<div>{cells}{more} <small>granule {format_size(self.granule_bytes)}</small></div>"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"nodes": self.nodes, "granule_bytes": self.granule_bytes}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, value)
+        self.__post_init__()
+
+
+def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
+    """Read a ratio such as ``1:2`` as weights of `nodes`.
+
+    Raises
+    ------
+    PatternError
+        If it is no ratio, has not one number for each node, or is zero throughout.
+    """
+    if _RATIO.fullmatch(text) is None:
+        raise PatternError(f"ratio {text!r} is not whole numbers with colons", "write a ratio such as 1:2")
+    words = [word.strip() for word in text.split(":")]
+    if len(words) != len(nodes):
+        raise PatternError(
+            f"ratio {text!r} has {len(words)} numbers, but there are {len(nodes)} nodes to spread over "
+            f"({', '.join(map(str, nodes)) or 'none'})",
+            "name the nodes with a pattern such as 0,2,2",
+        )
+    if any(len(word.lstrip("0")) > len(str(MAX_ENTRIES)) for word in words):
+        raise PatternError(f"ratio {text!r} has a number above {MAX_ENTRIES}")
+    weights = dict(zip(nodes, map(int, words), strict=True))
+    if not any(weights.values()):
+        raise PatternError(f"ratio {text!r} is zero throughout", "write a ratio such as 1:2")
+    return weights
