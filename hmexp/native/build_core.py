@@ -1,0 +1,33 @@
+"""How the C core is built: cffi reads ``declarations.h`` and setuptools compiles the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cffi
+
+HERE = Path(__file__).resolve().parent
+SOURCES = ("clock.c", "process.c", "pages.c", "model.c", "team.c", "bandwidth.c", "chase.c")
+#: setuptools wants paths relative to the folder of ``setup.py``.
+PREFIX = "hmexp/native"
+
+ffibuilder = cffi.FFI()
+ffibuilder.cdef((HERE / "declarations.h").read_text())
+ffibuilder.set_source(
+    "hmexp.native._core",
+    '#include "core.h"',
+    sources=[f"{PREFIX}/{name}" for name in SOURCES],
+    include_dirs=[PREFIX],
+    depends=[f"{PREFIX}/{path.name}" for path in sorted(HERE.glob("*.h"))],
+    define_macros=[("_GNU_SOURCE", "1")],
+    extra_compile_args=[
+        "-std=gnu11", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
+        "-Wno-missing-field-initializers",
+        # A store loop is a store loop: never a call of libc's memset, which changes its way with size.
+        "-fno-tree-loop-distribute-patterns",
+    ],
+    extra_link_args=["-pthread"],
+)  # fmt: skip
+
+if __name__ == "__main__":
+    ffibuilder.compile(tmpdir=str(HERE.parents[1]), verbose=True)

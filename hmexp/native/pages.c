@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Mapping regions, putting their pages on nodes, and asking the kernel where they are.
+ * The system calls are made directly: libnuma's wrappers neither report every error nor know
+ * about more than one request at a time.
+ */
+#include <linux/mempolicy.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23		/* Linux 5.14 */
+#endif
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41		/* Linux 5.17 */
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+enum {
+	BATCH = 4096,			/* pages in one move_pages(2) */
+	MASK_WORDS = 1024 / (8 * sizeof(unsigned long)),
+};
+
+/*
+ * A mapping of its own between two inaccessible pages: without them the kernel may merge it with a
+ * neighbour, and then no line of numa_maps would be about this region alone.
+ */
+int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, void **base)
+{
+	uint64_t span = bytes + align + 2 * page_bytes;
+	uintptr_t start, aligned;
+	char *reserved;
+	int ret;
+
+	if (!bytes || bytes % page_bytes || align % page_bytes || span < bytes)
+		return -EINVAL;
+	reserved = mmap(NULL, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (reserved == MAP_FAILED)
+		return -errno;
+	start = (uintptr_t)reserved;
+	aligned = (start + page_bytes + align - 1) / align * align;
+	if ((aligned - page_bytes > start && munmap(reserved, aligned - page_bytes - start)) ||
+	    munmap((void *)(aligned + bytes + page_bytes), start + span - (aligned + bytes + page_bytes)) ||
+	    mprotect((void *)aligned, bytes, PROT_READ | PROT_WRITE)) {
+		ret = -errno;
+		goto unmap;
+	}
+	/* EINVAL: a kernel without transparent huge pages, which is what was asked for. */
+	if (madvise((void *)aligned, bytes, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
+	    (huge || errno != EINVAL)) {
+		ret = -errno;
+		goto unmap;
+	}
+	/* A name helps who reads /proc/PID/smaps; kernels without CONFIG_ANON_VMA_NAME refuse it. */
+	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, bytes, "hmexp-region");
+	*base = (void *)aligned;
+	return 0;
+
+unmap:
+	/* Nothing more can be done about a failure here: the process is out of mappings. */
+	(void)munmap((void *)(aligned - page_bytes), bytes + 2 * page_bytes);
+	return ret;
+}
+
+int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes)
+{
+	return munmap((char *)base - page_bytes, bytes + 2 * page_bytes) ? -errno : 0;
+}
+
+int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
+{
+	if (!madvise(base, bytes, MADV_POPULATE_WRITE))
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	/* Before Linux 5.14. Reading and writing back keeps what may be there already. */
+	for (uint64_t offset = 0; offset < bytes; offset += page_bytes) {
+		volatile char *page = (char *)base + offset;
+
+		*page = *page;
+	}
+	return 0;
+}
+
+static int touch_node(char *base, const struct hm_layout *layout, int node)
+{
+	uint64_t entry = 0;
+
+	for (uint64_t page = 0; page < layout->pages; page += layout->granule_pages) {
+		uint64_t left = layout->pages - page;
+		uint64_t run = left < layout->granule_pages ? left : layout->granule_pages;
+
+		if (layout->nodes[entry] == node) {
+			char *start = base + page * layout->page_bytes;
+
+			if (run == 1) {
+				*(volatile char *)start = 0;
+			} else {
+				int ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
+
+				if (ret)
+					return ret;
+			}
+		}
+		if (++entry == layout->entries)
+			entry = 0;
+	}
+	return 0;
+}
+
+/* Touch the pages that belong on @node while this thread may allocate nowhere else. */
+int hm_first_touch(void *base, const struct hm_layout *layout, int node)
+{
+	unsigned long old_mask[MASK_WORDS] = { 0 }, mask[MASK_WORDS] = { 0 };
+	const int bits = 8 * sizeof(unsigned long);
+	int old_mode, ret;
+
+	if (node < 0 || node >= (int)sizeof(mask) * 8)
+		return -EINVAL;
+	if (syscall(SYS_get_mempolicy, &old_mode, old_mask, sizeof(mask) * 8, NULL, 0))
+		return -errno;
+	mask[node / bits] = 1UL << node % bits;
+	if (syscall(SYS_set_mempolicy, MPOL_BIND | MPOL_F_STATIC_NODES, mask, sizeof(mask) * 8 + 1))
+		return -errno;
+	ret = touch_node(base, layout, node);
+	/* MPOL_DEFAULT and MPOL_LOCAL want an empty mask, which is what get_mempolicy gave us. */
+	if (syscall(SYS_set_mempolicy, old_mode, old_mask, sizeof(mask) * 8 + 1) && !ret)
+		ret = -errno;
+	return ret;
+}
+
+/*
+ * Ask for every page to be moved to its node. Pages that are busy (under write-back, or in a
+ * per-CPU list) are asked for again @retries times. failures[e] counts pages refused with errno e.
+ */
+int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,
+	    int64_t failures[256])
+{
+	void **pages = malloc(BATCH * sizeof(*pages));
+	int *nodes = malloc(BATCH * sizeof(*nodes));
+	int *status = malloc(BATCH * sizeof(*status));
+	int ret = 0;
+
+	*requested = 0;
+	memset(failures, 0, 256 * sizeof(*failures));
+	if (!pages || !nodes || !status) {
+		ret = -ENOMEM;
+		goto out;
+	}
+	for (uint64_t first = 0; first < layout->pages; first += BATCH) {
+		uint64_t left = layout->pages - first;
+		unsigned long count = left < BATCH ? left : BATCH;
+
+		for (unsigned long i = 0; i < count; i++) {
+			uint64_t page = first + i;
+
+			pages[i] = (char *)base + page * layout->page_bytes;
+			nodes[i] = layout->nodes[page / layout->granule_pages % layout->entries];
+		}
+		*requested += (int64_t)count;
+		for (int attempt = 0; ; attempt++) {
+			const struct timespec pause = { .tv_nsec = 1000 * 1000 };
+			unsigned long busy = 0;
+
+			/*
+			 * Older kernels leave the status of pages untouched that they did not reach:
+			 * "not tried" must not read as "on node 0".
+			 */
+			for (unsigned long i = 0; i < count; i++)
+				status[i] = -EBUSY;
+			if (syscall(SYS_move_pages, 0, count, pages, nodes, status, MPOL_MF_MOVE) < 0) {
+				ret = -errno;
+				goto out;
+			}
+			for (unsigned long i = 0; i < count; i++) {
+				if (status[i] == -EBUSY || status[i] == -EAGAIN) {
+					pages[busy] = pages[i];
+					nodes[busy++] = nodes[i];
+				} else if (status[i] < 0 && status[i] > -256) {
+					failures[-status[i]]++;
+				}
+			}
+			count = busy;
+			if (!count || attempt == retries)
+				break;
+			nanosleep(&pause, NULL);
+		}
+		failures[EBUSY] += (int64_t)count;
+	}
+out:
+	free(status);
+	free(nodes);
+	free(pages);
+	return ret;
+}
+
+/* The node of each page, or a negative errno for a page that is not there. */
+int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes)
+{
+	const void **addresses = malloc(BATCH * sizeof(*addresses));
+	int ret = 0;
+
+	if (!addresses)
+		return -ENOMEM;
+	for (uint64_t done = 0; done < pages; ) {
+		uint64_t left = pages - done;
+		unsigned long count = left < BATCH ? left : BATCH;
+
+		for (unsigned long i = 0; i < count; i++)
+			addresses[i] = (const char *)base + (first_page + done + i) * page_bytes;
+		if (syscall(SYS_move_pages, 0, count, addresses, NULL, nodes + done, 0) < 0) {
+			ret = -errno;
+			break;
+		}
+		done += count;
+	}
+	free(addresses);
+	return ret;
+}
