@@ -1,0 +1,79 @@
+"""The CPUs that threads are pinned to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hmexp.errors import ParameterError
+from hmexp.system.sysfs import format_id_list, parse_id_list, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def allowed_cpus() -> tuple[int, ...]:
+    """The CPUs that this process may run on, ascending."""
+    return tuple(sorted(os.sched_getaffinity(0)))
+
+
+def choose_cpus(
+    threads: int,
+    preferred: Iterable[int] = (),
+    allowed: Iterable[int] | None = None,
+    sys_root: Path = Path("/sys"),
+) -> tuple[int, ...]:
+    """Choose a CPU of its own for each thread.
+
+    The preferred CPUs come before all others, so that threads stay near their node; among each,
+    one hardware thread of every core comes before the second one of any.
+
+    Parameters
+    ----------
+    threads : int
+        How many threads there are.
+    preferred : iterable of int
+        CPUs to use first: those of the node at which the threads should run.
+    allowed : iterable of int, optional
+        CPUs that may be used; by default those this process may run on.
+    sys_root : Path
+        Where `/sys` is.
+
+    Returns
+    -------
+    tuple of int
+        `threads` distinct CPUs, the best ones first. For the same machine it is always the same,
+        and fewer threads get the beginning of what more threads get.
+
+    Raises
+    ------
+    ParameterError
+        If `threads` is no positive whole number, or is more than there are CPUs.
+    """
+    usable = sorted(set(allowed_cpus() if allowed is None else allowed))
+    if type(threads) is not int or threads < 1:  # True is an int too, but no number of threads
+        raise ParameterError(f"threads {threads!r} is not a positive whole number", "use 1 or more threads")
+    if threads > len(usable):
+        raise ParameterError(
+            f"threads {threads} is beyond the CPUs: this process may use {len(usable)} "
+            f"({format_id_list(usable)})",
+            f"use at most {len(usable)} threads, or allow more CPUs (taskset, cpuset)",
+        )
+    near = set(preferred)
+    rank = _rank_in_core(usable, sys_root)
+    return tuple(sorted(usable, key=lambda cpu: (cpu not in near, rank[cpu], cpu))[:threads])
+
+
+def _rank_in_core(cpus: Iterable[int], sys_root: Path) -> dict[int, int]:
+    """Number the usable hardware threads of each core: 0, 1, ..."""
+    used: dict[tuple[int, ...], int] = {}
+    rank = {}
+    for cpu in cpus:
+        folder = sys_root / "devices" / "system" / "cpu" / f"cpu{cpu}" / "topology"
+        path = folder / "thread_siblings_list"
+        # A machine that does not tell is taken to have one hardware thread per core.
+        core = parse_id_list(read_text(path) or str(cpu), str(path))
+        rank[cpu] = used.get(core, 0)
+        used[core] = rank[cpu] + 1
+    return rank

@@ -1,0 +1,95 @@
+"""Reading the small text files of `/sys` and `/proc`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from hmexp.errors import ParseError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+# The kernel's own limits (MAX_NUMNODES 1024, NR_CPUS 8192) are far below this; it only keeps a
+# damaged file from being expanded into a list that fills the memory.
+_LARGEST_ID: Final = 1 << 16
+_RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
+
+
+def read_text(path: Path) -> str | None:
+    """Read a file, without the white space around its text; None when it cannot be read."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace").strip()
+    except OSError:
+        return None
+
+
+def read_int(path: Path) -> int | None:
+    """Read a file that holds one whole number; None when it cannot be read or is no number."""
+    text = read_text(path)
+    if text is None or re.fullmatch(r"-?\d+", text, re.ASCII) is None:
+        return None
+    return int(text)
+
+
+def read_choice(path: Path) -> str | None:
+    """Read the chosen word of a file such as ``always [madvise] never``."""
+    text = read_text(path)
+    match = re.search(r"\[([^\]]+)\]", text) if text is not None else None
+    return match[1] if match is not None else None
+
+
+def parse_id_list(text: str, where: str) -> tuple[int, ...]:
+    """Read a list of ids as the kernel writes it.
+
+    Parameters
+    ----------
+    text : str
+        ``"0-3,8"``, or an empty text.
+    where : str
+        The file the text came from, for the message.
+
+    Returns
+    -------
+    tuple of int
+        The ids, ascending, each once.
+
+    Raises
+    ------
+    ParseError
+        If the text is no such list.
+    """
+    ids: set[int] = set()
+    for part in text.strip().split(",") if text.strip() else []:
+        match = _RANGE.fullmatch(part)
+        first = int(match[1]) if match is not None else -1
+        last = int(match[2] or match[1]) if match is not None else -1
+        if not 0 <= first <= last <= _LARGEST_ID:
+            raise ParseError(f"{where}: {part!r} in {text!r} is no range of ids", "a list looks like 0-3,8")
+        ids.update(range(first, last + 1))
+    return tuple(sorted(ids))
+
+
+def format_id_list(ids: Iterable[int]) -> str:
+    """Write ids as the kernel does: ``0-3,8``; ``none`` for no ids."""
+    runs: list[list[int]] = []
+    for each in sorted(set(ids)):
+        if runs and runs[-1][1] == each - 1:
+            runs[-1][1] = each
+        else:
+            runs.append([each, each])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs) or "none"
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """Read `/proc/meminfo`, or a node's `meminfo`, as bytes by name.
+
+    Lines that give no amount in kB (the counts of huge pages) are left out.
+    """
+    amounts: dict[str, int] = {}
+    for line in text.splitlines():
+        match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d+)\s+kB\s*$", line, re.ASCII)
+        if match is not None:
+            amounts[match[1]] = int(match[2]) * 1024
+    return amounts

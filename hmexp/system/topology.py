@@ -1,0 +1,296 @@
+"""The NUMA nodes of a machine: what they are, how large, how far apart, how fast by their own word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from hmexp.errors import LibnumaError, ParseError, TopologyError
+from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
+from hmexp.system.hmat import HMAT_FIGURES, read_hmat
+from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
+from hmexp.units import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hmexp.system.libnuma import LibNuma
+
+__all__ = ["Node", "NodeKind", "Topology", "read_topology"]
+
+_DIFFERENT: Final = 0.10
+
+
+@dataclass(frozen=True)
+class Node:
+    """One NUMA node.
+
+    Parameters
+    ----------
+    id : int
+        The kernel's number of it.
+    kind : NodeKind
+        ``dram``, ``nvm``, ``cxl`` or ``unknown``.
+    cpus : tuple of int
+        Its CPUs that are online; empty for a node of memory alone.
+    total_bytes, free_bytes : int
+        Its memory, and an estimate of what a program can still get of it [bytes].
+    distances : mapping of int to int
+        Distance to each node (10 is the node itself); empty when the kernel gives none.
+    read_latency_ns, write_latency_ns : float or None
+        What the firmware (HMAT) says, seen from the best initiators [ns].
+    read_gbps, write_gbps : float or None
+        What the firmware (HMAT) says, seen from the best initiators [GB/s].
+    """
+
+    id: int
+    kind: NodeKind
+    cpus: tuple[int, ...]
+    total_bytes: int
+    free_bytes: int
+    distances: Mapping[int, int] = field(default_factory=dict)
+    read_latency_ns: float | None = None
+    write_latency_ns: float | None = None
+    read_gbps: float | None = None
+    write_gbps: float | None = None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the node has any memory."""
+        return self.total_bytes > 0
+
+
+@dataclass(frozen=True)
+class Topology:
+    """The nodes of one machine.
+
+    Parameters
+    ----------
+    nodes : tuple of Node
+        All nodes that are online, ascending by id (ids may have gaps).
+    notes : tuple of str
+        What is odd about this machine, in sentences for a person.
+    """
+
+    nodes: tuple[Node, ...]
+    notes: tuple[str, ...] = ()
+
+    def node(self, node_id: int) -> Node:
+        """Return the node with this id.
+
+        Raises
+        ------
+        TopologyError
+            If there is none; the message names the nodes that exist.
+        """
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        there = format_id_list(node.id for node in self.nodes)
+        raise TopologyError(
+            f"node {node_id} does not exist: this machine has {there}",
+            "use one of these nodes, or declare an emulated node",
+        )
+
+    @property
+    def memory_nodes(self) -> tuple[Node, ...]:
+        """The nodes that have memory."""
+        return tuple(node for node in self.nodes if node.has_memory)
+
+    @property
+    def dram_nodes(self) -> tuple[Node, ...]:
+        """The nodes that have ordinary memory."""
+        return tuple(node for node in self.memory_nodes if node.kind is NodeKind.DRAM)
+
+    @property
+    def slow_nodes(self) -> tuple[Node, ...]:
+        """The nodes with persistent or CXL memory, or with memory of unknown kind and no CPU."""
+        return tuple(node for node in self.memory_nodes if node.kind is not NodeKind.DRAM)
+
+    def as_records(self) -> list[dict[str, object]]:
+        """Describe the nodes as plain data that JSON can hold."""
+        records: list[dict[str, object]] = []
+        for node in self.nodes:
+            record: dict[str, object] = {
+                "id": node.id,
+                "kind": node.kind.value,
+                "cpus": list(node.cpus),
+                "total_bytes": node.total_bytes,
+                "free_bytes": node.free_bytes,
+                "distances": {str(other): distance for other, distance in node.distances.items()},
+            }
+            records.append(record | {name: getattr(node, name) for name in HMAT_FIGURES})
+        return records
+
+
+def read_topology(
+    sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), libnuma: LibNuma | None = None
+) -> Topology:
+    """Read the nodes of a machine.
+
+    Free memory is an estimate. With one memory node it is the kernel's own ``MemAvailable``; with
+    several, for which the kernel gives none, it is ``MemFree + Inactive(file)`` of the node: page
+    cache not used lately is given back on demand, active cache and slabs are not counted.
+
+    Parameters
+    ----------
+    sys_root, proc_root : Path
+        Where `/sys` and `/proc` are; a captured tree describes another machine.
+    libnuma : LibNuma, optional
+        When given, its ids and distances are compared with the kernel's. A difference becomes a
+        note and the kernel's word is kept.
+
+    Raises
+    ------
+    TopologyError
+        If the kernel shows no nodes.
+    ParseError
+        If one of the kernel's files does not look as documented.
+    """
+    notes: list[str] = []
+    online = _online_nodes(sys_root, notes)
+    nodes = [_read_node(sys_root, node_id, online, notes) for node_id in online]
+    nodes = [_with_kind(node, read_dax_memory(sys_root), notes) for node in nodes]
+    nodes = _with_whole_machine(nodes, proc_root, notes)
+    topology = Topology(tuple(nodes))
+    notes += _oddities(topology)
+    if libnuma is not None:
+        notes += _disagreements(topology, libnuma)
+    return replace(topology, notes=tuple(notes))
+
+
+def _online_nodes(sys_root: Path, notes: list[str]) -> tuple[int, ...]:
+    folder = sys_root / "devices" / "system" / "node"
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError as error:
+        raise TopologyError(
+            f"the kernel shows no NUMA nodes: {folder} cannot be read ({error.strerror})",
+            "boot a kernel built with CONFIG_NUMA=y; in a container, mount /sys",
+        ) from error
+    shown = {int(name[4:]) for name in names if name[:4] == "node" and name[4:].isdecimal()}
+    text = read_text(folder / "online")
+    online = set(parse_id_list(text, str(folder / "online"))) if text is not None else shown
+    for node_id in sorted(online ^ shown):
+        where = "online but has no folder in /sys" if node_id in online else "shown in /sys but not online"
+        notes.append(f"Node {node_id} is {where}; it is left out.")
+    if not online & shown:
+        raise TopologyError(
+            f"the kernel shows no NUMA nodes: {folder} names none that is online",
+            "boot a kernel built with CONFIG_NUMA=y; in a container, mount /sys",
+        )
+    return tuple(sorted(online & shown))
+
+
+def _read_node(sys_root: Path, node_id: int, online: tuple[int, ...], notes: list[str]) -> Node:
+    folder = sys_root / "devices" / "system" / "node" / f"node{node_id}"
+    cpulist = folder / "cpulist"
+    meminfo = read_text(folder / "meminfo")
+    if meminfo is None:
+        notes.append(f"Node {node_id} does not say how much memory it has; it is taken to have none.")
+        amounts = {}
+    else:
+        amounts = parse_meminfo(meminfo)
+        if "MemTotal" not in amounts or "MemFree" not in amounts:
+            raise ParseError(f"{folder / 'meminfo'}: no MemTotal and MemFree in {meminfo[:200]!r}")
+    total_bytes = amounts.get("MemTotal", 0)
+    free_bytes = amounts.get("MemFree", 0) + amounts.get("Inactive(file)", 0)
+    return Node(
+        id=node_id,
+        kind=NodeKind.UNKNOWN,
+        cpus=parse_id_list(read_text(cpulist) or "", str(cpulist)),
+        total_bytes=total_bytes,
+        free_bytes=min(free_bytes, total_bytes),
+        distances=_read_distances(folder, node_id, online, notes),
+        **read_hmat(folder),
+    )
+
+
+def _read_distances(folder: Path, node_id: int, online: tuple[int, ...], notes: list[str]) -> dict[int, int]:
+    text = read_text(folder / "distance")
+    if not text:
+        notes.append(f"Node {node_id} has no distances.")
+        return {}
+    words = text.split()
+    if not all(word.isascii() and word.isdecimal() for word in words):
+        raise ParseError(f"{folder / 'distance'}: {text!r} is no list of distances")
+    if len(words) != len(online):
+        # The kernel writes one number per online node, without ids: unless their count fits,
+        # there is no telling which is which.
+        notes.append(f"Node {node_id} gives {len(words)} distances for {len(online)} nodes; left out.")
+        return {}
+    return {other: int(word) for other, word in zip(online, words, strict=True)}
+
+
+def _with_kind(node: Node, dax: tuple[DaxMemory, ...], notes: list[str]) -> Node:
+    lent = [device for device in dax if device.node == node.id]
+    if node.cpus:
+        if lent:
+            names = ", ".join(f"{device.name} ({device.kind})" for device in lent)
+            notes.append(f"Node {node.id} has CPUs and memory of {names}: DRAM and slow memory are mixed.")
+        return replace(node, kind=NodeKind.DRAM)
+    kinds = {device.kind for device in lent}
+    if len(kinds) > 1:
+        notes.append(f"Node {node.id} mixes memory of kinds {', '.join(sorted(kinds))}.")
+    return replace(node, kind=kinds.pop() if len(kinds) == 1 else NodeKind.UNKNOWN)
+
+
+def _with_whole_machine(nodes: list[Node], proc_root: Path, notes: list[str]) -> list[Node]:
+    """Take the machine's own figures where one node has all the memory.
+
+    With deferred initialisation a node's MemTotal grows as memory is touched: one machine said
+    3.6 GB in the node and 24 GB in /proc/meminfo.
+    """
+    owners = [node for node in nodes if node.has_memory]
+    machine = parse_meminfo(read_text(proc_root / "meminfo") or "")
+    if len(owners) != 1 or "MemTotal" not in machine:
+        return nodes
+    node, total_bytes = owners[0], machine["MemTotal"]
+    if abs(total_bytes - node.total_bytes) > _DIFFERENT * max(total_bytes, node.total_bytes):
+        notes.append(
+            f"Node {node.id} says it has {format_size(node.total_bytes)}, the machine says "
+            f"{format_size(total_bytes)}: the larger is used (memory that is initialised late "
+            "is missing from the node's figure)."
+        )
+    total_bytes = max(total_bytes, node.total_bytes)
+    free_bytes = max(node.free_bytes, machine.get("MemAvailable", machine.get("MemFree", 0)))
+    whole = replace(node, total_bytes=total_bytes, free_bytes=min(free_bytes, total_bytes))
+    return [whole if each.id == node.id else each for each in nodes]
+
+
+def _oddities(topology: Topology) -> list[str]:
+    notes = [f"Node {node.id} has no memory." for node in topology.nodes if not node.has_memory]
+    if not topology.dram_nodes:
+        notes.append("No node has both CPUs and memory: none is known to be DRAM.")
+    dram_gbps = max((node.read_gbps or 0.0 for node in topology.dram_nodes), default=0.0)
+    for node in topology.slow_nodes:
+        if node.kind is NodeKind.UNKNOWN:
+            notes.append(f"Node {node.id} has memory but no CPU, and nothing says what it is: taken as slow.")
+            if 0 < dram_gbps < (node.read_gbps or 0.0):
+                notes.append(f"Node {node.id} is faster than DRAM by its own word: it may be HBM.")
+    return notes
+
+
+def _disagreements(topology: Topology, libnuma: LibNuma) -> list[str]:
+    ours, theirs = {node.id for node in topology.nodes}, set(libnuma.node_ids())
+    notes = []
+    if ours != theirs:
+        notes.append(
+            f"The kernel shows nodes {format_id_list(ours)}, libnuma {format_id_list(theirs)}: "
+            "the kernel's are used."
+        )
+    for node in topology.nodes:
+        for other, distance in node.distances.items():
+            if not {node.id, other} <= theirs:
+                continue
+            try:
+                told = str(libnuma.distance(node.id, other))
+            except LibnumaError:
+                told = "unknown"
+            if told != str(distance):
+                notes.append(
+                    f"The distance from node {node.id} to {other} is {distance} by the kernel, "
+                    f"{told} by libnuma: the kernel's is used."
+                )
+    return notes
