@@ -1,0 +1,1 @@
+"""Regions, the placers that fill them, the proof of where their pages are, and emulated nodes."""

@@ -1,0 +1,228 @@
+"""The proof: where every page of a region is, and how that compares with its pattern."""
+
+from __future__ import annotations
+
+import errno
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from hmexp import native
+from hmexp.errors import PlacementError
+from hmexp.pattern import Pattern
+from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.units import format_size
+
+#: Granules shown in the strip of a report.
+STRIP_GRANULES: Final = 96
+_QUERY_PAGES: Final = 1 << 16
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where the pages of a region were when it was looked at.
+
+    Two independent witnesses: `found` is the answer of the per-page query for every page,
+    `numa_maps` is the kernel's own count for the mapping. Only the first knows about order, only
+    the second sees the page tables without asking page by page.
+
+    Parameters
+    ----------
+    pages : int
+        Pages in the region [pages].
+    expected, found, numa_maps : dict of int to int
+        Pages per real node: by the pattern, by the query, by `/proc/self/numa_maps` [pages].
+    misplaced : int
+        Pages on another node than the pattern's [pages].
+    first_misplaced : int or None
+        Index of the first of them.
+    absent : dict of str to int
+        Pages that are on no node, by the errno that the kernel gives as reason [pages].
+    strip : tuple of two tuples of int
+        Evenly spaced granules: the node that the pattern asks for (an emulated node by its own
+        id), and the real node that was found (-1: none).
+    """
+
+    pages: int
+    expected: dict[int, int]
+    found: dict[int, int]
+    numa_maps: dict[int, int]
+    misplaced: int
+    first_misplaced: int | None
+    absent: dict[str, int]
+    strip: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @property
+    def numa_maps_agrees(self) -> bool:
+        """Whether both witnesses count the same pages on the same nodes."""
+        return self.numa_maps == self.found
+
+    @property
+    def ok(self) -> bool:
+        """Whether every page is where the pattern says, by both witnesses."""
+        return self.misplaced == 0 and not self.absent and self.numa_maps_agrees
+
+    @property
+    def summary(self) -> str:
+        """One sentence for a person."""
+        where = ", ".join(f"{count} on node {node}" for node, count in sorted(self.found.items())) or "none"
+        if self.ok:
+            return f"all {self.pages} pages are in place ({where})"
+        faults = []
+        if self.misplaced:
+            faults.append(
+                f"{self.misplaced} of {self.pages} pages are on a wrong node (the first is page "
+                f"{self.first_misplaced})"
+            )
+        if self.absent:
+            reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.absent.items()))
+            faults.append(f"{sum(self.absent.values())} of {self.pages} pages are on no node ({reasons})")
+        if not self.numa_maps_agrees:
+            faults.append(f"/proc/self/numa_maps counts {_counts(self.numa_maps)}, the query {_counts(self.found)}")
+        return f"{'; '.join(faults)}; expected {_counts(self.expected)}, found {_counts(self.found)}"
+
+    def require(self) -> Placement:
+        """Return this placement if it is right.
+
+        Raises
+        ------
+        PlacementError
+            If it is not, with how many pages are where.
+        """
+        if not self.ok:
+            raise PlacementError(
+                f"wrong placement: {self.summary}",
+                "another process may have moved the pages, or a node may be full; see `hmexp doctor`",
+                self.to_record(),
+            )
+        return self
+
+    def to_record(self) -> dict[str, object]:
+        """The placement as JSON-able values."""
+        return {
+            "ok": self.ok,
+            "pages": self.pages,
+            "expected": _keys_as_text(self.expected),
+            "found": _keys_as_text(self.found),
+            "misplaced": self.misplaced,
+            "first_misplaced": self.first_misplaced,
+            "absent": sum(self.absent.values()),
+            "absent_reasons": dict(self.absent),
+            "numa_maps": _keys_as_text(self.numa_maps),
+            "numa_maps_agrees": self.numa_maps_agrees,
+            "strip": [list(row) for row in self.strip],
+            "summary": self.summary,
+        }
+
+    def _repr_html_(self) -> str:
+        nodes = sorted({*self.expected, *self.found, *self.numa_maps})
+        rows = "".join(
+            f"<tr><td>{node}</td>"
+            + "".join(
+                f"<td>{counts.get(node, 0)}</td>" for counts in (self.expected, self.found, self.numa_maps)
+            )
+            + "</tr>"
+            for node in nodes
+        )
+        asked, found = (_strip_html(row) for row in self.strip)
+        verdict = "&#10003;" if self.ok else "&#10007;"
+        return (
+            f"<div><b>{verdict}</b> {self.summary}"
+            "<table><thead><tr><th>node</th><th>pattern</th><th>per-page query</th><th>numa_maps</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table>"
+            f"<div>asked {asked}</div><div>found {found}</div></div>"
+        )
+
+
+def check_placement(mapping: native.PageMapping, pattern: Pattern, asked: Pattern | None = None) -> Placement:
+    """Ask the kernel where every page of a region is.
+
+    Parameters
+    ----------
+    mapping : PageMapping
+        The region's memory.
+    pattern : Pattern
+        Real nodes that the pages must be on.
+    asked : Pattern, optional
+        The pattern as the person wrote it, with emulated nodes; shown in the strip.
+
+    Raises
+    ------
+    NativeError
+        If the kernel refuses to tell.
+    ParseError
+        If `/proc/self/numa_maps` cannot be understood or has no line for the region.
+    """
+    pages = mapping.size_bytes // native.PAGE_BYTES
+    found: Counter[int] = Counter()
+    misplaced = 0
+    first_misplaced = None
+    for first in range(0, pages, _QUERY_PAGES):
+        count = min(_QUERY_PAGES, pages - first)
+        nodes = native.query_nodes(mapping, first, count)
+        wrong = (nodes != pattern.page_nodes(first, count, native.PAGE_BYTES)) & (nodes >= 0)
+        wrong_pages = int(np.count_nonzero(wrong))
+        if wrong_pages and first_misplaced is None:
+            first_misplaced = first + int(np.argmax(wrong))
+        misplaced += wrong_pages
+        values, counts = np.unique(nodes, return_counts=True)
+        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    line = mapping_at(mapping.address, read_numa_maps())
+    page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
+    return Placement(
+        pages=pages,
+        expected={node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n},
+        found={node: n for node, n in sorted(found.items()) if node >= 0},
+        numa_maps={node: n * page_ratio for node, n in sorted(line.pages.items()) if n},
+        misplaced=misplaced,
+        first_misplaced=first_misplaced,
+        absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
+        strip=_strip(mapping, asked or pattern, pages),
+    )
+
+
+def _strip(
+    mapping: native.PageMapping, asked: Pattern, pages: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    granule_pages = asked.granule_pages(native.PAGE_BYTES)
+    granules = -(-pages // granule_pages)
+    shown = min(granules, STRIP_GRANULES)
+    # The first granules in a row rather than a sample of all: an even spacing would alias with
+    # the period and show a pattern that is not there.
+    first_pages = [granule * granule_pages for granule in range(shown)]
+    wanted = tuple(int(asked.page_nodes(page, 1, native.PAGE_BYTES)[0]) for page in first_pages)
+    found = tuple(max(int(native.query_nodes(mapping, page, 1)[0]), -1) for page in first_pages)
+    return wanted, found
+
+
+def describe_need(pattern: Pattern, size_bytes: int) -> dict[int, int]:
+    """Bytes that a region needs on each node of `pattern` [bytes]."""
+    pages = size_bytes // native.PAGE_BYTES
+    counts = pattern.pages_per_node(pages, native.PAGE_BYTES)
+    return {node: count * native.PAGE_BYTES for node, count in counts.items() if count}
+
+
+def describe_pages(counts: dict[int, int]) -> str:
+    """Pages per node for a person: ``node 0: 87382 pages (341.3MiB)``."""
+    return ", ".join(
+        f"node {node}: {count} pages ({format_size(count * native.PAGE_BYTES)})"
+        for node, count in sorted(counts.items())
+    )
+
+
+def _counts(counts: dict[int, int]) -> str:
+    return " ".join(f"N{node}={count}" for node, count in sorted(counts.items())) or "no page"
+
+
+def _keys_as_text(counts: dict[int, int]) -> dict[str, int]:
+    return {str(node): count for node, count in sorted(counts.items())}
+
+
+def _strip_html(nodes: tuple[int, ...]) -> str:
+    return "".join(
+        f'<span style="display:inline-block;width:1.1em;text-align:center;background:hsl({(node * 137 + 210) % 360}'
+        f' 45% {85 if node >= 0 else 50}%);color:#111;font-size:smaller">{node if node >= 0 else "?"}</span>'
+        for node in nodes[:48]
+    )

@@ -1,0 +1,29 @@
+"""Ways of putting the pages of a region on their nodes, one file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hmexp.errors import ParameterError
+from hmexp.memory.placers.first_touch import FirstTouch
+from hmexp.memory.placers.move_pages import MovePages
+from hmexp.memory.placers.protocol import Placer
+
+__all__ = ["PLACERS", "FirstTouch", "MovePages", "Placer", "find_placer"]
+
+PLACERS: Final[Mapping[str, Placer]] = {placer.name: placer for placer in (FirstTouch(), MovePages())}
+
+
+def find_placer(name: str) -> Placer:
+    """The placer of that name.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, with the names there are.
+    """
+    try:
+        return PLACERS[name]
+    except KeyError:
+        raise ParameterError(f"placer {name!r} is unknown", f"use one of: {', '.join(PLACERS)}") from None

@@ -1,0 +1,29 @@
+"""First touch: one pass over the region per node, with the task bound to that node."""
+
+from __future__ import annotations
+
+from hmexp import native
+from hmexp.native import PageMapping
+from hmexp.pattern import Pattern
+
+
+class FirstTouch:
+    """Bind the thread to a node, touch that node's pages, go on with the next node.
+
+    One mapping in the kernel's list, no page is ever moved, and the thread's own policy is as
+    before. The pages carry no policy of their own: if they are dropped (MADV_DONTNEED) or copied
+    after a fork, the new ones follow the policy of whoever touches them.
+    """
+
+    name = "first_touch"
+    exact_order = True
+
+    def unavailable(self) -> str | None:
+        """See `Placer`. The system calls are part of every kernel that has nodes."""
+        return None
+
+    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+        """See `Placer`."""
+        for node in pattern.distinct_nodes:
+            native.first_touch(mapping, pattern, node)
+        return {"passes": len(pattern.distinct_nodes)}

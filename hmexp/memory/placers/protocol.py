@@ -1,0 +1,37 @@
+"""What every placer is asked for."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from hmexp.native import PageMapping
+from hmexp.pattern import Pattern
+
+
+class Placer(Protocol):
+    """A way of putting pages on nodes."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in parameters and records."""
+
+    @property
+    def exact_order(self) -> bool:
+        """Whether it promises the node of each page, not only how many pages each node gets."""
+
+    def unavailable(self) -> str | None:
+        """Why it cannot work on this machine, or None if it can."""
+
+    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+        """Put every page of `mapping`, none of which was touched, where `pattern` (of real nodes) says.
+
+        Returns
+        -------
+        dict
+            What is worth recording about how it went, JSON-able.
+
+        Raises
+        ------
+        NativeError
+            If a system call is refused.
+        """

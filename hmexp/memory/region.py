@@ -1,0 +1,193 @@
+"""Regions: mappings in memory whose granules follow a pattern."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from hmexp import native
+from hmexp.errors import CapacityError, PlacerUnavailableError, UnitError
+from hmexp.memory.emulation import Emulation, unhindered
+from hmexp.memory.placement import Placement, check_placement, describe_need
+from hmexp.memory.placers import Placer, find_placer
+from hmexp.pattern import Pattern
+from hmexp.system.libnuma import LibNuma
+from hmexp.system.topology import Topology, read_topology
+from hmexp.units import MIB, format_size, parse_size
+
+
+@dataclass(frozen=True)
+class SetupCost:
+    """What it took to put the pages in place.
+
+    Parameters
+    ----------
+    seconds : float
+        Wall time of the placer [s].
+    pages : int
+        Pages placed [pages].
+    details : mapping
+        What the placer has to say, JSON-able.
+    """
+
+    seconds: float
+    pages: int
+    details: Mapping[str, object]
+
+    @property
+    def ns_per_page(self) -> float:
+        """Wall time per page [ns]."""
+        return self.seconds * 1e9 / self.pages
+
+
+class Region:
+    """Memory laid out by a pattern. Made by `allocate`; a context manager.
+
+    Attributes
+    ----------
+    pattern : Pattern
+        As asked for; may name emulated nodes.
+    real_pattern : Pattern
+        The same with real nodes only: what the pages are checked against.
+    size_bytes : int
+        A whole number of pages [bytes].
+    setup : SetupCost
+        What placing the pages took.
+    model : NodeModel or None
+        How loops over this region are slowed; None on real nodes.
+    """
+
+    def __init__(
+        self, size_bytes: int, pattern: Pattern, placer: Placer, emulation: Emulation | None, calibrating: bool
+    ) -> None:
+        self.pattern = pattern
+        self.real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
+        self.placer = placer
+        self.emulation = emulation
+        self.model = unhindered(pattern) if calibrating else None
+        if emulation is not None:
+            self.model = emulation.node_model(pattern)
+        self.size_bytes = size_bytes
+        # Aligned as huge pages are, so that the same layout can be had with them.
+        self.mapping = native.PageMapping(size_bytes, max(2 * MIB, native.PAGE_BYTES))
+        started = time.perf_counter()
+        try:
+            details = placer.place(self.mapping, self.real_pattern)
+        except BaseException:
+            self.mapping.close()
+            raise
+        self.setup = SetupCost(time.perf_counter() - started, self.pages, details)
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are [pages]."""
+        return self.size_bytes // native.PAGE_BYTES
+
+    def pages_per_node(self) -> dict[int, int]:
+        """Pages on each node of the pattern, emulated ones by their own id [pages]."""
+        counts = self.pattern.pages_per_node(self.pages, native.PAGE_BYTES)
+        return {node: count for node, count in counts.items() if count}
+
+    def placement(self) -> Placement:
+        """Ask the kernel where every page is now."""
+        return check_placement(self.mapping, self.real_pattern, self.pattern)
+
+    def close(self) -> None:
+        """Give the memory back; closing twice is allowed."""
+        self.mapping.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        emulated = "" if self.emulation is None else f", EMULATED {self.emulation.profile.name}"
+        return f"<Region {format_size(self.size_bytes)} of {self.pattern} by {self.placer.name}{emulated}>"
+
+
+def allocate(
+    size: str | int,
+    pattern: str | Pattern,
+    placer: str = "first_touch",
+    *,
+    emulation: Emulation | None = None,
+    calibrating: bool = False,
+    topology: Topology | None = None,
+) -> Region:
+    """Allocate a region and put every page of it on its node.
+
+    Parameters
+    ----------
+    size : str or int
+        Size of the region; rounded up to whole pages [bytes].
+    pattern : str or Pattern
+        Which node each granule is on.
+    placer : str
+        How the pages get there; `hmexp.memory.placers.PLACERS` has the names.
+    emulation : Emulation, optional
+        Emulated nodes that the pattern may name.
+    calibrating : bool
+        Run the emulating loops with nodes that cost nothing.
+    topology : Topology, optional
+        The machine, if it was read already.
+
+    Raises
+    ------
+    ParameterError
+        If the size, the pattern or the placer cannot be understood.
+    TopologyError
+        If a node of the pattern is neither real nor emulated, or has no memory.
+    CapacityError
+        If a node has less free memory than the region needs there.
+    PlacerUnavailableError
+        If the placer cannot work here.
+    """
+    if isinstance(pattern, str):
+        pattern = Pattern.parse(pattern)
+    size_bytes = -(-parse_size(size) // native.PAGE_BYTES) * native.PAGE_BYTES
+    if size_bytes >= 1 << 62:
+        raise UnitError(f"size {size!r} is more than any machine can address")
+    chosen = find_placer(placer)
+    reason = chosen.unavailable()
+    if reason is not None:
+        raise PlacerUnavailableError(f"placer {placer} cannot work here: {reason}")
+    real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
+    check_capacity(real_pattern, size_bytes, topology or read_topology(libnuma=LibNuma.load()))
+    return Region(size_bytes, pattern, chosen, emulation, calibrating)
+
+
+def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, total: bool = False) -> None:
+    """Refuse a region that a node cannot hold, before the kernel has to.
+
+    A thread that is bound to a full node is killed, not told.
+
+    Parameters
+    ----------
+    total : bool
+        Compare with all the memory of the node rather than with what is free now.
+
+    Raises
+    ------
+    TopologyError
+        If a node of the pattern does not exist or has no memory.
+    CapacityError
+        If a node has too little memory.
+    """
+    for node_id, need_bytes in describe_need(pattern, size_bytes).items():
+        node = topology.node(node_id)
+        has_bytes = node.total_bytes if total else node.free_bytes
+        # Page tables take 1/512 of what they map, and may have to come from the same node.
+        if need_bytes + need_bytes // 512 > has_bytes:
+            what = "has" if total else "has free"
+            raise CapacityError(
+                f"a region of {format_size(size_bytes)} with the pattern {pattern} needs {format_size(need_bytes)} "
+                f"on node {node_id}, which {what} {format_size(has_bytes)}",
+                "ask for a smaller region, or another pattern; see `hmexp nodes`",
+            )
