@@ -1,0 +1,1 @@
+"""Bandwidth and latency of a region, each number with the proof of where the pages were."""
