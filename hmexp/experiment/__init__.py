@@ -1,0 +1,1 @@
+"""Sweeps: parameters, plan, one worker process per point, and the store they end in."""

@@ -1,0 +1,86 @@
+"""What the host can do inside the emulating loops: the scale of an emulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from hmexp.errors import SweepError
+from hmexp.experiment.launcher import launch
+from hmexp.experiment.plan import Plan, Point
+from hmexp.experiment.worker import Task
+from hmexp.memory.emulation import Emulation, NodeSpeed
+
+#: Fresh processes for each quantity. The least favourable one counts: the modelled speeds must fit
+#: in what the host can do at its worst.
+LAUNCHES: Final = 3
+_QUANTITIES: Final = ("read", "write", "latency")
+
+
+def calibrate(plan: Plan, say: Callable[[str], None]) -> tuple[Emulation, list[dict[str, Any]]]:
+    """Measure the host and scale the plan's profile to it.
+
+    The region has the size and the pages of the sweep's, all on the backing node; the threads are
+    as few as the sweep's fewest, so that the same modelled speeds hold for all its points.
+
+    Returns
+    -------
+    Emulation
+        The scaled profile.
+    list of dict
+        What each launch gave: quantity, median, interval, load average.
+
+    Raises
+    ------
+    SweepError
+        If the host could not be measured.
+    """
+    if plan.emulate is None:
+        raise ValueError("a plan without an emulated node needs no calibration")
+    threads = min((p.threads for p in plan.points if p.operation != "latency"), default=1)
+    launches = []
+    for _ in range(LAUNCHES):
+        for quantity in _QUANTITIES:
+            record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
+            if record["status"] != "ok":
+                raise SweepError(
+                    f"the host could not be measured ({quantity}, for the scale of the emulation): {record['reason']}"
+                )
+            result = record["result"]
+            launches.append(
+                {
+                    "quantity": quantity,
+                    "unit": result["unit"],
+                    "threads": 1 if quantity == "latency" else threads,
+                    **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
+                    "load_average": record["machine"]["load_average"],
+                }
+            )
+    medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in _QUANTITIES}
+    host = NodeSpeed(min(medians["read"]), min(medians["write"]), max(medians["latency"]))
+    emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
+    say(
+        f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: read {host.read_gbps:.1f} GB/s, "
+        f"write {host.write_gbps:.1f} GB/s, latency {host.latency_ns:.0f} ns."
+    )
+    return emulation, launches
+
+
+def _modelled_dram(plan: Plan) -> tuple[int, ...]:
+    emulated = plan.emulate.node if plan.emulate else None
+    nodes = {n for point in plan.points for n in point.parsed_pattern.distinct_nodes if n != emulated}
+    return tuple(sorted(nodes | {plan.backing_node}))
+
+
+def _task(plan: Plan, quantity: str, threads: int) -> Task:
+    first = plan.points[0]
+    point: Point = replace(
+        first,
+        pattern=str(plan.backing_node),
+        operation=quantity,
+        threads=1 if quantity == "latency" else threads,
+        placer="first_touch",
+        emulate="calibration",
+    )
+    return Task(point, None, True, (plan.backing_node,), plan.cpus[point.threads])

@@ -1,0 +1,73 @@
+"""Starting workers, and making a record of whatever becomes of them."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import Any
+
+from hmexp.experiment.worker import Task
+
+
+def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
+    """Measure a point in a fresh process.
+
+    Parameters
+    ----------
+    task : Task
+        What to measure.
+    timeout_seconds : float
+        After this the worker is killed [s].
+
+    Returns
+    -------
+    dict
+        The worker's record; a failed one with the reason if it crashed, was killed or took too long.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "hmexp.experiment.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        # Ctrl-C is for the runner, which then ends the worker.
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(task.to_json(), timeout=timeout_seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return _failure(task, f"the worker took longer than {timeout_seconds:g} s and was ended", "Timeout")
+    except BaseException:
+        process.kill()
+        process.wait()
+        raise
+    last_words = err.strip()[-2000:]
+    if process.returncode < 0:
+        name = _signal_name(-process.returncode)
+        hint = " (the kernel does so when memory runs out; see dmesg)" if name == "SIGKILL" else ""
+        return _failure(task, f"the worker was killed by {name}{hint}", "Killed", last_words)
+    try:
+        record = json.loads(out)
+    except ValueError:
+        reason = f"the worker ended with status {process.returncode} and without a record"
+        return _failure(task, reason, "Crashed", last_words)
+    if not isinstance(record, dict) or record.get("point_id") != task.point.id:
+        return _failure(task, "the worker printed something else than the record of its point", "Crashed", out[:500])
+    return record
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _failure(task: Task, reason: str, error: str, last_words: str = "") -> dict[str, Any]:
+    return task.empty_record() | {"reason": reason, "error": error, "last_words": last_words}

@@ -1,0 +1,150 @@
+"""What a person may ask of a sweep, checked before anything happens."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from hmexp.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class SweepParameters:
+    """Parameters of a sweep, under the names they have in the notebook.
+
+    Parameters
+    ----------
+    patterns : tuple of str
+        Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
+    operations : tuple of str
+        Of ``read``, ``write``, ``latency``.
+    size : str
+        Size of each region, such as ``256MiB``.
+    granules : tuple of str
+        Granules, such as ``4KiB``; ``page`` is the machine's page.
+    placers : tuple of str
+        Ways of placing the pages; ``all`` is every one there is.
+    threads : tuple of int
+        Numbers of threads for bandwidth; 0 is all CPUs but one.
+    samples : int
+        Samples per point.
+    sample_seconds : float
+        Shortest time of a sample [s].
+    emulate : str
+        ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
+    results : str
+        Folder of the run directories; ``auto`` is `results/` of the checkout, or of this folder.
+    run : str
+        Name of the run directory; ``auto`` goes on with an unfinished run of the same plan, or
+        makes a new one.
+    timeout_seconds : float
+        Longest time of a point [s].
+    seed : int
+        Of the order in which the points are measured.
+    """
+
+    patterns: tuple[str, ...] = ("1:0", "3:1", "1:1", "1:2", "0:1")
+    operations: tuple[str, ...] = ("read", "write", "latency")
+    size: str = "256MiB"
+    granules: tuple[str, ...] = ("page",)
+    placers: tuple[str, ...] = ("first_touch",)
+    threads: tuple[int, ...] = (0,)
+    samples: int = 10
+    sample_seconds: float = 0.05
+    emulate: str = "auto"
+    results: str = "auto"
+    run: str = "auto"
+    timeout_seconds: float = 300.0
+    seed: int = 0
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all parameters."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        """Check values that come from a notebook, a command line or a file.
+
+        A single value stands for a list of one, and a number for the text of it, because that is
+        what ``papermill -p patterns 0`` hands over.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, or a value has a type that cannot be used.
+        """
+        require_known(given, cls.names())
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            match name:
+                case "patterns" | "operations" | "granules" | "placers":
+                    values[name] = _texts(name, value)
+                case "threads":
+                    items = value if isinstance(value, list | tuple) else [value]
+                    values[name] = tuple(_whole(name, item) for item in _not_empty(name, items))
+                case "samples" | "seed":
+                    values[name] = _whole(name, value)
+                case "sample_seconds" | "timeout_seconds":
+                    values[name] = _positive(name, value)
+                case _:
+                    values[name] = _text(name, value)
+        return cls(**values)
+
+    def to_record(self) -> dict[str, Any]:
+        """The parameters as JSON-able values."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+
+def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that are not parameters.
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown one and what may have been meant.
+    """
+    names = sorted(known)
+    unknown = sorted(set(given) - set(names))
+    if not unknown:
+        return
+    told = []
+    for name in unknown:
+        close = difflib.get_close_matches(name, names, n=1)
+        told.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    raise ParameterError(
+        f"unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(told)}",
+        f"the parameters are: {', '.join(names)}",
+    )
+
+
+def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
+    values = tuple(items)
+    if not values:
+        raise ParameterError(f"{name} is an empty list", f"give at least one of {name}")
+    return values
+
+
+def _text(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ParameterError(f"{name} {value!r} is not a text")
+    return str(value)
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(dict.fromkeys(_text(name, item) for item in _not_empty(name, items)))
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ParameterError(f"{name} {value!r} is not a whole number")
+    return value
+
+
+def _positive(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
+    return float(value)

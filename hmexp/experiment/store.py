@@ -1,0 +1,308 @@
+"""The store: a run directory that survives being killed at any moment.
+
+`points.jsonl` is only ever appended to, one line and one fsync per point. `run.json` is replaced
+whole. Everything else in the directory is made from these two.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from hmexp.errors import StoreError
+
+POINTS: Final = "points.jsonl"
+RUN: Final = "run.json"
+LATEST: Final = "latest"
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
+#: How long to wait for a killed run's last process to let go of the directory [s].
+_LOCK_PATIENCE_SECONDS: Final = 15.0
+
+
+@contextmanager
+def _told(what: str, path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that says what was being done, and where."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreError(
+            f"{what} {path}: {reason}", "choose another folder with the parameter `results`"
+        ) from error
+
+
+def resolve_results(text: str) -> Path:
+    """The folder of the run directories.
+
+    ``auto`` is `results/` of the hmexp checkout that the current folder is in (a notebook is
+    opened in `notebooks/`), or else of the current folder.
+    """
+    if text != "auto":
+        return Path(text).expanduser().resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        project = folder / "pyproject.toml"
+        if project.is_file() and (folder / "hmexp" / "pattern.py").is_file():
+            return folder / "results"
+    return here / "results"
+
+
+class RunDirectory:
+    """One run, held by one process at a time. Made by `open_run`; a context manager."""
+
+    def __init__(self, path: Path, lock_fd: int, run: dict[str, Any]) -> None:
+        self.path = path
+        self.run = run
+        self._lock_fd = lock_fd
+        _drop_torn_line(path / POINTS)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The last record of each point."""
+        return read_records(self.path)
+
+    def finished_points(self) -> set[str]:
+        """Ids of the points that need not be measured again."""
+        return {r["point_id"] for r in self.records() if r["status"] in ("ok", "skipped")}
+
+    def append(self, record: Mapping[str, Any]) -> None:
+        """Add a record and return when it is on the disk."""
+        line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
+        path = self.path / POINTS
+        with _told("cannot write", path):
+            new = not path.exists()
+            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            try:
+                data = line.encode()
+                while data:
+                    data = data[os.write(fd, data) :]
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+            if new:
+                _sync_folder(self.path)
+
+    def update(self, **changes: Any) -> None:
+        """Change entries of `run.json`."""
+        self.run |= changes
+        write_json(self.path / RUN, self.run)
+
+    def close(self) -> None:
+        """Let other processes have the directory."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_run(
+    results: Path, name: str, plan: str, describe: Mapping[str, Any], say: Callable[[str], None] = print
+) -> RunDirectory:
+    """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the run directories; made if missing.
+    name : str
+        Name of the run directory, or ``auto``.
+    plan : str
+        Hash of the plan; a directory made for another plan is never touched.
+    describe : mapping
+        First content of `run.json` beside what this function puts there.
+    say : callable
+        Told what a person should know.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written, the name is taken by another plan, or another process is
+        at work in the directory.
+    """
+    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST):
+        raise StoreError(
+            f"run {name!r} is not a usable name", "use letters, digits, points, dashes and underscores"
+        )
+    with _told("cannot make the results folder", results):
+        results.mkdir(parents=True, exist_ok=True)
+    if name == "auto":
+        unfinished = _find_unfinished(results, plan)
+        name = unfinished or f"sweep-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+    path = results / name
+    known = (path / RUN).exists()
+    if known and read_run(path)["plan"] != plan:
+        raise StoreError(
+            f"run {name!r} in {results} was made with other parameters",
+            "use the parameters it was made with, or another name for the run",
+        )
+    with _told("cannot write in", results):
+        path.mkdir(exist_ok=True)
+    lock_fd = _lock(path, say)
+    try:
+        if known:
+            directory = RunDirectory(path, lock_fd, read_run(path))
+            say(f"Going on with {path.name}: {len(directory.finished_points())} points are there already.")
+        else:
+            directory = RunDirectory(path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe})
+            directory.update()
+        _point_latest(results, name)
+    except BaseException:
+        os.close(lock_fd)
+        raise
+    return directory
+
+
+def _find_unfinished(results: Path, plan: str) -> str | None:
+    found = []
+    for path in results.glob(f"*/{RUN}"):
+        if path.parent.is_symlink():
+            continue
+        try:
+            run = read_run(path.parent)
+        except StoreError:
+            continue
+        if run.get("plan") == plan and run.get("finished") is None:
+            found.append((str(run.get("started")), path.parent.name))
+    return max(found)[1] if found else None
+
+
+def _lock(path: Path, say: Callable[[str], None]) -> int:
+    lock = path / ".lock"
+    with _told("cannot write", lock):
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    waited = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > deadline:
+                os.close(fd)
+                raise StoreError(
+                    f"process {holder} is at work in {path}", "wait for it, or give this run another name"
+                ) from error
+            if not waited:
+                say(f"Waiting for process {holder} to let go of {path.name}.")
+                waited = True
+            time.sleep(0.2)
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def _point_latest(results: Path, name: str) -> None:
+    latest = results / LATEST
+    temporary = results / f".{LATEST}.{os.getpid()}"
+    with _told("cannot write", latest):
+        if latest.exists() and not latest.is_symlink():
+            return  # somebody's own folder
+        temporary.unlink(missing_ok=True)
+        temporary.symlink_to(name)
+        temporary.replace(latest)
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off what a killed process left of a line: no measurement can be read from it."""
+    if not path.exists():
+        return
+    with _told("cannot repair", path), path.open("r+b") as file:
+        data = file.read()
+        whole = data.rfind(b"\n") + 1
+        if whole != len(data):
+            file.truncate(whole)
+            os.fsync(file.fileno())
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The last record of each point, in the order of their first ones.
+
+    Raises
+    ------
+    StoreError
+        If a line that is complete cannot be read.
+    """
+    file = path / POINTS
+    records: dict[str, dict[str, Any]] = {}
+    if not file.exists():
+        return []
+    with _told("cannot read", file):
+        lines = file.read_bytes().splitlines(keepends=True)
+    for number, line in enumerate(lines, start=1):
+        if not line.endswith(b"\n"):
+            break  # a process was killed while it wrote this; open_run cuts it off
+        try:
+            record = json.loads(line)
+            records[record["point_id"]] = record
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"line {number} of {file} is damaged: {error}", "remove that line; its point is measured again"
+            ) from error
+    return list(records.values())
+
+
+def read_run(path: Path) -> dict[str, Any]:
+    """The content of `run.json`.
+
+    Raises
+    ------
+    StoreError
+        If it is missing or cannot be read.
+    """
+    file = path / RUN
+    if not file.is_file():
+        raise StoreError(f"{path} is not a run directory: it has no {RUN}", "name a folder under results/")
+    try:
+        with _told("cannot read", file):
+            run = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise StoreError(f"{file} is damaged: {error}") from error
+    if not isinstance(run, dict) or "plan" not in run:
+        raise StoreError(f"{file} is not of a run of hmexp")
+    return run
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a JSON file as a whole: a reader sees the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with _told("cannot write", path):
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(value, file, indent=2, allow_nan=False)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(path.parent)
+
+
+def _sync_folder(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def now() -> str:
+    """The time, in UTC and ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

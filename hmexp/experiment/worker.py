@@ -1,0 +1,182 @@
+"""The worker: a fresh process that measures one point and prints one record.
+
+It is given its task as JSON on standard input and prints the record as one line of JSON on standard
+output; what a person should see goes to standard error. It dies with the process that started it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hmexp import native
+from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
+from hmexp.experiment.plan import SCHEMA, Point
+from hmexp.experiment.store import now
+from hmexp.measure.bandwidth import measure_bandwidth
+from hmexp.measure.latency import measure_latency
+from hmexp.measure.measurement import Measurement
+from hmexp.memory.emulation import Emulation
+from hmexp.memory.region import Region, allocate
+from hmexp.system.provenance import timing_validity
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is asked to do.
+
+    Parameters
+    ----------
+    point : Point
+        What to measure.
+    emulation : Emulation or None
+        The scaled profile that the run uses.
+    calibrating : bool
+        Measure the host inside the emulating loops, with nodes that cost nothing.
+    dram_nodes : tuple of int
+        Nodes of patterns that count as DRAM.
+    cpus : tuple of int
+        One CPU per thread.
+    """
+
+    point: Point
+    emulation: Emulation | None
+    calibrating: bool
+    dram_nodes: tuple[int, ...]
+    cpus: tuple[int, ...]
+
+    def to_json(self) -> str:
+        """The task as one line for `from_json`, with the process that is to be outlived by none."""
+        return json.dumps(
+            {
+                "parent": os.getpid(),
+                "point": self.point.to_record(),
+                "emulation": None if self.emulation is None else self.emulation.to_record(),
+                "calibrating": self.calibrating,
+                "dram_nodes": self.dram_nodes,
+                "cpus": self.cpus,
+            }
+        )
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Task:
+        """Read back what `to_json` wrote."""
+        return cls(
+            Point(**data["point"]),
+            None if data["emulation"] is None else Emulation.from_record(data["emulation"]),
+            bool(data["calibrating"]),
+            tuple(data["dram_nodes"]),
+            tuple(data["cpus"]),
+        )
+
+    def empty_record(self) -> dict[str, Any]:
+        """The record of a point of which nothing is known yet."""
+        valid, note = timing_validity()
+        pattern = self.point.parsed_pattern
+        pages = pattern.pages_per_node(self.point.size_bytes // native.PAGE_BYTES, native.PAGE_BYTES)
+        modelled = {node: count for node, count in pages.items() if count}
+        dram = sum(count for node, count in modelled.items() if node in self.dram_nodes)
+        model = None
+        if self.emulation is not None:
+            quantity: Any = self.point.operation
+            model = {"value": self.emulation.predict(modelled, quantity)}
+        return {
+            "schema": SCHEMA,
+            "point_id": self.point.id,
+            "status": "failed",
+            "reason": None,
+            "error": None,
+            "parameters": self.point.to_record(),
+            "result": None,
+            "setup": None,
+            "proof": None,
+            "modelled_pages": {str(node): count for node, count in modelled.items()},
+            "dram_share": dram / sum(modelled.values()),
+            "model": model,
+            "emulated": self.emulation is not None or self.calibrating,
+            "profile": None if self.emulation is None else self.emulation.profile.name,
+            "timing_valid": valid,
+            "timing_note": note,
+            "started": now(),
+            "elapsed_seconds": 0.0,
+            "machine": {"load_average": list(os.getloadavg()), "cpus": list(self.cpus)},
+        }
+
+
+def measure(task: Task, region: Region) -> Measurement:
+    """Take the samples of a point."""
+    point = task.point
+    if point.operation == "latency":
+        return measure_latency(
+            region, cpu=task.cpus[0], samples=point.samples, sample_seconds=point.sample_seconds
+        )
+    operation: Any = point.operation
+    return measure_bandwidth(
+        region,
+        operation,
+        point.threads,
+        cpus=task.cpus,
+        samples=point.samples,
+        sample_seconds=point.sample_seconds,
+    )
+
+
+def run(task: Task) -> dict[str, Any]:
+    """Measure a point; whatever happens is a record."""
+    started = time.monotonic()
+    record = task.empty_record()
+    try:
+        with allocate(
+            task.point.size_bytes,
+            task.point.parsed_pattern,
+            task.point.placer,
+            emulation=task.emulation,
+            calibrating=task.calibrating,
+        ) as region:
+            record["setup"] = {
+                "seconds": region.setup.seconds,
+                "ns_per_page": region.setup.ns_per_page,
+                "page_bytes": native.PAGE_BYTES,
+                "details": dict(region.setup.details),
+            }
+            measurement = measure(task, region)
+        record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
+        record["result"] = measurement.to_record()
+        record["status"] = "ok"
+    except PlacerUnavailableError as error:
+        record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
+    except PlacementError as error:
+        record |= {"reason": str(error), "error": type(error).__name__}
+        record["proof"] = {"before": None, "after": None, error.stage or "before": error.placement}
+    except (HmexpError, MemoryError) as error:
+        record |= {"reason": str(error) or "out of memory", "error": type(error).__name__}
+    except Exception as error:  # noqa: BLE001 - a bug is a record too, or the sweep would lose the point
+        reason = f"{type(error).__name__}: {error}"
+        record |= {"reason": reason, "error": type(error).__name__, "traceback": traceback.format_exc()}
+    record["elapsed_seconds"] = round(time.monotonic() - started, 3)
+    return record
+
+
+def main() -> None:
+    """Read a task, measure, print the record."""
+    data = json.loads(sys.stdin.read())
+    native.die_with_parent(data["parent"])
+    # The record goes to the real standard output alone: a stray print must not damage it.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    record = run(Task.from_json(data))
+    with os.fdopen(out, "w", encoding="utf-8") as stream:
+        stream.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+if __name__ == "__main__":
+    # Run from the folder of a notebook, that folder must not hide the standard library.
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
+    main()

@@ -1,0 +1,273 @@
+"""Sweeps that are real, small, and killed in every way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hmexp.errors import SweepError
+from hmexp.experiment import launcher
+from hmexp.experiment.launcher import launch
+from hmexp.experiment.parameters import SweepParameters
+from hmexp.experiment.plan import Plan, make_plan
+from hmexp.experiment.runner import Outcome, Progress, run_sweep
+from hmexp.experiment.store import read_records, read_run
+from hmexp.experiment.worker import Task
+from hmexp.system.topology import read_topology
+
+SMALL: dict[str, Any] = {"size": "1MiB", "samples": 2, "sample_seconds": 0.002, "operations": ["read", "latency"]}
+
+
+class Watch:
+    """A display that remembers, and may do something at each step."""
+
+    def __init__(self, act: Callable[[Progress], None] = lambda progress: None) -> None:
+        self.seen: list[Progress] = []
+        self.act = act
+
+    def show(self, progress: Progress) -> None:
+        self.seen.append(progress)
+        self.act(progress)
+
+
+def plan(results: Path, **values: Any) -> Plan:
+    parameters = SweepParameters.from_mapping(SMALL | {"results": str(results)} | values)
+    return make_plan(parameters, read_topology())
+
+
+def sweep(results: Path, watch: Watch | None = None, **values: Any) -> Outcome:
+    return run_sweep(plan(results, **values), watch or Watch(), lambda text: None)
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / "points.jsonl").read_text().splitlines()]
+
+
+def test_a_sweep_measures_each_point_once_with_its_proof(tmp_path: Path) -> None:
+    watch = Watch()
+    outcome = sweep(tmp_path, watch, patterns=["1:0", "1:2"])
+    outcome.require_complete()
+    records = lines(outcome.path)
+    assert len(records) == len({r["point_id"] for r in records}) == 4
+    for record in records:
+        assert record["status"] == "ok" and record["emulated"]
+        assert record["proof"]["before"]["ok"] and record["proof"]["after"]["ok"]
+        assert record["proof"]["after"]["found"] == record["proof"]["after"]["numa_maps"]
+        assert len(record["result"]["samples"]) == 2
+        assert record["model"]["value"] > 0
+    shares = {r["parameters"]["pattern"]: r["dram_share"] for r in records}
+    assert shares == {"0": 1.0, "0,2,2": pytest.approx(1 / 3, abs=0.01)}
+    run = read_run(outcome.path)
+    assert run["finished"] and run["counts"] == {"ok": 4}
+    assert run["emulation"]["nodes"].keys() == {"0", "2"}
+    assert [p.done for p in watch.seen] == [0, 1, 2, 3, 4]
+    assert watch.seen[0].seconds_left is None and watch.seen[2].seconds_left is not None
+
+
+def test_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    def interrupt(progress: Progress) -> None:
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(tmp_path, Watch(interrupt), patterns=["0", "0,2"])
+    path = (tmp_path / "latest").resolve()
+    kept = (path / "points.jsonl").read_bytes()
+    scale = read_run(path)["emulation"]
+    assert len(kept.splitlines()) == 2
+    outcome = sweep(tmp_path, patterns=["0", "0,2"])
+    assert outcome.path == path
+    assert (path / "points.jsonl").read_bytes().startswith(kept)
+    assert len({r["point_id"] for r in lines(path)}) == len(lines(path)) == 4
+    assert read_run(path)["emulation"] == scale  # one truth for all points of a run
+
+
+def test_a_finished_sweep_is_not_measured_again_under_its_name_but_anew_without(tmp_path: Path) -> None:
+    first = sweep(tmp_path, patterns=["0"], run="mine")
+    before = (first.path / "points.jsonl").read_bytes()
+    again = sweep(tmp_path, patterns=["0"], run="mine")
+    assert again.path == first.path
+    assert (first.path / "points.jsonl").read_bytes() == before
+    assert sweep(tmp_path, patterns=["0"]).path != first.path
+
+
+def find_worker(of_parent: int) -> int | None:
+    for status in Path("/proc").glob("[0-9]*/status"):
+        try:
+            text = status.read_text()
+            command = (status.parent / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if f"PPid:\t{of_parent}\n" in text and b"hmexp.experiment.worker" in command:
+            return int(status.parent.name)
+    return None
+
+
+def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -> None:
+    made = plan(tmp_path, patterns=["0"], operations=["latency"])
+    slow = Task(made.points[0], None, True, (0,), made.cpus[1])
+    # Nothing that it does can take that long: it is killed while it works.
+    slow = Task(
+        made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0})), None, True, (0,), slow.cpus
+    )
+    import threading
+
+    found: list[int] = []
+
+    def kill() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            worker = find_worker(os.getpid())
+            if worker is not None:
+                time.sleep(0.5)
+                found.append(worker)
+                os.kill(worker, signal.SIGKILL)
+                return
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    record = launch(slow, 60)
+    thread.join()
+    assert found
+    assert record["status"] == "failed"
+    assert record["error"] == "Killed"
+    assert "SIGKILL" in record["reason"]
+
+
+def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
+    made = plan(tmp_path, patterns=["0"], operations=["latency"])
+    point = made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0}))
+    record = launch(Task(point, None, True, (0,), made.cpus[1]), 1.0)
+    assert record["status"] == "failed" and "longer than 1 s" in record["reason"]
+    assert find_worker(os.getpid()) is None
+
+
+def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = launcher.launch
+
+    def flaky(task: Task, timeout_seconds: float) -> dict[str, Any]:
+        if task.point.operation == "latency" and not task.calibrating:
+            return task.empty_record() | {"reason": "the worker was killed by SIGKILL", "error": "Killed"}
+        return real(task, timeout_seconds)
+
+    monkeypatch.setattr("hmexp.experiment.runner.launch", flaky)
+    outcome = sweep(tmp_path, patterns=["0"])
+    assert outcome.counts == {"ok": 1, "failed": 1}
+    with pytest.raises(SweepError, match="1 of 2 points failed: latency on 0 .*SIGKILL"):
+        outcome.require_complete()
+    assert read_run(outcome.path)["finished"] is None
+    monkeypatch.undo()
+    again = sweep(tmp_path, patterns=["0"])
+    assert again.path == outcome.path
+    assert again.counts == {"ok": 2}
+    statuses = Counter((r["point_id"], r["status"]) for r in lines(again.path))
+    assert max(statuses.values()) == 1 and len(statuses) == 3
+    assert len(read_records(again.path)) == 2
+
+
+def run_worker(text: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "hmexp.experiment.worker"], input=text, capture_output=True, text=True
+    )
+
+
+def test_a_placement_that_is_wrong_is_a_failed_record_with_the_pages(tmp_path: Path) -> None:
+    """A placer that forgets a page, in a real worker's code path."""
+    from hmexp import native
+    from hmexp.experiment import worker
+    from hmexp.memory.placers import PLACERS, FirstTouch
+    from hmexp.native import PageMapping
+    from hmexp.pattern import Pattern
+
+    class Forgetful(FirstTouch):
+        name = "first_touch"
+
+        def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+            details = super().place(mapping, pattern)
+            import ctypes
+
+            libc = ctypes.CDLL(None)
+            start = ctypes.c_void_p(mapping.address + 7 * native.PAGE_BYTES)
+            assert libc.madvise(start, ctypes.c_size_t(native.PAGE_BYTES), 4) == 0
+            return details
+
+    made = plan(tmp_path, patterns=["0"], operations=["read"], emulate="none")
+    saved = dict(PLACERS)
+    PLACERS["first_touch"] = Forgetful()  # type: ignore[index]
+    try:
+        record = worker.run(Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads]))
+    finally:
+        PLACERS.update(saved)  # type: ignore[attr-defined]
+    assert record["status"] == "failed" and record["error"] == "PlacementError"
+    assert record["result"] is None
+    assert record["proof"]["before"]["absent"] == 1 and record["proof"]["after"] is None
+    assert "1 of 256 pages are on no node" in record["reason"]
+    json.dumps(record, allow_nan=False)
+
+
+def test_a_worker_without_its_parent_measures_nothing(tmp_path: Path) -> None:
+    made = plan(tmp_path, patterns=["0"])
+    task = json.loads(Task(made.points[0], None, True, (0,), made.cpus[1]).to_json())
+    done = run_worker(json.dumps(task | {"parent": 1}))
+    assert done.returncode != 0 and done.stdout == ""
+
+
+def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
+    """A limit below what the region needs: an error in the record, not a traceback on the screen."""
+    made = plan(tmp_path, patterns=["0"], operations=["read"], size="64MiB", emulate="none")
+    task = Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads]).to_json()
+    script = (
+        "import resource, sys\n"
+        "import hmexp.experiment.worker as w\n"
+        "from hmexp.system.libnuma import LibNuma\n"
+        "LibNuma.load()\n"
+        "resource.setrlimit(resource.RLIMIT_DATA, (48 << 20, 48 << 20))\n"
+        "w.main()\n"
+    )
+    task = json.dumps(json.loads(task) | {"parent": os.getpid()})
+    done = subprocess.run([sys.executable, "-c", script], input=task, capture_output=True, text=True)
+    record = json.loads(done.stdout)
+    assert record["status"] == "failed"
+    assert "ENOMEM" in record["reason"] or record["error"] == "MemoryError"
+
+
+@pytest.mark.parametrize("target", ["worker", "runner"])
+def test_kill_9_in_mid_sweep_loses_one_point_at_most(tmp_path: Path, target: str) -> None:
+    arguments = ["sweep", "--results", str(tmp_path), "--size", "1MiB", "--samples", "2", "--sample-seconds", "0.2"]
+    arguments += ["--patterns", "0", "0,2", "--operations", "read", "write", "--emulate", "2=optane-dcpmm"]
+    command = [sys.executable, "-m", "hmexp", *arguments]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    points = tmp_path / "latest" / "points.jsonl"
+    deadline = time.monotonic() + 60
+    while not (points.exists() and points.read_bytes().count(b"\n") >= 1):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.01)
+    worker = None
+    while worker is None:
+        assert time.monotonic() < deadline and process.poll() is None
+        worker = find_worker(process.pid)
+    os.kill(worker if target == "worker" else process.pid, signal.SIGKILL)
+    status = process.wait(60)
+    assert status == (1 if target == "worker" else -signal.SIGKILL)
+    path = (tmp_path / "latest").resolve()
+    kept = [r for r in lines(path) if r["status"] == "ok"]
+    assert kept
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "latest").resolve() == path
+    ok = [r for r in lines(path) if r["status"] == "ok"]
+    assert ok[: len(kept)] == kept
+    assert len(ok) == len({r["point_id"] for r in ok}) == 4
+    assert (path / "report.html").exists() and (path / "points.csv").exists()

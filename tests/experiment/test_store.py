@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hmexp.errors import StoreError
+from hmexp.experiment import store
+from hmexp.experiment.store import RunDirectory, open_run, read_records, read_run, resolve_results, write_json
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def opened(results: Path, name: str = "auto", plan: str = "plan-a") -> RunDirectory:
+    return open_run(results, name, plan, {"finished": None}, quiet)
+
+
+def record(point: str, status: str = "ok", **more: Any) -> dict[str, Any]:
+    return {"point_id": point, "status": status, **more}
+
+
+def test_records_are_there_after_reopening(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        directory.append(record("b", "failed", reason="r"))
+        directory.append(record("c", "skipped"))
+        path = directory.path
+    with opened(tmp_path) as directory:
+        assert directory.path == path
+        assert directory.finished_points() == {"a", "c"}
+        directory.append(record("b", value=2))
+    assert [r["point_id"] for r in read_records(path)] == ["a", "b", "c"]
+    assert read_records(path)[1] == record("b", value=2)
+    assert (tmp_path / "latest").resolve() == path.resolve()
+
+
+@given(cut=st.integers(1, 40))
+def test_a_line_torn_by_a_kill_is_dropped_and_nothing_else(tmp_path_factory: Any, cut: int) -> None:
+    results = tmp_path_factory.mktemp("results")
+    with opened(results) as directory:
+        directory.append(record("a"))
+        whole = (directory.path / "points.jsonl").read_bytes()
+        directory.append(record("b", text="x" * 20))
+        path = directory.path / "points.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert [r["point_id"] for r in read_records(path.parent)] == ["a"]
+    with opened(results) as directory:
+        assert path.read_bytes() == whole
+        directory.append(record("b"))
+        assert directory.finished_points() == {"a", "b"}
+
+
+def test_a_damaged_line_in_the_middle_is_told_and_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        path = directory.path / "points.jsonl"
+    text = "garbage\n" + path.read_text()
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl is damaged"):
+        read_records(path.parent)
+    assert path.read_text() == text
+
+
+def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        first = directory.path
+        directory.update(finished="2026-01-01")
+    with opened(tmp_path, plan="plan-b") as directory:
+        other = directory.path
+    assert other != first
+    with open_run(tmp_path, "again", "plan-a", {"finished": None}, quiet) as directory:
+        assert directory.path not in (first, other)
+    with opened(tmp_path) as directory:
+        assert directory.path.name == "again"
+
+
+def test_a_name_of_another_plan_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path, "mine").close()
+    with pytest.raises(StoreError, match="other parameters"):
+        opened(tmp_path, "mine", "plan-b")
+
+
+@pytest.mark.parametrize("name", ["", "latest", "../x", "a/b", ".hidden", "x" * 200, "a\nb"])
+def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="not a usable name"):
+        opened(tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_LOCK_PATIENCE_SECONDS", 0.3)
+    with opened(tmp_path, "mine"), pytest.raises(StoreError, match="is at work in"):
+        opened(tmp_path, "mine")
+    opened(tmp_path, "mine").close()
+
+
+def test_a_killed_process_lets_go_of_its_run(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom hmexp.experiment.store import open_run\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        "print('held', flush=True)\ntime.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    opened(tmp_path, "mine").close()
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for results in (file, file / "below", Path("/proc/hmexp-results")):
+        with pytest.raises(StoreError, match="results folder") as caught:
+            opened(results)
+        assert str(results) in str(caught.value)
+
+
+def test_what_is_no_run_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a run directory"):
+        read_run(tmp_path)
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(StoreError):
+            read_run(tmp_path)
+
+
+def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {"plan": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"plan": float("nan")})
+    assert json.loads(path.read_text()) == {"plan": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_results("auto") == tmp_path / "results"
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "hmexp").mkdir()
+    (tmp_path / "hmexp" / "pattern.py").write_text("")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert resolve_results("auto") == tmp_path / "results"
+    assert resolve_results("here") == tmp_path / "notebooks" / "here"
