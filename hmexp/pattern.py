@@ -98,7 +98,9 @@ class Pattern:
             if not word:
                 raise PatternError(f"pattern {text!r}: entry {position} is empty", _EXAMPLES)
             if not (word.isascii() and word.isdigit()):
-                raise PatternError(f"pattern {text!r}: entry {position}, {word!r}, is not a node id", _EXAMPLES)
+                raise PatternError(
+                    f"pattern {text!r}: entry {position}, {word!r}, is not a node id", _EXAMPLES
+                )
             # Python refuses to convert absurdly long digit strings; four digits are beyond MAX_NODE.
             node = int(word) if len(word.lstrip("0")) <= len(str(MAX_NODE)) else MAX_NODE + 1
             if node > MAX_NODE:

@@ -58,8 +58,9 @@ def parse_size(text: str | int) -> int:
         raise UnitError(f"size {text!r} has the unknown unit {match['unit']!r} (known: {known})", _EXAMPLES)
     whole, _, fraction = match["number"].partition(".")
     # Integer arithmetic: a float would lose bytes above 2**53.
-    scaled = int(whole + fraction) * factor
-    size_bytes, rest = divmod(scaled, 10 ** len(fraction))
+    scaled: int = int(whole + fraction) * factor
+    denominator: int = 10 ** len(fraction)
+    size_bytes, rest = divmod(scaled, denominator)
     if rest:
         raise UnitError(f"size {text!r} is not a whole number of bytes", _EXAMPLES)
     if size_bytes == 0:

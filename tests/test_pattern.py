@@ -132,7 +132,9 @@ def test_two_nodes_are_spread_perfectly(a: int, b: int) -> None:
         assert inside.max() - inside.min() <= 1
 
 
-@pytest.mark.parametrize("text", ["1:", ":1", "1:2:3", "a:b", "0:0", "1:-2", "1.5:1", "1::2", "9" * 4400 + ":1"])
+@pytest.mark.parametrize(
+    "text", ["1:", ":1", "1:2:3", "a:b", "0:0", "1:-2", "1.5:1", "1::2", "9" * 4400 + ":1"]
+)
 def test_bad_ratio(text: str) -> None:
     with pytest.raises(PatternError):
         Pattern.parse_any(text, (0, 2))

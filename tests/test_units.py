@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,7 +22,24 @@ def test_known_sizes(text: str | int, expected: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", 0, -4096, "-1", "3 bananas", "1.0001k", "GiB", "1e9", "1,5G", "0.0M", True, 1.5, None, "\u0661k"]
+    "text",
+    [
+        "",
+        "0",
+        0,
+        -4096,
+        "-1",
+        "3 bananas",
+        "1.0001k",
+        "GiB",
+        "1e9",
+        "1,5G",
+        "0.0M",
+        True,
+        1.5,
+        None,
+        "\u0661k",
+    ],
 )
 def test_bad_sizes(text: object) -> None:
     with pytest.raises(UnitError) as caught:
@@ -37,7 +56,5 @@ def test_exact_sizes_round_trip(pages: int) -> None:
 
 @given(st.text(max_size=12))
 def test_any_text_is_a_size_or_a_unit_error(text: str) -> None:
-    try:
+    with contextlib.suppress(UnitError):
         assert parse_size(text) > 0
-    except UnitError:
-        pass

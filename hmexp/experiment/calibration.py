@@ -45,7 +45,8 @@ def calibrate(plan: Plan, say: Callable[[str], None]) -> tuple[Emulation, list[d
             record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
             if record["status"] != "ok":
                 raise SweepError(
-                    f"the host could not be measured ({quantity}, for the scale of the emulation): {record['reason']}"
+                    f"the host could not be measured, to scale the emulation to it ({quantity}): "
+                    f"{record['reason']}"
                 )
             result = record["result"]
             launches.append(
@@ -61,8 +62,8 @@ def calibrate(plan: Plan, say: Callable[[str], None]) -> tuple[Emulation, list[d
     host = NodeSpeed(min(medians["read"]), min(medians["write"]), max(medians["latency"]))
     emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
     say(
-        f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: read {host.read_gbps:.1f} GB/s, "
-        f"write {host.write_gbps:.1f} GB/s, latency {host.latency_ns:.0f} ns."
+        f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "
+        f"read {host.read_gbps:.1f} GB/s, write {host.write_gbps:.1f} GB/s, latency {host.latency_ns:.0f} ns."
     )
     return emulation, launches
 

@@ -58,7 +58,9 @@ def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
         reason = f"the worker ended with status {process.returncode} and without a record"
         return _failure(task, reason, "Crashed", last_words)
     if not isinstance(record, dict) or record.get("point_id") != task.point.id:
-        return _failure(task, "the worker printed something else than the record of its point", "Crashed", out[:500])
+        return _failure(
+            task, "the worker printed something else than the record of its point", "Crashed", out[:500]
+        )
     return record
 
 

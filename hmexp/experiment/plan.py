@@ -57,7 +57,9 @@ class Point:
 
     def __str__(self) -> str:
         pattern = self.pattern if len(self.pattern) <= 24 else f"{self.pattern[:21]}..."
-        return f"{self.operation} on {pattern} by {self.placer}, {self.threads} thread{'s'[: self.threads > 1]}"
+        return (
+            f"{self.operation} on {pattern} by {self.placer}, {self.threads} thread{'s'[: self.threads > 1]}"
+        )
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,9 @@ class Plan:
         """The first thing to say: whether the slow memory is real."""
         if self.emulate is not None:
             return (
-                f"EMULATED: node {self.emulate.node} is {self.emulate.profile.title}, modelled in software on the "
-                f"DRAM of node {self.backing_node} and scaled to this host. Its numbers say nothing about "
-                f"this machine."
+                f"EMULATED: node {self.emulate.node} is {self.emulate.profile.title}, modelled in software "
+                f"on the DRAM of node {self.backing_node} and scaled to this host. Its numbers say nothing "
+                f"about this machine."
             )
         used = ", ".join(f"{n} ({self.topology.node(n).kind})" for n in (*self.dram_nodes, *self.slow_nodes))
         return f"Real nodes: {used}. Nothing is emulated."
@@ -234,8 +236,10 @@ def _check_nodes(
             there += f", emulated is {emulate.node}" if emulate else ", none is emulated"
             free = next(other for other in itertools.count(2) if other not in real)
             raise PatternError(
-                f"pattern {pattern}: node {node} is neither a real node with memory nor an emulated one ({there})",
-                f"see `hmexp nodes`; to emulate a slow node: emulate {free}={EmulationRequest.default_profile()}",
+                f"pattern {pattern}: node {node} is neither a real node with memory nor an emulated one "
+                f"({there})",
+                f"see `hmexp nodes`; to emulate a slow node, say "
+                f"emulate {free}={EmulationRequest.default_profile()}",
             )
         real_pattern = pattern if emulate is None else pattern.replace_nodes({emulate.node: backing_node})
         check_capacity(real_pattern, size_bytes, topology, total=True)

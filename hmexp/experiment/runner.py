@@ -164,7 +164,9 @@ def _conclude(plan: Plan, directory: RunDirectory) -> Outcome:
     records = [record for record in directory.records() if record["point_id"] in wanted]
     counts = dict(Counter(record["status"] for record in records))
     failures = tuple(
-        f"{wanted[record['point_id']]}: {record['reason']}" for record in records if record["status"] == "failed"
+        f"{wanted[record['point_id']]}: {record['reason']}"
+        for record in records
+        if record["status"] == "failed"
     )
     complete = len(records) == len(wanted) and not failures
     directory.update(counts=counts, finished=now() if complete else None)

@@ -159,7 +159,9 @@ def open_run(
             directory = RunDirectory(path, lock_fd, read_run(path))
             say(f"Going on with {path.name}: {len(directory.finished_points())} points are there already.")
         else:
-            directory = RunDirectory(path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe})
+            directory = RunDirectory(
+                path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe}
+            )
             directory.update()
         _point_latest(results, name)
     except BaseException:
@@ -253,7 +255,8 @@ def read_records(path: Path) -> list[dict[str, Any]]:
             records[record["point_id"]] = record
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
-                f"line {number} of {file} is damaged: {error}", "remove that line; its point is measured again"
+                f"line {number} of {file} is damaged: {error}",
+                "remove that line; its point is measured again",
             ) from error
     return list(records.values())
 

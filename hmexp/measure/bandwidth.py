@@ -83,7 +83,12 @@ def measure_bandwidth(
         before=before,
         after=after,
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details={"threads": threads, "cpus": list(chosen), "passes": passes, "vector_bits": native.vector_bits()},
+        details={
+            "threads": threads,
+            "cpus": list(chosen),
+            "passes": passes,
+            "vector_bits": native.vector_bits(),
+        },
     )
 
 
@@ -111,9 +116,7 @@ def make_slices(region: Region, cpus: Sequence[int]) -> list[Slice]:
             f"use at most {region.pages} threads, or a larger region",
         )
     edges = [units * i // threads * unit_bytes for i in range(threads)] + [region.size_bytes]
-    return [
-        Slice(start, end - start, cpu) for start, end, cpu in zip(edges, edges[1:], cpus, strict=False)
-    ]
+    return [Slice(start, end - start, cpu) for start, end, cpu in zip(edges, edges[1:], cpus, strict=False)]
 
 
 def _elapsed_ns(run: native.BandwidthRun) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

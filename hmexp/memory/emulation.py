@@ -44,16 +44,19 @@ class NodeSpeed:
     def scaled(self, scale: Mapping[Quantity, float]) -> NodeSpeed:
         """The speed with each figure multiplied by its factor."""
         return NodeSpeed(
-            self.read_gbps * scale["read"], self.write_gbps * scale["write"], self.latency_ns * scale["latency"]
+            self.read_gbps * scale["read"],
+            self.write_gbps * scale["write"],
+            self.latency_ns * scale["latency"],
         )
 
 
 @dataclass(frozen=True)
 class Profile:
-    """Published speeds of DRAM and of a slow memory on one and the same machine."""
+    """Published speeds of DRAM and of a slow memory (of some kind) on one and the same machine."""
 
     name: str
     title: str
+    kind: str
     source: str
     dram: NodeSpeed
     slow: NodeSpeed
@@ -82,11 +85,15 @@ class Profile:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise EmulationError(f"emulation profile {path} cannot be read: {error}") from error
-        for key in ("title", "source"):
+        for key in ("title", "kind", "source"):
             if not isinstance(data.get(key), str) or not data[key].strip():
-                raise EmulationError(f"emulation profile {path} lacks the text {key!r}", "say where it is from")
+                raise EmulationError(
+                    f"emulation profile {path} lacks the text {key!r}",
+                    "title names the memory, kind is nvm, cxl or unknown, source says whose figures they are",
+                )
         dram, slow = (_node_speed(path, data, part) for part in ("dram", "slow"))
-        return cls(path.stem, data["title"].strip(), data["source"].strip(), dram, slow)
+        title, kind, source = (data[key].strip() for key in ("title", "kind", "source"))
+        return cls(path.stem, title, kind, source, dram, slow)
 
 
 def _node_speed(path: Path, data: Mapping[str, Any], part: str) -> NodeSpeed:
@@ -171,13 +178,17 @@ class Emulation:
         profile = request.profile
         scale = cls._scale(profile, host)
         speeds = dict.fromkeys(dram_nodes, profile.dram.scaled(scale))
-        return cls(profile, host, {**speeds, request.node: profile.slow.scaled(scale)}, {request.node: backing_node})
+        return cls(
+            profile, host, {**speeds, request.node: profile.slow.scaled(scale)}, {request.node: backing_node}
+        )
 
     @staticmethod
     def _scale(profile: Profile, host: NodeSpeed) -> dict[Quantity, float]:
         return {
             "read": BANDWIDTH_HEADROOM * host.read_gbps / (profile.dram.read_gbps + profile.slow.read_gbps),
-            "write": BANDWIDTH_HEADROOM * host.write_gbps / (profile.dram.write_gbps + profile.slow.write_gbps),
+            "write": BANDWIDTH_HEADROOM
+            * host.write_gbps
+            / (profile.dram.write_gbps + profile.slow.write_gbps),
             "latency": LATENCY_HEADROOM * host.latency_ns / profile.dram.latency_ns,
         }
 
@@ -198,7 +209,9 @@ class Emulation:
         EmulationError
             If a node of the pattern is not modelled.
         """
-        return NodeModel(pattern, {node: _rates(self._speed(node)) for node in pattern.distinct_nodes}, WINDOW_BYTES)
+        return NodeModel(
+            pattern, {node: _rates(self._speed(node)) for node in pattern.distinct_nodes}, WINDOW_BYTES
+        )
 
     def predict(self, pages_per_node: Mapping[int, int], quantity: Quantity) -> float:
         """What the modelled nodes must show for a region.
@@ -242,7 +255,7 @@ class Emulation:
         profile = record["profile"]
         return cls(
             Profile(
-                profile["name"], profile["title"], profile["source"],
+                profile["name"], profile["title"], profile["kind"], profile["source"],
                 NodeSpeed(**profile["dram"]), NodeSpeed(**profile["slow"]),
             ),
             NodeSpeed(**record["host"]),

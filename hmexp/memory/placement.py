@@ -80,7 +80,9 @@ class Placement:
             reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.absent.items()))
             faults.append(f"{sum(self.absent.values())} of {self.pages} pages are on no node ({reasons})")
         if not self.numa_maps_agrees:
-            faults.append(f"/proc/self/numa_maps counts {_counts(self.numa_maps)}, the query {_counts(self.found)}")
+            faults.append(
+                f"/proc/self/numa_maps counts {_counts(self.numa_maps)}, the query {_counts(self.found)}"
+            )
         return f"{'; '.join(faults)}; expected {_counts(self.expected)}, found {_counts(self.found)}"
 
     def require(self) -> Placement:
@@ -130,7 +132,8 @@ class Placement:
         verdict = "&#10003;" if self.ok else "&#10007;"
         return (
             f"<div><b>{verdict}</b> {self.summary}"
-            "<table><thead><tr><th>node</th><th>pattern</th><th>per-page query</th><th>numa_maps</th></tr></thead>"
+            "<table><thead><tr><th>node</th><th>pattern</th><th>per-page query</th><th>numa_maps</th></tr>"
+            "</thead>"
             f"<tbody>{rows}</tbody></table>"
             f"<div>asked {asked}</div><div>found {found}</div></div>"
         )
@@ -221,8 +224,9 @@ def _keys_as_text(counts: dict[int, int]) -> dict[str, int]:
 
 
 def _strip_html(nodes: tuple[int, ...]) -> str:
-    return "".join(
-        f'<span style="display:inline-block;width:1.1em;text-align:center;background:hsl({(node * 137 + 210) % 360}'
-        f' 45% {85 if node >= 0 else 50}%);color:#111;font-size:smaller">{node if node >= 0 else "?"}</span>'
-        for node in nodes[:48]
-    )
+    cells = []
+    for node in nodes[:48]:
+        background = f"hsl({(node * 137 + 210) % 360} 45% {85 if node >= 0 else 50}%)"
+        look = f"display:inline-block;width:1.1em;text-align:center;color:#111;background:{background}"
+        cells.append(f'<span style="{look}"><small>{node if node >= 0 else "?"}</small></span>')
+    return "".join(cells)

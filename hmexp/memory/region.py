@@ -61,7 +61,12 @@ class Region:
     """
 
     def __init__(
-        self, size_bytes: int, pattern: Pattern, placer: Placer, emulation: Emulation | None, calibrating: bool
+        self,
+        size_bytes: int,
+        pattern: Pattern,
+        placer: Placer,
+        emulation: Emulation | None,
+        calibrating: bool,
     ) -> None:
         self.pattern = pattern
         self.real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
@@ -187,7 +192,7 @@ def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, tot
         if need_bytes + need_bytes // 512 > has_bytes:
             what = "has" if total else "has free"
             raise CapacityError(
-                f"a region of {format_size(size_bytes)} with the pattern {pattern} needs {format_size(need_bytes)} "
-                f"on node {node_id}, which {what} {format_size(has_bytes)}",
+                f"a region of {format_size(size_bytes)} with the pattern {pattern} needs "
+                f"{format_size(need_bytes)} on node {node_id}, which {what} {format_size(has_bytes)}",
                 "ask for a smaller region, or another pattern; see `hmexp nodes`",
             )

@@ -217,7 +217,8 @@ class NodeModel:
     rates: Mapping[int, NodeRates]
     window_bytes: int
 
-    def _to_c(self) -> tuple[Any, Any]:
+    def to_c(self) -> tuple[Any, Any]:
+        """The C structure, and what must be kept alive as long as it is used."""
         order = self.pattern.distinct_nodes
         index = {node: position for position, node in enumerate(order)}
         entries = np.asarray([index[node] for node in self.pattern.nodes], dtype=np.uint8)
@@ -235,7 +236,7 @@ class NodeModel:
 
 
 def _model(model: NodeModel | None) -> tuple[Any, Any]:
-    return (ffi.NULL, None) if model is None else model._to_c()
+    return (ffi.NULL, None) if model is None else model.to_c()
 
 
 # ---------------------------------------------------------------------- measuring loops
@@ -324,7 +325,12 @@ def walk_ring(mapping: PageMapping, cpu: int, limit: int) -> int:
 
 
 def chase(
-    mapping: PageMapping, cpu: int, hops: int, samples: int, model: NodeModel | None = None, start_offset: int = 0
+    mapping: PageMapping,
+    cpu: int,
+    hops: int,
+    samples: int,
+    model: NodeModel | None = None,
+    start_offset: int = 0,
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Follow the ring.
 

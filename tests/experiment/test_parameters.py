@@ -10,7 +10,9 @@ from hmexp.experiment.parameters import SweepParameters
 
 def test_what_papermill_hands_over_for_single_values() -> None:
     """``-p patterns 0`` gives the number 0, ``-p threads 2`` a number where a list is wanted."""
-    given_by_p = SweepParameters.from_mapping({"patterns": 0, "threads": 2, "size": 4096, "granules": "64KiB"})
+    given_by_p = SweepParameters.from_mapping(
+        {"patterns": 0, "threads": 2, "size": 4096, "granules": "64KiB"}
+    )
     assert given_by_p.patterns == ("0",)
     assert given_by_p.threads == (2,)
     assert given_by_p.size == "4096"

@@ -68,10 +68,19 @@ def test_latency_has_one_thread_and_is_planned_once() -> None:
 def test_ids_are_stable_and_tell_points_apart() -> None:
     point = plan(ONE, patterns=["0,2,2"], operations=["read"], threads=[1]).points[0]
     assert point.id == plan(ONE, patterns=["1:2"], operations=["read"], threads=[1]).points[0].id
-    for change in (
-        {"pattern": "0,2"}, {"granule_bytes": 8192}, {"size_bytes": 4096}, {"placer": "x"}, {"operation": "write"},
-        {"threads": 9}, {"samples": 1}, {"sample_seconds": 1.0}, {"emulate": None},
-    ):  # fmt: skip
+    changes = {
+        "pattern": "0,2",
+        "granule_bytes": 8192,
+        "size_bytes": 4096,
+        "placer": "x",
+        "operation": "write",
+        "threads": 9,
+        "samples": 1,
+        "sample_seconds": 1.0,
+        "emulate": None,
+    }
+    assert set(changes) == set(point.to_record())
+    for change in ({name: value} for name, value in changes.items()):
         assert dataclasses.replace(point, **change).id != point.id  # type: ignore[arg-type]
 
 

@@ -25,13 +25,18 @@ from hmexp.experiment.store import read_records, read_run
 from hmexp.experiment.worker import Task
 from hmexp.system.topology import read_topology
 
-SMALL: dict[str, Any] = {"size": "1MiB", "samples": 2, "sample_seconds": 0.002, "operations": ["read", "latency"]}
+SMALL: dict[str, Any] = {
+    "size": "1MiB",
+    "samples": 2,
+    "sample_seconds": 0.002,
+    "operations": ["read", "latency"],
+}
 
 
 class Watch:
     """A display that remembers, and may do something at each step."""
 
-    def __init__(self, act: Callable[[Progress], None] = lambda progress: None) -> None:
+    def __init__(self, act: Callable[[Progress], None] = lambda _: None) -> None:
         self.seen: list[Progress] = []
         self.act = act
 
@@ -46,7 +51,7 @@ def plan(results: Path, **values: Any) -> Plan:
 
 
 def sweep(results: Path, watch: Watch | None = None, **values: Any) -> Outcome:
-    return run_sweep(plan(results, **values), watch or Watch(), lambda text: None)
+    return run_sweep(plan(results, **values), watch or Watch(), lambda _: None)
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -118,7 +123,11 @@ def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -
     slow = Task(made.points[0], None, True, (0,), made.cpus[1])
     # Nothing that it does can take that long: it is killed while it works.
     slow = Task(
-        made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0})), None, True, (0,), slow.cpus
+        made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0})),
+        None,
+        True,
+        (0,),
+        slow.cpus,
     )
     import threading
 
@@ -164,7 +173,7 @@ def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("hmexp.experiment.runner.launch", flaky)
     outcome = sweep(tmp_path, patterns=["0"])
     assert outcome.counts == {"ok": 1, "failed": 1}
-    with pytest.raises(SweepError, match="1 of 2 points failed: latency on 0 .*SIGKILL"):
+    with pytest.raises(SweepError, match=r"1 of 2 points failed: latency on 0 .*SIGKILL"):
         outcome.require_complete()
     assert read_run(outcome.path)["finished"] is None
     monkeypatch.undo()
@@ -244,7 +253,17 @@ def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["worker", "runner"])
 def test_kill_9_in_mid_sweep_loses_one_point_at_most(tmp_path: Path, target: str) -> None:
-    arguments = ["sweep", "--results", str(tmp_path), "--size", "1MiB", "--samples", "2", "--sample-seconds", "0.2"]
+    arguments = [
+        "sweep",
+        "--results",
+        str(tmp_path),
+        "--size",
+        "1MiB",
+        "--samples",
+        "2",
+        "--sample-seconds",
+        "0.2",
+    ]
     arguments += ["--patterns", "0", "0,2", "--operations", "read", "write", "--emulate", "2=optane-dcpmm"]
     command = [sys.executable, "-m", "hmexp", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import pytest
@@ -59,7 +60,7 @@ def test_slices_cover_the_region_without_overlap() -> None:
             for threads in (1, 2, 3, 7):
                 slices = make_slices(region, range(threads))
                 assert slices[0].offset_bytes == 0
-                for one, two in zip(slices, slices[1:], strict=False):
+                for one, two in itertools.pairwise(slices):
                     assert one.offset_bytes + one.size_bytes == two.offset_bytes
                 assert slices[-1].offset_bytes + slices[-1].size_bytes == region.size_bytes
                 assert all(s.size_bytes > 0 and s.size_bytes % PAGE_BYTES == 0 for s in slices)

@@ -79,18 +79,21 @@ def test_bad_requests(text: str, error: type[Exception], says: str) -> None:
         EmulationRequest.parse(text)
 
 
+HEAD = "title = 'x'\nkind = 'nvm'\nsource = 'y'\n"
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("title = 'x'", "source"),
-        ("title = 'x'\nsource = 'y'\n", r"\[dram\]"),
-        ("title = 'x'\nsource = 'y'\n[dram]\nread_gbps = 1\nwrite_gbps = 1", "dram.latency_ns"),
-        ("title = 'x'\nsource = 'y'\n[dram]\nread_gbps = 0\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps = 0 is absurd"),
-        ("title = 'x'\nsource = 'y'\n[dram]\nread_gbps = nan\nwrite_gbps = 1\nlatency_ns = 1", "absurd"),
-        ("title = 'x'\nsource = 'y'\n[dram]\nread_gbps = true\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps"),
+        ("title = 'x'", "kind"),
+        (HEAD, r"\[dram\]"),
+        (HEAD + "[dram]\nread_gbps = 1\nwrite_gbps = 1", "dram.latency_ns"),
+        (HEAD + "[dram]\nread_gbps = 0\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps = 0 is absurd"),
+        (HEAD + "[dram]\nread_gbps = nan\nwrite_gbps = 1\nlatency_ns = 1", "absurd"),
+        (HEAD + "[dram]\nread_gbps = true\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps"),
         ("not toml", "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_bad_profiles_name_the_field(tmp_path: Path, text: str, says: str) -> None:
     path = tmp_path / "mine.toml"
     path.write_text(text)
@@ -101,5 +104,5 @@ def test_bad_profiles_name_the_field(tmp_path: Path, text: str, says: str) -> No
 def test_a_profile_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     numbers = "read_gbps = 2\nwrite_gbps = 1\nlatency_ns = 50\n"
-    path.write_text(f"title = 'Mine'\nsource = 'my bench'\n[dram]\n{numbers}[slow]\n{numbers}")
+    path.write_text(f"title = 'Mine'\nkind = 'cxl'\nsource = 'my bench'\n[dram]\n{numbers}[slow]\n{numbers}")
     assert EmulationRequest.parse(f"7={path}").profile.name == "mine"

@@ -81,7 +81,7 @@ def test_pages_dropped_behind_its_back_are_noticed() -> None:
         assert sum(placement.absent.values()) == 5
         assert placement.found == {NODE: PAGES - 5} == placement.numa_maps
         assert placement.strip[1][16:21] == (-1,) * 5
-        with pytest.raises(PlacementError, match="5 of .* pages are on no node"):
+        with pytest.raises(PlacementError, match=r"5 of .* pages are on no node"):
             hmexp.measure_bandwidth(region, "read", samples=1, sample_seconds=0.001)
 
 

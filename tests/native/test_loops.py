@@ -95,7 +95,9 @@ def test_a_pass_of_twice_the_bytes_is_made_and_not_skipped(mapping: PageMapping)
         ({"model": NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 0)}, "EINVAL"),
     ],
 )
-def test_bad_arguments_come_back_as_errors(mapping: PageMapping, change: dict[str, object], code: str) -> None:
+def test_bad_arguments_come_back_as_errors(
+    mapping: PageMapping, change: dict[str, object], code: str
+) -> None:
     arguments = {"slices": slices(1), "operation": "read", "passes": 1, "samples": 1} | change
     with pytest.raises(NativeError, match=code):
         native.bandwidth(mapping, **arguments)  # type: ignore[arg-type]
@@ -199,7 +201,9 @@ def test_threads_run_on_the_cpus_they_were_given(mapping: PageMapping) -> None:
                 status = (task / "status").read_text()
             except OSError:
                 continue
-            seen.add(next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list")))
+            seen.add(
+                next(line.split()[1] for line in status.splitlines() if line.startswith("Cpus_allowed_list"))
+            )
         time.sleep(0.005)
     thread.join()
     assert str(wanted) in seen  # this process itself may use more, if there are more
@@ -229,8 +233,11 @@ def test_a_closed_region_is_refused() -> None:
         native.build_ring(mapping, 1)
 
 
-def test_a_process_ends_with_the_one_that_started_it(tmp_path: object) -> None:
-    child = "import os, time; from hmexp import native; native.die_with_parent(os.getppid()); print(os.getpid(), flush=True); time.sleep(60)"
+def test_a_process_ends_with_the_one_that_started_it() -> None:
+    child = (
+        "import os, time; from hmexp import native; native.die_with_parent(os.getppid()); "
+        "print(os.getpid(), flush=True); time.sleep(60)"
+    )
     parent = (
         "import subprocess, sys, time\n"
         f"p = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"

@@ -113,13 +113,13 @@ def test_missing_shared_library() -> None:
     # The binding looks the library up by find_library, as every ctypes program does.
     done = run("import ctypes.util\nctypes.util.find_library = lambda name: None\n" + SAY_WHY)
     assert done.returncode == 0, done.stderr
-    assert "shared library libnuma.so.1 was not found" in done.stdout
+    assert "shared library libnuma.so.1 could not be loaded" in done.stdout
     assert "apt-get install libnuma1" in done.stdout
 
 
 def test_shared_library_that_cannot_be_opened() -> None:
     done = run("import ctypes.util\nctypes.util.find_library = lambda name: 'libnuma-gone.so'\n" + SAY_WHY)
-    assert "was not found" in done.stdout
+    assert "could not be loaded" in done.stdout
     assert "apt-get install libnuma1" in done.stdout
 
 

@@ -1,0 +1,44 @@
+# hmexp: `make sweep` measures, `make test` tests. Both install what they need first (tools/bootstrap.sh).
+#
+#   make sweep SWEEP="-p size 128MiB -y 'patterns: [\"0\", \"0,2\", \"2\"]'"
+#   make test TEST="-k pattern"
+#   make setup PYTHON=python3.12
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test lint clean
+
+# Another active environment must not leak into ours.
+unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
+
+# Arguments for papermill, and for pytest; quoted as in a shell.
+SWEEP ?=
+TEST ?=
+
+# Passed on only if the user chose one: otherwise an existing .venv keeps the Python that it was made with.
+ifdef PYTHON
+export PYTHON
+endif
+
+python := .venv/bin/python
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-7s %s\n' "$$target" "$$text"; done
+
+setup: ## install what is missing: system packages, .venv, hmexp and its C core
+	@tools/bootstrap.sh
+
+sweep: setup ## run the notebook's sweep and write results/RUN/report.html (SWEEP="-p size 128MiB ...")
+	@tools/sweep.sh $(SWEEP)
+
+test: lint ## lint, then all tests (TEST="-k pattern ...")
+	$(python) -m pytest $(TEST)
+
+lint: setup ## ruff and mypy
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+	$(python) -m mypy
+
+clean: ## remove everything that is built or installed here; results/ stays
+	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find hmexp -name '_core*.so' -delete
+	find hmexp tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

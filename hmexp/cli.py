@@ -1,0 +1,159 @@
+"""The command ``hmexp``: a face over the layers below, for those who do not open Jupyter."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+import hmexp
+from hmexp.errors import HmexpError, SweepError
+from hmexp.experiment.parameters import SweepParameters
+from hmexp.experiment.plan import make_plan
+from hmexp.experiment.runner import run_sweep
+from hmexp.progress import TerminalBar
+from hmexp.system.libnuma import LibNuma
+from hmexp.system.topology import Topology, read_topology
+from hmexp.units import format_size
+
+#: Exit statuses: a bad request, and a sweep of which a point failed.
+EXIT_USAGE, EXIT_FAILED = 2, 1
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit: 0 if all is well, 1 if something failed, 2 if the request was bad."""
+    options = _parser().parse_args(arguments)
+    try:
+        status = options.run(options)
+        sys.stdout.flush()
+    except SweepError as error:
+        print(f"hmexp: {error}", file=sys.stderr)
+        status = EXIT_FAILED
+    except HmexpError as error:
+        print(f"hmexp: {error}", file=sys.stderr)
+        status = EXIT_USAGE
+    except KeyboardInterrupt:
+        print("hmexp: interrupted; the same command again goes on from here", file=sys.stderr)
+        status = 130
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`hmexp nodes | head`): nothing to tell, and nobody to tell it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = 0
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hmexp", description="Experiments on hybrid memory.", allow_abbrev=False
+    )
+    parser.add_argument("--version", action="version", version=f"hmexp {hmexp.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser("doctor", help="what is this machine, what can it do, what is missing")
+    doctor.set_defaults(run=_doctor)
+
+    nodes = commands.add_parser("nodes", help="the nodes, their kinds, sizes, distances and HMAT speeds")
+    nodes.set_defaults(run=_nodes)
+
+    sweep = commands.add_parser(
+        "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
+        description="Measure a grid of points. Killed at any moment, the same command again goes on.",
+    )  # fmt: skip
+    default = SweepParameters()
+    # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
+    lists: tuple[tuple[str, type, str], ...] = (
+        ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
+        ("operations", str, "of read, write, latency"),
+        ("granules", str, "granules, such as 4KiB; page is the machine's page"),
+        ("placers", str, "ways of placing the pages; all is every one there is"),
+        ("threads", int, "threads for bandwidth; 0 is all CPUs but one"),
+    )
+    for name, kind, text in lists:
+        shown = " ".join(map(str, getattr(default, name)))
+        sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
+    single: tuple[tuple[str, type, str], ...] = (
+        ("size", str, "size of each region"),
+        ("samples", int, "samples per point"),
+        ("sample-seconds", float, "shortest time of a sample"),
+        ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
+        ("results", str, "folder of the run directories"),
+        ("run", str, "name of the run directory; auto goes on with an unfinished one"),
+        ("timeout-seconds", float, "longest time of a point"),
+        ("seed", int, "of the order of the points"),
+    )
+    for name, kind, text in single:
+        shown = getattr(default, name.replace("-", "_"))
+        # `run` is the command's function: the option is kept under a name of its own.
+        target = "run_name" if name == "run" else name.replace("-", "_")
+        sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
+    sweep.set_defaults(run=_sweep)
+
+    report = commands.add_parser(
+        "report", help="write report.html, the tables and the figures of a run again"
+    )
+    report.add_argument(
+        "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
+    )
+    report.set_defaults(run=_report)
+    return parser
+
+
+def _doctor(_options: argparse.Namespace) -> int:
+    from hmexp.doctor import Verdict, examine
+
+    failed = False
+    for check in examine():
+        failed |= check.verdict is Verdict.FAILED
+        seen = check.seen.replace("\n", "\n" + " " * 28)
+        print(f"{check.verdict:>6}  {check.what:<18}  {seen}", flush=True)
+    return EXIT_FAILED if failed else 0
+
+
+def _topology() -> Topology:
+    return read_topology(libnuma=LibNuma.load())
+
+
+def _nodes(_options: argparse.Namespace) -> int:
+    topology = _topology()
+    print("node  kind     CPUs   memory     free       read GB/s  write GB/s  latency ns  distances")
+    for node in topology.nodes:
+        figures = (node.read_gbps, node.write_gbps, node.read_latency_ns)
+        hmat = [f"{value:g}" if value is not None else "-" for value in figures]
+        distances = " ".join(f"{other}:{distance}" for other, distance in sorted(node.distances.items()))
+        print(
+            f"{node.id:<5} {node.kind:<8} {len(node.cpus):<6} {format_size(node.total_bytes):<10} "
+            f"{format_size(node.free_bytes):<10} {hmat[0]:<10} {hmat[1]:<11} {hmat[2]:<11} {distances}"
+        )
+    for note in topology.notes:
+        print(f"note: {note}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from hmexp.report.html import write_report
+
+    given = {
+        name: getattr(options, "run_name" if name == "run" else name) for name in SweepParameters.names()
+    }
+    parameters = SweepParameters.from_mapping(
+        {name: value for name, value in given.items() if value is not None}
+    )
+    plan = make_plan(parameters, _topology())
+    print(plan.headline)
+    for note in plan.notes:
+        print(f"note: {note}")
+    outcome = run_sweep(plan, TerminalBar(), tqdm.write)
+    print(f"Report: {write_report(outcome.path)}")
+    outcome.require_complete()
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from hmexp.report.html import write_report
+
+    print(f"Report: {write_report(options.run_directory)}")
+    return 0

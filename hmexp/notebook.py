@@ -1,0 +1,217 @@
+"""What the notebooks call: a sweep in a few short cells.
+
+A face: it shows, and leaves the work to the layers below.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+from IPython.core.getipython import get_ipython
+from IPython.display import DisplayHandle, display
+
+from hmexp.errors import HmexpError, SweepError
+from hmexp.experiment.parameters import SweepParameters, require_known
+from hmexp.experiment.plan import Plan, make_plan
+from hmexp.experiment.runner import Outcome, Progress, run_sweep
+from hmexp.progress import TerminalBar, terminal_of_notebook
+from hmexp.report import figures, inline, tables
+from hmexp.report.html import write_report
+from hmexp.report.results import Results
+from hmexp.system.libnuma import LibNuma
+from hmexp.system.topology import read_topology
+from hmexp.units import format_size
+
+#: What papermill writes at the top of the cell that it puts behind the parameters.
+_INJECTED: Final = "# Parameters\n"
+_DPI: Final = 110
+
+
+class Sweep:
+    """A sweep as the notebook sees it: made from the notebook's parameters, run once, shown.
+
+    Raises
+    ------
+    HmexpError
+        From the constructor, if a parameter cannot be used; nothing was written then.
+    """
+
+    def __init__(self, namespace: Mapping[str, Any]) -> None:
+        names = SweepParameters.names()
+        require_known(injected_names(_history()), names)
+        given = {name: namespace[name] for name in names if name in namespace}
+        self.topology = read_topology(libnuma=LibNuma.load())
+        self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
+        self.outcome: Outcome | None = None
+
+    def __str__(self) -> str:
+        lines = [self.plan.headline, *(f"Note: {note}" for note in self.plan.notes)]
+        lines.append(f"{len(self.plan.points)} points of {format_size(self.plan.points[0].size_bytes)} each.")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        kind = "#8a5a00" if self.plan.emulate else "#1b5e20"
+        head, *rest = str(self).split("\n")
+        return (
+            f'<div style="border-left:4px solid {kind};padding:.4em .8em"><b>{escape(head)}</b>'
+            + "".join(f"<br>{escape(line)}" for line in rest)
+            + "</div>"
+        )
+
+    def nodes(self) -> pd.DataFrame:
+        """The nodes of this machine, and the emulated one."""
+        rows: list[dict[str, object]] = [
+            {
+                "node": node.id,
+                "kind": str(node.kind),
+                "CPUs": len(node.cpus),
+                "memory": format_size(node.total_bytes),
+                "free": format_size(node.free_bytes),
+                "in this sweep": self._role(node.id),
+            }
+            for node in self.topology.nodes
+        ]
+        if self.plan.emulate is not None:
+            rows.append(
+                {
+                    "node": self.plan.emulate.node,
+                    "kind": f"EMULATED {self.plan.emulate.profile.name}",
+                    "CPUs": 0,
+                    "memory": f"on node {self.plan.backing_node}",
+                    "free": "",
+                    "in this sweep": self._role(self.plan.emulate.node),
+                }
+            )
+        return pd.DataFrame(rows).set_index("node")
+
+    def _role(self, node: int) -> str:
+        if node in self.plan.dram_nodes:
+            return "DRAM"
+        return "slow" if node in self.plan.slow_nodes else "not used"
+
+    def run(self) -> None:
+        """Measure what is missing, with a progress bar, and write the report."""
+        self.outcome = run_sweep(self.plan, ProgressBar())
+        report = write_report(self.outcome.path)
+        print(f"Report: {report}")
+
+    @property
+    def path(self) -> Path:
+        """The run directory.
+
+        Raises
+        ------
+        HmexpError
+            If the sweep was not run yet.
+        """
+        if self.outcome is None:
+            raise HmexpError("the sweep was not run yet", "run the cell with `sweep.run()` first")
+        return self.outcome.path
+
+    def status(self) -> inline.Html:
+        """What the run is: emulated or not, how much of it was measured, what failed."""
+        return inline.status(Results.load(self.path))
+
+    def table(self) -> inline.Html:
+        """All patterns, a column for each operation, with intervals."""
+        return inline.table(Results.load(self.path))
+
+    def points(self) -> pd.DataFrame:
+        """All points with their proof: what `points.csv` has."""
+        return tables.frame_of(Results.load(self.path))
+
+    def figure(self, stem: str) -> inline.Picture | inline.Html:
+        """A figure of the report by the name of its file, or a line saying that this run has none."""
+        drawn = figures.all_figures(Results.load(self.path))
+        if stem in drawn:
+            return inline.Picture(stem, figures.png_bytes(drawn[stem], _DPI))
+        text = f"No figure {stem}: this sweep measured nothing for it."
+        return inline.Html(f"<p>{escape(text)}</p>", text)
+
+    def advice(self) -> inline.Html:
+        """What the run says about ratios, in words."""
+        return inline.words(Results.load(self.path))
+
+    def require_complete(self) -> None:
+        """Raise SweepError if a point failed: the notebook, and papermill with it, must not end well then."""
+        if self.outcome is None:
+            raise SweepError("the sweep was not run", "run the cell with `sweep.run()` first")
+        self.outcome.require_complete()
+
+
+class ProgressBar:
+    """A bar that is replaced in place, in the notebook and in what papermill saves of it.
+
+    Under `make sweep` it is shown on the terminal, too.
+    """
+
+    def __init__(self) -> None:
+        self._handle: DisplayHandle | None = None
+        terminal = terminal_of_notebook()
+        self._terminal = None if terminal is None else TerminalBar(terminal)
+
+    def show(self, progress: Progress) -> None:
+        """See `ProgressDisplay`."""
+        bar = inline.Html(progress_html(progress), f"{progress.done}/{progress.total}")
+        if self._handle is None:
+            self._handle = display(bar, display_id=True)
+        else:
+            self._handle.update(bar)
+        if self._terminal is not None:
+            self._terminal.show(progress)
+
+
+def progress_html(progress: Progress) -> str:
+    """The bar as HTML."""
+    share = progress.done / max(progress.total, 1)
+    words = [f"{progress.done} of {progress.total} points"]
+    if progress.current and progress.seconds_left is not None:
+        words.append(f"about {format_seconds(progress.seconds_left)} left")
+    if progress.failed:
+        words.append(f"{progress.failed} failed")
+    if progress.current:
+        words.append(progress.current)
+    return (
+        '<div style="max-width:44em"><div style="background:#8884;border-radius:4px">'
+        f'<div style="width:{share:.1%};height:.7em;background:#2a6fbb;border-radius:4px"></div></div>'
+        f"<small>{escape(' · '.join(words))}</small></div>"
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """A time left, no more exact than an estimate is."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
+def injected_names(history: Sequence[str]) -> list[str]:
+    """Names that papermill has set.
+
+    Papermill only warns of a parameter that the notebook does not have, and goes on with the
+    defaults: a mistyped name would quietly measure something else.
+
+    Parameters
+    ----------
+    history : sequence of str
+        Sources of the cells run so far.
+    """
+    names = []
+    for source in history:
+        if source.startswith(_INJECTED):
+            for statement in ast.parse(source).body:
+                if isinstance(statement, ast.Assign):
+                    names += [target.id for target in statement.targets if isinstance(target, ast.Name)]
+    return names
+
+
+def _history() -> Sequence[str]:
+    shell = get_ipython()
+    return [] if shell is None else [str(source) for source in shell.user_ns.get("In", [])]

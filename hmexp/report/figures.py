@@ -1,0 +1,100 @@
+"""The figures of a run, and how they become files."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from hmexp.report import style
+from hmexp.report.curves import bandwidth_against_ratio, latency_against_ratio
+from hmexp.report.deviation import model_error
+from hmexp.report.files import write_atomically
+from hmexp.report.predictions import predict
+from hmexp.report.results import Results
+from hmexp.report.strips import placement_strips, strips_of
+
+__all__ = [
+    "all_figures",
+    "bandwidth_against_ratio",
+    "inline_svg",
+    "latency_against_ratio",
+    "model_error",
+    "placement_strips",
+    "png_bytes",
+    "save",
+    "svg_text",
+]
+
+_DPI: Final = 160
+_FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
+_ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
+_SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
+
+
+def all_figures(results: Results) -> dict[str, Figure]:
+    """Draw every figure that this run has something to say for, by the stem of its file's name."""
+    figures = {}
+    if results.select("read", ok_only=False) or results.select("write", ok_only=False):
+        figures["bandwidth_against_ratio"] = bandwidth_against_ratio(results)
+    if results.select("latency", ok_only=False):
+        figures["latency_against_ratio"] = latency_against_ratio(results)
+    predicted = predict(results)
+    if any(point.point_id in predicted for point in results.ok):
+        figures["model_error"] = model_error(results)
+    if strips_of(results):
+        figures["placement_strips"] = placement_strips(results)
+    return figures
+
+
+def svg_text(figure: Figure, stem: str) -> str:
+    """Render a figure as SVG: the same bytes for the same data, at any time and on any machine."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with style.styled(**{"svg.hashsalt": stem}):
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
+
+
+def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
+    """Render a figure as PNG."""
+    buffer = io.BytesIO()
+    with style.styled():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
+    """Write `stem.svg` and `stem.png` into a folder, each whole or not at all."""
+    svg = write_atomically(folder / f"{stem}.svg", svg_text(figure, stem))
+    return svg, write_atomically(folder / f"{stem}.png", png_bytes(figure))
+
+
+def inline_svg(svg: str, stem: str, description: str) -> str:
+    """Make an SVG file's text fit for a page that holds several.
+
+    Every id gets the figure's own prefix (matplotlib numbers them alike in each figure), and what only
+    a file of its own needs is dropped.
+
+    Parameters
+    ----------
+    svg : str
+        What `svg_text` returned.
+    stem : str
+        A name that no other figure of the page has.
+    description : str
+        What a screen reader says; plain text, escaped here.
+    """
+    match = _SIZE.search(svg)
+    if match is None:
+        raise ValueError("this is not the text of an SVG file")
+    body = _ID.sub(lambda found: f"{found.group(1)}{stem}-", svg[match.end() :])
+    spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
+    width = float(match.group(1).split()[2]) * 4 / 3
+    return (
+        f'<svg role="img" aria-label="{spoken}" viewBox="{match.group(1)}" style="width:{width:.0f}px">{body}'
+    )

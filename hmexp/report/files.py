@@ -1,0 +1,37 @@
+"""Writing a report's files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hmexp.errors import StoreError
+
+
+def write_atomically(path: Path, content: str | bytes) -> Path:
+    """Write a file so that a reader sees the old or the new one, never half of it.
+
+    Raises
+    ------
+    StoreError
+        If the folder or the file cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    # Beside the target: a rename is atomic only within one file system.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}",
+            "check the folder's permissions and the free space, or give another results folder",
+        ) from error
+    return path

@@ -1,0 +1,182 @@
+"""The tables of a run: one row per point, one row per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from hmexp.report.files import write_atomically
+from hmexp.report.predictions import SOURCE_NAMES, Prediction, predict
+from hmexp.report.results import Point, Record, Results, finite
+
+# Column -> pandas type. Nullable types: what a failed point does not have is empty, never NaN or 0.
+POINT_COLUMNS: Final[dict[str, str]] = {
+    "point_id": "string", "status": "string", "reason": "string", "pattern": "string", "ratio": "string",
+    "dram_share": "Float64", "placer": "string", "granule_bytes": "Int64", "size_bytes": "Int64",
+    "page_bytes": "Int64", "threads": "Int64", "operation": "string", "unit": "string", "samples": "Int64",
+    "median": "Float64", "ci_low": "Float64", "ci_high": "Float64", "mad": "Float64", "minimum": "Float64",
+    "maximum": "Float64", "emulated": "boolean", "profile": "string", "timing_valid": "boolean",
+    "proof_ok": "boolean", "pages": "Int64", "pages_expected": "string", "pages_found": "string",
+    "modelled_pages": "string", "misplaced_before": "Int64", "misplaced_after": "Int64",
+    "absent_pages": "Int64", "numa_maps_agrees": "boolean", "model": "Float64",
+    "model_error_percent": "Float64", "setup_ns_per_page": "Float64", "started": "string",
+    "elapsed_seconds": "Float64",
+}  # fmt: skip
+SAMPLE_COLUMNS: Final[dict[str, str]] = {
+    "point_id": "string", "pattern": "string", "ratio": "string", "operation": "string", "threads": "Int64",
+    "sample": "Int64", "value": "Float64", "unit": "string", "sample_seconds": "Float64",
+    "payload_bytes": "Int64", "emulated": "boolean", "timing_valid": "boolean",
+}  # fmt: skip
+NO_MODEL: Final = "no model: the all-DRAM or the all-slow point is missing"
+_RESULT_NUMBERS: Final = ("median", "ci_low", "ci_high", "mad", "minimum", "maximum")
+
+
+def points_frame(records: Iterable[Record], run: Record) -> pd.DataFrame:
+    """Make the table of points.
+
+    Parameters
+    ----------
+    records : iterable of dict
+        The last record of each point.
+    run : dict
+        What `run.json` holds.
+
+    Returns
+    -------
+    DataFrame
+        The columns `POINT_COLUMNS`, in that order. ``attrs["model_source"]`` says in words where the
+        column `model` came from.
+    """
+    return frame_of(Results.from_records(records, run))
+
+
+def frame_of(results: Results) -> pd.DataFrame:
+    """Make the table of points of loaded results; see `points_frame`."""
+    predictions = predict(results)
+    rows = [_point_row(point, predictions.get(point.point_id)) for point in results.points]
+    frame = _frame(rows, POINT_COLUMNS)
+    sources = sorted({SOURCE_NAMES[prediction.source] for prediction in predictions.values()})
+    frame.attrs["model_source"] = "; ".join(sources) or NO_MODEL
+    return frame
+
+
+def samples_frame(records: Iterable[Record], run: Record) -> pd.DataFrame:
+    """Make the table of raw samples, one row each, with the columns `SAMPLE_COLUMNS`."""
+    return samples_of(Results.from_records(records, run))
+
+
+def samples_of(results: Results) -> pd.DataFrame:
+    """Make the table of samples of loaded results; see `samples_frame`."""
+    return _frame([row for point in results.points for row in _sample_rows(point)], SAMPLE_COLUMNS)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> Path:
+    """Write a table, whole or not at all; what is missing is empty."""
+    return write_atomically(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def _frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
+    data = {name: pd.array([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}  # type: ignore[call-overload]
+    return pd.DataFrame(data, columns=list(columns))
+
+
+def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
+    record, parameters = point.record, dict(point.series)
+    result, setup = record.get("result") or {}, record.get("setup") or {}
+    proof = record.get("proof") or {}
+    before, after = proof.get("before") or {}, proof.get("after") or {}
+    last = after or before
+    error = None
+    # At an endpoint the model is the measurement: an error of 0 there would say nothing.
+    if point.ok and prediction is not None and prediction.value > 0 and not prediction.is_endpoint:
+        error = (point.value.median / prediction.value - 1) * 100
+    return {
+        "point_id": point.point_id,
+        "status": point.status,
+        "reason": point.reason,
+        "pattern": point.pattern,
+        "ratio": point.ratio,
+        "dram_share": point.dram_share,
+        "placer": parameters.get("placer"),
+        "granule_bytes": whole(parameters.get("granule_bytes")),
+        "size_bytes": whole(parameters.get("size_bytes")),
+        "page_bytes": whole(setup.get("page_bytes")),
+        "threads": whole(parameters.get("threads")),
+        "operation": point.operation,
+        "unit": point.unit,
+        # How many there are, not how many were asked for.
+        "samples": len(point.samples) if result else None,
+        **{name: finite(result.get(name)) for name in _RESULT_NUMBERS},
+        "emulated": truth(record.get("emulated")),
+        "profile": record.get("profile"),
+        "timing_valid": truth(record.get("timing_valid")),
+        "proof_ok": proof_ok(record),
+        "pages": whole(last.get("pages")),
+        "pages_expected": pages_text(last.get("expected")),
+        "pages_found": pages_text(last.get("found")),
+        "modelled_pages": pages_text(record.get("modelled_pages")),
+        "misplaced_before": whole(before.get("misplaced")),
+        "misplaced_after": whole(after.get("misplaced")),
+        "absent_pages": whole(last.get("absent")),
+        "numa_maps_agrees": _both(before.get("numa_maps_agrees"), after.get("numa_maps_agrees")),
+        "model": None if prediction is None else prediction.value,
+        "model_error_percent": error,
+        "setup_ns_per_page": finite(setup.get("ns_per_page")),
+        "started": record.get("started"),
+        "elapsed_seconds": finite(record.get("elapsed_seconds")),
+    }
+
+
+def _sample_rows(point: Point) -> Iterable[dict[str, Any]]:
+    result = point.record.get("result") or {}
+    seconds, payload = result.get("sample_seconds") or [], result.get("payload_bytes") or []
+    for number, value in enumerate(result.get("samples") or ()):
+        yield {
+            "point_id": point.point_id,
+            "pattern": point.pattern,
+            "ratio": point.ratio,
+            "operation": point.operation,
+            "threads": whole(dict(point.series).get("threads")),
+            "sample": number,
+            "value": finite(value),
+            "unit": point.unit,
+            "sample_seconds": finite(seconds[number]) if number < len(seconds) else None,
+            "payload_bytes": whole(payload[number]) if number < len(payload) else None,
+            "emulated": truth(point.record.get("emulated")),
+            "timing_valid": truth(point.record.get("timing_valid")),
+        }
+
+
+def proof_ok(record: Record) -> bool | None:
+    """True if every page was in its place before and after; None if that was never looked at."""
+    proof = record.get("proof") or {}
+    before, after = proof.get("before"), proof.get("after")
+    if before is None and after is None:
+        return None
+    return all(part is not None and part.get("ok") is True for part in (before, after))
+
+
+def pages_text(pages: Mapping[str, int] | None) -> str | None:
+    """Write pages per node as `0:21846 2:43690`, in order of the nodes' numbers."""
+    if not pages:
+        return None
+    return " ".join(f"{node}:{pages[node]}" for node in sorted(pages, key=int))
+
+
+def whole(value: Any) -> int | None:
+    """Return a whole number, or None for anything else."""
+    number = finite(value)
+    return int(number) if number is not None and number == int(number) else None
+
+
+def truth(value: Any) -> bool | None:
+    """Return a truth value, or None for anything else."""
+    return value if isinstance(value, bool) else None
+
+
+def _both(first: Any, second: Any) -> bool | None:
+    known = [value for value in (first, second) if isinstance(value, bool)]
+    return all(known) if known else None

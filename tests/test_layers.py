@@ -1,0 +1,168 @@
+"""The layers of ARCHITECTURE.md hold: an import goes down, or stays in its layer without a circle."""
+
+from __future__ import annotations
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "hmexp"
+
+#: From the top down. A name is a module or a package right under ``hmexp``.
+LAYERS = (
+    ("__init__", "__main__", "cli", "doctor", "notebook"),
+    ("progress",),
+    ("report",),
+    ("experiment",),
+    ("measure",),
+    ("memory",),
+    ("system",),
+    ("native",),
+    ("pattern", "units", "errors"),
+)
+HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
+
+
+def find_modules(package: Path) -> dict[str, Path]:
+    """Return every module of a package by its dotted name below the package (``__init__`` for itself)."""
+    modules = {}
+    for path in sorted(package.rglob("*.py")):
+        parts = path.relative_to(package).with_suffix("").parts
+        if parts[-1] == "__init__" and len(parts) > 1:
+            parts = parts[:-1]
+        modules[".".join(parts)] = path
+    return modules
+
+
+def is_package(path: Path) -> bool:
+    return path.name == "__init__.py"
+
+
+def find_imports(name: str, path: Path, modules: dict[str, Path]) -> list[tuple[int, str]]:
+    """Return (line, module of ours) for each import in a file, those inside functions too."""
+    found = []
+
+    def add(line: int, dotted: str) -> None:
+        inner = dotted.removeprefix("hmexp").removeprefix(".") or "__init__"
+        # `from hmexp.system import topology` names a module, `... import Topology` does not.
+        while inner not in modules and "." in inner:
+            inner = inner.rpartition(".")[0]
+        found.append((line, inner))
+
+    package = ["hmexp"] if name == "__init__" else ["hmexp", *name.split(".")]
+    if not is_package(path):
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.split(".")[0] == "hmexp":
+                    add(node.lineno, alias.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+            if base.split(".")[0] != "hmexp":
+                continue
+            for alias in node.names:
+                inside = f"{base}.{alias.name}".removeprefix("hmexp.")
+                # From the top package, a name that is no module is one that `hmexp/__init__.py` lifts up.
+                add(node.lineno, f"hmexp.{inside}" if inside in modules else base)
+    return found
+
+
+def find_violations(package: Path) -> list[str]:
+    """Return one line for each module without a layer and each import that goes up."""
+    modules = find_modules(package)
+    violations = []
+    for name, path in modules.items():
+        own = name.split(".")[0]
+        where = path.relative_to(package.parent)
+        if own not in HEIGHT:
+            violations.append(f"{where}: hmexp.{name} belongs to no layer; known are {sorted(HEIGHT)}")
+            continue
+        for line, target in find_imports(name, path, modules):
+            other = target.split(".")[0]
+            if other in HEIGHT and HEIGHT[other] > HEIGHT[own]:
+                violations.append(f"{where}:{line}: {own} (lower) imports hmexp.{target} (higher)")
+    return violations
+
+
+def find_cycle(package: Path) -> list[str]:
+    """Return the modules of one circle of imports, or an empty list.
+
+    A package counts as importing what its ``__init__`` does; that a module of it causes the
+    ``__init__`` to run is left out, for Python does that with every package.
+    """
+    modules = find_modules(package)
+    graph = {
+        name: {target for _, target in find_imports(name, path, modules) if target != name}
+        for name, path in modules.items()
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_every_module_has_a_layer_and_imports_only_go_down() -> None:
+    assert find_modules(PACKAGE), f"no modules under {PACKAGE}"
+    violations = find_violations(PACKAGE)
+    assert not violations, "\n" + "\n".join(violations)
+
+
+def test_no_circle_of_imports() -> None:
+    cycle = find_cycle(PACKAGE)
+    assert not cycle, " -> ".join(cycle)
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "expected"),
+    [
+        ("memory/region.py", "from hmexp.experiment import plan", "imports hmexp.experiment"),
+        ("memory/region.py", "def late():\n    import hmexp.report.tables", "region.py:2: memory (lower)"),
+        ("memory/region.py", "from ..report.tables import write", "imports hmexp.report.tables"),
+        ("memory/region.py", "from .. import cli", "imports hmexp.cli"),
+        ("memory/region.py", "from hmexp import allocate", "imports hmexp.__init__"),
+        ("pattern.py", "from hmexp.native import core", "pattern (lower) imports hmexp.native"),
+        ("utils.py", "", "belongs to no layer"),
+    ],
+)
+def test_a_violation_is_found(tmp_path: Path, module: str, source: str, expected: str) -> None:
+    package = tmp_path / "hmexp"
+    for name in ("__init__.py", "cli.py", "experiment/plan.py", "report/tables.py", "native/core.py", module):
+        path = package / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / "__init__.py").touch()
+        path.touch()
+    (package / module).write_text(source, encoding="utf-8")
+    violations = find_violations(package)
+    assert len(violations) == 1
+    assert expected in violations[0]
+
+
+def test_imports_down_and_beside_are_fine(tmp_path: Path) -> None:
+    package = tmp_path / "hmexp"
+    for name, source in {
+        "__init__.py": "from hmexp.memory.region import Region",
+        "memory/__init__.py": "from hmexp.memory.region import Region",
+        "memory/region.py": "from . import proof\nfrom hmexp import errors\nimport hmexp.system",
+        "memory/proof.py": "from hmexp.errors import HmexpError",
+        "system/__init__.py": "",
+        "errors.py": "class HmexpError(Exception): ...",
+    }.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(source, encoding="utf-8")
+    assert find_violations(package) == []
+    assert find_cycle(package) == []
+
+
+def test_a_circle_is_found(tmp_path: Path) -> None:
+    package = tmp_path / "hmexp"
+    (package / "memory").mkdir(parents=True)
+    (package / "memory" / "__init__.py").touch()
+    (package / "memory" / "region.py").write_text("from hmexp.memory import proof", encoding="utf-8")
+    (package / "memory" / "proof.py").write_text("from hmexp.memory.region import Region", encoding="utf-8")
+    assert set(find_cycle(package)) == {"memory.region", "memory.proof"}
