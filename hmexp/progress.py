@@ -44,6 +44,6 @@ def terminal_of_notebook() -> TextIO | None:
     if not name:
         return None
     try:
-        return open(name, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - open for as long as the kernel lives
+        return open(name, "w", encoding="utf-8")  # noqa: PTH123 - open for as long as the kernel lives
     except OSError:
         return None
