@@ -30,6 +30,11 @@ from hmexp.units import format_size
 #: What papermill writes at the top of the cell that it puts behind the parameters.
 _INJECTED: Final = "# Parameters\n"
 _DPI: Final = 110
+_PROOF: Final = (
+    "operation", "pattern", "threads", "status", "median", "ci_low", "ci_high", "unit", "samples",
+    "model_error_percent", "proof_ok", "pages_found", "modelled_pages", "misplaced_before",
+    "misplaced_after", "numa_maps_agrees",
+)  # fmt: skip
 
 
 class Sweep:
@@ -122,8 +127,13 @@ class Sweep:
         return inline.table(Results.load(self.path))
 
     def points(self) -> pd.DataFrame:
-        """All points with their proof: what `points.csv` has."""
+        """All points with everything that belongs to them: what `points.csv` has."""
         return tables.frame_of(Results.load(self.path))
+
+    def proof(self) -> pd.DataFrame:
+        """Each point with its number and its proof; `points` has the other columns."""
+        frame = self.points()
+        return frame[[name for name in _PROOF if frame[name].notna().any()]]
 
     def figure(self, stem: str) -> inline.Picture | inline.Html:
         """A figure of the report by the name of its file, or a line saying that this run has none."""

@@ -18,11 +18,20 @@ LAUNCHES: Final = 3
 _QUANTITIES: Final = ("read", "write", "latency")
 
 
-def calibrate(plan: Plan, say: Callable[[str], None]) -> tuple[Emulation, list[dict[str, Any]]]:
+def calibrate(
+    plan: Plan, show: Callable[[str], None], say: Callable[[str], None]
+) -> tuple[Emulation, list[dict[str, Any]]]:
     """Measure the host and scale the plan's profile to it.
 
     The region has the size and the pages of the sweep's, all on the backing node; the threads are
     as few as the sweep's fewest, so that the same modelled speeds hold for all its points.
+
+    Parameters
+    ----------
+    plan : Plan
+        The sweep's plan, with an emulated node.
+    show, say : callable
+        Told what is being measured, and what was found.
 
     Returns
     -------
@@ -40,8 +49,9 @@ def calibrate(plan: Plan, say: Callable[[str], None]) -> tuple[Emulation, list[d
         raise ValueError("a plan without an emulated node needs no calibration")
     threads = min((p.threads for p in plan.points if p.operation != "latency"), default=1)
     launches = []
-    for _ in range(LAUNCHES):
+    for number in range(LAUNCHES):
         for quantity in _QUANTITIES:
+            show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
             record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
             if record["status"] != "ok":
                 raise SweepError(

@@ -95,7 +95,7 @@ def run_sweep(plan: Plan, display: ProgressDisplay, say: Callable[[str], None] =
     results = resolve_results(plan.parameters.results)
     with open_run(results, plan.parameters.run, plan.hash, _describe(plan), say) as directory:
         directory.update(points=len(plan.points), finished=None)
-        emulation = _emulation(plan, directory, say)
+        emulation = _emulation(plan, directory, display, say)
         _measure_rest(plan, directory, emulation, display, say)
         return _conclude(plan, directory)
 
@@ -120,7 +120,9 @@ def _describe(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _emulation(plan: Plan, directory: RunDirectory, say: Callable[[str], None]) -> Emulation | None:
+def _emulation(
+    plan: Plan, directory: RunDirectory, display: ProgressDisplay, say: Callable[[str], None]
+) -> Emulation | None:
     """The scale is measured once per run: points of one run must have one truth."""
     if plan.emulate is None:
         return None
@@ -128,7 +130,11 @@ def _emulation(plan: Plan, directory: RunDirectory, say: Callable[[str], None]) 
     if stored is not None:
         return Emulation.from_record(stored)
     say("Measuring this host, to scale the emulated node to it.")
-    emulation, launches = calibrate(plan, say)
+
+    def show(what: str) -> None:
+        display.show(Progress(0, len(plan.points), 0, None, what))
+
+    emulation, launches = calibrate(plan, show, say)
     directory.update(emulation=emulation.to_record(), calibration=launches)
     return emulation
 

@@ -20,10 +20,10 @@ from hmexp.pattern import MAX_NODE, Pattern
 Quantity = Literal["read", "write", "latency"]
 
 #: Of what the host can do, the part that both nodes together may use: real nodes have channels of
-#: their own, so both at full speed must fit, with room for the host's noise.
-BANDWIDTH_HEADROOM: Final = 0.75
+#: their own, so both at full speed must fit, with room for a neighbour on the same core or memory.
+BANDWIDTH_HEADROOM: Final = 0.6
 #: The fast node's latency, as a multiple of what the host's own memory takes.
-LATENCY_HEADROOM: Final = 1.25
+LATENCY_HEADROOM: Final = 1.5
 #: Traffic that one thread may have under way [bytes]. It must span a few granules of 4 KiB for the
 #: nodes to work side by side; coarse granules are beyond it, as they are beyond a real prefetcher.
 WINDOW_BYTES: Final = 64 * 1024
