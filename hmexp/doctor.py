@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from hmexp import native
 from hmexp.errors import HmexpError
@@ -19,8 +18,6 @@ from hmexp.system.libnuma import LibNuma
 from hmexp.system.provenance import timing_validity
 from hmexp.system.topology import read_topology
 from hmexp.units import format_size
-
-DEVICE = Path("/dev/hybridmem")
 
 
 class Verdict(StrEnum):
@@ -49,7 +46,6 @@ def examine() -> Iterator[Check]:
         ("clock", _clock),
         ("timings", _timings),
         *((f"placer {name}", _placing(name)) for name in PLACERS),
-        ("kernel module", _module),
         ("results folder", _results),
     ):
         try:
@@ -97,19 +93,16 @@ def _timings() -> _Seen:
 
 def _placing(name: str) -> Callable[[], _Seen]:
     def look() -> _Seen:
+        reason = PLACERS[name].unavailable()
+        if reason is not None:
+            yield Verdict.NOTE, f"not here: {reason}"
+            return
         node = read_topology().memory_nodes[0].id
         with allocate("4MiB", str(node), name) as region:
             placement = region.placement()
         yield (Verdict.OK if placement.ok else Verdict.FAILED), placement.summary
 
     return look
-
-
-def _module() -> _Seen:
-    if DEVICE.exists():
-        yield Verdict.NOTE, f"{DEVICE} is there, but this version of hmexp does not use it yet"
-    else:
-        yield Verdict.NOTE, f"{DEVICE} is not there; this version of hmexp does not need it"
 
 
 def _results() -> _Seen:

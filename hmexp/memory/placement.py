@@ -24,7 +24,7 @@ _QUERY_PAGES: Final = 1 << 16
 class Placement:
     """Where the pages of a region were when it was looked at.
 
-    Two independent witnesses: `found` is the answer of the per-page query for every page,
+    Independent witnesses: `found` is the answer of the per-page query for every page,
     `numa_maps` is the kernel's own count for the mapping. Only the first knows about order, only
     the second sees the page tables without asking page by page.
 
@@ -43,6 +43,8 @@ class Placement:
     strip : tuple of two tuples of int
         Evenly spaced granules: the node that the pattern asks for (an emulated node by its own
         id), and the real node that was found (-1: none).
+    placer_count : dict of int to int or None
+        Pages per node by the placer's own account (the kernel module's counters) [pages].
     """
 
     pages: int
@@ -53,6 +55,12 @@ class Placement:
     first_misplaced: int | None
     absent: dict[str, int]
     strip: tuple[tuple[int, ...], tuple[int, ...]]
+    placer_count: dict[int, int] | None = None
+
+    @property
+    def placer_agrees(self) -> bool:
+        """Whether the placer's own account, if it keeps one, counts the same pages."""
+        return self.placer_count is None or self.placer_count == self.found
 
     @property
     def numa_maps_agrees(self) -> bool:
@@ -61,8 +69,8 @@ class Placement:
 
     @property
     def ok(self) -> bool:
-        """Whether every page is where the pattern says, by both witnesses."""
-        return self.misplaced == 0 and not self.absent and self.numa_maps_agrees
+        """Whether every page is where the pattern says, by all witnesses."""
+        return self.misplaced == 0 and not self.absent and self.numa_maps_agrees and self.placer_agrees
 
     @property
     def summary(self) -> str:
@@ -83,6 +91,8 @@ class Placement:
             faults.append(
                 f"/proc/self/numa_maps counts {_counts(self.numa_maps)}, the query {_counts(self.found)}"
             )
+        if self.placer_count is not None and not self.placer_agrees:
+            faults.append(f"the placer counts {_counts(self.placer_count)}, the query {_counts(self.found)}")
         return f"{'; '.join(faults)}; expected {_counts(self.expected)}, found {_counts(self.found)}"
 
     def require(self) -> Placement:
@@ -114,6 +124,7 @@ class Placement:
             "absent_reasons": dict(self.absent),
             "numa_maps": _keys_as_text(self.numa_maps),
             "numa_maps_agrees": self.numa_maps_agrees,
+            "placer_count": None if self.placer_count is None else _keys_as_text(self.placer_count),
             "strip": [list(row) for row in self.strip],
             "summary": self.summary,
         }
@@ -139,7 +150,12 @@ class Placement:
         )
 
 
-def check_placement(mapping: native.PageMapping, pattern: Pattern, asked: Pattern | None = None) -> Placement:
+def check_placement(
+    mapping: native.PageMapping,
+    pattern: Pattern,
+    asked: Pattern | None = None,
+    placer_count: dict[int, int] | None = None,
+) -> Placement:
     """Ask the kernel where every page of a region is.
 
     Parameters
@@ -150,6 +166,8 @@ def check_placement(mapping: native.PageMapping, pattern: Pattern, asked: Patter
         Real nodes that the pages must be on.
     asked : Pattern, optional
         The pattern as the person wrote it, with emulated nodes; shown in the strip.
+    placer_count : dict of int to int, optional
+        Pages per node by the placer's own account [pages].
 
     Raises
     ------
@@ -183,6 +201,7 @@ def check_placement(mapping: native.PageMapping, pattern: Pattern, asked: Patter
         first_misplaced=first_misplaced,
         absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
         strip=_strip(mapping, asked or pattern, pages),
+        placer_count=placer_count,
     )
 
 

@@ -77,7 +77,7 @@ class Region:
             self.model = emulation.node_model(pattern)
         self.size_bytes = size_bytes
         # Aligned as huge pages are, so that the same layout can be had with them.
-        self.mapping = native.PageMapping(size_bytes, max(2 * MIB, native.PAGE_BYTES))
+        self.mapping = placer.map(size_bytes, max(2 * MIB, native.PAGE_BYTES), self.real_pattern)
         started = time.perf_counter()
         try:
             details = placer.place(self.mapping, self.real_pattern)
@@ -98,7 +98,7 @@ class Region:
 
     def placement(self) -> Placement:
         """Ask the kernel where every page is now."""
-        return check_placement(self.mapping, self.real_pattern, self.pattern)
+        return check_placement(self.mapping, self.real_pattern, self.pattern, self.placer.count(self.mapping))
 
     def close(self) -> None:
         """Give the memory back; closing twice is allowed."""
@@ -120,7 +120,7 @@ class Region:
 def allocate(
     size: str | int,
     pattern: str | Pattern,
-    placer: str = "first_touch",
+    placer: str | Placer = "first_touch",
     *,
     emulation: Emulation | None = None,
     calibrating: bool = False,
@@ -134,7 +134,7 @@ def allocate(
         Size of the region; rounded up to whole pages [bytes].
     pattern : str or Pattern
         Which node each granule is on.
-    placer : str
+    placer : str or Placer
         How the pages get there; `hmexp.memory.placers.PLACERS` has the names.
     emulation : Emulation, optional
         Emulated nodes that the pattern may name.
@@ -159,10 +159,10 @@ def allocate(
     size_bytes = -(-parse_size(size) // native.PAGE_BYTES) * native.PAGE_BYTES
     if size_bytes >= 1 << 62:
         raise UnitError(f"size {size!r} is more than any machine can address")
-    chosen = find_placer(placer)
+    chosen = find_placer(placer) if isinstance(placer, str) else placer
     reason = chosen.unavailable()
     if reason is not None:
-        raise PlacerUnavailableError(f"placer {placer} cannot work here: {reason}")
+        raise PlacerUnavailableError(f"placer {chosen.name} cannot work here: {reason}")
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
     check_capacity(real_pattern, size_bytes, topology or read_topology(libnuma=LibNuma.load()))
     return Region(size_bytes, pattern, chosen, emulation, calibrating)

@@ -97,12 +97,20 @@ class PageMapping:
         Alignment of the start [bytes].
     huge : bool
         Whether transparent huge pages are asked for (else they are forbidden).
+    fd : int
+        A file to map from its start, shared; it is closed with the mapping. Anonymous if negative.
     """
 
-    def __init__(self, size_bytes: int, align_bytes: int = PAGE_BYTES, huge: bool = False) -> None:
+    def __init__(
+        self, size_bytes: int, align_bytes: int = PAGE_BYTES, huge: bool = False, fd: int = -1
+    ) -> None:
+        self.fd = fd
+        self._base: Any = None
         out = ffi.new("void **")
-        _check(lib.hm_map(size_bytes, PAGE_BYTES, align_bytes, int(huge), out), f"mapping {size_bytes} bytes")
-        self._base: Any = out[0]
+        _check(
+            lib.hm_map(size_bytes, PAGE_BYTES, align_bytes, int(huge), fd, out), f"mapping {size_bytes} bytes"
+        )
+        self._base = out[0]
         self.size_bytes = size_bytes
 
     @property
@@ -122,6 +130,9 @@ class PageMapping:
         base, self._base = self._base, None
         if base is not None:
             _check(lib.hm_unmap(base, self.size_bytes, PAGE_BYTES), "munmap")
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
 
     def array(self) -> npt.NDArray[np.uint8]:
         """The bytes, without a copy; the array must not be used after `close`."""

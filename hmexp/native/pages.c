@@ -30,9 +30,10 @@ enum {
 
 /*
  * A mapping of its own between two inaccessible pages: without them the kernel may merge it with a
- * neighbour, and then no line of numa_maps would be about this region alone.
+ * neighbour, and then no line of numa_maps would be about this region alone. With @fd, it is a shared
+ * mapping of that file from its start; otherwise it is anonymous.
  */
-int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, void **base)
+int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, int fd, void **base)
 {
 	uint64_t span = bytes + align + 2 * page_bytes;
 	uintptr_t start, aligned;
@@ -47,8 +48,13 @@ int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, void *
 	start = (uintptr_t)reserved;
 	aligned = (start + page_bytes + align - 1) / align * align;
 	if ((aligned - page_bytes > start && munmap(reserved, aligned - page_bytes - start)) ||
-	    munmap((void *)(aligned + bytes + page_bytes), start + span - (aligned + bytes + page_bytes)) ||
-	    mprotect((void *)aligned, bytes, PROT_READ | PROT_WRITE)) {
+	    munmap((void *)(aligned + bytes + page_bytes), start + span - (aligned + bytes + page_bytes))) {
+		ret = -errno;
+		goto unmap;
+	}
+	if (fd < 0 ? mprotect((void *)aligned, bytes, PROT_READ | PROT_WRITE) != 0 :
+		     mmap((void *)aligned, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) ==
+		     MAP_FAILED) {
 		ret = -errno;
 		goto unmap;
 	}

@@ -185,6 +185,18 @@ def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pyt
     assert len(read_records(again.path)) == 2
 
 
+def test_a_placer_that_is_not_here_is_a_skipped_point_with_the_remedy(tmp_path: Path) -> None:
+    if Path("/dev/hybridmem").exists():
+        return  # tests/lab has what can be said where the module is loaded
+    outcome = sweep(tmp_path, patterns=["0"], operations=["read"], placers=["hybridmem", "first_touch"])
+    assert outcome.counts == {"ok": 1, "skipped": 1}
+    outcome.require_complete()
+    skipped = next(r for r in lines(outcome.path) if r["status"] == "skipped")
+    assert "make -C kernel_module" in skipped["reason"]
+    assert skipped["error"] == "PlacerUnavailableError"
+    assert read_run(outcome.path)["finished"]
+
+
 def run_worker(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-P", "-m", "hmexp.experiment.worker"], input=text, capture_output=True, text=True

@@ -7,12 +7,14 @@ from typing import Final
 
 from hmexp.errors import ParameterError
 from hmexp.memory.placers.first_touch import FirstTouch
+from hmexp.memory.placers.hybridmem import Hybridmem
 from hmexp.memory.placers.move_pages import MovePages
 from hmexp.memory.placers.protocol import Placer
 
-__all__ = ["PLACERS", "FirstTouch", "MovePages", "Placer", "find_placer"]
+__all__ = ["PLACERS", "FirstTouch", "Hybridmem", "MovePages", "Placer", "find_placer"]
 
-PLACERS: Final[Mapping[str, Placer]] = {placer.name: placer for placer in (FirstTouch(), MovePages())}
+_ALL: Final[tuple[Placer, ...]] = (FirstTouch(), MovePages(), Hybridmem())
+PLACERS: Final[Mapping[str, Placer]] = {placer.name: placer for placer in _ALL}
 
 
 def find_placer(name: str) -> Placer:

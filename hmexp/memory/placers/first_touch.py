@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hmexp import native
+from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
 
 
-class FirstTouch:
+class FirstTouch(AnonymousPlacer):
     """Bind the thread to a node, touch that node's pages, go on with the next node.
 
     One mapping in the kernel's list, no page is ever moved, and the thread's own policy is as
@@ -16,11 +17,6 @@ class FirstTouch:
     """
 
     name = "first_touch"
-    exact_order = True
-
-    def unavailable(self) -> str | None:
-        """See `Placer`. The system calls are part of every kernel that has nodes."""
-        return None
 
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """See `Placer`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hmexp import native
+from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
 
@@ -12,7 +13,7 @@ from hmexp.pattern import Pattern
 RETRIES: Final = 5
 
 
-class MovePages:
+class MovePages(AnonymousPlacer):
     """Populate the region under the thread's own policy, then `move_pages(2)` in batches.
 
     Pages that could not be moved are counted by errno and recorded; the placement check decides
@@ -20,11 +21,6 @@ class MovePages:
     """
 
     name = "move_pages"
-    exact_order = True
-
-    def unavailable(self) -> str | None:
-        """See `Placer`. The system calls are part of every kernel that has nodes."""
-        return None
 
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """See `Placer`."""

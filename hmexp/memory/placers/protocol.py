@@ -22,6 +22,18 @@ class Placer(Protocol):
     def unavailable(self) -> str | None:
         """Why it cannot work on this machine, or None if it can."""
 
+    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:
+        """Make the mapping for a region of `pattern` (of real nodes), with no page of it touched.
+
+        Raises
+        ------
+        NativeError
+            If a system call is refused.
+        """
+
+    def count(self, mapping: PageMapping) -> dict[int, int] | None:
+        """Pages per node by the placer's own account; None if it keeps none [pages]."""
+
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """Put every page of `mapping`, none of which was touched, where `pattern` (of real nodes) says.
 

@@ -1,0 +1,132 @@
+"""Method two of the original design: the kernel module binds each page as it is first touched."""
+
+from __future__ import annotations
+
+import array
+import errno
+import fcntl
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+from hmexp import native
+from hmexp.errors import CapacityError, NativeError, ParseError
+from hmexp.native import PAGE_BYTES, PageMapping
+from hmexp.pattern import Pattern
+
+DEVICE: Final = Path("/dev/hybridmem")
+
+# kernel_module/hybridmem.h: struct hybridmem_config is two, hybridmem_pattern a u64 and two u32.
+_F_STRICT: Final = 0x1
+_CONFIG: Final = struct.Struct("=II")
+_PATTERN: Final = struct.Struct("=QII")
+_INSTALL: Final = (
+    "install it with `make -C kernel_module` and `sudo make -C kernel_module install`, then `sudo modprobe "
+    "hybridmem`; or try it in a virtual machine: `hmexp lab run`"
+)
+
+
+def _iow(number: int, size: int) -> int:
+    # _IOW('H', number, size) of <asm-generic/ioctl.h>, which all architectures we run on use.
+    return 1 << 30 | size << 16 | ord("H") << 8 | number
+
+
+_SET_CONFIG: Final = _iow(0x40, _CONFIG.size)
+_SET_PATTERN: Final = _iow(0x43, _PATTERN.size)
+
+
+class Hybridmem:
+    """Memory of ``/dev/hybridmem``: placed in the kernel, page by page, whoever touches it.
+
+    A shared mapping, so that a forked child and a second mapping see the same pages, and a page that
+    is dropped comes back on its node.
+
+    Parameters
+    ----------
+    strict : bool
+        Refuse a page whose node has no room. Otherwise the kernel takes it from another node and
+        counts it; the placement check then finds it misplaced.
+    """
+
+    name = "hybridmem"
+    exact_order = True
+
+    def __init__(self, strict: bool = True) -> None:
+        self.strict = strict
+
+    def unavailable(self) -> str | None:
+        """See `Placer`."""
+        if not DEVICE.exists():
+            return f"{DEVICE} is not there: the kernel module is not loaded; {_INSTALL}"
+        try:
+            os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
+        except OSError as error:
+            return (
+                f"{DEVICE} cannot be opened: {os.strerror(error.errno or 0)}; run as root, or join the group "
+                f"that its udev rule names"
+            )
+        return None
+
+    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:
+        """See `Placer`."""
+        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            shift = pattern.granule_pages(PAGE_BYTES).bit_length() - 1
+            fcntl.ioctl(fd, _SET_CONFIG, _CONFIG.pack(_F_STRICT if self.strict else 0, shift))
+            nodes = array.array("H", pattern.nodes)
+            address, length = nodes.buffer_info()
+            fcntl.ioctl(fd, _SET_PATTERN, _PATTERN.pack(address, length, 0))
+            return PageMapping(size_bytes, align_bytes, fd=fd)
+        except OSError as error:
+            os.close(fd)
+            if isinstance(error, NativeError):
+                raise
+            code = error.errno or 0
+            raise NativeError(
+                f"{DEVICE} refuses the pattern {pattern}: {os.strerror(code)} "
+                f"({errno.errorcode.get(code, code)})",
+                "see `hmexp nodes` for the nodes with memory, and hybridmem(4)",
+                code,
+            ) from error
+
+    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+        """See `Placer`."""
+        try:
+            native.populate(mapping)
+        except NativeError as error:
+            if error.errno != errno.EFAULT:
+                raise
+            refused = _read_counters(mapping.fd)[1].get("refused", 0)
+            raise CapacityError(
+                f"the kernel module refused {refused} page of the pattern {pattern}: its node has no room",
+                "ask for a smaller region, or another pattern; see `hmexp nodes`",
+            ) from error
+        nodes, events = _read_counters(mapping.fd)
+        return {
+            "strict": self.strict,
+            "module_pages": {str(n): count for n, count in nodes.items()},
+            **events,
+        }
+
+    def count(self, mapping: PageMapping) -> dict[int, int] | None:
+        """See `Placer`."""
+        return {node: pages for node, pages in _read_counters(mapping.fd)[0].items() if pages}
+
+
+def _read_counters(fd: int) -> tuple[dict[int, int], dict[str, int]]:
+    """Pages that the module has allocated for this descriptor, by node, and its other counters."""
+    path = Path(f"/proc/self/fdinfo/{fd}")
+    nodes: dict[int, int] = {}
+    events: dict[str, int] = {}
+    for line in path.read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if not value.strip().isdigit():
+            continue
+        if name[:1] == "N" and name[1:].isdigit():
+            nodes[int(name[1:])] = int(value)
+        elif name in ("fallbacks", "refused", "migrated", "huge"):
+            events[name] = int(value)
+    if "refused" not in events:
+        raise ParseError(f"{path} has no counters of the hybridmem module", "load the module of this version")
+    return nodes, events
