@@ -151,6 +151,7 @@ def _measure_rest(
     # Shuffled, so that a drift of the machine does not look like an effect of the parameters.
     random.Random(plan.parameters.seed).shuffle(rest)
     done, failed = len(plan.points) - len(rest), 0
+    told: set[str] = set()
     started = time.monotonic()
     for measured, point in enumerate(rest):
         pace = (time.monotonic() - started) / measured if measured else None
@@ -159,8 +160,10 @@ def _measure_rest(
         task = Task(point, emulation, False, plan.dram_nodes, plan.cpus[point.threads])
         record = launch(task, plan.parameters.timeout_seconds)
         directory.append(record)
-        if record["status"] != "ok":
-            failed += record["status"] == "failed"
+        failed += record["status"] == "failed"
+        if record["status"] != "ok" and record["reason"] not in told:
+            # A placer that is not here would say so again for each of its points.
+            told.add(record["reason"])
             say(f"{record['status']}: {point}: {record['reason']}")
     display.show(Progress(len(plan.points), len(plan.points), failed, 0.0, ""))
 
