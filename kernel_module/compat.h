@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause */
+/*
+ * The only place that knows how kernels differ.  The rest is written for the
+ * newest interface; here an older kernel is dressed up to look like it.  What
+ * the kernel has was found by probe.sh, not derived from its version.
+ */
+#ifndef HM_COMPAT_H
+#define HM_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/gfp.h>
+#include <linux/mempolicy.h>
+#include <linux/migrate.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/swap.h>
+
+#include "probe.h"
+
+/* ---------------------------------------------------------------- folios -- */
+
+#ifndef HM_HAVE_FOLIO
+#define folio page
+
+static inline int folio_nid(const struct page *page)
+{
+	return page_to_nid(page);
+}
+
+static inline long folio_nr_pages(struct page *page)
+{
+	return 1;
+}
+
+static inline struct page *folio_file_page(struct page *page, pgoff_t index)
+{
+	return page;
+}
+
+static inline void folio_get(struct page *page)
+{
+	get_page(page);
+}
+
+static inline void folio_put(struct page *page)
+{
+	put_page(page);
+}
+
+static inline void folio_mark_uptodate(struct page *page)
+{
+	SetPageUptodate(page);
+}
+
+static inline void folio_set_dirty(struct page *page)
+{
+	SetPageDirty(page);
+}
+
+static inline struct page *folio_alloc(gfp_t gfp, unsigned int order)
+{
+	return alloc_pages(gfp, order);
+}
+
+static inline struct page *__folio_alloc(gfp_t gfp, unsigned int order, int nid,
+					 nodemask_t *nodes)
+{
+	return __alloc_pages_nodemask(gfp, order, nid, nodes);
+}
+
+static inline struct page *filemap_lock_folio(struct address_space *mapping,
+					      pgoff_t index)
+{
+	return find_lock_page(mapping, index);
+}
+
+static inline int filemap_add_folio(struct address_space *mapping,
+				    struct page *page, pgoff_t index, gfp_t gfp)
+{
+	return add_to_page_cache_lru(page, mapping, index, gfp);
+}
+#endif /* !HM_HAVE_FOLIO */
+
+/**
+ * hm_lock_folio() - find and lock a folio of the page cache
+ * @mapping: where
+ * @index: index of one of its pages
+ *
+ * Return: the folio, locked, with a reference; or NULL.  (A missing folio is
+ * an ERR_PTR() since 6.4 and was NULL before.)
+ */
+static inline struct folio *hm_lock_folio(struct address_space *mapping,
+					  pgoff_t index)
+{
+	struct folio *folio = filemap_lock_folio(mapping, index);
+
+	return IS_ERR(folio) ? NULL : folio;
+}
+
+#ifdef HM_HAVE_LARGE_FOLIO
+#define HM_HUGE_ORDER		HPAGE_PMD_ORDER
+#define HM_HUGE_NR		HPAGE_PMD_NR
+#define hm_get_unmapped_area	thp_get_unmapped_area
+#else
+/* Never taken: an order that no granule reaches. */
+#define HM_HUGE_ORDER		BITS_PER_LONG
+#define HM_HUGE_NR		1UL
+#define hm_get_unmapped_area	NULL
+#define mapping_set_large_folios(mapping)	do { } while (0)
+#endif
+
+/* ---------------------------------------- address space operations -------- */
+
+/*
+ * hm_aop_NAME is the operation's name, HM_NAME_ARG what it is called with, and
+ * hm_arg_folio() makes a folio of that: a page passed here is a head page.
+ */
+#define hm_arg_folio(arg)	((struct folio *)(arg))
+
+#ifdef HM_HAVE_DIRTY_FOLIO
+#define hm_aop_dirty_folio	dirty_folio
+#define hm_noop_dirty_folio	noop_dirty_folio
+#else
+#define hm_aop_dirty_folio	set_page_dirty
+static inline int hm_noop_dirty_folio(struct page *page)
+{
+	return !TestSetPageDirty(page);
+}
+#endif
+
+#ifdef HM_HAVE_FREE_FOLIO
+#define hm_aop_free_folio	free_folio
+#define HM_FREE_ARG		struct folio
+#else
+#define hm_aop_free_folio	freepage
+#define HM_FREE_ARG		struct page
+#endif
+
+#ifdef HM_HAVE_MIGRATE_FOLIO
+#define hm_aop_migrate_folio	migrate_folio
+#define hm_migrate		migrate_folio
+#define HM_MIGRATE_ARG		struct folio
+#else
+#define hm_aop_migrate_folio	migratepage
+#define hm_migrate		migrate_page
+#define HM_MIGRATE_ARG		struct page
+#endif
+
+#ifdef HM_HAVE_ERROR_REMOVE_FOLIO
+#define hm_aop_error_remove_folio	error_remove_folio
+#define HM_ERROR_ARG			struct folio
+#else
+#define hm_aop_error_remove_folio	error_remove_page
+#define HM_ERROR_ARG			struct page
+#endif
+
+/* -------------------------------------------------------- memory policy -- */
+
+#ifdef HM_HAVE_GET_POLICY_ILX
+#define HM_GET_POLICY_ARGS \
+	struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
+#else
+#define HM_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr
+#endif
+
+#ifdef CONFIG_NUMA
+/**
+ * hm_mempolicy_init() - a policy of one node that is never freed
+ * @policy: the policy, zeroed
+ * @mode: MPOL_BIND or MPOL_PREFERRED
+ * @nid: the node
+ */
+static inline void hm_mempolicy_init(struct mempolicy *policy,
+				     unsigned short mode, int nid)
+{
+	atomic_set(&policy->refcnt, 1);	/* ours */
+	policy->mode = mode;
+	policy->flags = 0;		/* not MPOL_F_MOF: no NUMA hinting faults */
+#ifdef HM_HAVE_MPOL_NODES
+	policy->nodes = nodemask_of_node(nid);
+#else
+	if (mode == MPOL_BIND)
+		policy->v.nodes = nodemask_of_node(nid);
+	else
+		policy->v.preferred_node = nid;
+#endif
+#ifdef HM_HAVE_MPOL_HOME_NODE
+	policy->home_node = NUMA_NO_NODE;
+#endif
+	policy->w.user_nodemask = nodemask_of_node(nid);
+}
+#endif /* CONFIG_NUMA */
+
+#endif /* HM_COMPAT_H */

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * Placement: memory on the wanted node, or a clear answer why not.
+ *
+ * Shared pages are allocated here.  Private pages are allocated by the core mm,
+ * which asks hm_get_policy(); the first write to one passes through the fault
+ * handler, where hm_check_private() sees the page before it is mapped.
+ */
+#include <linux/cpuset.h>
+#include <linux/jiffies.h>
+#include <linux/mm.h>
+#include <linux/mmzone.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/vmstat.h>
+
+#include "internal.h"
+
+/* By node: when reclaim last failed to make room there; 0 is never. */
+static unsigned long *hm_full;
+
+/* For so long the next node is taken without reclaiming this one again. */
+#define HM_FULL_JIFFIES	(HZ / 10)
+
+static bool hm_recently_full(int nid)
+{
+	unsigned long when = READ_ONCE(hm_full[nid]);
+
+	return when && time_before(jiffies, when + HM_FULL_JIFFIES);
+}
+
+/*
+ * A page of one node and no other.  __GFP_THISNODE never invokes the OOM killer.
+ * Strict has no second choice and so lets reclaim try hard.  Else a single round
+ * will do, and not for every page: where a node is full of memory that cannot be
+ * reclaimed, each fallback would pay for it.
+ */
+static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
+{
+	struct folio *folio;
+
+	if (!node_state(nid, N_MEMORY))
+		return NULL;
+	gfp |= __GFP_THISNODE | __GFP_NOWARN;
+	if (strict)
+		return __folio_alloc(gfp | __GFP_RETRY_MAYFAIL, 0, nid, NULL);
+	if (hm_recently_full(nid))
+		return __folio_alloc(gfp & ~__GFP_DIRECT_RECLAIM, 0, nid, NULL);
+	folio = __folio_alloc(gfp | __GFP_NORETRY, 0, nid, NULL);
+	if (!folio)
+		WRITE_ONCE(hm_full[nid], jiffies | 1);
+	return folio;
+}
+
+/**
+ * hm_alloc_folio() - a zeroed page for the page cache
+ * @hf: the region
+ * @want: where
+ * @gfp: how to allocate
+ * @ret: the fault's answer when there is none
+ *
+ * The allocator itself keeps to the cpuset of the task.
+ *
+ * Return: the page, on the wanted node if strict; or NULL.
+ */
+struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
+			     vm_fault_t *ret)
+{
+	struct folio *folio;
+
+	gfp |= __GFP_ZERO;
+	*ret = VM_FAULT_OOM;
+	if (want.nid == NUMA_NO_NODE)
+		return folio_alloc(gfp, 0);
+
+	folio = hm_alloc_on_node(want.nid, want.strict, gfp);
+	if (folio)
+		return folio;
+	if (want.strict) {
+		hm_count(hf, HM_REFUSED, 1);
+		*ret = VM_FAULT_SIGBUS;
+		return NULL;
+	}
+	/* The nearest node that has memory; the task's own if it is offline. */
+	folio = node_state(want.nid, N_MEMORY) ?
+		__folio_alloc(gfp, 0, want.nid, NULL) : folio_alloc(gfp, 0);
+	if (folio && folio_nid(folio) != want.nid)
+		hm_count(hf, HM_FALLBACKS, 1);
+	return folio;
+}
+
+/**
+ * hm_alloc_huge() - a zeroed huge page for the page cache
+ * @want: where
+ * @gfp: how to allocate
+ *
+ * Return: a huge page on the wanted node, or NULL when it has none to give
+ * without effort: small pages will do.
+ */
+struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp)
+{
+	if (!node_state(want.nid, N_MEMORY))
+		return NULL;
+	return __folio_alloc(gfp | __GFP_ZERO | __GFP_COMP | __GFP_THISNODE |
+			     __GFP_NOWARN | __GFP_NORETRY,
+			     HM_HUGE_ORDER, want.nid, NULL);
+}
+
+/* May this task have memory of the node at all? */
+static bool hm_node_allowed(int nid)
+{
+	return node_state(nid, N_MEMORY) &&
+	       node_isset(nid, cpuset_current_mems_allowed);
+}
+
+/* Pages to spare above the watermark: other CPUs allocate meanwhile. */
+#define HM_ROOM_SLACK	256
+
+/* Can the node give a page without scraping the barrel (and the OOM killer)? */
+static bool hm_node_has_room(int nid)
+{
+	struct zone *zones = NODE_DATA(nid)->node_zones;
+	int i;
+
+	for (i = 0; i <= ZONE_MOVABLE; i++) {
+		struct zone *zone = &zones[i];
+
+		if (managed_zone(zone) &&
+		    zone_page_state(zone, NR_FREE_PAGES) >
+		    min_wmark_pages(zone) + zone->lowmem_reserve[ZONE_MOVABLE] +
+		    HM_ROOM_SLACK)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * hm_check_private() - judge where the core mm has put a private page
+ * @hf: the region
+ * @index: page of the file offset
+ * @page: the page that is about to be mapped for the first time
+ *
+ * Return: 0 if it is well placed or need not be; VM_FAULT_SIGBUS if strict and
+ * the node cannot give a page; VM_FAULT_NOPAGE if it can: then the fault is
+ * taken again, and hm_get_policy() sees the pattern, or the memory, of now.
+ */
+vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
+			    struct page *page)
+{
+	struct hm_want want = hm_wanted(hf, index);
+
+	if (want.nid != NUMA_NO_NODE && page_to_nid(page) != want.nid) {
+		struct folio *folio;
+
+		if (!want.strict) {
+			hm_count(hf, HM_PRIVATE_FALLBACKS, 1);
+			goto placed;
+		}
+		if (!hm_node_allowed(want.nid))
+			goto refuse;
+		/* Reclaim for it: hm_get_policy() did not let the mm try. */
+		folio = hm_alloc_on_node(want.nid, true, GFP_HIGHUSER_MOVABLE);
+		if (!folio)
+			goto refuse;
+		folio_put(folio);
+		if (!hm_node_has_room(want.nid))
+			goto refuse;
+		return VM_FAULT_NOPAGE;
+	}
+placed:
+	hm_count(hf, HM_PRIVATE, 1);
+	return 0;
+refuse:
+	hm_count(hf, HM_REFUSED, 1);
+	return VM_FAULT_SIGBUS;
+}
+
+#ifdef CONFIG_NUMA
+static struct mempolicy *hm_bind;	/* by node: MPOL_BIND */
+static struct mempolicy *hm_prefer;	/* by node: MPOL_PREFERRED */
+
+/*
+ * Tell the core mm where a private page should be.
+ *
+ * MPOL_BIND on a node that is full would wake the OOM killer, which may choose
+ * an innocent process.  So a strict page is bound only while the node has room,
+ * and hm_check_private() refuses what then lands elsewhere.
+ *
+ * The policy returned is of one node and needs no reference; NULL: the task's.
+ * The interleave index, in kernels that ask for it, has no use here.
+ */
+struct mempolicy *hm_get_policy(HM_GET_POLICY_ARGS)
+{
+	struct hm_file *hf = vma->vm_file->private_data;
+	pgoff_t index = vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+	struct hm_want want = hm_wanted(hf, index);
+
+	if (want.nid == NUMA_NO_NODE)
+		return NULL;
+	if (want.strict) {
+		if (hm_node_allowed(want.nid) && hm_node_has_room(want.nid))
+			return &hm_bind[want.nid];
+		hm_count(hf, HM_PRIVATE_RELAXED, 1);
+	}
+	return &hm_prefer[want.nid];
+}
+
+/**
+ * hm_set_policy() - refuse mbind(2): it cannot override a pattern
+ * @vma: the mapping
+ * @policy: what was asked for
+ *
+ * Return: -EOPNOTSUPP.
+ */
+int hm_set_policy(struct vm_area_struct *vma, struct mempolicy *policy)
+{
+	return -EOPNOTSUPP;
+}
+
+static int __init hm_policies_init(void)
+{
+	unsigned int nid;
+
+	hm_bind = kcalloc(nr_node_ids, sizeof(*hm_bind), GFP_KERNEL);
+	hm_prefer = kcalloc(nr_node_ids, sizeof(*hm_prefer), GFP_KERNEL);
+	if (!hm_bind || !hm_prefer) {
+		kfree(hm_bind);
+		kfree(hm_prefer);
+		return -ENOMEM;
+	}
+	for (nid = 0; nid < nr_node_ids; nid++) {
+		hm_mempolicy_init(&hm_bind[nid], MPOL_BIND, nid);
+		hm_mempolicy_init(&hm_prefer[nid], MPOL_PREFERRED, nid);
+	}
+	return 0;
+}
+
+/*
+ * No mapping is left, but get_mempolicy(2) holds a reference for a moment after
+ * it has let go of the mapping.
+ */
+static void hm_policies_exit(void)
+{
+	unsigned int nid;
+
+	for (nid = 0; nid < nr_node_ids; nid++)
+		while (atomic_read(&hm_bind[nid].refcnt) > 1 ||
+		       atomic_read(&hm_prefer[nid].refcnt) > 1)
+			schedule_timeout_uninterruptible(1);
+	kfree(hm_bind);
+	kfree(hm_prefer);
+}
+#else
+static int __init hm_policies_init(void)
+{
+	return 0;
+}
+
+static void hm_policies_exit(void)
+{
+}
+#endif /* CONFIG_NUMA */
+
+/**
+ * hm_placement_init() - make what placement needs to know of each node
+ *
+ * Return: 0 or -ENOMEM.
+ */
+int __init hm_placement_init(void)
+{
+	int err;
+
+	hm_full = kcalloc(nr_node_ids, sizeof(*hm_full), GFP_KERNEL);
+	if (!hm_full)
+		return -ENOMEM;
+	err = hm_policies_init();
+	if (err)
+		kfree(hm_full);
+	return err;
+}
+
+/**
+ * hm_placement_exit() - free it
+ */
+void hm_placement_exit(void)
+{
+	hm_policies_exit();
+	kfree(hm_full);
+}

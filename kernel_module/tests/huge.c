@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* Huge pages where the granule allows them; the same placement where not. */
+#include "region.h"
+
+#define HUGE (2 * MIB)
+
+static int a, b;
+static const int *abb;
+
+/* Does the kernel map this range with huge entries?  In KiB, from smaps. */
+static long pmd_mapped(char *at)
+{
+	FILE *f = fopen("/proc/self/smaps", "r");
+	char line[256], key[32];
+	bool mine = false;
+	long kib = 0, n;
+
+	snprintf(key, sizeof(key), "%lx-", (unsigned long)at);
+	while (f && fgets(line, sizeof(line), f)) {
+		if (strchr(line, '-') && isxdigit((unsigned char)line[0]) &&
+		    strchr(line, ':') > strchr(line, '-'))
+			mine = !strncmp(line, key, strlen(key));
+		if (mine && (sscanf(line, "FilePmdMapped: %ld", &n) == 1 ||
+			     sscanf(line, "ShmemPmdMapped: %ld", &n) == 1))
+			kib += n;
+	}
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+static void huge_shared(unsigned int shift)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT, shift);
+	char *at = region_map(fd, 12 * HUGE, MAP_SHARED, 0);
+	double t = seconds();
+
+	touch(at, 12 * HUGE);
+	diag("%.0f ns a page", (seconds() - t) / (12 * 512) * 1e9);
+	ok(fdinfo(fd, "huge") == 12, "shift %u: 12 huge pages (%ld)", shift,
+	   fdinfo(fd, "huge"));
+	ok(pmd_mapped(at) == (long)(12 * HUGE / 1024),
+	   "mapped as such (%ld KiB)", pmd_mapped(at));
+	ok(!misplaced(at, 12 * 512, 0, abb, shift), "every page in its place");
+	ok(fdinfo_node(fd, a) + fdinfo_node(fd, b) == 12 * 512,
+	   "counted as small pages");
+	ok(all_zero(at + 3 * HUGE + PAGE + 8, PAGE - 8), "zeroed");
+
+	/* A hole in one of them: the rest of it stays, with its data. */
+	ok(!region_punch(fd, HUGE + 5 * PAGE, 2 * PAGE), "punched inside one");
+	ok(all_zero(at + HUGE + 5 * PAGE, 2 * PAGE) &&
+	   at[HUGE + 4 * PAGE] == (char)((512 + 4) | 1) &&
+	   at[HUGE + 7 * PAGE] == (char)((512 + 7) | 1), "the rest has its data");
+	touch(at + HUGE, HUGE);
+	ok(!misplaced(at, 12 * 512, 0, abb, shift), "every page in its place");
+	ok(!region_punch(fd, 0, 12 * HUGE) && fdinfo(fd, "shared_pages") == 0,
+	   "punched altogether");
+	munmap(at, 12 * HUGE);
+	close(fd);
+}
+
+static void not_suited(void)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	char *at = region_map(fd, HUGE - PAGE, MAP_SHARED, 0);
+
+	touch(at, HUGE - PAGE);
+	ok(fdinfo(fd, "huge") == 0 && fdinfo(fd, "shared_pages") == 511,
+	   "a mapping short of a huge page gets what it maps");
+	munmap(at, HUGE - PAGE);
+	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
+	touch(at, 2 * HUGE);
+	ok(fdinfo(fd, "huge") == 1 && !misplaced(at, 1024, 0, abb, 9),
+	   "beside small pages, a huge one where there is none yet");
+	munmap(at, 2 * HUGE);
+	close(fd);
+
+	fd = region_with(abb, HYBRIDMEM_F_STRICT, 8);
+	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
+	touch(at, 2 * HUGE);
+	ok(fdinfo(fd, "huge") == 0 && !misplaced(at, 1024, 0, abb, 8),
+	   "granule 1 MiB: small pages");
+	munmap(at, 2 * HUGE);
+	close(fd);
+
+	fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
+	madvise(at, 2 * HUGE, MADV_NOHUGEPAGE);
+	touch(at, 2 * HUGE);
+	ok(fdinfo(fd, "huge") == 0 && !misplaced(at, 1024, 0, abb, 9),
+	   "MADV_NOHUGEPAGE: small pages");
+	munmap(at, 2 * HUGE);
+	close(fd);
+
+	spew("/sys/module/hybridmem/parameters/huge", "0");
+	fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
+	touch(at, 2 * HUGE);
+	ok(fdinfo(fd, "huge") == 0 && !misplaced(at, 1024, 0, abb, 9),
+	   "huge=0: small pages");
+	spew("/sys/module/hybridmem/parameters/huge", "1");
+	munmap(at, 2 * HUGE);
+	close(fd);
+}
+
+static int child_sees(void *arg)
+{
+	char *at = arg;
+
+	if (!touched(at, 2 * HUGE))
+		return 1;
+	at[HUGE + PAGE] = 8;
+	return misplaced(at, 1024, 0, abb, 9) != 0;
+}
+
+static void huge_life(void)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	char *at = region_map(fd, 4 * HUGE, MAP_SHARED, 0), *off;
+
+	touch(at, 2 * HUGE);
+	ok(!in_child(child_sees, at) && at[HUGE + PAGE] == 8, "fork shares them");
+	touch(at, 2 * HUGE);
+	ok(!mprotect(at + PAGE, PAGE, PROT_READ) && touched(at, 2 * HUGE) &&
+	   !mprotect(at + PAGE, PAGE, PROT_READ | PROT_WRITE),
+	   "mprotect of one small page in it");
+	ok(!madvise(at, 2 * HUGE, MADV_DONTNEED) && touched(at, 2 * HUGE),
+	   "MADV_DONTNEED loses nothing");
+	off = region_map(fd, HUGE, MAP_SHARED, PAGE);
+	ok(off[0] == at[PAGE] && off[HUGE - PAGE] == at[HUGE],
+	   "a mapping that is not aligned shows them");
+	munmap(off, HUGE);
+	at = mremap(at, 4 * HUGE, 8 * HUGE, MREMAP_MAYMOVE);
+	touch(at, 8 * HUGE);
+	ok(touched(at, 8 * HUGE) && !misplaced(at, 8 * 512, 0, abb, 9),
+	   "mremap");
+	munmap(at, 8 * HUGE);
+	close(fd);
+}
+
+static void counters(void)
+{
+	long in_a = stat_node("resident", a), in_b = stat_node("resident", b);
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	char *at = region_map(fd, 3 * HUGE, MAP_SHARED, 0);
+
+	touch(at, 3 * HUGE);
+	ok(stat_node("resident", a) == in_a + 512 &&
+	   stat_node("resident", b) == in_b + 1024, "resident counts small pages");
+	region_punch(fd, PAGE, PAGE);
+	ok(stat_node("resident", a) == in_a + 511, "also when one is split (%ld)",
+	   stat_node("resident", a) - in_a);
+	munmap(at, 3 * HUGE);
+	close(fd);
+	ok(stat_node("resident", a) == in_a && stat_node("resident", b) == in_b,
+	   "and none is left");
+}
+
+int main(void)
+{
+	int fd;
+	char *at;
+
+	if (!two_nodes(&a, &b, 96 * MIB)) {
+		skip("huge", "needs two nodes with 96 MiB free each");
+		return done();
+	}
+	abb = (int[]){ a, b, b, -1 };
+	fd = region_with(abb, 0, 9);
+	at = region_map(fd, 8 * HUGE, MAP_SHARED, 0);
+	touch(at, 8 * HUGE);
+	ok(!misplaced(at, 8 * 512, 0, abb, 9),
+	   "granule 2 MiB: every page in its place, huge or not");
+	if (!fdinfo(fd, "huge")) {
+		skip("huge", "this kernel has no large folios for files");
+		return done();
+	}
+	munmap(at, 8 * HUGE);
+	close(fd);
+	huge_shared(9);
+	huge_shared(10);
+	not_suited();
+	huge_life();
+	counters();
+	return done();
+}

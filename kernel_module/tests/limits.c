@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/* Where memory ends: a full node, a memory cgroup, a cpuset. */
+#include <sys/mount.h>
+
+#include "region.h"
+
+static int a, b, tiny;
+
+/* ------------------------------------------------------------- full node -- */
+
+static void full_shared_strict(void)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal") + 64 * MIB, n;
+	long kills = vmstat("oom_kill");
+	int fd = region_with(PATTERN(tiny), HYBRIDMEM_F_STRICT, 0);
+	char *at = region_map(fd, len, MAP_SHARED, 0);
+	double t = seconds();
+
+	n = touch_until_sigbus(at, len, true);
+	diag("SIGBUS after %lu of %lu pages, %.1f s", n, len / PAGE,
+	     seconds() - t);
+	ok(caught_signal == SIGBUS && n > len / PAGE / 2,
+	   "strict, shared: SIGBUS when the node is full");
+	ok(!misplaced(at, n, 0, PATTERN(tiny), 0), "no page elsewhere");
+	ok(fdinfo(fd, "refused") > 0 && fdinfo(fd, "fallbacks") == 0,
+	   "refused is counted, and no fallback");
+	errno = 0;
+	ok(read(open("/dev/zero", O_RDONLY), at + n * PAGE, PAGE) == -1 &&
+	   errno == EFAULT, "a system call gets EFAULT");
+	ok(vmstat("oom_kill") == kills, "no process was killed");
+	ok(!region_punch(fd, 0, 16 * MIB), "after a punch");
+	ok(touch_until_sigbus(at, 8 * MIB, true) == 8 * MIB / PAGE,
+	   "there is room again");
+	munmap(at, len);
+	close(fd);
+}
+
+static void full_shared_fallback(unsigned int shift)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal") + 64 * MIB;
+	long kills = vmstat("oom_kill"), all = stat_event("fallbacks"), bad;
+	int fd = region_with(PATTERN(tiny), 0, shift);
+	char *at = region_map(fd, len, MAP_SHARED, 0);
+	double t = seconds();
+
+	touch(at, len);
+	t = seconds() - t;
+	bad = misplaced(at, len / PAGE, 0, PATTERN(tiny), 0);
+	diag("%ld pages of %lu elsewhere, %ld huge, %.1f s", bad, len / PAGE,
+	     fdinfo(fd, "huge"), t);
+	ok(bad > 0 && fdinfo(fd, "fallbacks") == bad,
+	   "shared, shift %u: fallbacks are counted, each one (%ld)", shift,
+	   fdinfo(fd, "fallbacks"));
+	ok(stat_event("fallbacks") == all + bad, "in sysfs too");
+	ok(touched(at, len), "the data is there");
+	ok(vmstat("oom_kill") == kills, "no process was killed");
+	munmap(at, len);
+	close(fd);
+}
+
+static void full_private_strict(void)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal") + 64 * MIB, n;
+	long kills = vmstat("oom_kill");
+	int fd = region_with(PATTERN(tiny), HYBRIDMEM_F_STRICT, 0);
+	char *at = region_map(fd, len, MAP_PRIVATE, 0);
+	double t = seconds();
+
+	n = touch_until_sigbus(at, len, true);
+	diag("SIGBUS after %lu of %lu pages, %.1f s", n, len / PAGE,
+	     seconds() - t);
+	ok(caught_signal == SIGBUS && n > len / PAGE / 2,
+	   "strict, private: SIGBUS when the node is full");
+	ok(!misplaced(at, n, 0, PATTERN(tiny), 0), "no page elsewhere");
+	ok(fdinfo(fd, "refused") > 0 && fdinfo(fd, "private_fallbacks") == 0,
+	   "refused is counted, and no fallback");
+	ok(vmstat("oom_kill") == kills, "no process was killed");
+	munmap(at, len);
+	close(fd);
+}
+
+static void full_private_fallback(void)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal") + 64 * MIB;
+	long kills = vmstat("oom_kill"), bad;
+	int fd = region_with(PATTERN(tiny), 0, 0);
+	char *at = region_map(fd, len, MAP_PRIVATE, 0);
+
+	touch(at, len);
+	bad = misplaced(at, len / PAGE, 0, PATTERN(tiny), 0);
+	diag("%ld pages of %lu elsewhere", bad, len / PAGE);
+	ok(bad > 0 && fdinfo(fd, "private_fallbacks") == bad,
+	   "private: fallbacks are counted, each one (%ld)",
+	   fdinfo(fd, "private_fallbacks"));
+	ok(touched(at, len) && vmstat("oom_kill") == kills,
+	   "the data is there, no process was killed");
+	munmap(at, len);
+	close(fd);
+}
+
+/* Page cache of others gives way before strict says no. */
+static void reclaim(void)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal") / 2 & -PAGE, n;
+	int fd = region_with(PATTERN(tiny), HYBRIDMEM_F_STRICT, 0);
+	char *at = region_map(fd, len, MAP_SHARED, 0), *mine;
+
+	n = touch_until_sigbus(at, len, true);
+	ok(n == len / PAGE, "half of the node (%lu pages)", n);
+	munmap(at, len);
+	close(fd);
+	fd = region_with(PATTERN(tiny), HYBRIDMEM_F_STRICT, 0);
+	mine = region_map(fd, len, MAP_PRIVATE, 0);
+	n = touch_until_sigbus(mine, len, true);
+	ok(n == len / PAGE, "and again, privately (%lu pages)", n);
+	munmap(mine, len);
+	close(fd);
+}
+
+/* --------------------------------------------------------------- cgroups -- */
+
+static char cgroup_root[64];
+
+/* The v2 hierarchy with a controller enabled for children, or NULL. */
+static const char *cgroup2(const char *controller)
+{
+	static const char * const places[] = {
+		"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/tmp/hm-cgroup",
+	};
+	char path[128], text[64];
+	unsigned long i;
+
+	for (i = 0; i < ARRAY(places); i++) {
+		snprintf(path, sizeof(path), "%s/cgroup.controllers", places[i]);
+		if (access(path, R_OK)) {
+			if (i == 2)
+				mkdir(places[i], 0700);
+			mount("cgroup2", places[i], "cgroup2", 0, NULL);
+		}
+		if (!strstr(slurp(path), controller))
+			continue;
+		snprintf(path, sizeof(path), "%s/cgroup.subtree_control",
+			 places[i]);
+		snprintf(text, sizeof(text), "+%s", controller);
+		spew(path, text);
+		snprintf(cgroup_root, sizeof(cgroup_root), "%s/hm-test-%d",
+			 places[i], getpid());
+		if (!mkdir(cgroup_root, 0700) || errno == EEXIST)
+			return cgroup_root;
+	}
+	return NULL;
+}
+
+static int cgroup_set(const char *file, const char *value)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", cgroup_root, file);
+	return spew(path, value);
+}
+
+static const char *cgroup_get(const char *file)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), "%s/%s", cgroup_root, file);
+	return slurp(path);
+}
+
+struct job {
+	int fd;
+	int flags;
+	unsigned long len;
+};
+
+static int enter_and_touch(void *arg)
+{
+	struct job *j = arg;
+	char pid[16], *at;
+	unsigned long n;
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (cgroup_set("cgroup.procs", pid))
+		return 100;
+	at = region_map(j->fd, j->len, j->flags, 0);
+	n = touch_until_sigbus(at, j->len, true);
+	return n == j->len / PAGE ? 0 : caught_signal == SIGBUS ? 1 : 2;
+}
+
+static void memcg(void)
+{
+	struct job j = { .len = 64 * MIB, .flags = MAP_SHARED };
+	unsigned int shift;
+	long kills;
+	int r;
+
+	if (!cgroup2("memory")) {
+		skip("memcg", "no cgroup v2 memory controller here");
+		return;
+	}
+	cgroup_set("memory.swap.max", "0");
+	cgroup_set("memory.oom.group", "0");
+	for (shift = 0; shift <= 9; shift += 9) {
+		j.fd = region_with(PATTERN(a, b), 0, shift);
+		cgroup_set("memory.max", "16M");
+		kills = strstr(cgroup_get("memory.events"), "oom_kill ") ?
+			atol(strstr(cgroup_get("memory.events"), "oom_kill ") + 9) : 0;
+		r = in_child(enter_and_touch, &j);
+		ok(r == 128 + SIGKILL, "shift %u: 64 MiB in a cgroup of 16: killed (%d)",
+		   shift, r);
+		ok(atol(strstr(cgroup_get("memory.events"), "oom_kill ") + 9) >
+		   kills, "by the cgroup's own limit");
+		diag("%ld of %ld pages stay charged", fdinfo(j.fd, "shared_pages"),
+		     16 * MIB / PAGE);
+		ok(fdinfo(j.fd, "shared_pages") <= (long)(16 * MIB / PAGE),
+		   "no more than the limit was taken");
+		close(j.fd);
+	}
+	cgroup_set("memory.max", "128M");
+	j.fd = region_with(PATTERN(a, b), 0, 0);
+	r = in_child(enter_and_touch, &j);
+	ok(!r, "64 MiB in a cgroup of 128: fine (%d)", r);
+	r = atol(cgroup_get("memory.current")) / MIB;
+	ok(r >= 64, "charged to it: %d MiB", r);
+	ok(strstr(cgroup_get("memory.numa_stat"), "unevictable ") != NULL,
+	   "as unevictable memory");
+	close(j.fd);
+	ok(atol(cgroup_get("memory.current")) < (long)(32 * MIB),
+	   "and uncharged when the region is closed");
+	rmdir(cgroup_root);
+}
+
+static void cpuset(void)
+{
+	struct job j = { .len = 4 * MIB };
+	char text[16];
+	int r;
+
+	if (!cgroup2("cpuset")) {
+		skip("cpuset", "no cgroup v2 cpuset controller here");
+		return;
+	}
+	snprintf(text, sizeof(text), "%d", a);
+	if (cgroup_set("cpuset.mems", text)) {
+		skip("cpuset", "cannot set cpuset.mems");
+		return;
+	}
+	for (j.flags = MAP_SHARED; j.flags <= MAP_PRIVATE; j.flags++) {
+		const char *name = j.flags == MAP_SHARED ? "shared" : "private";
+		const char *key = j.flags == MAP_SHARED ? "fallbacks" :
+							  "private_fallbacks";
+		long kills = vmstat("oom_kill");
+
+		j.fd = region_with(PATTERN(a), HYBRIDMEM_F_STRICT, 0);
+		r = in_child(enter_and_touch, &j);
+		ok(!r, "%s, inside the cpuset: fine (%d)", name, r);
+		close(j.fd);
+		j.fd = region_with(PATTERN(a, b), HYBRIDMEM_F_STRICT, 0);
+		r = in_child(enter_and_touch, &j);
+		ok(r == 1, "%s, strict, outside of it: SIGBUS (%d)", name, r);
+		ok(fdinfo(j.fd, "refused") == 1, "counted");
+		close(j.fd);
+		j.fd = region_with(PATTERN(a, b), 0, 0);
+		r = in_child(enter_and_touch, &j);
+		ok(!r && fdinfo(j.fd, key) == 512,
+		   "%s, not strict: fallbacks counted (%d, %ld)", name, r,
+		   fdinfo(j.fd, key));
+		ok(vmstat("oom_kill") == kills, "no process was killed");
+		close(j.fd);
+	}
+	rmdir(cgroup_root);
+}
+
+int main(void)
+{
+	if (!two_nodes(&a, &b, 128 * MIB)) {
+		skip("limits", "needs two nodes with 128 MiB free each");
+		return done();
+	}
+	if (geteuid()) {
+		skip("limits", "needs root");
+		return done();
+	}
+	memcg();
+	cpuset();
+	tiny = tiny_node();
+	if (tiny < 0) {
+		skip("full node", "needs a node of at most 512 MiB beside others");
+		return done();
+	}
+	full_shared_strict();
+	full_shared_fallback(0);
+	full_shared_fallback(9);
+	full_private_strict();
+	full_private_fallback();
+	reclaim();
+	return done();
+}
