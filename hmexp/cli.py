@@ -15,6 +15,7 @@ from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
 from hmexp.experiment.runner import run_sweep
+from hmexp.lab import cli as lab
 from hmexp.progress import TerminalBar
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
@@ -99,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
     )
     report.set_defaults(run=_report)
+
+    lab.add_parser(commands)
     return parser
 
 

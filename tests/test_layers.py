@@ -20,6 +20,7 @@ LAYERS = (
     ("memory",),
     ("system",),
     ("native",),
+    ("lab",),
     ("pattern", "units", "errors"),
 )
 HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}

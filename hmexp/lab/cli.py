@@ -1,0 +1,268 @@
+"""``hmexp lab``: the command line of the lab."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+from hmexp.lab.accelerator import kvm_state
+from hmexp.lab.catalogue import DISTRIBUTION
+from hmexp.lab.errors import LabError, LabTimeoutError
+from hmexp.lab.headers import headers_directory
+from hmexp.lab.kernels import describe_kernels, find_kernel
+from hmexp.lab.runner import DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOPOLOGY, LabResult, run
+from hmexp.lab.shell import shell
+from hmexp.lab.tools import NEEDS, ensure_tools, installed, remedy
+from hmexp.lab.topology import shipped_topologies
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 # it has no public name
+
+STATUS_TIMEOUT = 124
+"""Exit status when the time ran out, as of timeout(1)."""
+STATUS_LAB = 125
+"""Exit status when the lab itself failed: the guest died, or could not start."""
+CONSOLE_LINES = 60
+
+_EXAMPLES = """\
+examples:
+  hmexp lab run -- numactl --hardware
+  hmexp lab run --topology dram-nvm --writable results -- hmexp sweep --patterns 0,1
+  make -C kernel_module KERNEL_DIR="$(hmexp lab headers 6.12)"
+  hmexp lab run --kernel 6.12 -- sh -c 'insmod kernel_module/hybridmem.ko && ls -l /dev/hybridmem'
+
+The guest sees this machine's files; what it writes is lost, but in directories given by --writable.
+Exit status: the command's own (128 + n if signal n ended it); 124 when the time ran out; 125 when the
+guest died or could not start.
+"""
+
+
+class _Terminated(BaseException):
+    """A signal asked the process to end. Not an Exception: nothing on the way may swallow it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Add ``lab`` to the commands of ``hmexp``.
+
+    As every command it sets ``run``, a function of the parsed arguments that returns the exit status.
+    """
+    lab = subparsers.add_parser(
+        "lab", help="run a command in a virtual machine with chosen NUMA nodes and a chosen kernel",
+        description="A virtual machine with a chosen kernel and NUMA nodes, this machine's files inside.",
+        epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    _add_commands(lab)
+
+
+def _add_commands(lab: argparse.ArgumentParser) -> None:
+    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
+    machine = argparse.ArgumentParser(add_help=False)
+    machine.add_argument(
+        "--kernel", default=DISTRIBUTION, metavar="K",
+        help="distribution (default), running, a version such as 6.12, a release name, or a path",
+    )  # fmt: skip
+    machine.add_argument("--modules", metavar="DIR", help="the modules of a kernel given by path")
+    machine.add_argument(
+        "--topology",
+        default=DEFAULT_TOPOLOGY,
+        metavar="T",
+        help="name (see `hmexp lab topologies`) or TOML file",
+    )
+    machine.add_argument("--accelerator", default="auto", choices=("auto", "kvm", "tcg"))
+    machine.add_argument(
+        "--writable", action="append", default=[], metavar="DIR", help="let the guest write here"
+    )
+    machine.add_argument("--append", default="", metavar="WORDS", help="more kernel parameters")
+
+    one = commands.add_parser(
+        "run", parents=[machine], help="run one command", usage="hmexp lab run [...] -- CMD ..."
+    )
+    one.add_argument(
+        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
+        help="longest time, boot included [s]; 0: none (default: %(default)s)",
+    )  # fmt: skip
+    one.add_argument(
+        "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable in the guest"
+    )
+    one.add_argument(
+        "--stdin", action="store_true", help="read standard input to its end and give it to the command"
+    )
+    one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
+    one.add_argument(
+        "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
+    )
+    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
+    one.set_defaults(run=dispatch, handler=_run)
+
+    interactive = commands.add_parser("shell", parents=[machine], help="an interactive shell in the guest")
+    interactive.set_defaults(run=dispatch, handler=_shell)
+
+    kernels = commands.add_parser("kernels", help="list the kernels that are here or can be fetched")
+    kernels.add_argument("--refresh", action="store_true", help="ask the archive again")
+    kernels.add_argument("--all", action="store_true", help="each kernel, not the newest of each series only")
+    kernels.set_defaults(run=dispatch, handler=_kernels)
+
+    commands.add_parser("topologies", help="list the topologies").set_defaults(
+        run=dispatch, handler=_topologies
+    )
+
+    headers = commands.add_parser(
+        "headers", help="fetch a kernel's headers and print KERNEL_DIR to build against"
+    )
+    headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
+    headers.set_defaults(run=dispatch, handler=_headers)
+
+    commands.add_parser("check", help="say what the lab needs and has on this machine").set_defaults(
+        run=dispatch, handler=_check
+    )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
+    pairs = [entry.partition("=") for entry in arguments.env]
+    if any(not separator for _, separator, _ in pairs):
+        raise LabError(f"--env {arguments.env} is not NAME=VALUE", "write --env NAME=VALUE")
+    result = run(
+        command, arguments.kernel, arguments.topology, arguments.timeout or None,
+        accelerator=arguments.accelerator, modules=arguments.modules, writable=arguments.writable,
+        environment={name: value for name, _, value in pairs}, append=arguments.append,
+        stdin=sys.stdin.buffer.read() if arguments.stdin else b"",
+        stdout=sys.stdout.buffer, stderr=sys.stderr.buffer,
+        console=sys.stderr.buffer if arguments.console else None,
+    )  # fmt: skip
+    _remark(result, arguments.verbose)
+    return result.status
+
+
+def _remark(result: LabResult, verbose: bool) -> None:
+    if verbose:
+        timing = "timings valid" if result.timing_valid else "timings not valid"
+        print(
+            f"hmexp lab: {result.kernel}, {result.topology}, {result.accelerator} ({timing}); "
+            f"boot {result.boot_seconds:.1f} s, all {result.elapsed_seconds:.1f} s; status {result.status}",
+            file=sys.stderr,
+        )
+    for line in result.splats:
+        print(f"hmexp lab: the kernel complained: {line}", file=sys.stderr)
+
+
+def _shell(arguments: argparse.Namespace) -> int:
+    return shell(
+        arguments.kernel, arguments.topology, accelerator=arguments.accelerator, modules=arguments.modules,
+        writable=arguments.writable, append=arguments.append,
+    )  # fmt: skip
+
+
+def _kernels(arguments: argparse.Namespace) -> int:
+    rows, failures = describe_kernels(arguments.refresh, arguments.all)
+    _table(rows)
+    for release, reason in failures.items():
+        print(f"{release}: {reason}", file=sys.stderr)
+    return 0 if rows else STATUS_LAB
+
+
+def _topologies(_: argparse.Namespace) -> int:
+    _table(
+        [
+            {"topology": name, "nodes": one.summary, "title": one.title}
+            for name, one in shipped_topologies().items()
+        ]
+    )
+    return 0
+
+
+def _headers(arguments: argparse.Namespace) -> int:
+    print(headers_directory(arguments.kernel))
+    return 0
+
+
+def _check(_: argparse.Namespace) -> int:
+    found = installed()
+    missing = [package for program, package in NEEDS.items() if program not in found]
+    tools = ensure_tools()
+    _table(
+        [
+            {
+                "program": program, "package": package, "path": str(tools.programs[program]),
+                "here": "installed" if program in found else "unpacked beside the system",
+            }
+            for program, package in NEEDS.items()
+        ]
+    )  # fmt: skip
+    if missing:
+        print(f"optional: {remedy(missing)}")
+    works, reason = kvm_state(find_kernel(DISTRIBUTION, tools), tools)
+    print(f"KVM: {'works' if works else 'does not work'}: {reason}")
+    if not works:
+        print("guests run under software emulation: they work, but their timings are not valid")
+    return 0
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> None:
+    if not rows:
+        return
+    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP unwind the stack, so that the guest ends and its directory goes."""
+
+    def handler(number: int, _: FrameType | None) -> NoReturn:
+        raise _Terminated(number)
+
+    previous = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, old in previous.items():
+            signal.signal(number, old)
+
+
+def dispatch(arguments: argparse.Namespace) -> int:
+    """Carry out a parsed ``lab`` command; say what went wrong; give the exit status."""
+    try:
+        with _signals_raise():
+            status: int = arguments.handler(arguments)
+            sys.stdout.flush()
+            return status
+    except LabError as error:
+        if error.console:
+            lines = error.console.splitlines()
+            print(
+                f"--- the guest's console ({min(len(lines), CONSOLE_LINES)} last lines) ---", file=sys.stderr
+            )
+            print("\n".join(lines[-CONSOLE_LINES:]), file=sys.stderr)
+            print("---", file=sys.stderr)
+        print(f"hmexp lab: {error}", file=sys.stderr)
+        return STATUS_TIMEOUT if isinstance(error, LabTimeoutError) else STATUS_LAB
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except _Terminated as end:
+        return 128 + end.number
+    except BrokenPipeError:
+        # The reader has gone. Python would complain once more when it flushes at exit.
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+        return 128 + signal.SIGPIPE
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run ``lab`` on its own."""
+    parser = argparse.ArgumentParser(
+        prog="hmexp lab", epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    _add_commands(parser)
+    return dispatch(parser.parse_args(words))

@@ -1,0 +1,61 @@
+"""What the lab's tests share: a private cache for the pure ones, guests for those marked ``lab``."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import hmexp.lab
+from hmexp.lab.errors import LabNeedError
+from hmexp.lab.kernels import Kernel, find_kernel
+from hmexp.lab.tools import Tools, ensure_tools
+
+KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
+REQUIRED_VARIABLE = "HMEXP_LAB_REQUIRED"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "lab: boots a virtual machine (a few seconds each)")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache directory of the test's own."""
+    directory = tmp_path / "cache"
+    monkeypatch.setenv("HMEXP_LAB_CACHE", str(directory))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    """The programs of the lab; without them the test is skipped, unless HMEXP_LAB_REQUIRED is set."""
+    try:
+        return ensure_tools()
+    except LabNeedError as error:
+        if os.environ.get(REQUIRED_VARIABLE):
+            raise
+        pytest.skip(f"the lab cannot run here: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def kernel(tools: Tools) -> Kernel:
+    """The kernel under test: HMEXP_LAB_TEST_KERNEL, or the distribution's own."""
+    try:
+        return find_kernel(os.environ.get(KERNEL_VARIABLE, "distribution"), tools)
+    except LabNeedError as error:
+        if os.environ.get(REQUIRED_VARIABLE):
+            raise
+        pytest.skip(f"no kernel for the lab here: {error.message}")
+
+
+@pytest.fixture(scope="session")
+def guest(kernel: Kernel) -> Callable[..., hmexp.lab.LabResult]:
+    """`hmexp.lab.run` with the kernel under test."""
+
+    def run(command: list[str] | str, **options: object) -> hmexp.lab.LabResult:
+        return hmexp.lab.run(command, **{"kernel": kernel.release, "timeout_seconds": 120, **options})  # type: ignore[arg-type]
+
+    return run
