@@ -5,7 +5,7 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lint clean
+.PHONY: help setup sweep test lab-test lint clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -13,6 +13,9 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 # Arguments for papermill, and for pytest; quoted as in a shell.
 SWEEP ?=
 TEST ?=
+# Kernels of `make lab-test`, and how long each is under stress [s].
+KERNELS ?= 5.10 6.1 6.12 7.3
+STRESS ?= 180
 
 # Passed on only if the user chose one: otherwise an existing .venv keeps the Python that it was made with.
 ifdef PYTHON
@@ -22,7 +25,7 @@ endif
 python := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-7s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
 
 setup: ## install what is missing: system packages, .venv, hmexp and its C core
 	@tools/bootstrap.sh
@@ -32,6 +35,13 @@ sweep: setup ## run the notebook's sweep and write results/RUN/report.html (SWEE
 
 test: lint ## lint, then all tests (TEST="-k pattern ...")
 	$(python) -m pytest $(TEST)
+
+lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stress for minutes (some GB of downloads)
+	@set -e; for kernel in $(KERNELS); do \
+		echo "== Linux $$kernel"; \
+		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
+			$(python) -m pytest -m lab tests/lab $(TEST); \
+	done
 
 lint: setup ## ruff and mypy
 	$(python) -m ruff check .

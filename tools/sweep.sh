@@ -8,6 +8,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 executed=results/sweep.ipynb
 mkdir -p results
 begun=$(mktemp)
+# Time stamps of files are some milliseconds coarse: what is written at once would not be newer.
+touch -d '1 second ago' -- "$begun"
 trap 'rm -f -- "$begun"' EXIT
 
 # Papermill shows how many cells are done, which is nothing where one cell takes all the time. On a terminal the

@@ -173,7 +173,7 @@ def _conclude(plan: Plan, directory: RunDirectory) -> Outcome:
     records = [record for record in directory.records() if record["point_id"] in wanted]
     counts = dict(Counter(record["status"] for record in records))
     failures = tuple(
-        f"{wanted[record['point_id']]}: {record['reason']}"
+        f"{wanted[record['point_id']]}: {record['reason'].splitlines()[0]}"
         for record in records
         if record["status"] == "failed"
     )

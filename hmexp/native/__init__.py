@@ -184,6 +184,15 @@ def move_pages(mapping: PageMapping, pattern: Pattern, retries: int) -> tuple[in
     return int(requested[0]), {name: count for name, count in counted.items() if count}
 
 
+def settle(mapping: PageMapping, pattern: Pattern) -> None:
+    """Keep automatic NUMA balancing from moving the pages, by a policy of the mapping's own.
+
+    To be called when they are in place: the policy takes any node of the pattern for a new page.
+    """
+    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    _check(lib.hm_settle(mapping.base, mapping.size_bytes, layout), "mbind of the region")
+
+
 def query_nodes(mapping: PageMapping, first_page: int, pages: int) -> npt.NDArray[np.int32]:
     """Ask the kernel where pages are.
 

@@ -31,6 +31,7 @@ int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_first_touch(void *base, const struct hm_layout *layout, int node);
 int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,
 	    int64_t failures[256]);
+int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
 
 /* ---- model.c: emulated nodes ---- */

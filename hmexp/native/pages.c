@@ -207,6 +207,28 @@ out:
 	return ret;
 }
 
+/*
+ * Have the kernel leave the pages where they are: a mapping with a policy of its own is not scanned by
+ * automatic NUMA balancing (which would move pages to the node of the CPU that reads them). No page is
+ * moved by this; one that is dropped and touched again comes from any of the nodes.
+ */
+int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout)
+{
+	unsigned long mask[MASK_WORDS] = { 0 };
+	const int bits = 8 * sizeof(unsigned long);
+
+	for (uint64_t i = 0; i < layout->entries; i++) {
+		int node = layout->nodes[i];
+
+		if (node < 0 || node >= (int)sizeof(mask) * 8)
+			return -EINVAL;
+		mask[node / bits] |= 1UL << node % bits;
+	}
+	if (syscall(SYS_mbind, base, bytes, MPOL_BIND | MPOL_F_STATIC_NODES, mask, sizeof(mask) * 8 + 1, 0))
+		return -errno;
+	return 0;
+}
+
 /* The node of each page, or a negative errno for a page that is not there. */
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes)
 {

@@ -86,6 +86,14 @@ def test_pages_dropped_behind_its_back_are_noticed() -> None:
             hmexp.measure_bandwidth(region, "read", samples=1, sample_seconds=0.001)
 
 
+@pytest.mark.parametrize("placer", AVAILABLE)
+def test_numa_balancing_is_kept_away(placer: str) -> None:
+    """The kernel scans only mappings under the default policy; numa_maps names the policy."""
+    with hmexp.allocate(SIZE, str(NODE), placer) as region:
+        assert mapping_at(region.mapping.address, read_numa_maps()).policy != "default"
+        assert region.placement().ok
+
+
 def test_witnesses_that_disagree_are_no_proof() -> None:
     placement = Placement(10, {0: 10}, {0: 10}, {0: 9}, 0, None, {}, ((0,), (0,)))
     assert not placement.ok

@@ -12,8 +12,8 @@ class FirstTouch(AnonymousPlacer):
     """Bind the thread to a node, touch that node's pages, go on with the next node.
 
     One mapping in the kernel's list, no page is ever moved, and the thread's own policy is as
-    before. The pages carry no policy of their own: if they are dropped (MADV_DONTNEED) or copied
-    after a fork, the new ones follow the policy of whoever touches them.
+    before. A page that is dropped (MADV_DONTNEED) or copied after a fork comes from any node of the
+    pattern: the order holds only as long as the pages stay.
     """
 
     name = "first_touch"
@@ -22,4 +22,5 @@ class FirstTouch(AnonymousPlacer):
         """See `Placer`."""
         for node in pattern.distinct_nodes:
             native.first_touch(mapping, pattern, node)
+        native.settle(mapping, pattern)
         return {"passes": len(pattern.distinct_nodes)}

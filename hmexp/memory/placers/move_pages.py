@@ -26,4 +26,5 @@ class MovePages(AnonymousPlacer):
         """See `Placer`."""
         native.populate(mapping)
         requested, failures = native.move_pages(mapping, pattern, RETRIES)
+        native.settle(mapping, pattern)
         return {"requested_pages": requested, "not_moved_pages": failures}
