@@ -101,12 +101,16 @@ static inline struct folio *hm_lock_folio(struct address_space *mapping,
 #define HM_HUGE_ORDER		HPAGE_PMD_ORDER
 #define HM_HUGE_NR		HPAGE_PMD_NR
 #define hm_get_unmapped_area	thp_get_unmapped_area
+#define hm_set_large_folios	mapping_set_large_folios
 #else
 /* Never taken: an order that no granule reaches. */
 #define HM_HUGE_ORDER		BITS_PER_LONG
 #define HM_HUGE_NR		1UL
 #define hm_get_unmapped_area	NULL
-#define mapping_set_large_folios(mapping)	do { } while (0)
+
+static inline void hm_set_large_folios(struct address_space *mapping)
+{
+}
 #endif
 
 /* ---------------------------------------- address space operations -------- */

@@ -239,7 +239,7 @@ struct inode *hm_inode_alloc(struct hm_file *hf)
 	mapping->a_ops = &hm_aops;
 	mapping_set_gfp_mask(mapping, GFP_HIGHUSER_MOVABLE);
 	mapping_set_unevictable(mapping);
-	mapping_set_large_folios(mapping);
+	hm_set_large_folios(mapping);
 	return inode;
 }
 

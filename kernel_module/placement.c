@@ -8,6 +8,7 @@
  */
 #include <linux/cpuset.h>
 #include <linux/jiffies.h>
+#include <linux/list.h>
 #include <linux/mm.h>
 #include <linux/mmzone.h>
 #include <linux/sched.h>
@@ -134,6 +135,45 @@ static bool hm_node_has_room(int nid)
 	return false;
 }
 
+/* Reclaim so many pages at first, and up to so many, to make room. */
+#define HM_RECLAIM_FIRST	(4 * HM_ROOM_SLACK)
+#define HM_RECLAIM_MOST		(64 * HM_ROOM_SLACK)
+
+static DEFINE_MUTEX(hm_room_lock);	/* two would take from each other */
+
+/*
+ * Reclaim memory of the node until it has room: pages are taken, held and given
+ * back together, for one alone would leave it at the watermark.  Some stay on
+ * the lists of this CPU, which do not count: then more are taken.
+ */
+static bool hm_make_room(int nid)
+{
+	unsigned int i, n = HM_RECLAIM_FIRST;
+	struct folio *folio, *next;
+	LIST_HEAD(held);
+
+	if (mutex_lock_killable(&hm_room_lock))
+		return false;
+	while (!hm_node_has_room(nid) && n <= HM_RECLAIM_MOST) {
+		for (i = 0; i < n; i++) {
+			folio = hm_alloc_on_node(nid, true,
+						 GFP_HIGHUSER_MOVABLE);
+			if (!folio)
+				break;
+			list_add(&folio->lru, &held);
+		}
+		list_for_each_entry_safe(folio, next, &held, lru) {
+			list_del(&folio->lru);
+			folio_put(folio);
+		}
+		if (i < n)
+			break;
+		n *= 2;
+	}
+	mutex_unlock(&hm_room_lock);
+	return hm_node_has_room(nid);
+}
+
 /**
  * hm_check_private() - judge where the core mm has put a private page
  * @hf: the region
@@ -150,22 +190,16 @@ vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
 	struct hm_want want = hm_wanted(hf, index);
 
 	if (want.nid != NUMA_NO_NODE && page_to_nid(page) != want.nid) {
-		struct folio *folio;
-
 		if (!want.strict) {
 			hm_count(hf, HM_PRIVATE_FALLBACKS, 1);
 			goto placed;
 		}
 		if (!hm_node_allowed(want.nid))
 			goto refuse;
-		/* Reclaim for it: hm_get_policy() did not let the mm try. */
-		folio = hm_alloc_on_node(want.nid, true, GFP_HIGHUSER_MOVABLE);
-		if (!folio)
-			goto refuse;
-		folio_put(folio);
-		if (!hm_node_has_room(want.nid))
-			goto refuse;
-		return VM_FAULT_NOPAGE;
+		/* hm_get_policy() did not let the mm reclaim: now it is time. */
+		if (hm_make_room(want.nid))
+			return VM_FAULT_NOPAGE;
+		goto refuse;
 	}
 placed:
 	hm_count(hf, HM_PRIVATE, 1);

@@ -119,13 +119,14 @@ def catalogue(refresh: bool = False) -> tuple[list[KernelPackage], dict[str, str
         Debian release to the reason why its suites could not be read.
     """
     path = cache_directory() / "catalogue.json"
-    if not refresh:
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            if time.time() - kept["written"] < FRESH_SECONDS:
-                return [KernelPackage.from_json(entry) for entry in kept["packages"]], kept["failures"]
-        except (OSError, ValueError, KeyError, TypeError):
-            pass  # absent, or written by another version of hmexp
+    kept: list[KernelPackage] = []
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+        kept = [KernelPackage.from_json(package) for package in entry["packages"]]
+        if not refresh and time.time() - entry["written"] < FRESH_SECONDS:
+            return kept, entry["failures"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # absent, or written by another version of hmexp
     packages: list[KernelPackage] = []
     failures: dict[str, str] = {}
     own = own_release()
@@ -137,6 +138,8 @@ def catalogue(refresh: bool = False) -> tuple[list[KernelPackage], dict[str, str
             packages += packages_of(stanzas, release)
         except LabError as error:
             failures[release] = str(error)
+            # What was there the last time is better than nothing.
+            packages += [package for package in kept if package.debian == release]
     if packages:
         ensure_directory(path.parent)
         _write(path, packages, failures)

@@ -33,7 +33,7 @@ _EXAMPLES = """\
 examples:
   hmexp lab run -- numactl --hardware
   hmexp lab run --topology dram-nvm --writable results -- hmexp sweep --patterns 0,1
-  make -C kernel_module KERNEL_DIR="$(hmexp lab headers 6.12)"
+  make -C kernel_module KDIR="$(hmexp lab headers 6.12)"
   hmexp lab run --kernel 6.12 -- sh -c 'insmod kernel_module/hybridmem.ko && ls -l /dev/hybridmem'
 
 The guest sees this machine's files; what it writes is lost, but in directories given by --writable.
@@ -116,7 +116,7 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
 
     headers = commands.add_parser(
-        "headers", help="fetch a kernel's headers and print KERNEL_DIR to build against"
+        "headers", help="fetch a kernel's headers and print KDIR to build against"
     )
     headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
     headers.set_defaults(run=dispatch, handler=_headers)

@@ -31,7 +31,7 @@ def headers_directory(request: str) -> Path:
     Returns
     -------
     Path
-        For ``make -C kernel_module KERNEL_DIR=...``. Its compiler is set there; ``CC=`` overrides.
+        For ``make -C kernel_module KDIR=...``. Its compiler is set there; ``CC=`` overrides.
     """
     package = _package(request)
     root = cache_directory() / "headers" / package.release

@@ -36,8 +36,7 @@ class Share:
 def backing_bytes(size_bytes: int) -> int:
     """Say how large an NVDIMM must be to offer so much memory.
 
-    Its label area and the first block, which the kernel fills with its own page descriptors'
-    bookkeeping and alignment, are lost.
+    Its label area is lost, and the first block: the page descriptors of the device lie there.
     """
     return size_bytes + BLOCK_BYTES + LABEL_BYTES
 

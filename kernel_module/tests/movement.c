@@ -236,8 +236,9 @@ static void swap(void)
 static int poison_page(char *at)
 {
 	struct sigaction sa = { .sa_handler = caught }, old;
-	volatile int err = 0;
+	static int err;
 
+	err = 0;
 	sigemptyset(&sa.sa_mask);
 	sigaction(SIGBUS, &sa, &old);
 	if (!sigsetjmp(caught_here, 1))

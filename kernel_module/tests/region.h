@@ -139,6 +139,14 @@ static bool cmdline_has(const char *word)
 	return strstr(slurp("/proc/cmdline"), word) != NULL;
 }
 
+/* inject.sh: from here on, not while the program itself is being loaded. */
+__attribute__((constructor))
+static void fail_if_told(void)
+{
+	if (getenv("HM_FAIL"))
+		spew("/proc/self/make-it-fail", "1");
+}
+
 /* ------------------------------------------------------------------ nodes -- */
 
 static int nodes[64], nr_nodes;		/* those that have memory */

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from hmexp.lab.apt import AptArea
-from hmexp.lab.catalogue import KernelPackage, packages_of, select, upstream_version
+from hmexp.lab.cache import cache_directory, ensure_directory
+from hmexp.lab.catalogue import KernelPackage, _write, catalogue, packages_of, select, upstream_version
 from hmexp.lab.errors import LabKernelError, LabNeedError
 from hmexp.lab.sources import AptSource, derive, parse_deb822, parse_list, read_sources
 
@@ -139,3 +140,15 @@ def test_headers_count_only_in_the_same_version() -> None:
     assert known["6.1.0-56-amd64"].has_headers
     assert not known["6.1.0-50-amd64"].has_headers
     assert upstream_version("6.12.117-1~deb12u1") == (6, 12, 117)
+
+
+def test_an_old_list_serves_where_the_archive_cannot_be_reached(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_directory(cache)
+    _write(cache_directory() / "catalogue.json", packages(), {})
+    assert catalogue() == (packages(), {})
+    monkeypatch.setenv("PATH", "/nonexistent")  # no apt-get
+    found, failures = catalogue(refresh=True)
+    assert found == packages()
+    assert "no apt-get" in failures["trixie"]
