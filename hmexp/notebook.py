@@ -31,9 +31,8 @@ from hmexp.units import format_size
 _INJECTED: Final = "# Parameters\n"
 _DPI: Final = 110
 _PROOF: Final = (
-    "operation", "pattern", "threads", "status", "median", "ci_low", "ci_high", "unit", "samples",
-    "model_error_percent", "proof_ok", "pages_found", "modelled_pages", "misplaced_before",
-    "misplaced_after", "numa_maps_agrees",
+    "operation", "pattern", "threads", "status", "median", "unit", "samples", "proof_ok", "pages_found",
+    "modelled_pages", "misplaced_before", "misplaced_after", "numa_maps_agrees",
 )  # fmt: skip
 
 
@@ -133,7 +132,7 @@ class Sweep:
     def proof(self) -> pd.DataFrame:
         """Each point with its number and its proof; `points` has the other columns."""
         frame = self.points()
-        return frame[[name for name in _PROOF if frame[name].notna().any()]]
+        return frame[[name for name in _PROOF if frame[name].notna().any()]].round(3)
 
     def figure(self, stem: str) -> inline.Picture | inline.Html:
         """A figure of the report by the name of its file, or a line saying that this run has none."""

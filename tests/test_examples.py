@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import doctest
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import hmexp
 from hmexp.cli import main
 from hmexp.experiment.parameters import SweepParameters
+from hmexp.report.html import write_report
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -22,6 +25,22 @@ def test_example(path: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "pages are in place" in done.stdout
+
+
+def test_the_example_run_is_what_its_records_say(tmp_path: Path) -> None:
+    """Its tables come out of its records as they were committed, with the code of today."""
+    committed = ROOT / "results" / "example"
+    for name in ("points.jsonl", "run.json"):
+        shutil.copy(committed / name, tmp_path / name)
+    write_report(tmp_path)
+    for name in ("points.csv", "samples.csv"):
+        assert (tmp_path / name).read_text() == (committed / name).read_text()
+    rows = list(csv.DictReader((committed / "points.csv").read_text().splitlines()))
+    assert len(rows) == 15
+    for row in rows:
+        assert row["proof_ok"] == row["emulated"] == "True"
+        assert abs(float(row["model_error_percent"])) < 10
+    assert "EMULATED" in (committed / "report.html").read_text()
 
 
 def test_docstring_of_the_package() -> None:

@@ -115,9 +115,7 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         run=dispatch, handler=_topologies
     )
 
-    headers = commands.add_parser(
-        "headers", help="fetch a kernel's headers and print KDIR to build against"
-    )
+    headers = commands.add_parser("headers", help="fetch a kernel's headers and print KDIR to build against")
     headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
     headers.set_defaults(run=dispatch, handler=_headers)
 

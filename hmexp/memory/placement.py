@@ -41,7 +41,7 @@ class Placement:
     absent : dict of str to int
         Pages that are on no node, by the errno that the kernel gives as reason [pages].
     strip : tuple of two tuples of int
-        Evenly spaced granules: the node that the pattern asks for (an emulated node by its own
+        The first granules of the region: the node that the pattern asks for (an emulated node by its own
         id), and the real node that was found (-1: none).
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].

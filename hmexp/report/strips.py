@@ -102,7 +102,7 @@ def placement_strips(results: Results) -> Figure:
     held = ", ".join(
         f"node {node} is emulated: its pages must be on node {real}" for node, real in sorted(backing.items())
     )
-    subtitle = "up to 96 granules evenly spaced over the region, before and after the samples"
+    subtitle = "the first granules of the region, 96 at most, before and after the samples"
     subtitle += f"; {held}" if held else ""
     if len(every) > len(strips):
         subtitle += f"; {len(every) - len(strips)} more placements are not drawn"
