@@ -153,7 +153,13 @@ def _layout(pattern: Pattern, pages: int) -> tuple[Any, Any]:
 
 
 def populate(mapping: PageMapping) -> None:
-    """Touch every page under the policy of the calling thread; contents are kept."""
+    """Touch every page of a mapping that holds nothing yet, under the policy of the calling thread.
+
+    Raises
+    ------
+    NativeError
+        With EFAULT where an access would be a SIGBUS.
+    """
     _check(lib.hm_populate(mapping.base, mapping.size_bytes, PAGE_BYTES), "populating pages")
 
 
