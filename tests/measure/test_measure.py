@@ -9,9 +9,9 @@ import pytest
 
 import hmexp
 from hmexp.errors import HmexpError, ParameterError
-from hmexp.measure.bandwidth import make_slices
+from hmexp.measure.threads import make_slices
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
-from hmexp.native import PAGE_BYTES
+from hmexp.native import OPERATIONS, PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import read_topology
@@ -58,19 +58,26 @@ def test_slices_cover_the_region_without_overlap() -> None:
         pattern = Pattern.parse(text.replace("0", str(NODE)), granule)
         with hmexp.allocate(size, pattern) as region:
             for threads in (1, 2, 3, 7):
-                slices = make_slices(region, range(threads))
+                slices = make_slices(region, range(threads), OPERATIONS["read"])
                 assert slices[0].offset_bytes == 0
                 for one, two in itertools.pairwise(slices):
-                    assert one.offset_bytes + one.size_bytes == two.offset_bytes
-                assert slices[-1].offset_bytes + slices[-1].size_bytes == region.size_bytes
-                assert all(s.size_bytes > 0 and s.size_bytes % PAGE_BYTES == 0 for s in slices)
+                    assert one.offset_bytes + one.part_bytes == two.offset_bytes
+                assert slices[-1].offset_bytes + slices[-1].part_bytes == region.size_bytes
+                for operation in OPERATIONS.values():
+                    slices = make_slices(region, range(threads), operation)
+                    ends = [s.offset_bytes + s.part_bytes * operation.streams for s in slices]
+                    assert all(end <= s.offset_bytes for end, s in zip(ends, slices[1:], strict=False))
+                    assert ends[-1] <= region.size_bytes
+                    assert all(s.part_bytes > 0 and s.part_bytes % PAGE_BYTES == 0 for s in slices)
 
 
 def test_slices_are_whole_repetitions_where_there_are_enough() -> None:
     pattern = Pattern((NODE, 9, 9))
     with hmexp.allocate("4MiB", pattern, emulation=EMULATION) as region:
-        slices = make_slices(region, range(4))
+        slices = make_slices(region, range(4), OPERATIONS["read"])
+        streams = make_slices(region, range(4), OPERATIONS["mix_2_1"])
     assert all(s.offset_bytes % pattern.period_bytes == 0 for s in slices)
+    assert all(s.part_bytes % pattern.period_bytes == 0 for s in streams)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +101,9 @@ def test_bad_requests_are_told(arguments: dict[str, object], says: str) -> None:
 def test_a_region_smaller_than_its_threads() -> None:
     with hmexp.allocate(PAGE_BYTES, str(NODE)) as region:
         with pytest.raises(ParameterError, match="too small"):
-            make_slices(region, range(2))
+            make_slices(region, range(2), OPERATIONS["read"])
+        with pytest.raises(ParameterError, match="too small for copy"):
+            make_slices(region, range(1), OPERATIONS["copy"])
         assert hmexp.measure_bandwidth(region, "read", **QUICK).median > 0
 
 
