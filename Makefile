@@ -5,7 +5,7 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lab-test lint clean
+.PHONY: help setup sweep test lab-test lint known-answers bench clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -25,7 +25,7 @@ endif
 python := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-8s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
 
 setup: ## install what is missing: system packages, .venv, hmexp and its C core
 	@tools/bootstrap.sh
@@ -47,6 +47,12 @@ lint: setup ## ruff and mypy
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
+
+known-answers: setup ## are emulated nodes measured as they were set? (a quiet machine, minutes)
+	$(python) benchmarks/known_answers.py
+
+bench: setup ## hmexp against likwid, mbw and sysbench, as ratios (a quiet machine, minutes)
+	$(python) benchmarks/peers.py
 
 clean: ## remove everything that is built or installed here; results/ stays
 	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

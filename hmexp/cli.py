@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import hmexp
+from hmexp.cli_measure import add_commands
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -68,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
     lists: tuple[tuple[str, type, str], ...] = (
         ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-        ("operations", str, "of read, write, latency"),
+        ("operations", str, "of the operations of `hmexp measure`, and latency"),
         ("granules", str, "granules, such as 4KiB; page is the machine's page"),
         ("placers", str, "ways of placing the pages; all is every one there is"),
         ("threads", int, "threads for bandwidth; 0 is all CPUs but one"),
@@ -92,6 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         target = "run_name" if name == "run" else name.replace("-", "_")
         sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
     sweep.set_defaults(run=_sweep)
+
+    add_commands(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

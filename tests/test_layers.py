@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hmexp"
 
 #: From the top down. A name is a module or a package right under ``hmexp``.
 LAYERS = (
-    ("__init__", "__main__", "cli", "doctor", "notebook"),
+    ("__init__", "__main__", "cli", "cli_measure", "doctor", "notebook"),
     ("progress",),
     ("report",),
     ("experiment",),
@@ -29,7 +29,8 @@ HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for na
 def find_modules(package: Path) -> dict[str, Path]:
     """Return every module of a package by its dotted name below the package (``__init__`` for itself)."""
     modules = {}
-    for path in sorted(package.rglob("*.py")):
+    # A compiled module shows by its stub.
+    for path in sorted([*package.rglob("*.py"), *package.rglob("*.pyi")]):
         parts = path.relative_to(package).with_suffix("").parts
         if parts[-1] == "__init__" and len(parts) > 1:
             parts = parts[:-1]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+from hmexp import native
 from hmexp.errors import SweepError
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.plan import Plan, Point
@@ -15,7 +16,7 @@ from hmexp.memory.emulation import Emulation, NodeSpeed
 #: Fresh processes for each quantity. The least favourable one counts: the modelled speeds must fit
 #: in what the host can do at its worst.
 LAUNCHES: Final = 3
-_QUANTITIES: Final = ("read", "write", "latency")
+_ALWAYS: Final = ("read", "write", "latency")
 
 
 def calibrate(
@@ -48,9 +49,12 @@ def calibrate(
     if plan.emulate is None:
         raise ValueError("a plan without an emulated node needs no calibration")
     threads = min((p.threads for p in plan.points if p.operation != "latency"), default=1)
+    measured = {point.operation for point in plan.points} & set(native.OPERATIONS)
+    streaming = any(native.OPERATIONS[operation].nontemporal for operation in measured)
+    quantities = (*_ALWAYS, "write_nt") if streaming else _ALWAYS
     launches = []
     for number in range(LAUNCHES):
-        for quantity in _QUANTITIES:
+        for quantity in quantities:
             show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
             record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
             if record["status"] != "ok":
@@ -68,8 +72,13 @@ def calibrate(
                     "load_average": record["machine"]["load_average"],
                 }
             )
-    medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in _QUANTITIES}
-    host = NodeSpeed(min(medians["read"]), min(medians["write"]), max(medians["latency"]))
+    medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in quantities}
+    host = NodeSpeed(
+        read_gbps=min(medians["read"]),
+        write_gbps=min(medians["write"]),
+        latency_ns=max(medians["latency"]),
+        write_nt_gbps=min(medians["write_nt"]) if streaming else None,
+    )
     emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
     say(
         f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "

@@ -19,7 +19,7 @@ class SweepParameters:
     patterns : tuple of str
         Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
     operations : tuple of str
-        Of ``read``, ``write``, ``latency``.
+        of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...) and ``latency``.
     size : str
         Size of each region, such as ``256MiB``.
     granules : tuple of str

@@ -12,6 +12,7 @@ from typing import Any, Final
 from hmexp.errors import ParameterError, PatternError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.measure.bandwidth import OPERATIONS as BANDWIDTH_OPERATIONS
+from hmexp.measure.bandwidth import find_operation, require_vectors
 from hmexp.measure.measurement import require_samples
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.placers import PLACERS, find_placer
@@ -136,7 +137,7 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
     patterns = _parse_patterns(parameters, (near.id, *slow[:1]), granules)
     size_bytes = -(-parse_size(parameters.size) // PAGE_BYTES) * PAGE_BYTES
     _check_nodes(patterns, topology, emulate, near.id, size_bytes)
-    operations = _choose(parameters.operations, OPERATIONS, "operation")
+    operations = _choose_operations(parameters.operations, emulate)
     placers = tuple(PLACERS) if parameters.placers == ("all",) else parameters.placers
     for placer in placers:
         find_placer(placer)
@@ -245,11 +246,24 @@ def _check_nodes(
         check_capacity(real_pattern, size_bytes, topology, total=True)
 
 
-def _choose(given: tuple[str, ...], known: tuple[str, ...], what: str) -> tuple[str, ...]:
+def _choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:
+    chosen = []
     for name in given:
-        if name not in known:
-            raise ParameterError(f"{what} {name!r} is unknown", f"use some of: {', '.join(known)}")
-    return given
+        if name == "latency":
+            chosen.append(name)
+            continue
+        try:
+            operation = find_operation(name)
+        except ParameterError:
+            raise ParameterError(
+                f"operation {name!r} is unknown", f"use some of: {', '.join(OPERATIONS)}"
+            ) from None
+        require_vectors(None, operation)
+        if emulate is not None:
+            # Refused now if the profile lacks a figure, not at the first point.
+            emulate.profile.slow.occupation_ns(operation.name, 1)
+        chosen.append(operation.name)
+    return tuple(dict.fromkeys(chosen))
 
 
 def _assign_cpus(threads: tuple[int, ...], near: Node) -> dict[int, tuple[int, ...]]:

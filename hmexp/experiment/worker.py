@@ -85,8 +85,7 @@ class Task:
         dram = sum(count for node, count in modelled.items() if node in self.dram_nodes)
         model = None
         if self.emulation is not None:
-            quantity: Any = self.point.operation
-            model = {"value": self.emulation.predict(modelled, quantity)}
+            model = {"value": self.emulation.predict(modelled, self.point.operation, self.point.threads)}
         return {
             "schema": SCHEMA,
             "point_id": self.point.id,
@@ -117,10 +116,9 @@ def measure(task: Task, region: Region) -> Measurement:
         return measure_latency(
             region, cpu=task.cpus[0], samples=point.samples, sample_seconds=point.sample_seconds
         )
-    operation: Any = point.operation
     return measure_bandwidth(
         region,
-        operation,
+        point.operation,
         point.threads,
         cpus=task.cpus,
         samples=point.samples,

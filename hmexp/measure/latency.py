@@ -1,19 +1,27 @@
-"""Idle latency of a region: a pointer chase through every line of it."""
+"""Idle latency of a region: of dependent loads, of one node's part of them, and of stores."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
 
 from hmexp import native
-from hmexp.errors import MeasurementError, ParameterError
+from hmexp.errors import ParameterError
 from hmexp.measure.measurement import Measurement, proof, require_samples
+from hmexp.measure.noise import Noise
+from hmexp.measure.rings import RingPlan, prepare_ring
+from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region
-from hmexp.system.cpus import choose_cpus
-from hmexp.units import format_size
+from hmexp.native import STORE_KINDS, StoreKind
 
-#: A ring of more lines would take minutes to walk; a larger region gets its lines further apart.
-_MAX_LINES: Final = 1 << 26
 _TRIAL_HOPS: Final = 20_000
+_TRIAL_STORES: Final = 2_000
+#: Loads between two readings of the clock, where the spread is asked for.
+BLOCK_HOPS: Final = 8
+PERCENTILES: Final = (50.0, 90.0, 99.0, 99.9, 99.99)
 
 
 def measure_latency(
@@ -23,13 +31,20 @@ def measure_latency(
     samples: int = 10,
     sample_seconds: float = 0.05,
     seed: int = 1,
+    window_bytes: int | None = None,
+    spacing_bytes: int | None = None,
+    ordered: bool = False,
+    node: int | None = None,
+    chains: int = 1,
+    distribution: bool = False,
 ) -> Measurement:
     """Measure the mean time of a load that depends on the load before it.
 
-    The ring goes through all lines of the region in one random cycle, so the TLB misses on nearly
-    every hop when pages are small: this is the latency that a program without locality sees, not
-    the lowest that the memory can give. It is walked once before the samples, and its length
-    checked.
+    The ring goes through the lines in one random cycle. By default these are all lines of the
+    region, in an order over all of it, so that the TLB misses on nearly every hop when pages are
+    small: this is the latency that a program without locality sees, not the lowest that the memory
+    can give. Windows that the TLB covers leave the TLB's part out. The ring is walked once before the
+    samples, and its length checked.
 
     Parameters
     ----------
@@ -43,6 +58,13 @@ def measure_latency(
         How long one should last [s].
     seed : int
         Of the random cycle.
+    window_bytes, spacing_bytes, ordered, node
+        See `hmexp.measure.rings.RingPlan`.
+    chains : int
+        Chases side by side, each on a part of the ring of its own; the time is that of an access of
+        any of them.
+    distribution : bool
+        Whether to take percentiles over blocks of `BLOCK_HOPS` loads, too.
 
     Returns
     -------
@@ -59,37 +81,166 @@ def measure_latency(
         If the ring is not one cycle through all lines.
     """
     require_samples(samples, sample_seconds)
-    chosen = choose_cpus(1)[0] if cpu is None else cpu
-    if region.size_bytes < 64 * native.LINE_BYTES:
-        raise ParameterError(f"a region of {format_size(region.size_bytes)} is too small for a pointer chase")
-    spacing_bytes = native.LINE_BYTES
-    while region.size_bytes // spacing_bytes > _MAX_LINES:
-        spacing_bytes *= 2
-    lines = native.build_ring(region.mapping, seed, region.model, spacing_bytes)
-    length = native.walk_ring(region.mapping, chosen, lines)
-    if length != lines:
-        raise MeasurementError(f"the ring of {lines} lines came back to its start after {length} steps")
+    chosen = place_threads(1)[0] if cpu is None else cpu
+    plan = RingPlan(spacing_bytes, window_bytes, ordered, node, seed)
+    ring = prepare_ring(region, chosen, plan, chains=chains)
     before = proof(region, "before")
-    trial, offset = native.chase(region.mapping, chosen, _TRIAL_HOPS, 1, region.model)
-    hops = max(1000, int(sample_seconds * 1e9 / (float(trial[0]) / _TRIAL_HOPS)))
-    elapsed_ns, _ = native.chase(region.mapping, chosen, hops, samples, region.model, offset)
+    trial, offsets = native.chase(region.mapping, chosen, _TRIAL_HOPS, 1, region.model, ring.starts)
+    hops = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_HOPS)))
+    taken, offsets = native.chase(region.mapping, chosen, hops, samples, region.model, offsets)
+    details: dict[str, Any] = {
+        "threads": 1,
+        "cpus": [chosen],
+        "hops": hops,
+        "chains": chains,
+        **ring.details,
+    }
+    if distribution:
+        blocks = max(1000, hops * samples // BLOCK_HOPS)
+        details["distribution"] = _distribution(region, chosen, blocks, offsets[0])
     after = proof(region, "after")
+    return _measurement(region, "latency", taken, hops * chains, details, (before, after))
+
+
+@dataclass(frozen=True)
+class NodeSplit:
+    """The latency of a region, of each of its nodes alone, and whether the first is made of the others.
+
+    Parameters
+    ----------
+    whole : Measurement
+        One ring over all nodes.
+    nodes : mapping of int to Measurement
+        A ring over the lines of each node alone, in the same region.
+    shares : mapping of int to float
+        Part of the region's pages on each node.
+    """
+
+    whole: Measurement
+    nodes: Mapping[int, Measurement]
+    shares: Mapping[int, float]
+
+    @property
+    def mixture_ns(self) -> float:
+        """What the nodes' own latencies say that the whole must be [ns]."""
+        return sum(self.shares[node] * found.median for node, found in self.nodes.items())
+
+    @property
+    def mixture_error(self) -> float:
+        """By which part the measured whole is above that."""
+        return self.whole.median / self.mixture_ns - 1
+
+    def to_record(self) -> dict[str, Any]:
+        """The split as JSON-able values."""
+        return {
+            "whole": self.whole.to_record(),
+            "nodes": {str(node): found.to_record() for node, found in self.nodes.items()},
+            "shares": {str(node): share for node, share in self.shares.items()},
+            "mixture_ns": self.mixture_ns,
+            "mixture_error": self.mixture_error,
+        }
+
+
+def measure_node_latencies(region: Region, **options: Any) -> NodeSplit:
+    """Measure a region's latency as a whole and node by node; options as for `measure_latency`."""
+    counts = region.pages_per_node()
+    total = sum(counts.values())
+    whole = measure_latency(region, **options)
+    nodes = {node: measure_latency(region, node=node, **options) for node in counts}
+    return NodeSplit(whole, nodes, {node: count / total for node, count in counts.items()})
+
+
+def measure_store_latency(
+    region: Region,
+    kind: StoreKind = "nt",
+    *,
+    cpu: int | None = None,
+    samples: int = 10,
+    sample_seconds: float = 0.05,
+    seed: int = 1,
+) -> Measurement:
+    """Measure the mean time of a store of a line and a wait until it has left the CPU.
+
+    That is until the memory controller has the line, which on persistent memory is before the medium
+    has it. Lines come in random order over the region.
+
+    Parameters
+    ----------
+    region : Region
+        Its contents are overwritten.
+    kind : str
+        ``nt``: a non-temporal store and a fence; ``flush``: a store, a flush of the line and a fence.
+    cpu, samples, sample_seconds, seed
+        As for `measure_latency`.
+
+    Returns
+    -------
+    Measurement
+        In ns per store.
+    """
+    require_samples(samples, sample_seconds)
+    if kind not in STORE_KINDS:
+        raise ParameterError(f"kind of store {kind!r} is unknown", f"use one of: {', '.join(STORE_KINDS)}")
+    if native.vector_bits() == 64:
+        raise ParameterError("hmexp has no flush and no non-temporal store for this CPU", "measure loads")
+    name = f"store_{kind}"
+    if region.emulation is not None:
+        region.emulation.predict(region.pages_per_node(), name)
+    chosen = place_threads(1)[0] if cpu is None else cpu
+    before = proof(region, "before")
+    trial = native.store_latency(region.mapping, chosen, kind, _TRIAL_STORES, 1, region.model, seed)
+    stores = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_STORES)))
+    taken = native.store_latency(region.mapping, chosen, kind, stores, samples, region.model, seed)
+    after = proof(region, "after")
+    details = {
+        "threads": 1,
+        "cpus": [chosen],
+        "stores": stores,
+        "order": "random",
+        "window_bytes": region.size_bytes,
+        "spacing_bytes": native.LINE_BYTES,
+        "page_bytes": native.PAGE_BYTES,
+    }
+    return _measurement(region, name, taken, stores, details, (before, after))
+
+
+def _spans(taken: np.ndarray[Any, np.dtype[np.void]]) -> np.ndarray[Any, np.dtype[np.int64]]:
+    return np.asarray(np.maximum(taken["end_ns"] - taken["start_ns"], 1))
+
+
+def _measurement(
+    region: Region,
+    operation: str,
+    taken: np.ndarray[Any, np.dtype[np.void]],
+    accesses: int,
+    details: dict[str, Any],
+    proofs: tuple[Any, Any],
+) -> Measurement:
+    elapsed_ns = _spans(taken)
     return Measurement(
-        operation="latency",
+        operation=operation,
         unit="ns",
-        samples=elapsed_ns / hops,
+        samples=elapsed_ns / accesses,
         sample_seconds=elapsed_ns / 1e9,
-        payload_bytes=hops * native.LINE_BYTES,
-        before=before,
-        after=after,
+        payload_bytes=accesses * native.LINE_BYTES,
+        before=proofs[0],
+        after=proofs[1],
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details={
-            "threads": 1,
-            "cpus": [chosen],
-            "hops": hops,
-            "lines": lines,
-            "spacing_bytes": spacing_bytes,
-            "window_bytes": region.size_bytes,
-            "page_bytes": native.PAGE_BYTES,
-        },
+        details=details,
+        noise=Noise.of(taken, modelled=region.emulation is not None),
     )
+
+
+def _distribution(region: Region, cpu: int, blocks: int, start: int) -> dict[str, Any]:
+    times = native.chase_blocks(region.mapping, cpu, BLOCK_HOPS, blocks, region.model, start) / BLOCK_HOPS
+    found = {
+        f"p{p:g}": round(float(v), 3)
+        for p, v in zip(PERCENTILES, np.percentile(times, PERCENTILES), strict=True)
+    }
+    return {
+        "block_hops": BLOCK_HOPS,
+        "blocks": blocks,
+        "ns_per_load": {**found, "max": round(float(times.max()), 3)},
+        # Each block holds one reading; it is told, and not subtracted.
+        "clock_read_ns": round(native.check_clock().read_ns, 2),
+    }

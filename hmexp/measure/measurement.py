@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import ParameterError, PlacementError
+from hmexp.measure.noise import Noise
 from hmexp.measure.statistics import Summary, summarise
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
+
+#: Standard deviation of the samples, as a part of their mean, from which they are called unstable.
+UNSTABLE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Measurement:
     Parameters
     ----------
     operation : str
-        ``read``, ``write`` or ``latency``.
+        A bandwidth operation, or the kind of latency.
     unit : str
         ``GB/s`` (10^9 bytes per second) or ``ns``.
     samples : numpy.ndarray
@@ -29,13 +33,18 @@ class Measurement:
     sample_seconds : numpy.ndarray
         How long each sample took, shape ``(n,)`` [s].
     payload_bytes : int
-        Bytes that each sample asked for (not what went over the bus) [bytes].
+        Bytes that each sample asked for [bytes].
     before, after : Placement
         Where every page was.
     profile : str or None
         Name of the emulation profile; None on real nodes.
     details : dict
         What else belongs to the number: threads, CPUs, vector width, lines in the ring.
+    bus_bytes : int or None
+        Estimate of what went over the bus for them, if no line was in a cache; None if there is no
+        estimate [bytes].
+    noise : Noise or None
+        What else happened to each sample; disturbed ones are kept, and marked there.
     """
 
     operation: str
@@ -47,6 +56,8 @@ class Measurement:
     after: Placement
     profile: str | None
     details: dict[str, Any] = field(default_factory=dict)
+    bus_bytes: int | None = None
+    noise: Noise | None = None
 
     @property
     def summary(self) -> Summary:
@@ -70,9 +81,20 @@ class Measurement:
             "samples": [round(float(value), 6) for value in self.samples],
             "sample_seconds": [round(float(value), 9) for value in self.sample_seconds],
             "payload_bytes": [self.payload_bytes] * len(self.samples),
+            "bus_bytes": None if self.bus_bytes is None else [self.bus_bytes] * len(self.samples),
             **self.summary.to_record(),
             "details": self.details,
+            "noise": None if self.noise is None else self.noise.to_record(),
         }
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader should know before trusting the number."""
+        told = [] if self.noise is None else list(self.noise.warnings)
+        spread = float(np.std(self.samples) / np.mean(self.samples))
+        if spread > UNSTABLE:
+            told.append(f"the samples are unstable: their standard deviation is {spread:.0%} of the mean")
+        return tuple(told)
 
     def __str__(self) -> str:
         s = self.summary

@@ -6,18 +6,18 @@ own C core are slowed (``native/model.c``); any other program would see plain DR
 
 from __future__ import annotations
 
+import math
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from hmexp.errors import EmulationError, ParameterError
-from hmexp.native import NodeModel, NodeRates
+from hmexp.memory.profile import FIGURES, NodeSpeed, Profile, Quantity
+from hmexp.native import OPERATIONS, NodeModel, NodeRates
 from hmexp.pattern import MAX_NODE, Pattern
 
-Quantity = Literal["read", "write", "latency"]
+__all__ = ["Emulation", "EmulationRequest", "NodeSpeed", "Profile", "Quantity", "unhindered"]
 
 #: Of what the host can do, the part that both nodes together may use: real nodes have channels of
 #: their own, so both at full speed must fit, with room for a neighbour on the same core or memory.
@@ -27,103 +27,39 @@ LATENCY_HEADROOM: Final = 1.5
 #: Traffic that one thread may have under way [bytes]. It must span a few granules of 4 KiB for the
 #: nodes to work side by side; coarse granules are beyond it, as they are beyond a real prefetcher.
 WINDOW_BYTES: Final = 64 * 1024
+#: What a thread asks a node for at a time, and may have under way, where somebody else's latency is
+#: measured meanwhile: the queue that it makes must be of the size that cores make [bytes].
+FINE_CHUNK_BYTES: Final = 1024
+FINE_WINDOW_BYTES: Final = 16 * 1024
 
-_PROFILES: Final = Path(__file__).parent / "profiles"
-_FIGURES: Final = ("read_gbps", "write_gbps", "latency_ns")
-_REQUEST: Final = re.compile(r"\s*(\d{1,4})\s*=\s*(\S+)\s*", re.ASCII)
-
-
-@dataclass(frozen=True)
-class NodeSpeed:
-    """Peak bandwidth [GB/s] and idle latency [ns] of a node."""
-
-    read_gbps: float
-    write_gbps: float
-    latency_ns: float
-
-    def scaled(self, scale: Mapping[Quantity, float]) -> NodeSpeed:
-        """The speed with each figure multiplied by its factor."""
-        return NodeSpeed(
-            self.read_gbps * scale["read"],
-            self.write_gbps * scale["write"],
-            self.latency_ns * scale["latency"],
-        )
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Published speeds of DRAM and of a slow memory (of some kind) on one and the same machine."""
-
-    name: str
-    title: str
-    kind: str
-    source: str
-    dram: NodeSpeed
-    slow: NodeSpeed
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """The profiles that come with hmexp."""
-        return tuple(sorted(path.stem for path in _PROFILES.glob("*.toml")))
-
-    @classmethod
-    def load(cls, name: str) -> Profile:
-        """Read a profile by its name, or by the path of a ``.toml`` file.
-
-        Raises
-        ------
-        EmulationError
-            If there is no such profile, or it lacks a figure or has an absurd one.
-        """
-        path = Path(name) if name.endswith(".toml") else _PROFILES / f"{name}.toml"
-        if not path.is_file():
-            raise EmulationError(
-                f"emulation profile {name!r} is unknown",
-                f"use one of: {', '.join(cls.names())}, or the path of a .toml file",
-            )
-        try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise EmulationError(f"emulation profile {path} cannot be read: {error}") from error
-        for key in ("title", "kind", "source"):
-            if not isinstance(data.get(key), str) or not data[key].strip():
-                raise EmulationError(
-                    f"emulation profile {path} lacks the text {key!r}",
-                    "title names the memory, kind is nvm, cxl or unknown, source says whose figures they are",
-                )
-        dram, slow = (_node_speed(path, data, part) for part in ("dram", "slow"))
-        title, kind, source = (data[key].strip() for key in ("title", "kind", "source"))
-        return cls(path.stem, title, kind, source, dram, slow)
-
-
-def _node_speed(path: Path, data: Mapping[str, Any], part: str) -> NodeSpeed:
-    table = data.get(part)
-    if not isinstance(table, dict):
-        raise EmulationError(f"emulation profile {path} lacks the table [{part}]")
-    values = []
-    for figure in _FIGURES:
-        value = table.get(figure)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise EmulationError(f"emulation profile {path} lacks the number {part}.{figure}")
-        if not 1e-3 <= value <= 1e6:
-            raise EmulationError(f"emulation profile {path}: {part}.{figure} = {value} is absurd")
-        values.append(float(value))
-    return NodeSpeed(*values)
+_REQUEST: Final = re.compile(r"\s*(\d{1,4})\s*=\s*([^\s@]+)(@absolute)?\s*", re.ASCII)
+_BANDWIDTHS: Final[tuple[Quantity, ...]] = ("read", "write", "write_nt")
 
 
 @dataclass(frozen=True)
 class EmulationRequest:
-    """A node to emulate, as a person asks for it: ``2=optane-dcpmm``."""
+    """A node to emulate, as a person asks for it: ``2=optane-dcpmm``.
+
+    Parameters
+    ----------
+    node : int
+        Its id.
+    profile : Profile
+        Its speed, and that of the DRAM beside it.
+    absolute : bool
+        The published speeds as they are, not scaled to the host: ``2=optane-dcpmm@absolute``.
+    """
 
     node: int
     profile: Profile
+    absolute: bool = False
 
     def __str__(self) -> str:
-        return f"{self.node}={self.profile.name}"
+        return f"{self.node}={self.profile.name}{'@absolute' if self.absolute else ''}"
 
     @classmethod
     def parse(cls, text: str) -> EmulationRequest:
-        """Read ``NODE=PROFILE``.
+        """Read ``NODE=PROFILE`` or ``NODE=PROFILE@absolute``.
 
         Raises
         ------
@@ -141,7 +77,7 @@ class EmulationRequest:
         node = int(match[1])
         if node > MAX_NODE:
             raise ParameterError(f"emulate {text!r}: node {node} is outside 0..{MAX_NODE}")
-        return cls(node, Profile.load(match[2]))
+        return cls(node, Profile.load(match[2]), match[3] is not None)
 
     @staticmethod
     def default_profile() -> str:
@@ -163,73 +99,127 @@ class Emulation:
         Speed of each modelled node: the slow one, and the DRAM nodes beside it.
     backing : mapping of int to int
         Real node that holds the pages of each emulated one.
+    absolute : bool
+        The speeds are the published ones.
     """
 
     profile: Profile
     host: NodeSpeed
     speeds: Mapping[int, NodeSpeed]
     backing: Mapping[int, int]
+    absolute: bool = False
 
     @classmethod
     def scale_to_host(
         cls, request: EmulationRequest, host: NodeSpeed, dram_nodes: Iterable[int], backing_node: int
     ) -> Emulation:
-        """Scale both nodes of a profile by the same factors, so that both at once fit in the host."""
+        """Scale both nodes of a profile by the same factors, so that both at once fit in the host.
+
+        Raises
+        ------
+        EmulationError
+            If the speeds are not to be scaled, and the host cannot carry them.
+        """
         profile = request.profile
-        scale = cls._scale(profile, host)
+        if request.absolute:
+            _require_carried(profile, host)
+        scale = cls._scale(profile, host, request.absolute)
         speeds = dict.fromkeys(dram_nodes, profile.dram.scaled(scale))
-        return cls(
-            profile, host, {**speeds, request.node: profile.slow.scaled(scale)}, {request.node: backing_node}
-        )
+        speeds[request.node] = profile.slow.scaled(scale)
+        return cls(profile, host, speeds, {request.node: backing_node}, request.absolute)
 
     @staticmethod
-    def _scale(profile: Profile, host: NodeSpeed) -> dict[Quantity, float]:
-        return {
-            "read": BANDWIDTH_HEADROOM * host.read_gbps / (profile.dram.read_gbps + profile.slow.read_gbps),
-            "write": BANDWIDTH_HEADROOM
-            * host.write_gbps
-            / (profile.dram.write_gbps + profile.slow.write_gbps),
-            "latency": LATENCY_HEADROOM * host.latency_ns / profile.dram.latency_ns,
-        }
+    def _scale(profile: Profile, host: NodeSpeed, absolute: bool) -> dict[Quantity, float]:
+        scale: dict[Quantity, float] = {}
+        for quantity, name in FIGURES.items():
+            able, dram, slow = (getattr(speed, name) for speed in (host, profile.dram, profile.slow))
+            if able is None or dram is None or slow is None:
+                continue
+            if absolute:
+                scale[quantity] = 1.0
+            elif quantity in _BANDWIDTHS:
+                scale[quantity] = BANDWIDTH_HEADROOM * able / (dram + slow)
+            else:
+                scale[quantity] = LATENCY_HEADROOM * able / min(dram, slow)
+        return scale
 
     @property
     def scale(self) -> dict[Quantity, float]:
         """Factors from the published figures to the modelled ones."""
-        return self._scale(self.profile, self.host)
+        return self._scale(self.profile, self.host, self.absolute)
 
     def real_pattern(self, pattern: Pattern) -> Pattern:
         """The pattern with each emulated node replaced by its backing."""
         return pattern.replace_nodes(self.backing)
 
-    def node_model(self, pattern: Pattern) -> NodeModel:
-        """What the C core needs to emulate the nodes of `pattern`.
+    def node_model(
+        self, pattern: Pattern, writers: int = 1, *, beside: Pattern | None = None, fine: bool = False
+    ) -> NodeModel:
+        """What the C core needs to emulate the nodes of a region.
+
+        Parameters
+        ----------
+        pattern : Pattern
+            Of the region.
+        writers : int
+            How many threads write.
+        beside : Pattern, optional
+            Of another region that is worked on at the same time.
+        fine : bool
+            Keep the nodes' queues as short as cores keep them, for measuring latency meanwhile.
 
         Raises
         ------
         EmulationError
             If a node of the pattern is not modelled.
         """
-        return NodeModel(
-            pattern, {node: _rates(self._speed(node)) for node in pattern.distinct_nodes}, WINDOW_BYTES
-        )
+        nodes = dict.fromkeys((*pattern.distinct_nodes, *(beside.distinct_nodes if beside else ())))
+        rates = {node: _rates(self._speed(node), writers) for node in nodes}
+        if fine:
+            return NodeModel(pattern, rates, FINE_WINDOW_BYTES, FINE_CHUNK_BYTES)
+        return NodeModel(pattern, rates, WINDOW_BYTES)
 
-    def predict(self, pages_per_node: Mapping[int, int], quantity: Quantity) -> float:
+    def predict(self, pages_per_node: Mapping[int, int], operation: str, threads: int = 1) -> float:
         """What the modelled nodes must show for a region.
 
         Bandwidth is that of the node that is busy longest, with all working side by side; latency
         is the mean over the pages. (`hmexp.report.models` has the same for two nodes, with sources.)
 
+        Parameters
+        ----------
+        pages_per_node : mapping of int to int
+            Of the region [pages].
+        operation : str
+            A bandwidth operation, ``latency``, ``store_nt`` or ``store_flush``.
+        threads : int
+            How many work on it.
+
         Returns
         -------
         float
             Bandwidth [GB/s] or latency [ns].
+
+        Raises
+        ------
+        EmulationError
+            If a node is not modelled, or not in what the operation takes.
         """
         total = sum(pages_per_node.values())
         used = {node: count for node, count in pages_per_node.items() if count}
-        if quantity == "latency":
-            return sum(count * self._speed(node).latency_ns for node, count in used.items()) / total
-        slowest = max(count / getattr(self._speed(node), f"{quantity}_gbps") for node, count in used.items())
-        return float(total / slowest)
+        if operation not in OPERATIONS:
+            return sum(n * self._latency_ns(node, operation) for node, n in used.items()) / total
+        busy = (n * self._speed(node).occupation_ns(operation, threads) for node, n in used.items())
+        return total / max(busy)
+
+    def _latency_ns(self, node: int, quantity: str) -> float:
+        name = FIGURES[quantity]  # type: ignore[index]
+        value: float | None = getattr(self._speed(node), name)
+        if value is None:
+            raise EmulationError(
+                f"{quantity} needs the figure {name}, which this emulation does not have",
+                f"add it to the profile {self.profile.name}, for dram and for slow, and measure the host",
+            )
+        return value
 
     def _speed(self, node: int) -> NodeSpeed:
         try:
@@ -247,21 +237,19 @@ class Emulation:
             "scale": dict(self.scale),
             "nodes": {str(node): asdict(speed) for node, speed in self.speeds.items()},
             "backing": {str(node): real for node, real in self.backing.items()},
+            "absolute": self.absolute,
         }
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Emulation:
         """Read back what `to_record` wrote."""
-        profile = record["profile"]
         return cls(
-            Profile(
-                profile["name"], profile["title"], profile["kind"], profile["source"],
-                NodeSpeed(**profile["dram"]), NodeSpeed(**profile["slow"]),
-            ),
+            Profile.from_record(record["profile"]),
             NodeSpeed(**record["host"]),
             {int(node): NodeSpeed(**speed) for node, speed in record["nodes"].items()},
             {int(node): int(real) for node, real in record["backing"].items()},
-        )  # fmt: skip
+            bool(record.get("absolute", False)),
+        )
 
 
 def unhindered(pattern: Pattern) -> NodeModel:
@@ -269,6 +257,34 @@ def unhindered(pattern: Pattern) -> NodeModel:
     return NodeModel(pattern, dict.fromkeys(pattern.distinct_nodes, NodeRates(0.0, 0.0, 0.0)), WINDOW_BYTES)
 
 
-def _rates(speed: NodeSpeed) -> NodeRates:
-    # 1 GB/s is 1 byte per ns.
-    return NodeRates(1 / speed.read_gbps, 1 / speed.write_gbps, speed.latency_ns)
+def _require_carried(profile: Profile, host: NodeSpeed) -> None:
+    beyond = []
+    for quantity, name in FIGURES.items():
+        able, dram, slow = (getattr(speed, name) for speed in (host, profile.dram, profile.slow))
+        if able is None or dram is None or slow is None:
+            continue
+        if quantity in _BANDWIDTHS and dram + slow > BANDWIDTH_HEADROOM * able:
+            beyond.append(
+                f"dram.{name} + slow.{name} = {dram + slow:.4g}, of which this host carries "
+                f"{BANDWIDTH_HEADROOM * able:.4g}"
+            )
+        elif quantity not in _BANDWIDTHS and min(dram, slow) < able:
+            beyond.append(f"the least {name} = {min(dram, slow):.4g}, which on this host is {able:.4g}")
+    if beyond:
+        raise EmulationError(
+            f"this host cannot carry the profile {profile.name} at absolute speed: {'; '.join(beyond)}",
+            "ask for it without @absolute: both nodes are then scaled to the host by the same factors",
+        )
+
+
+def _rates(speed: NodeSpeed, writers: int) -> NodeRates:
+    part = speed.writing_part(writers)
+    # 1 GB/s is 1 byte per ns. What is not known is never asked for: `predict` refuses it first.
+    return NodeRates(
+        read_ns_per_byte=1 / speed.read_gbps,
+        write_ns_per_byte=1 / (speed.write_gbps * part),
+        latency_ns=speed.latency_ns,
+        write_nt_ns_per_byte=1 / ((speed.write_nt_gbps or math.inf) * part),
+        store_nt_ns=speed.store_nt_ns or 0.0,
+        store_flush_ns=speed.store_flush_ns or 0.0,
+    )

@@ -13,6 +13,7 @@ from hmexp.errors import CapacityError, PlacerUnavailableError, UnitError
 from hmexp.memory.emulation import Emulation, unhindered
 from hmexp.memory.placement import Placement, check_placement, describe_need
 from hmexp.memory.placers import Placer, find_placer
+from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
@@ -95,6 +96,17 @@ class Region:
         """Pages on each node of the pattern, emulated ones by their own id [pages]."""
         counts = self.pattern.pages_per_node(self.pages, native.PAGE_BYTES)
         return {node: count for node, count in counts.items() if count}
+
+    def model_for(
+        self, writers: int, *, beside: Pattern | None = None, fine: bool = False
+    ) -> NodeModel | None:
+        """How loops over this region are slowed when `writers` threads write; None on real nodes.
+
+        `beside` and `fine` as in `Emulation.node_model`.
+        """
+        if self.emulation is None:
+            return self.model
+        return self.emulation.node_model(self.pattern, writers, beside=beside, fine=fine)
 
     def placement(self) -> Placement:
         """Ask the kernel where every page is now."""

@@ -1,233 +1,210 @@
 // SPDX-License-Identifier: MIT
 /*
- * Sequential read and write bandwidth. Each thread goes over a slice of its own, `passes` times a
- * sample. Payload is counted, not bus traffic: a regular store of a line that is not in the cache
- * also reads it.
+ * Bandwidth. Each thread goes over a slice of its own, or takes granules of one slice in turn with
+ * the others, `passes` times a sample. Payload is counted, not bus traffic: hm_operation says what
+ * else the bus carries.
  */
 #include <stdlib.h>
 
-#include "clock.h"
-#include "model.h"
+#include "fences.h"
+#include "noise.h"
+#include "streams.h"
 #include "team.h"
-
-#define BITS 128
-#define TARGET
-#define NAME(x) x##_128
-#include "vector_template.h"
-
-#if defined(__x86_64__)
-#define BITS 256
-#define TARGET __attribute__((target("avx2")))
-#define NAME(x) x##_256
-#include "vector_template.h"
-
-#define BITS 512
-#define TARGET __attribute__((target("avx512f")))
-#define NAME(x) x##_512
-#include "vector_template.h"
-#endif
-
-struct loops {
-	uint64_t (*read)(const void *memory, uint64_t bytes);
-	void (*write)(void *memory, uint64_t bytes, uint64_t value);
-};
 
 struct run {
 	char *base;
 	const struct hm_slice *slices;
+	const struct hm_job *job;
 	struct hm_machine *machine;	/* NULL: the hardware's own speed */
+	const struct hm_map *map;
 	struct hm_barrier barrier;
-	struct loops loops;
-	int operation;
-	int threads;
-	int samples;
-	uint64_t passes;
-	int64_t *start_ns;
-	int64_t *end_ns;
+	_Alignas(128) _Atomic uint64_t taken;	/* granules handed out in this sample, if they are shared */
+	_Alignas(128) struct hm_sample *samples;
+	int64_t *window_ns;		/* NULL, or a row for each thread */
+	uint64_t windows;		/* of the longest slice */
 	uint64_t *checksums;		/* one per thread, a cache line apart */
 	int error;
 };
 
 enum { CHECKSUM_STRIDE = 16 };
 
-int hm_vector_bits(void)
+static uint64_t run_slice(const struct hm_streams *streams, uint64_t passes, uint64_t value)
 {
-#if defined(__x86_64__)
-	__builtin_cpu_init();
-	if (__builtin_cpu_supports("avx512f"))
-		return 512;
-	if (__builtin_cpu_supports("avx2"))
-		return 256;
-#endif
-	return 128;
-}
-
-static int choose_loops(struct loops *loops, int bits)
-{
-	if (bits > hm_vector_bits())
-		return -EOPNOTSUPP;
-	switch (bits) {
-	case 128:
-		*loops = (struct loops){ read_128, write_128 };
-		return 0;
-#if defined(__x86_64__)
-	case 256:
-		*loops = (struct loops){ read_256, write_256 };
-		return 0;
-	case 512:
-		*loops = (struct loops){ read_512, write_512 };
-		return 0;
-#endif
-	default:
-		return -EINVAL;
-	}
-}
-
-static uint64_t plain_pass(const struct run *run, char *memory, uint64_t bytes, uint64_t value)
-{
-	if (run->operation == HM_READ)
-		return run->loops.read(memory, bytes);
-	run->loops.write(memory, bytes, value);
-	return 0;
-}
-
-/* What one thread has under way at the modelled nodes. */
-struct traffic {
-	uint64_t *done;			/* ring: when each of the last `window` chunks is done */
-	unsigned int at;
-	uint64_t latest;
-};
-
-static void wait_until(const struct hm_machine *machine, uint64_t until)
-{
-	while (((hm_ticks() - machine->origin) << FRACTION_BITS) < until)
-		;
-}
-
-static uint64_t modelled_pass(const struct run *run, struct traffic *traffic, char *memory, uint64_t offset,
-			      uint64_t bytes, uint64_t value)
-{
-	struct hm_machine *machine = run->machine;
-	uint64_t entry = offset / machine->granule_bytes % machine->entries;
-	uint64_t left = machine->granule_bytes - offset % machine->granule_bytes;
 	uint64_t sum = 0;
 
-	for (uint64_t i = 0; i < bytes; i += HM_CHUNK_BYTES) {
-		struct hm_server *server = &machine->servers[machine->entry_node[entry]];
-		uint64_t cost = run->operation == HM_READ ? server->read_cost : server->write_cost;
-		uint64_t now, until;
+	for (uint64_t pass = 0; pass < passes; pass++)
+		sum ^= hm_streams_pass(streams, value + pass);
+	return sum;
+}
 
-		wait_until(machine, traffic->done[traffic->at]);
-		now = (hm_ticks() - machine->origin) << FRACTION_BITS;
-		until = hm_charge(server, cost, now, machine->slack);
-		traffic->done[traffic->at] = until;
-		if (++traffic->at == machine->window)
-			traffic->at = 0;
-		if (until > traffic->latest)
-			traffic->latest = until;
-		sum ^= plain_pass(run, memory + i, HM_CHUNK_BYTES, value);
+/* The same, with the time of each window added up. */
+static uint64_t run_windows(const struct hm_streams *streams, uint64_t passes, uint64_t value,
+			    uint64_t window_bytes, int64_t *window_ns)
+{
+	uint64_t sum = 0;
 
-		left -= HM_CHUNK_BYTES;
-		if (!left) {
-			left = machine->granule_bytes;
-			if (++entry == machine->entries)
-				entry = 0;
+	for (uint64_t pass = 0; pass < passes; pass++) {
+		int64_t before = hm_now_ns();
+
+		for (uint64_t at = 0; at < streams->part_bytes; at += window_bytes) {
+			uint64_t left = streams->part_bytes - at;
+			int64_t after;
+
+			sum ^= hm_streams_run(streams, at, left < window_bytes ? left : window_bytes, value + pass);
+			after = hm_now_ns();
+			window_ns[at / window_bytes] += after - before;
+			before = after;
 		}
 	}
 	return sum;
 }
 
+/* Granules that all threads take in turn, for as many passes; returns how many bytes of each stream were ours. */
+static uint64_t run_shared(struct run *run, const struct hm_streams *streams, uint64_t granules, uint64_t passes,
+			   uint64_t value, uint64_t *sum)
+{
+	uint64_t bytes = 0;
+
+	for (;;) {
+		uint64_t number = atomic_fetch_add_explicit(&run->taken, 1, memory_order_relaxed);
+		struct hm_cursor cursor = { .at = number % granules };
+		uint64_t from, left;
+
+		if (number >= granules * passes)
+			return bytes;
+		if (run->job->access == HM_SEQUENTIAL)
+			from = cursor.at * streams->order.unit_bytes;
+		else if (!hm_order_next(&streams->order, &cursor, &from, 1) || cursor.at != number % granules + 1)
+			continue;	/* a number beyond the last granule */
+		left = streams->part_bytes - from;
+		left = left < streams->order.unit_bytes ? left : streams->order.unit_bytes;
+		*sum ^= hm_streams_run(streams, from, left, value + number / granules);
+		bytes += left;
+	}
+}
+
+static void take_sample(struct run *run, const struct hm_streams *streams, int thread, int sample, uint64_t *sum)
+{
+	const struct hm_job *job = run->job;
+	struct hm_sample *taken = &run->samples[(size_t)sample * job->threads + thread];
+	uint64_t value = (uint64_t)sample * job->passes + 1;
+	struct hm_noise noise;
+
+	hm_sample_prepare(&noise);
+	if (streams->traffic)
+		streams->traffic->waited = 0;
+	hm_barrier_wait(&run->barrier);
+	if (!thread)
+		atomic_store(&run->taken, 0);
+	hm_barrier_wait(&run->barrier);
+	hm_sample_begin(&noise);
+	taken->payload_bytes = (int64_t)(hm_streams_payload(streams) * job->passes);
+	if (job->shared) {
+		/* Of a random order there are as many numbers as its bijection has. */
+		uint64_t numbers = job->access == HM_SEQUENTIAL ? streams->order.units : streams->order.mask + 1;
+		uint64_t bytes = run_shared(run, streams, numbers, job->passes, value, sum);
+
+		taken->payload_bytes =
+			(int64_t)(bytes * (uint64_t)(streams->operation->loads + streams->operation->stores));
+	} else if (run->window_ns) {
+		*sum ^= run_windows(streams, job->passes, value, job->window_bytes,
+				    run->window_ns + (uint64_t)thread * run->windows);
+	} else {
+		*sum ^= run_slice(streams, job->passes, value);
+	}
+	if (streams->traffic)
+		hm_traffic_drain(streams->traffic);
+	if (streams->operation->nontemporal)
+		hm_store_fence();
+	hm_sample_end(&noise, taken);
+	if (streams->traffic)
+		taken->waited_ns = (int64_t)((double)streams->traffic->waited / hm_ticks_per_ns());
+}
+
 static void work(void *context, int thread)
 {
 	struct run *run = context;
-	const struct hm_slice *slice = &run->slices[thread];
-	char *memory = run->base + slice->offset;
-	struct traffic traffic = { 0 };
+	const struct hm_slice *slice = &run->slices[run->job->shared ? 0 : thread];
+	struct hm_traffic traffic = { 0 };
+	struct hm_streams streams;
 	uint64_t sum = 0;
+	int ret = 0;
 
-	if (run->machine) {
-		traffic.done = calloc(run->machine->window, sizeof(*traffic.done));
-		if (!traffic.done)
-			__atomic_store_n(&run->error, -ENOMEM, __ATOMIC_RELAXED);
-	}
+	if (run->machine)
+		ret = hm_traffic_init(&traffic, run->machine, run->map, hm_operation(run->job->operation));
+	if (!ret)
+		ret = hm_streams_init(&streams, run->base, slice, run->job, NULL);
+	if (ret)
+		__atomic_store_n(&run->error, ret, __ATOMIC_RELAXED);
 	/* After this barrier every thread sees the same `error`. */
 	hm_barrier_wait(&run->barrier);
-	if (__atomic_load_n(&run->error, __ATOMIC_RELAXED))
-		goto out;
-
-	/* One pass to warm the TLB and the page tables; it is not counted. */
-	sum = plain_pass(run, memory, slice->bytes, 0);
-	for (int sample = 0; sample < run->samples; sample++) {
-		size_t at = (size_t)sample * run->threads + thread;
-
-		hm_barrier_wait(&run->barrier);
-		run->start_ns[at] = hm_now_ns();
-		for (uint64_t pass = 0; pass < run->passes; pass++) {
-			uint64_t value = (uint64_t)sample * run->passes + pass + 1;
-
-			if (run->machine)
-				sum ^= modelled_pass(run, &traffic, memory, slice->offset, slice->bytes, value);
-			else
-				sum ^= plain_pass(run, memory, slice->bytes, value);
-		}
+	if (!__atomic_load_n(&run->error, __ATOMIC_RELAXED)) {
+		/* One pass at the host's speed, to warm the TLB and the page tables; it is not counted. */
+		if (!run->job->shared || !thread)
+			sum = hm_streams_pass(&streams, 0);
 		if (run->machine)
-			wait_until(run->machine, traffic.latest);
-		run->end_ns[at] = hm_now_ns();
+			streams.traffic = &traffic;
+		for (int sample = 0; sample < run->job->samples; sample++)
+			take_sample(run, &streams, thread, sample, &sum);
 	}
-out:
 	run->checksums[thread * CHECKSUM_STRIDE] = sum;
-	free(traffic.done);
+	hm_traffic_free(&traffic);
 }
 
-int hm_bandwidth(void *base, const struct hm_slice *slices, int threads, int operation, int vector_bits,
-		 uint64_t passes, int samples, const struct hm_model *model,
-		 int64_t *start_ns, int64_t *end_ns, uint64_t *checksum)
+static uint64_t count_windows(const struct hm_job *job, const struct hm_slice *slices)
+{
+	uint64_t most = 0;
+
+	for (int i = 0; job->window_bytes && i < job->threads; i++) {
+		uint64_t windows = (slices[i].part_bytes + job->window_bytes - 1) / job->window_bytes;
+
+		most = windows > most ? windows : most;
+	}
+	return most;
+}
+
+/* @window_ns: NULL, or zeros, threads x the windows of the longest slice. */
+int hm_bandwidth(void *base, const struct hm_slice *slices, const struct hm_job *job,
+		 const struct hm_model *model, const struct hm_map *map, struct hm_sample *samples,
+		 int64_t *window_ns, uint64_t *checksum)
 {
 	struct run run = {
 		.base = base,
 		.slices = slices,
-		.operation = operation,
-		.threads = threads,
+		.job = job,
+		.map = map,
 		.samples = samples,
-		.passes = passes,
-		.start_ns = start_ns,
-		.end_ns = end_ns,
-		.barrier.parties = (unsigned int)threads,
+		.window_ns = job->window_bytes ? window_ns : NULL,
 	};
 	struct hm_machine machine;
 	int32_t *cpus = NULL;
 	int ret;
 
-	if (threads < 1 || samples < 1 || !passes || (operation != HM_READ && operation != HM_WRITE))
-		return -EINVAL;
-	for (int i = 0; i < threads; i++)
-		if (!slices[i].bytes || slices[i].bytes % HM_CHUNK_BYTES || slices[i].offset % HM_CHUNK_BYTES)
-			return -EINVAL;
-	ret = choose_loops(&run.loops, vector_bits);
-	if (ret)
-		return ret;
-	ret = hm_clock_init();
-	if (ret)
-		return ret;
-	if (model) {
+	ret = hm_job_check(job, slices);
+	if (!ret)
+		ret = hm_clock_init();
+	if (!ret && model)
+		ret = hm_map_check(map, model);
+	if (!ret && model)
 		ret = hm_machine_init(&machine, model);
-		if (ret)
-			return ret;
-		run.machine = &machine;
-	}
-	run.checksums = calloc((size_t)threads * CHECKSUM_STRIDE, sizeof(*run.checksums));
-	cpus = calloc((size_t)threads, sizeof(*cpus));
+	if (ret)
+		return ret;
+	run.machine = model ? &machine : NULL;
+	run.windows = count_windows(job, slices);
+	run.barrier.parties = (unsigned int)job->threads;
+	run.checksums = calloc((size_t)job->threads * CHECKSUM_STRIDE, sizeof(*run.checksums));
+	cpus = calloc((size_t)job->threads, sizeof(*cpus));
 	if (!run.checksums || !cpus) {
 		ret = -ENOMEM;
 		goto out;
 	}
-	for (int i = 0; i < threads; i++)
+	for (int i = 0; i < job->threads; i++)
 		cpus[i] = slices[i].cpu;
-	ret = hm_team_run(threads, cpus, work, &run);
+	ret = hm_team_run(job->threads, cpus, work, &run);
 	if (!ret)
 		ret = run.error;
 	*checksum = 0;
-	for (int i = 0; i < threads; i++)
+	for (int i = 0; i < job->threads; i++)
 		*checksum ^= run.checksums[i * CHECKSUM_STRIDE];
 out:
 	free(cpus);

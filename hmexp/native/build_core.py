@@ -7,7 +7,10 @@ from pathlib import Path
 import cffi
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("clock.c", "process.c", "pages.c", "model.c", "team.c", "bandwidth.c", "chase.c")
+SOURCES = (
+    "clock.c", "process.c", "pages.c", "model.c", "team.c", "noise.c", "operations.c", "order.c", "streams.c",
+    "bandwidth.c", "ring.c", "chase.c", "store_latency.c", "loaded.c",
+)  # fmt: skip
 #: setuptools wants paths relative to the folder of ``setup.py``.
 PREFIX = "hmexp/native"
 
@@ -25,6 +28,8 @@ ffibuilder.set_source(
         "-Wno-missing-field-initializers",
         # A store loop is a store loop: never a call of libc's memset, which changes its way with size.
         "-fno-tree-loop-distribute-patterns",
+        # The width of a loop is the one that was asked for: plain C stays plain.
+        "-fno-tree-vectorize",
     ],
     extra_link_args=["-pthread"],
 )  # fmt: skip

@@ -88,6 +88,39 @@ int hm_ticks_are_tsc(void)
 	return hm_use_tsc;
 }
 
+/*
+ * Hold the ticks against CLOCK_MONOTONIC, which the kernel keeps, for @span_ns: @drift is by how much
+ * they run fast (1e-6: a microsecond a second); @read_ns is what one reading of the ticks costs.
+ */
+int hm_clock_check(uint64_t span_ns, double *drift, double *read_ns)
+{
+	enum { READINGS = 1000 };
+	const struct timespec span = {
+		.tv_sec = (time_t)(span_ns / 1000000000), .tv_nsec = (long)(span_ns % 1000000000),
+	};
+	struct timespec begun, ended;
+	uint64_t t0, t1, t2;
+	double ns;
+	int ret = hm_clock_init();
+
+	if (ret)
+		return ret;
+	t0 = hm_ticks();
+	for (int i = 0; i < READINGS; i++)
+		(void)hm_ticks();
+	clock_gettime(CLOCK_MONOTONIC, &begun);
+	t1 = hm_ticks();
+	nanosleep(&span, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &ended);
+	t2 = hm_ticks();
+	ns = (double)(ended.tv_sec - begun.tv_sec) * 1e9 + (double)(ended.tv_nsec - begun.tv_nsec);
+	if (ns <= 0 || t2 <= t1)
+		return -ERANGE;
+	*drift = (double)(t2 - t1) / ticks_per_ns / ns - 1;
+	*read_ns = (double)(t1 - t0) / ticks_per_ns / READINGS;
+	return 0;
+}
+
 void hm_hypervisor(char out[16])
 {
 	memset(out, 0, 16);

@@ -25,4 +25,15 @@ static inline uint64_t hm_ticks(void)
 	return (uint64_t)hm_now_ns();
 }
 
+/* The same, read only after every load before it is done. */
+static inline uint64_t hm_ticks_ordered(void)
+{
+#if defined(__x86_64__)
+	_mm_lfence();
+#elif defined(__aarch64__)
+	__asm__ volatile("dsb ld" : : : "memory");
+#endif
+	return hm_ticks();
+}
+
 #endif

@@ -11,6 +11,7 @@
 int64_t hm_now_ns(void);		/* CLOCK_MONOTONIC_RAW */
 double hm_ticks_per_ns(void);		/* of the clock that the emulation spins on */
 int hm_ticks_are_tsc(void);		/* 1: the invariant TSC; 0: clock_gettime */
+int hm_clock_check(uint64_t span_ns, double *drift, double *read_ns);
 void hm_hypervisor(char out[16]);	/* CPUID's hypervisor signature, or an empty string */
 
 /* ---- process.c ---- */
@@ -35,34 +36,104 @@ int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
 
 /* ---- model.c: emulated nodes ---- */
-struct hm_model {
-	int nodes;			/* how many nodes are modelled, at most 64 */
-	const double *read_ns_per_byte;	/* of each node, shared by all threads */
-	const double *write_ns_per_byte;
-	const double *latency_ns;	/* of a dependent load */
-	uint64_t window_bytes;		/* traffic that one thread may have under way */
-	const uint8_t *entry_node;	/* modelled node (0..nodes-1) of each entry of the pattern */
+struct hm_map {				/* which node each granule of a region is on, from 0 up */
+	const uint8_t *entry_node;
 	uint64_t entries;
 	uint64_t granule_bytes;
 };
 
+struct hm_model {
+	int nodes;			/* how many nodes are modelled, at most 64 */
+	const double *read_ns_per_byte;	/* of each node, shared by all threads */
+	const double *write_ns_per_byte;
+	const double *write_nt_ns_per_byte;
+	const double *latency_ns;	/* of a dependent load */
+	const double *store_nt_ns;	/* of a non-temporal store and a fence */
+	const double *store_flush_ns;	/* of a store, a flush of its line and a fence */
+	uint64_t chunk_bytes;		/* what a thread asks a node for at a time */
+	uint64_t window_bytes;		/* traffic that one thread may have under way */
+};
+
+/* ---- operations.c ---- */
+struct hm_operation {			/* per payload: loads + stores; see operations.h */
+	const char *name;
+	int32_t loads;
+	int32_t stores;
+	int32_t write_allocates;	/* lines read by the bus alone, because they are written to */
+	int32_t nontemporal;
+};
+
+int hm_operation_count(void);		/* returns the count */
+const struct hm_operation *hm_operation(int operation);
+int hm_vector_bits(void);		/* widest that this CPU has: 512, 256 or 128; 64 for plain C */
+
 /* ---- bandwidth.c ---- */
-enum hm_operation { HM_READ, HM_WRITE };
+enum hm_access { HM_SEQUENTIAL, HM_RANDOM_LINES, HM_RANDOM_GRANULES, HM_STRIDED };
 
 struct hm_slice {
 	uint64_t offset;
-	uint64_t bytes;			/* a multiple of 4096 */
+	uint64_t part_bytes;		/* of each stream of the operation; a multiple of 4096 */
 	int32_t cpu;
 };
 
-int hm_vector_bits(void);		/* widest that this CPU has: 512, 256 or 128 */
-int hm_bandwidth(void *base, const struct hm_slice *slices, int threads, int operation, int vector_bits,
-		 uint64_t passes, int samples, const struct hm_model *model,
-		 int64_t *start_ns, int64_t *end_ns, uint64_t *checksum);
+struct hm_job {
+	int32_t operation;
+	int32_t vector_bits;
+	int32_t access;			/* enum hm_access */
+	int32_t shared;			/* all threads take granules of the first slice in turn */
+	int32_t threads;
+	int32_t samples;
+	uint64_t passes;
+	uint64_t granule_bytes;		/* of random granules and of shared ones */
+	uint64_t stride_bytes;
+	uint64_t window_bytes;		/* of the profile along the region; 0: none is taken */
+	uint64_t seed;
+};
+
+struct hm_sample {			/* one thread in one sample */
+	int64_t start_ns;
+	int64_t end_ns;
+	int64_t off_cpu_ns;		/* of that time, how long the thread did not run */
+	int64_t preempted;		/* involuntary context switches */
+	int64_t migrated;		/* it ended on another CPU */
+	int64_t stolen_ns;		/* by the hypervisor, of this CPU; in steps of a clock tick */
+	int64_t waited_ns;		/* for modelled nodes */
+	int64_t payload_bytes;
+};
+
+int hm_bandwidth(void *base, const struct hm_slice *slices, const struct hm_job *job,
+		 const struct hm_model *model, const struct hm_map *map, struct hm_sample *samples,
+		 int64_t *window_ns, uint64_t *checksum);
+
+/* ---- ring.c ---- */
+struct hm_ring {
+	uint64_t bytes;
+	uint64_t spacing_bytes;		/* from line to line */
+	uint64_t window_bytes;		/* all lines of a window, in random order, then the next window */
+	uint64_t seed;
+	int32_t ordered;		/* lines in ascending order, to show what prefetchers make of it */
+	int32_t node;			/* only lines of this node of the map; -1: all */
+};
+
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, uint64_t *lines,
+		  uint64_t *first);
+int hm_ring_walk(const void *base, int cpu, uint64_t first, uint64_t limit, int marks, uint64_t *offsets,
+		 uint64_t *length);
 
 /* ---- chase.c ---- */
-int hm_ring_build(void *base, uint64_t bytes, uint64_t spacing_bytes, uint64_t seed,
-		  const struct hm_model *model, uint64_t *lines);
-int hm_ring_walk(const void *base, int cpu, uint64_t limit, uint64_t *length);
-int hm_chase(const void *base, int cpu, uint64_t hops, int samples, const struct hm_model *model,
-	     int64_t *elapsed_ns, uint64_t *end_offset);
+int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,
+	     const struct hm_model *model, struct hm_sample *taken);
+int hm_chase_blocks(const void *base, int cpu, uint64_t *offset, uint64_t hops, uint64_t blocks,
+		    const struct hm_model *model, double *block_ns);
+
+/* ---- store_latency.c ---- */
+enum hm_store { HM_STORE_NT_FENCE, HM_STORE_FLUSH_FENCE };
+
+int hm_store_latency(void *base, uint64_t bytes, int cpu, int kind, uint64_t stores, int samples, uint64_t seed,
+		     const struct hm_model *model, const struct hm_map *map, struct hm_sample *taken);
+
+/* ---- loaded.c ---- */
+int hm_loaded(const void *probe, int probe_cpu, uint64_t *offset, uint64_t hops, void *load,
+	      const struct hm_slice *slices, const struct hm_job *job, uint64_t burst_bytes, uint64_t delay_ns,
+	      const struct hm_model *model, const struct hm_map *load_map, struct hm_sample *taken,
+	      int64_t *load_bytes);

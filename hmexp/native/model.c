@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
+#include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "model.h"
 
 /*
@@ -22,27 +22,41 @@ static int to_cost(double ns, double ticks_per_ns, uint64_t *cost)
 	return 0;
 }
 
+static int server_init(struct hm_server *server, const struct hm_model *model, int node, double rate)
+{
+	const struct {
+		double ns;
+		uint64_t *cost;
+	} figures[] = {
+		{ model->read_ns_per_byte[node] * HM_LINE_BYTES, &server->cost[HM_TRANSFER_READ] },
+		{ model->write_ns_per_byte[node] * HM_LINE_BYTES, &server->cost[HM_TRANSFER_WRITE] },
+		{ model->write_nt_ns_per_byte[node] * HM_LINE_BYTES, &server->cost[HM_TRANSFER_WRITE_NT] },
+		{ model->latency_ns[node], &server->latency },
+		{ model->store_nt_ns[node], &server->store_latency[HM_STORE_NT_FENCE] },
+		{ model->store_flush_ns[node], &server->store_latency[HM_STORE_FLUSH_FENCE] },
+	};
+
+	for (size_t i = 0; i < sizeof(figures) / sizeof(figures[0]); i++) {
+		int ret = to_cost(figures[i].ns, rate, figures[i].cost);
+
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
 int hm_machine_init(struct hm_machine *machine, const struct hm_model *model)
 {
 	double rate = hm_ticks_per_ns();
 	int ret;
 
-	if (model->nodes < 1 || model->nodes > HM_MAX_NODES || !model->entries ||
-	    model->granule_bytes % HM_CHUNK_BYTES || !model->granule_bytes ||
-	    model->window_bytes < HM_CHUNK_BYTES)
+	if (model->nodes < 1 || model->nodes > HM_MAX_NODES || !model->chunk_bytes ||
+	    model->chunk_bytes % HM_LINE_BYTES || 4096 % model->chunk_bytes ||
+	    model->window_bytes < model->chunk_bytes)
 		return -EINVAL;
-	for (uint64_t i = 0; i < model->entries; i++)
-		if (model->entry_node[i] >= model->nodes)
-			return -EINVAL;
 	memset(machine, 0, sizeof(*machine));
 	for (int node = 0; node < model->nodes; node++) {
-		struct hm_server *server = &machine->servers[node];
-
-		ret = to_cost(model->read_ns_per_byte[node] * HM_CHUNK_BYTES, rate, &server->read_cost);
-		if (!ret)
-			ret = to_cost(model->write_ns_per_byte[node] * HM_CHUNK_BYTES, rate, &server->write_cost);
-		if (!ret)
-			ret = to_cost(model->latency_ns[node], rate, &server->latency);
+		ret = server_init(&machine->servers[node], model, node, rate);
 		if (ret)
 			return ret;
 	}
@@ -51,10 +65,101 @@ int hm_machine_init(struct hm_machine *machine, const struct hm_model *model)
 		ret = to_cost(LATENCY_SLACK_NS, rate, &machine->latency_slack);
 	if (ret)
 		return ret;
-	machine->window = (unsigned int)(model->window_bytes / HM_CHUNK_BYTES);
-	machine->entry_node = model->entry_node;
-	machine->entries = model->entries;
-	machine->granule_bytes = model->granule_bytes;
+	machine->nodes = model->nodes;
+	machine->chunk_bytes = model->chunk_bytes;
+	machine->window = (unsigned int)(model->window_bytes / model->chunk_bytes);
 	machine->origin = hm_ticks();
 	return 0;
+}
+
+int hm_map_check(const struct hm_map *map, const struct hm_model *model)
+{
+	/* A chunk must not reach over the end of a granule. */
+	if (!map || !map->entries || !map->granule_bytes || map->granule_bytes % 4096)
+		return -EINVAL;
+	for (uint64_t i = 0; i < map->entries; i++)
+		if (map->entry_node[i] >= (model ? model->nodes : HM_MAX_NODES))
+			return -EINVAL;
+	return 0;
+}
+
+int hm_traffic_init(struct hm_traffic *traffic, struct hm_machine *machine, const struct hm_map *map,
+		    const struct hm_operation *operation)
+{
+	*traffic = (struct hm_traffic){ .machine = machine, .map = map, .operation = operation };
+	traffic->done = calloc(machine->window, sizeof(*traffic->done));
+	return traffic->done ? 0 : -ENOMEM;
+}
+
+void hm_traffic_free(struct hm_traffic *traffic)
+{
+	free(traffic->done);
+	traffic->done = NULL;
+}
+
+static void wait_until(struct hm_traffic *traffic, uint64_t until)
+{
+	const struct hm_machine *machine = traffic->machine;
+	uint64_t begun = hm_model_now(machine), now = begun;
+
+	while (now < until)
+		now = hm_model_now(machine);
+	traffic->waited += (now - begun) >> FRACTION_BITS;
+}
+
+static void charge(struct hm_traffic *traffic, struct hm_server *server, uint64_t cost)
+{
+	struct hm_machine *machine = traffic->machine;
+	uint64_t until;
+
+	wait_until(traffic, traffic->done[traffic->at]);
+	until = hm_charge(server, cost, hm_model_now(machine), machine->slack);
+	traffic->done[traffic->at] = until;
+	if (++traffic->at == machine->window)
+		traffic->at = 0;
+	if (until > traffic->latest)
+		traffic->latest = until;
+}
+
+static enum hm_transfer transfer_of(const struct hm_operation *operation, int stream)
+{
+	if (stream < operation->loads)
+		return HM_TRANSFER_READ;
+	return operation->nontemporal ? HM_TRANSFER_WRITE_NT : HM_TRANSFER_WRITE;
+}
+
+void hm_traffic_chunk(struct hm_traffic *traffic, const uint64_t *offsets, uint64_t bytes)
+{
+	const struct hm_operation *operation = traffic->operation;
+
+	for (int stream = 0; stream < operation->loads + operation->stores; stream++) {
+		struct hm_server *server =
+			&traffic->machine->servers[hm_map_node(traffic->map, offsets[stream])];
+
+		charge(traffic, server, server->cost[transfer_of(operation, stream)] * (bytes / HM_LINE_BYTES));
+	}
+}
+
+void hm_traffic_lines(struct hm_traffic *traffic, const uint64_t *offsets, const uint64_t *lines,
+		      unsigned int count)
+{
+	const struct hm_operation *operation = traffic->operation;
+
+	/* What a node is asked for is charged at once: a clock read for each line would be slower than the line. */
+	for (int stream = 0; stream < operation->loads + operation->stores; stream++) {
+		enum hm_transfer transfer = transfer_of(operation, stream);
+		uint64_t asked[HM_MAX_NODES] = { 0 };
+
+		for (unsigned int i = 0; i < count; i++)
+			asked[hm_map_node(traffic->map, offsets[stream] + lines[i])]++;
+		for (int node = 0; node < traffic->machine->nodes; node++)
+			if (asked[node])
+				charge(traffic, &traffic->machine->servers[node],
+				       traffic->machine->servers[node].cost[transfer] * asked[node]);
+	}
+}
+
+void hm_traffic_drain(struct hm_traffic *traffic)
+{
+	wait_until(traffic, traffic->latest);
 }

@@ -3,6 +3,8 @@
 #ifndef HMEXP_TEAM_H
 #define HMEXP_TEAM_H
 
+#include <stdatomic.h>
+
 #include "core.h"
 
 struct hm_barrier {

@@ -25,10 +25,16 @@ _TITLES: Final = {"read": "Read bandwidth", "write": "Write bandwidth", "latency
 _DOTTED: Final = (0, (1, 2))
 
 
+def bandwidth_operations(results: Results) -> list[str]:
+    """Return what was measured besides latency, read and write first."""
+    measured = dict.fromkeys(("read", "write", *(p.operation for p in results.points)))
+    return [op for op in measured if op and op != "latency" and results.select(op, ok_only=False)]
+
+
 @style.styled()
 def bandwidth_against_ratio(results: Results) -> Figure:
-    """Draw read and write bandwidth against the DRAM share: samples, medians, intervals and model."""
-    operations = [op for op in ("read", "write") if results.select(op, ok_only=False)]
+    """Draw the bandwidth of each operation against the DRAM share: samples, medians, intervals and model."""
+    operations = bandwidth_operations(results)
     return _against_ratio(results, operations or ["read"], "Bandwidth")
 
 
@@ -58,7 +64,7 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
     for row, axes_row in zip(layout.rows, panels, strict=True):
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
-            axes.set_title(panel_title(_TITLES[operation], row))
+            axes.set_title(panel_title(_TITLES.get(operation, f"{operation} bandwidth"), row))
             axes.set_ylabel("ns per access" if operation == "latency" else "GB/s of payload")
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
             _draw_panel(axes, inside, results, layout, predictions)

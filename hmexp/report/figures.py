@@ -10,7 +10,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from hmexp.report import style
-from hmexp.report.curves import bandwidth_against_ratio, latency_against_ratio
+from hmexp.report.curves import bandwidth_against_ratio, bandwidth_operations, latency_against_ratio
 from hmexp.report.deviation import model_error
 from hmexp.report.files import write_atomically
 from hmexp.report.predictions import predict
@@ -38,7 +38,7 @@ _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 def all_figures(results: Results) -> dict[str, Figure]:
     """Draw every figure that this run has something to say for, by the stem of its file's name."""
     figures = {}
-    if results.select("read", ok_only=False) or results.select("write", ok_only=False):
+    if bandwidth_operations(results):
         figures["bandwidth_against_ratio"] = bandwidth_against_ratio(results)
     if results.select("latency", ok_only=False):
         figures["latency_against_ratio"] = latency_against_ratio(results)

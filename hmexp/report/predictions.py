@@ -139,7 +139,12 @@ def _measured_ends(points: Sequence[Point], results: Results) -> tuple[float, fl
 
 
 def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, float] | None:
-    keys = {"read": "read_gbps", "write": "write_gbps", "latency": "latency_ns"}
+    keys = {
+        "read": "read_gbps",
+        "write": "write_gbps",
+        "write_nt": "write_nt_gbps",
+        "latency": "latency_ns",
+    }
     key = keys.get(points[0].operation)
     nodes = (results.emulation or {}).get("nodes") or {}
     dram = {node for p in points for node in p.dram_mix}

@@ -65,15 +65,19 @@ def choose_cpus(
     return tuple(sorted(usable, key=lambda cpu: (cpu not in near, rank[cpu], cpu))[:threads])
 
 
+def core_of(cpu: int, sys_root: Path = Path("/sys")) -> tuple[int, ...]:
+    """The hardware threads of a CPU's core; the CPU alone where the machine does not tell."""
+    folder = sys_root / "devices" / "system" / "cpu" / f"cpu{cpu}" / "topology"
+    path = folder / "thread_siblings_list"
+    return parse_id_list(read_text(path) or str(cpu), str(path))
+
+
 def _rank_in_core(cpus: Iterable[int], sys_root: Path) -> dict[int, int]:
     """Number the usable hardware threads of each core: 0, 1, ..."""
     used: dict[tuple[int, ...], int] = {}
     rank = {}
     for cpu in cpus:
-        folder = sys_root / "devices" / "system" / "cpu" / f"cpu{cpu}" / "topology"
-        path = folder / "thread_siblings_list"
-        # A machine that does not tell is taken to have one hardware thread per core.
-        core = parse_id_list(read_text(path) or str(cpu), str(path))
+        core = core_of(cpu, sys_root)
         rank[cpu] = used.get(core, 0)
         used[core] = rank[cpu] + 1
     return rank

@@ -9,9 +9,9 @@ import pytest
 
 import hmexp
 from hmexp.errors import HmexpError, ParameterError
-from hmexp.measure.bandwidth import make_slices
+from hmexp.measure.threads import make_slices
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
-from hmexp.native import PAGE_BYTES
+from hmexp.native import OPERATIONS, PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import read_topology
@@ -58,19 +58,26 @@ def test_slices_cover_the_region_without_overlap() -> None:
         pattern = Pattern.parse(text.replace("0", str(NODE)), granule)
         with hmexp.allocate(size, pattern) as region:
             for threads in (1, 2, 3, 7):
-                slices = make_slices(region, range(threads))
+                slices = make_slices(region, range(threads), OPERATIONS["read"])
                 assert slices[0].offset_bytes == 0
                 for one, two in itertools.pairwise(slices):
-                    assert one.offset_bytes + one.size_bytes == two.offset_bytes
-                assert slices[-1].offset_bytes + slices[-1].size_bytes == region.size_bytes
-                assert all(s.size_bytes > 0 and s.size_bytes % PAGE_BYTES == 0 for s in slices)
+                    assert one.offset_bytes + one.part_bytes == two.offset_bytes
+                assert slices[-1].offset_bytes + slices[-1].part_bytes == region.size_bytes
+                for operation in OPERATIONS.values():
+                    slices = make_slices(region, range(threads), operation)
+                    ends = [s.offset_bytes + s.part_bytes * operation.streams for s in slices]
+                    assert all(end <= s.offset_bytes for end, s in zip(ends, slices[1:], strict=False))
+                    assert ends[-1] <= region.size_bytes
+                    assert all(s.part_bytes > 0 and s.part_bytes % PAGE_BYTES == 0 for s in slices)
 
 
 def test_slices_are_whole_repetitions_where_there_are_enough() -> None:
     pattern = Pattern((NODE, 9, 9))
     with hmexp.allocate("4MiB", pattern, emulation=EMULATION) as region:
-        slices = make_slices(region, range(4))
+        slices = make_slices(region, range(4), OPERATIONS["read"])
+        streams = make_slices(region, range(4), OPERATIONS["mix_2_1"])
     assert all(s.offset_bytes % pattern.period_bytes == 0 for s in slices)
+    assert all(s.part_bytes % pattern.period_bytes == 0 for s in streams)
 
 
 @pytest.mark.parametrize(
@@ -94,10 +101,138 @@ def test_bad_requests_are_told(arguments: dict[str, object], says: str) -> None:
 def test_a_region_smaller_than_its_threads() -> None:
     with hmexp.allocate(PAGE_BYTES, str(NODE)) as region:
         with pytest.raises(ParameterError, match="too small"):
-            make_slices(region, range(2))
+            make_slices(region, range(2), OPERATIONS["read"])
+        with pytest.raises(ParameterError, match="too small for copy"):
+            make_slices(region, range(1), OPERATIONS["copy"])
         assert hmexp.measure_bandwidth(region, "read", **QUICK).median > 0
 
 
 def test_a_cpu_that_is_not_there() -> None:
     with hmexp.allocate("1MiB", str(NODE)) as region, pytest.raises(HmexpError, match="EINVAL"):
         hmexp.measure_latency(region, cpu=max(allowed_cpus()) + 4096, **QUICK)
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_payload_and_bus_bytes_stand_side_by_side(op: str) -> None:
+    with hmexp.allocate("4MiB", str(NODE)) as region:
+        found = hmexp.measure_bandwidth(region, op, **QUICK)
+    record = found.to_record()
+    assert len(record["payload_bytes"]) == len(record["bus_bytes"]) == 3
+    assert record["bus_bytes"][0] == pytest.approx(
+        record["payload_bytes"][0] * OPERATIONS[op].bus_factor, abs=1
+    )
+    assert record["details"]["per_payload"]["loads"] == OPERATIONS[op].loads
+    assert len(record["noise"]["flags"]) == 3
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"order": "random_line"}, {"order": "random_granule"}, {"order": "strided", "stride_bytes": 8192},
+        {"share": "granules"}, {"window_bytes": 1 << 20}, {"vector_bits": 64}, {"placement": "compact"},
+    ],
+)  # fmt: skip
+def test_every_way_is_recorded(options: dict[str, object]) -> None:
+    with hmexp.allocate("4MiB", str(NODE)) as region:
+        found = hmexp.measure_bandwidth(region, "read", **options, **QUICK)  # type: ignore[arg-type]
+    assert found.payload_bytes == found.details["passes"] * (4 << 20)
+    for name, value in options.items():
+        if name != "placement":
+            assert found.details[name] == value
+    if "window_bytes" in options:
+        assert len(found.details["window_gbps"][0]) == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"op": "3:2"}, "read:write ratio"),
+        ({"order": "backwards"}, "sequential, random_line"),
+        ({"order": "strided", "stride_bytes": 100}, "multiple of 64"),
+        ({"order": "strided", "stride_bytes": 1 << 30}, "stride of 1GiB"),
+        ({"order": "random_line", "share": "granules"}, "share granules"),
+        ({"share": "alike"}, "slices, granules"),
+        ({"window_bytes": 100}, "whole pages"),
+        ({"window_bytes": 4096, "order": "random_line"}, "sequential"),
+        ({"vector_bits": 1024}, "vector width 1024"),
+        ({"vector_bits": 64, "op": "write_nt"}, "no non-temporal stores"),
+        ({"placement": "nowhere"}, "near, compact"),
+    ],
+)
+def test_ways_that_cannot_be_are_refused(arguments: dict[str, object], says: str) -> None:
+    with hmexp.allocate("1MiB", str(NODE)) as region, pytest.raises(ParameterError, match=says):
+        hmexp.measure_bandwidth(region, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_width_that_the_cpu_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hmexp.native.vector_bits", lambda: 256)
+    with (
+        hmexp.allocate("1MiB", str(NODE)) as region,
+        pytest.raises(ParameterError, match="use one of: 64, 128, 256"),
+    ):
+        hmexp.measure_bandwidth(region, vector_bits=512)
+
+
+def test_more_threads_than_granules_cannot_share_them() -> None:
+    pattern = Pattern((NODE,), 1 << 20)
+    with hmexp.allocate("1MiB", pattern) as region, pytest.raises(ParameterError, match="cannot share"):
+        hmexp.measure_bandwidth(region, threads=2, cpus=allowed_cpus()[:2], share="granules")
+
+
+def test_a_latency_says_which_it_is() -> None:
+    with hmexp.allocate("4MiB", Pattern((NODE, 9), 65536), emulation=EMULATION) as region:
+        found = hmexp.measure_latency(
+            region, window_bytes=1 << 20, spacing_bytes=256, chains=4, node=9, distribution=True, **QUICK
+        )
+    details = found.details
+    assert (details["window_bytes"], details["spacing_bytes"], details["node"]) == (1 << 20, 256, 9)
+    assert details["lines"] == (2 << 20) // 256 and details["chains"] == 4
+    assert set(details["distribution"]["ns_per_load"]) == {"p50", "p90", "p99", "p99.9", "p99.99", "max"}
+
+
+def test_the_split_by_nodes_has_a_ring_for_each() -> None:
+    with hmexp.allocate("4MiB", Pattern((NODE, 9, 9)), emulation=EMULATION) as region:
+        split = hmexp.measure_node_latencies(region, **QUICK)
+    lines = {node: found.details["lines"] for node, found in split.nodes.items()}
+    assert sum(lines.values()) == split.whole.details["lines"]
+    assert split.mixture_ns == pytest.approx(sum(split.shares[n] * split.nodes[n].median for n in lines))
+    # The model's own clock forbids a node to be faster than it is.
+    for node, found in split.nodes.items():
+        assert found.median > 0.99 * EMULATION.speeds[node].latency_ns
+    json.dumps(split.to_record(), allow_nan=False)
+
+
+@pytest.mark.parametrize("kind", ["nt", "flush"])
+def test_store_latency_on_real_and_emulated_nodes(kind: str) -> None:
+    host = NodeSpeed(0.5, 0.5, 2000.0, 0.5, 3000.0, 2000.0)
+    emulation = Emulation.scale_to_host(EmulationRequest.parse("9=optane-dcpmm"), host, [NODE], NODE)
+    with hmexp.allocate("1MiB", str(NODE)) as region:
+        assert hmexp.measure_store_latency(region, kind, **QUICK).operation == f"store_{kind}"  # type: ignore[arg-type]
+    with hmexp.allocate("1MiB", "9", emulation=emulation) as region:
+        found = hmexp.measure_store_latency(region, kind, **QUICK)  # type: ignore[arg-type]
+    assert found.median > 0.99 * getattr(emulation.speeds[9], f"store_{kind}_ns")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        ({"window_bytes": 1 << 40}, "does not lie between"),
+        ({"spacing_bytes": 100}, "multiple of 64"),
+        ({"chains": 0}, "1 to 16"),
+        ({"chains": 17}, "1 to 16"),
+        ({"chains": 16, "spacing_bytes": 4096}, "chases need"),
+        ({"node": 77}, "not in the pattern"),
+    ],
+)
+def test_rings_that_cannot_be_are_refused(arguments: dict[str, object], says: str) -> None:
+    with hmexp.allocate("1MiB", str(NODE)) as region, pytest.raises(ParameterError, match=says):
+        hmexp.measure_latency(region, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_point_has_all_dram_beside_it() -> None:
+    point = hmexp.measure_point(f"{NODE},9", "copy", size="4MiB", emulation=EMULATION, **QUICK)
+    assert point.baseline is not None and point.model is not None and point.of_dram is not None
+    assert point.baseline.details["page_bytes"] == point.measurement.details["page_bytes"]
+    assert point.measurement.median <= 1.01 * point.model
+    json.dumps(point.to_record(), allow_nan=False)
+    assert hmexp.measure_point(str(NODE), size="4MiB", **QUICK).baseline is None

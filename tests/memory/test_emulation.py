@@ -21,15 +21,21 @@ def emulation() -> Emulation:
 
 def test_the_profile_that_comes_with_hmexp_is_the_published_one() -> None:
     profile = Profile.load("optane-dcpmm")
-    assert profile.dram == NodeSpeed(105.6, 76.8, 101.5)
-    assert profile.slow == NodeSpeed(37.6, 12.5, 305.0)
+    dram, slow = profile.dram, profile.slow
+    assert (dram.read_gbps, dram.write_nt_gbps, dram.latency_ns) == (105.6, 76.8, 101.5)
+    assert (slow.read_gbps, slow.write_nt_gbps, slow.latency_ns) == (37.6, 12.5, 305.0)
+    assert slow.write_nt_gbps * slow.writing_part(24) == pytest.approx(7.5)
+    for speed in (dram, slow):
+        # Derived: a regular store reads its line, and writes it.
+        whole = 1 / speed.read_gbps + 1 / speed.write_nt_gbps
+        assert speed.write_gbps == pytest.approx(1 / whole, rel=0.001)
     assert "FAST 2020" in profile.source
 
 
 def test_scaling_keeps_the_relations_and_fits_in_the_host(emulation: Emulation) -> None:
     dram, slow = emulation.speeds[0], emulation.speeds[2]
     assert dram.read_gbps / slow.read_gbps == pytest.approx(105.6 / 37.6)
-    assert dram.write_gbps / slow.write_gbps == pytest.approx(76.8 / 12.5)
+    assert dram.write_gbps / slow.write_gbps == pytest.approx(44.5 / 9.38)
     assert slow.latency_ns / dram.latency_ns == pytest.approx(305 / 101.5)
     assert dram.read_gbps + slow.read_gbps == pytest.approx(BANDWIDTH_HEADROOM * HOST.read_gbps)
     assert dram.latency_ns > HOST.latency_ns
@@ -41,6 +47,52 @@ def test_the_interleave_peak_is_above_all_dram(emulation: Emulation) -> None:
     assert emulation.predict({0: 1, 2: 2}, "latency") == pytest.approx(
         (emulation.speeds[0].latency_ns + 2 * emulation.speeds[2].latency_ns) / 3
     )
+
+
+def test_writers_slow_each_other_down_on_a_straight_line_between_figures() -> None:
+    slow = Profile.load("optane-dcpmm").slow
+    assert [slow.writing_part(n) for n in (1, 4, 14, 24, 100)] == pytest.approx([1.0, 1.0, 0.8, 0.6, 0.6])
+    assert NodeSpeed(1, 1, 1).writing_part(1000) == 1.0
+
+
+def test_what_an_operation_costs_is_the_sum_of_its_loads_and_stores(emulation: Emulation) -> None:
+    speed = emulation.speeds[2]
+    for name, reads, writes in (("mix_3_1", 3, 1), ("copy", 1, 1), ("triad", 2, 1), ("read", 1, 0)):
+        per_byte = (reads / speed.read_gbps + writes / speed.write_gbps) / (reads + writes)
+        assert emulation.predict({2: 7}, name) == pytest.approx(1 / per_byte)
+    assert emulation.predict({2: 1}, "write", threads=24) == pytest.approx(0.6 * speed.write_gbps)
+    assert emulation.predict({2: 1}, "read", threads=24) == pytest.approx(speed.read_gbps)
+
+
+def test_a_figure_that_was_not_measured_is_named(emulation: Emulation) -> None:
+    """The host here was measured without non-temporal stores: they cannot be scaled."""
+    with pytest.raises(EmulationError, match="write_nt_gbps"):
+        emulation.predict({2: 1}, "copy_nt")
+    with pytest.raises(EmulationError, match="store_nt_ns"):
+        emulation.predict({2: 1}, "store_nt")
+
+
+def test_absolute_speed_is_refused_where_the_host_cannot_carry_it() -> None:
+    request = EmulationRequest.parse("2=optane-dcpmm@absolute")
+    assert str(request) == "2=optane-dcpmm@absolute"
+    with pytest.raises(EmulationError, match=r"dram\.read_gbps \+ slow\.read_gbps = 143\.2"):
+        Emulation.scale_to_host(request, HOST, [0], 0)
+    with pytest.raises(EmulationError, match="the least latency_ns = 101"):
+        Emulation.scale_to_host(request, NodeSpeed(1000.0, 1000.0, 200.0), [0], 0)
+    able = Emulation.scale_to_host(request, NodeSpeed(1000.0, 1000.0, 90.0), [0], 0)
+    assert able.speeds[2].read_gbps == 37.6 and able.speeds[0].latency_ns == 101.5
+    assert Emulation.from_record(json.loads(json.dumps(able.to_record()))) == able
+
+
+@pytest.mark.parametrize("name", Profile.names())
+def test_every_profile_that_comes_with_hmexp_can_be_scaled(name: str) -> None:
+    profile = Profile.load(name)
+    assert profile.source and profile.slow.read_gbps < profile.dram.read_gbps
+    host = NodeSpeed(16.0, 10.0, 200.0, 25.0, 300.0, 300.0)
+    emulation = Emulation.scale_to_host(EmulationRequest.parse(f"2={name}"), host, [0], 0)
+    for operation in ("read", "write", "write_nt", "mix_1_1_nt", "latency"):
+        slow, dram = (emulation.predict({node: 1}, operation) for node in (2, 0))
+        assert (slow > dram) == (operation == "latency")
 
 
 @given(st.integers(0, 1000), st.integers(0, 1000))
@@ -71,6 +123,7 @@ def test_a_node_that_is_not_modelled_is_named(emulation: Emulation) -> None:
         ("-2=optane-dcpmm", ParameterError, "NODE=PROFILE"),
         ("2000=optane-dcpmm", ParameterError, "outside"),
         ("2=optan", EmulationError, "optane-dcpmm"),
+        ("2=optane-dcpmm@fast", ParameterError, "NODE=PROFILE"),
         ("2=../../etc/passwd", EmulationError, "unknown"),
     ],
 )
@@ -80,6 +133,7 @@ def test_bad_requests(text: str, error: type[Exception], says: str) -> None:
 
 
 HEAD = "title = 'x'\nkind = 'nvm'\nsource = 'y'\n"
+GOOD = "read_gbps = 2\nwrite_gbps = 1\nlatency_ns = 50\n"
 
 
 @pytest.mark.parametrize(
@@ -91,6 +145,12 @@ HEAD = "title = 'x'\nkind = 'nvm'\nsource = 'y'\n"
         (HEAD + "[dram]\nread_gbps = 0\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps = 0 is absurd"),
         (HEAD + "[dram]\nread_gbps = nan\nwrite_gbps = 1\nlatency_ns = 1", "absurd"),
         (HEAD + "[dram]\nread_gbps = true\nwrite_gbps = 1\nlatency_ns = 1", "dram.read_gbps"),
+        (HEAD + "[dram]\nwrites = 3", "dram.writes is no figure"),
+        (HEAD + f"[dram]\n{GOOD}write_nt_gbps = 1\n[slow]\n{GOOD}", "lacks the number slow.write_nt_gbps"),
+        (HEAD + f"[dram]\n{GOOD}[slow]\n{GOOD}store_nt_ns = 1\n", "lacks the number dram.store_nt_ns"),
+        (HEAD + f"[dram]\n{GOOD}[slow]\n{GOOD}[slow.writers]\nmany = 1", "slow.writers.many is absurd"),
+        (HEAD + f"[dram]\n{GOOD}[slow]\n{GOOD}[slow.writers]\n4 = 1.5", "slow.writers.4 = 1.5 is absurd"),
+        (HEAD + f"[dram]\n{GOOD}[slow]\n{GOOD}writers = 3", "slow.writers is not a table"),
         ("not toml", "cannot be read"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -12,15 +13,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from hmexp import native
 from hmexp.errors import NativeError
-from hmexp.native import NodeModel, NodeRates, PageMapping, Slice
+from hmexp.native import OPERATIONS, Job, NodeModel, NodeRates, PageMapping, Slice
 from hmexp.pattern import Pattern
 
 SIZE = 4 << 20
-WIDTHS = [bits for bits in (128, 256, 512) if bits <= native.vector_bits()]
+WIDTHS = [bits for bits in native.VECTOR_BITS if bits <= native.vector_bits()]
 
 
 @pytest.fixture
@@ -39,74 +41,187 @@ def slices(count: int) -> list[Slice]:
     return [Slice(i * part, part, cpu) for i, cpu in enumerate(cpus(count))]
 
 
-@pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("modelled", [False, True])
-def test_read_reads_every_byte_once_a_pass(mapping: PageMapping, bits: int, modelled: bool) -> None:
-    """The checksum is that of all bytes: one byte not read, or one pass too few, would change it."""
+#: Every operation at every width that has it; 64 is plain C, which has no non-temporal stores.
+LOOPS = [
+    (name, bits) for name, op in OPERATIONS.items() for bits in WIDTHS if bits > 64 or not op.nontemporal
+]
+FREE = {node: NodeRates(0, 0, 0) for node in (0, 2)}
+MODEL = NodeModel(Pattern((0, 2, 2)), FREE, 65536)
+FINE_MODEL = NodeModel(Pattern((0, 2, 2), 8192), FREE, 4096, 1024)
+#: Order, and what it takes.
+WAYS = {
+    "sequential": {},
+    "random_line": {"order": "random_line"},
+    "random_granule": {"order": "random_granule", "granule_bytes": 12288},
+    "strided": {"order": "strided", "stride_bytes": 640},
+    "shared": {"shared": True, "granule_bytes": 12288},
+    "shared_random": {"order": "random_granule", "shared": True, "granule_bytes": 12288},
+}
+
+
+SMALL = 1 << 19
+#: The machine may be busy with other things: what takes two CPUs at once is tried that often.
+TRIES = 50
+
+
+@pytest.fixture
+def small() -> Iterator[PageMapping]:
+    region = PageMapping(SMALL)
+    yield region
+    region.close()
+
+
+def fill(mapping: PageMapping) -> npt.NDArray[np.uint64]:
     words = mapping.array().view(np.uint64)
     words[:] = np.random.default_rng(7).integers(0, 1 << 63, words.size, dtype=np.uint64)
-    once = int(np.bitwise_xor.reduce(words))
-    model = NodeModel(Pattern((0, 2, 2)), {0: NodeRates(0, 0, 0), 2: NodeRates(0, 0, 0)}, 65536)
-    for threads in range(1, len(cpus(2)) + 1):
-        # One warm-up pass and an even number of counted ones: the warm-up is what is left.
-        run = native.bandwidth(mapping, slices(threads), "read", 2, 3, model if modelled else None, bits)
-        assert run.checksum == once
-        run = native.bandwidth(mapping, slices(threads), "read", 3, 1, model if modelled else None, bits)
-        assert run.checksum == 0
-        assert run.start_ns.shape == run.end_ns.shape == (1, threads)
+    return words
+
+
+def expected_after(
+    words: npt.NDArray[np.uint64], slices: list[Slice], name: str, value: int
+) -> tuple[npt.NDArray[np.uint64], int]:
+    """Memory after passes of an operation, and the exclusive or of what one pass reads."""
+    operation, after, checksum = OPERATIONS[name], words.copy(), 0
+    for part in slices:
+        n = part.part_bytes // 8
+        views = [after[part.offset_bytes // 8 + i * n :][:n] for i in range(operation.streams)]
+        if name.startswith("copy"):
+            views[1][:] = views[0]
+        elif name.startswith("triad"):
+            views[2][:] = views[0] + np.uint64(3) * views[1]
+        else:
+            for view in views[: operation.loads]:
+                checksum ^= int(np.bitwise_xor.reduce(view))
+            for view in views[operation.loads :]:
+                view[:] = value
+    return after, checksum
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("model", [None, MODEL, FINE_MODEL], ids=["real", "modelled", "fine"])
+@pytest.mark.parametrize(("name", "bits"), LOOPS)
+def test_each_loop_touches_exactly_what_it_claims(
+    small: PageMapping, name: str, bits: int, model: NodeModel | None, way: str
+) -> None:
+    """Every byte read once a pass (checksum), every byte written (contents), and no other byte."""
+    operation = OPERATIONS[name]
+    threads = len(cpus(2))
+    # Neither a power of two nor a multiple of the granule, but of a page.
+    part = (SMALL // threads // operation.streams // 4096 - 1) * 4096
+    parts = [Slice(4096 + i * (SMALL // threads), part, cpu) for i, cpu in enumerate(cpus(2))]
+    if "shared" in way:
+        parts = [Slice(4096, part, cpu) for cpu in cpus(2)]
+    words = fill(small)
+    distinct = parts[:1] if "shared" in way else parts
+    for passes, samples in ((2, 2), (3, 1)):
+        after, once = expected_after(words, distinct, name, passes * samples)
+        job = Job(name, passes, samples, bits=bits, **WAYS[way])  # type: ignore[arg-type]
+        run = native.bandwidth(small, parts, job, model)
+        # A warm-up pass and the counted ones: what was read an even number of times cancels out.
+        assert run.checksum == (once if (passes * samples) % 2 == 0 else 0)
+        if "shared" in way:
+            # Two passes may be under way at once: a late thread's value is that of an earlier pass.
+            written = (after == passes * samples) & (words != after)
+            assert (words[written] >= 1).all() and (words[written] < passes * samples).all()
+            words[written] = passes * samples
+        assert (words == after).all()
+        claimed = passes * part * operation.streams * len(distinct)
+        assert (run.samples["payload_bytes"].sum(axis=1) == claimed).all()
+        assert run.start_ns.shape == run.end_ns.shape == (samples, threads)
         assert (run.end_ns > run.start_ns).all()
 
 
-@pytest.mark.parametrize("bits", WIDTHS)
-@pytest.mark.parametrize("modelled", [False, True])
-def test_write_writes_every_byte_of_its_slice_and_no_other(
-    mapping: PageMapping, bits: int, modelled: bool
-) -> None:
+def test_a_window_profile_covers_each_slice(mapping: PageMapping) -> None:
+    words = fill(mapping)
+    parts = [Slice(0, 20480, cpus(1)[0])]
+    _, once = expected_after(words, parts, "read", 0)
+    run = native.bandwidth(mapping, parts, Job("read", 2, 3, window_bytes=8192))
+    assert run.checksum == once
+    assert run.window_ns.shape == (1, 3)
+    assert (run.window_ns > 0).all()
+    total = int((run.end_ns - run.start_ns).sum())
+    assert run.window_ns.sum() <= total
+
+
+def test_the_table_says_what_the_loops_do() -> None:
+    table = {name: (op.loads, op.stores, op.write_allocates) for name, op in OPERATIONS.items()}
+    assert table["read"] == (1, 0, 0)
+    assert table["write"] == (0, 1, 1)
+    assert table["write_nt"] == (0, 1, 0)
+    assert table["triad"] == (2, 1, 1)
+    assert table["mix_3_1_nt"] == (3, 1, 0)
+    assert OPERATIONS["copy"].bus_bytes(1000) == 1500
+    assert OPERATIONS["copy_nt"].bus_bytes(1000) == 1000
+    assert all(op.write_allocates == (0 if op.nontemporal else op.stores) for op in OPERATIONS.values())
+
+
+def test_random_orders_are_not_ascending(mapping: PageMapping) -> None:
+    """The order is seen in what a thread has written when another value stands behind it."""
     words = mapping.array().view(np.uint64)
-    words[:] = 0xDEAD
-    middle = Slice(SIZE // 4, SIZE // 2, cpus(1)[0])
-    model = NodeModel(Pattern((5,)), {5: NodeRates(0, 0, 0)}, 65536)
-    native.bandwidth(mapping, [middle], "write", 4, 2, model if modelled else None, bits)
-    inside = words[SIZE // 4 // 8 : SIZE * 3 // 4 // 8]
-    assert (inside == 8).all()  # the number of the last pass
-    assert (words[: SIZE // 4 // 8] == 0xDEAD).all()
-    assert (words[SIZE * 3 // 4 // 8 :] == 0xDEAD).all()
+    seen = []
+    for seed in (1, 2):
+        words[:] = 0
+        # Shared granules of one page each by one thread: the last page written is the last of the order.
+        slow = NodeModel(Pattern((0,)), {0: NodeRates(0, 400.0, 0)}, 4096)
+        job = Job("write", 1, 1, "random_granule", granule_bytes=4096, seed=seed)
+        order: list[int] = []
+        thread = threading.Thread(
+            target=native.bandwidth, args=(mapping, [Slice(0, 1 << 16, cpus(1)[0])], job, slow)
+        )
+        # The warm-up writes 0, the sample writes 1: at most one page is under way at a time.
+        thread.start()
+        while thread.is_alive():
+            order += [int(p) for p in np.flatnonzero(words[: 1 << 13 : 512] == 1) if int(p) not in order]
+        thread.join()
+        seen.append(tuple(order))
+    assert any(order != tuple(sorted(order)) for order in seen) or all(len(order) < 3 for order in seen)
 
 
 def test_a_pass_of_twice_the_bytes_is_made_and_not_skipped(mapping: PageMapping) -> None:
     """No loop is optimised away: callers can count the words that changed, pass by pass."""
     words = mapping.array().view(np.uint64)
     for passes in (1, 5):
-        native.bandwidth(mapping, slices(1), "write", passes, 1)
+        native.bandwidth(mapping, slices(1), Job("write", passes, 1))
         assert (words == passes).all()
 
 
 @pytest.mark.parametrize(
-    ("change", "code"),
+    ("job", "parts", "model", "code"),
     [
-        ({"passes": 0}, "EINVAL"),
-        ({"samples": 0}, "EINVAL"),
-        ({"bits": 77}, "EINVAL"),
-        ({"slices": [Slice(0, 100, 0)]}, "EINVAL"),
-        ({"slices": [Slice(0, 4096, -1)]}, "EINVAL"),
-        ({"slices": [Slice(0, 4096, 1 << 20)]}, "EINVAL"),
-        ({"model": NodeModel(Pattern((0,)), {0: NodeRates(-1, 0, 0)}, 65536)}, "EINVAL"),
-        ({"model": NodeModel(Pattern((0,)), {0: NodeRates(float("nan"), 0, 0)}, 65536)}, "EINVAL"),
-        ({"model": NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 0)}, "EINVAL"),
+        ({"passes": 0}, None, None, "EINVAL"),
+        ({"samples": 0}, None, None, "EINVAL"),
+        ({"bits": 77}, None, None, "EINVAL"),
+        ({"bits": 64, "operation": "write_nt"}, None, None, "ENOTSUP"),
+        ({"order": "strided", "stride_bytes": 65}, None, None, "EINVAL"),
+        ({"order": "random_granule"}, None, None, "EINVAL"),
+        ({"order": "random_line", "shared": True, "granule_bytes": 4096}, None, None, "EINVAL"),
+        ({"window_bytes": 100}, None, None, "EINVAL"),
+        ({}, [Slice(0, 100, 0)], None, "EINVAL"),
+        ({}, [Slice(0, 4096, -1)], None, "EINVAL"),
+        ({}, [Slice(0, 4096, 1 << 20)], None, "EINVAL"),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(-1, 0, 0)}, 65536), "EINVAL"),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(float("nan"), 0, 0)}, 65536), "EINVAL"),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 0), "EINVAL"),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 65536, 1000), "EINVAL"),
     ],
 )
 def test_bad_arguments_come_back_as_errors(
-    mapping: PageMapping, change: dict[str, object], code: str
+    mapping: PageMapping,
+    job: dict[str, object],
+    parts: list[Slice] | None,
+    model: NodeModel | None,
+    code: str,
 ) -> None:
-    arguments = {"slices": slices(1), "operation": "read", "passes": 1, "samples": 1} | change
+    arguments: dict[str, object] = {"operation": "read", "passes": 1, "samples": 1} | job
     with pytest.raises(NativeError, match=code):
-        native.bandwidth(mapping, **arguments)  # type: ignore[arg-type]
+        native.bandwidth(mapping, parts or slices(1), Job(**arguments), model)  # type: ignore[arg-type]
 
 
 def test_the_ring_visits_every_line_once(mapping: PageMapping) -> None:
-    lines = native.build_ring(mapping, seed=3)
+    ring = native.build_ring(mapping, seed=3)
+    lines = ring.lines
     assert lines == SIZE // 64
-    assert native.walk_ring(mapping, cpus(1)[0], lines) == lines
+    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == lines
     next_lines = (mapping.array().view(np.uint64)[::8].astype(np.int64) - mapping.address) // 64
     seen = np.zeros(lines, dtype=bool)
     at = 0
@@ -128,30 +243,168 @@ def test_rings_of_different_seeds_differ_and_of_one_seed_do_not(mapping: PageMap
 def test_a_broken_ring_is_noticed(mapping: PageMapping) -> None:
     """A shuffle that is not one cycle comes round early, or never to the first line."""
     words = mapping.array().view(np.uint64)
-    lines = native.build_ring(mapping, seed=3)
+    ring = native.build_ring(mapping, seed=3)
     first, second = int(words[0]), 0
     second = int(words[(first - mapping.address) // 8])
     words[(second - mapping.address) // 8] = mapping.address  # 0 -> first -> second -> 0
-    assert native.walk_ring(mapping, cpus(1)[0], lines) == 3
+    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == 3
     words[(second - mapping.address) // 8] = first  # never back at 0
-    assert native.walk_ring(mapping, cpus(1)[0], lines) == lines + 1
+    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == ring.lines + 1
 
 
 def test_a_chase_makes_its_hops(mapping: PageMapping) -> None:
     """Where it stops is where that many steps lead; modelled or not."""
     pattern = Pattern((0, 2))
     model = NodeModel(pattern, {0: NodeRates(0, 0, 1), 2: NodeRates(0, 0, 1)}, 65536)
-    lines = native.build_ring(mapping, 3, model)
+    lines = native.build_ring(mapping, 3, model).lines
     words = mapping.array().view(np.uint64)
     at = 0
     for _ in range(1000):
         at = (int(words[at * 8]) - mapping.address) // 64
     for chosen in (None, model):
-        elapsed, offset = native.chase(mapping, cpus(1)[0], 500, 2, chosen)
-        assert offset == at * 64
-        assert (elapsed > 0).all()
-    _, offset = native.chase(mapping, cpus(1)[0], lines - 1000, 1, None, offset)
-    assert offset == 0
+        taken, offsets = native.chase(mapping, cpus(1)[0], 500, 2, chosen)
+        assert offsets == (at * 64,)
+        assert (taken["end_ns"] > taken["start_ns"]).all()
+        assert (taken["payload_bytes"] == 500 * 64).all()
+    _, offsets = native.chase(mapping, cpus(1)[0], lines - 1000, 1, None, offsets)
+    assert offsets == (0,)
+
+
+@pytest.mark.parametrize("chains", range(1, native.MAX_CHAINS + 1))
+@pytest.mark.parametrize("modelled", [False, True])
+def test_parallel_chases_each_make_their_hops(mapping: PageMapping, chains: int, modelled: bool) -> None:
+    model = NodeModel(Pattern((0, 2)), {0: NodeRates(0, 0, 1), 2: NodeRates(0, 0, 1)}, 65536)
+    ring = native.build_ring(mapping, 3, model)
+    length, starts = native.walk_ring(mapping, cpus(1)[0], ring, chains)
+    assert length == ring.lines and len(set(starts)) == chains
+    words = mapping.array().view(np.uint64)
+    wanted = []
+    for start in starts:
+        at = start
+        for _ in range(40):
+            at = int(words[at // 8]) - mapping.address
+        wanted.append(at)
+    _, ends = native.chase(mapping, cpus(1)[0], 20, 2, model if modelled else None, starts)
+    assert list(ends) == wanted
+
+
+def walk(mapping: PageMapping, ring: native.Ring) -> list[int]:
+    """Offsets of the ring's lines, as they come."""
+    words = mapping.array().view(np.uint64)
+    found, at = [ring.first_offset], int(words[ring.first_offset // 8]) - mapping.address
+    while at != ring.first_offset:
+        found.append(at)
+        at = int(words[at // 8]) - mapping.address
+    return found
+
+
+def test_a_windowed_ring_ends_each_window_before_the_next(mapping: PageMapping) -> None:
+    ring = native.build_ring(mapping, 5, spacing_bytes=256, window_bytes=1 << 18)
+    offsets = walk(mapping, ring)
+    assert sorted(offsets) == list(range(0, SIZE, 256))
+    windows = [offset >> 18 for offset in offsets]
+    changes = sum(one != two for one, two in itertools.pairwise(windows))
+    # The walk begins within a window, whose rest it may come to last.
+    assert len(set(windows)) == SIZE >> 18 and changes in (len(set(windows)) - 1, len(set(windows)))
+    assert windows != sorted(windows)
+
+
+def test_an_ordered_ring_ascends(mapping: PageMapping) -> None:
+    assert walk(mapping, native.build_ring(mapping, 5, spacing_bytes=128, ordered=True)) == list(
+        range(0, SIZE, 128)
+    )
+
+
+@pytest.mark.parametrize("node", [0, 2])
+def test_the_ring_of_a_node_has_all_its_lines_and_no_other(mapping: PageMapping, node: int) -> None:
+    pattern = Pattern((0, 2, 2), 8192)
+    ring = native.build_ring(mapping, 5, pattern=pattern, node=node)
+    nodes = np.repeat(pattern.page_nodes(0, SIZE // 4096, 4096), 64)
+    assert sorted(walk(mapping, ring)) == (np.flatnonzero(nodes == node) * 64).tolist()
+
+
+def test_a_ring_can_leave_the_rest_of_the_mapping_alone(mapping: PageMapping) -> None:
+    words = mapping.array().view(np.uint64)
+    words[:] = 9
+    ring = native.build_ring(mapping, 5, size_bytes=SIZE // 2)
+    assert ring.lines == SIZE // 2 // 64
+    assert (words[SIZE // 2 // 8 :] == 9).all()
+
+
+def test_blocks_of_a_chase_are_timed_one_by_one(mapping: PageMapping) -> None:
+    native.build_ring(mapping, 5)
+    times = native.chase_blocks(mapping, cpus(1)[0], 8, 500)
+    assert times.shape == (500,) and (times > 0).all()
+
+
+@pytest.mark.parametrize("kind", native.STORE_KINDS)
+@pytest.mark.parametrize("modelled", [False, True])
+def test_store_latency_stores_each_line_once(
+    mapping: PageMapping, kind: native.StoreKind, modelled: bool
+) -> None:
+    words = mapping.array().view(np.uint64)
+    words[:] = 0
+    lines = SIZE // 64
+    native.store_latency(mapping, cpus(1)[0], kind, lines, 1, MODEL if modelled else None)
+    # Each line holds the number of its store: a permutation of all of them, not in ascending order.
+    numbers = words[::8].copy()
+    assert (words.reshape(-1, 8) == numbers[:, None]).all()
+    assert sorted(numbers.tolist()) == list(range(1, lines + 1))
+    assert (np.diff(numbers.astype(np.int64)) != 1).mean() > 0.9
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a chase and a load take two CPUs")
+@pytest.mark.parametrize("name", ["read", "mix_2_1", "write"])
+@pytest.mark.parametrize("modelled", [False, True])
+def test_a_chase_under_load_counts_what_the_load_did(mapping: PageMapping, name: str, modelled: bool) -> None:
+    rates = {0: NodeRates(0.1, 0.1, 500), 2: NodeRates(0.1, 0.1, 900)}
+    model = NodeModel(Pattern((0, 2)), rates, 8192, 1024) if modelled else None
+    half = SIZE // 2
+    ring = native.build_ring(mapping, 3, model, pattern=Pattern((0, 2)), size_bytes=half)
+    before = mapping.array()[:half].copy()
+    part = half // OPERATIONS[name].streams // 4096 * 4096
+    one, two = cpus(2)
+    most = 0
+    for delay_ns in (1_000_000, *[0] * TRIES):
+        run = native.loaded(
+            mapping, one, 0, 2000, mapping, [Slice(half, part, two)], Job(name, 1, 3), 1024, delay_ns, model,
+            Pattern((0, 2)),
+        )  # fmt: skip
+        span = run.samples["end_ns"] - run.samples["start_ns"]
+        assert (span > 0).all() and run.load_bytes.shape == (3,)
+        bursts = run.load_bytes / 1024 / OPERATIONS[name].streams
+        if delay_ns:
+            # Never more than a burst a pause, and one under way.
+            assert (bursts <= span / delay_ns + 2).all()
+        else:
+            most = max(most, int(bursts.max()))
+            if most > 10:
+                break
+    assert most > 10
+    assert (mapping.array()[:half] == before).all()
+    assert native.walk_ring(mapping, one, ring)[0] == ring.lines
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a chase and a load take two CPUs")
+def test_a_dependent_load_waits_in_the_queue_of_its_node(mapping: PageMapping) -> None:
+    """One queue for both: with a node kept busy by others, a hop takes longer than its latency alone."""
+    one, two = cpus(2)
+    rates = {0: NodeRates(10.0, 10.0, 2000.0)}  # 0.1 GB/s: any host can fill it
+    model = NodeModel(Pattern((0,)), rates, 8192, 1024)
+    half = SIZE // 2
+    native.build_ring(mapping, 3, model, size_bytes=half)
+    part = [Slice(half, half, two)]
+    for _ in range(TRIES):
+        run = native.loaded(
+            mapping, one, 0, 50, mapping, part, Job("read", 1, 3), 1024, 0, model, Pattern((0,))
+        )
+        busy = run.load_bytes / 0.1 / (run.samples["end_ns"] - run.samples["start_ns"])
+        hop_ns = (run.samples["end_ns"] - run.samples["start_ns"]) / 50
+        # Where the load had its CPU for most of the time, up to eight chunks, 80 us, stand before a hop.
+        if (busy > 0.8).any():
+            assert (hop_ns[busy > 0.8] > 4 * 2000).all()
+            return
+    pytest.skip("the load never had a CPU of its own for the time of a sample")
 
 
 def test_lines_of_the_ring_carry_the_node_of_their_granule(mapping: PageMapping) -> None:
@@ -217,12 +470,13 @@ def test_a_modelled_node_is_never_faster_than_its_rate(mapping: PageMapping) -> 
         model = NodeModel(pattern, rates, 65536)
         counts = pattern.pages_per_node(SIZE // 4096, 4096)
         for operation, name in (("read", "read_ns_per_byte"), ("write", "write_ns_per_byte")):
-            run = native.bandwidth(mapping, slices(1), operation, 1, 2, model)  # type: ignore[arg-type]
+            run = native.bandwidth(mapping, slices(1), Job(operation, 1, 2), model)
             least_ns = max(count * 4096 * getattr(rates[node], name) for node, count in counts.items())
             assert (run.end_ns - run.start_ns).min() > 0.99 * least_ns
         native.build_ring(mapping, 1, model)
-        elapsed, _ = native.chase(mapping, cpus(1)[0], 4000, 1, model)
-        assert elapsed[0] > 0.99 * 4000 * min(rates[node].latency_ns for node in counts)
+        taken, _ = native.chase(mapping, cpus(1)[0], 4000, 1, model)
+        least = min(rates[node].latency_ns for node in counts)
+        assert (taken["end_ns"] - taken["start_ns"])[0] > 0.99 * 4000 * least
 
 
 def test_a_closed_region_is_refused() -> None:

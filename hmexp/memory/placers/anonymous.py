@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from hmexp.native import PageMapping
+from typing import Final
+
+from hmexp.errors import ParameterError
+from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
+from hmexp.units import MIB, format_size
+
+HUGE_BYTES: Final = 2 * MIB
 
 
 class AnonymousPlacer:
-    """Pages of an anonymous mapping, put in place by system calls that every kernel with nodes has."""
+    """Pages of an anonymous mapping, put in place by system calls that every kernel with nodes has.
+
+    Parameters
+    ----------
+    huge : bool
+        Ask for transparent huge pages, which need granules of as much, or one node alone. The kernel
+        may not have them to give.
+    """
 
     exact_order = True
+
+    def __init__(self, huge: bool = False) -> None:
+        self.huge = huge
 
     def unavailable(self) -> str | None:
         """See `Placer`."""
         return None
 
-    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:  # noqa: ARG002
+    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:
         """See `Placer`."""
-        return PageMapping(size_bytes, align_bytes)
+        alone = len(pattern.distinct_nodes) == 1
+        if self.huge and not alone and pattern.granule_bytes % HUGE_BYTES:
+            raise ParameterError(
+                f"a granule of {format_size(pattern.granule_bytes)} cannot be of huge pages",
+                f"use granules of {format_size(HUGE_BYTES)} or more, or pages of {format_size(PAGE_BYTES)}",
+            )
+        return PageMapping(size_bytes, align_bytes, self.huge)
 
     def count(self, mapping: PageMapping) -> dict[int, int] | None:  # noqa: ARG002
         """See `Placer`."""

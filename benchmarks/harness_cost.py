@@ -1,0 +1,62 @@
+"""What the harness costs: a point of 0.5 s of samples must take under 0.8 s of wall time.
+
+.venv/bin/python benchmarks/harness_cost.py [--size 256MiB]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+
+from quiet import say_load
+
+from hmexp.experiment.launcher import launch
+from hmexp.experiment.parameters import SweepParameters
+from hmexp.experiment.plan import make_plan
+from hmexp.experiment.worker import Task
+from hmexp.measure.point import near_dram
+from hmexp.system.topology import read_topology
+
+LIMIT_SECONDS = 0.8
+
+
+def main() -> None:
+    """Launch a worker several times, exit with 1 if the median is too long."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--size", default="256MiB")
+    parser.add_argument("--launches", type=int, default=7)
+    options = parser.parse_args()
+    say_load("before")
+    topology = read_topology()
+    node = str(near_dram(topology))
+    missed = False
+    for operation in ("read", "write_nt", "latency"):
+        given = {
+            "patterns": [node], "operations": [operation], "threads": [1], "size": options.size,
+            "samples": 10, "sample_seconds": 0.05, "emulate": "none",
+        }  # fmt: skip
+        plan = make_plan(SweepParameters.from_mapping(given), topology)
+        task = Task(replace(plan.points[0]), None, False, plan.dram_nodes, plan.cpus[1])
+        walls, sampled = [], []
+        for _ in range(options.launches):
+            begun = time.monotonic()
+            record = launch(task, 60)
+            walls.append(time.monotonic() - begun)
+            if record["status"] != "ok":
+                sys.exit(f"the point failed: {record['reason']}")
+            sampled.append(sum(record["result"]["sample_seconds"]))
+        wall = statistics.median(walls)
+        missed |= wall > LIMIT_SECONDS
+        print(
+            f"{operation:<9} {statistics.median(sampled):.2f} s of samples in {wall:.2f} s "
+            f"({min(walls):.2f}..{max(walls):.2f}){'  <- over 0.8 s' if wall > LIMIT_SECONDS else ''}"
+        )
+    say_load("after")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Do measurements on emulated nodes come back to the truth that was set? To be run on a quiet machine.
+
+For each profile, number of threads and share of slow memory: read, write and mixed bandwidth and latency
+against the scaled profile (5 %), the knee of the loaded-latency curve against the capacity (10 %), and a
+placement that is wrong on purpose, which must show as a wrong speed and as a failed proof.
+
+    make known-answers      or      .venv/bin/python benchmarks/known_answers.py --threads 1 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from quiet import say_load
+
+import hmexp
+from hmexp.errors import PlacementError
+from hmexp.measure.point import near_dram
+from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.region import allocate
+from hmexp.pattern import Pattern
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import read_topology
+
+LIMIT, KNEE_LIMIT = 0.05, 0.10
+STEPS = 8
+OPERATIONS = ("read", "write", "mix_2_1")
+#: A profile of one's own, in which two writers get less than one: what any machine with two CPUs can show.
+COLLAPSING = """\
+title = "Memory that two writers slow down"
+kind = "unknown"
+source = "made up, to be recovered"
+[dram]
+read_gbps = 100.0
+write_gbps = 60.0
+latency_ns = 100.0
+[slow]
+read_gbps = 50.0
+write_gbps = 20.0
+latency_ns = 250.0
+[slow.writers]
+1 = 1.0
+2 = 0.6
+"""
+
+
+class Tally:
+    """Errors against their limits."""
+
+    def __init__(self) -> None:
+        self.missed = 0
+
+    def judge(self, what: str, found: float, truth: float, limit: float) -> None:
+        """Print one comparison."""
+        error = found / truth - 1
+        missed = abs(error) > limit
+        self.missed += missed
+        mark = f"  <- beyond {limit:.0%}" if missed else ""
+        print(f"{what:<64} {found:>9.3f} {truth:>9.3f} {error:>+8.2%}{mark}", flush=True)
+
+
+def patterns(dram: int, slow: int) -> Iterator[tuple[float, Pattern]]:
+    """Each share of slow memory from 0 to 100 % in steps of 12.5 %, spread as evenly as possible."""
+    for step in range(STEPS + 1):
+        nodes = {node: count for node, count in ((dram, STEPS - step), (slow, step)) if count}
+        yield step / STEPS, Pattern.from_ratio(nodes)
+
+
+def check_profile(request: EmulationRequest, threads: int, size: str, tally: Tally) -> Emulation:
+    """Hold every share of one profile against its truth."""
+    emulation = hmexp.emulate(request, threads, size=size, quantities=())
+    dram = near_dram(read_topology())
+    for share, pattern in patterns(dram, request.node):
+        label = f"EMULATED {request.profile.name}, {threads} threads, {share:.1%} slow"
+        with allocate(size, pattern, emulation=emulation) as region:
+            for operation in OPERATIONS:
+                truth = emulation.predict(region.pages_per_node(), operation, threads)
+                found = hmexp.measure_bandwidth(region, operation, threads)
+                tally.judge(f"{label}, {operation} GB/s", found.median, truth, LIMIT)
+            if threads == 1:
+                truth = emulation.predict(region.pages_per_node(), "latency")
+                tally.judge(f"{label}, latency ns", hmexp.measure_latency(region).median, truth, LIMIT)
+    return emulation
+
+
+def check_knee(emulation: Emulation, node: int, size: str, tally: Tally) -> None:
+    """The knee of the curve on each node alone must lie at what the node can do."""
+    for one in (near_dram(read_topology()), node):
+        with allocate(size, Pattern((one,)), emulation=emulation) as region:
+            curve = hmexp.measure_loaded_latency(region)
+        capacity = emulation.predict({one: 1}, "read")
+        label = f"EMULATED {emulation.profile.name}, node {one}, knee GB/s"
+        if curve.knee.load_gbps is None:
+            tally.missed += 1
+            print(f"{label}: {curve.knee}")
+        else:
+            # The chase takes a part of the capacity, too.
+            probe = 64 / (curve.knee.latency_ns or float("inf"))
+            tally.judge(label, curve.knee.load_gbps + probe, capacity, KNEE_LIMIT)
+
+
+def check_wrong_placement(emulation: Emulation, node: int, size: str, tally: Tally) -> None:
+    """Pages that are not where the pattern says: the speed is another one, and the proof fails.
+
+    A machine with one node cannot misplace a page. What is done instead: the model is given the nodes that
+    the pages would be on, and the proof an expectation that the pages do not meet.
+    """
+    dram = near_dram(read_topology())
+    asked, wrong = Pattern((dram,)), Pattern((node,))
+    with allocate(size, asked, emulation=emulation) as region:
+        right = hmexp.measure_bandwidth(region, "read").median
+        region.model = emulation.node_model(wrong)
+        region.emulation = None
+        slower = hmexp.measure_bandwidth(region, "read").median
+        region.real_pattern = Pattern((dram + 1000 if dram < 24 else 0,))
+        try:
+            region.placement().require()
+            failed = False
+        except PlacementError as error:
+            failed = True
+            print(f"wrong placement, as it should be: {error.message}")
+    seen = slower < 0.9 * right
+    tally.missed += (not failed) + (not seen)
+    print(
+        f"wrong placement (EMULATED {emulation.profile.name}) shows as a failed proof: {failed}; as another "
+        f"speed: {seen} ({right:.2f} -> {slower:.2f} GB/s)"
+    )
+
+
+def main() -> None:
+    """Check everything, exit with 1 if an answer was missed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    able = list(range(1, min(2, len(allowed_cpus())) + 1))
+    parser.add_argument("--threads", type=int, nargs="+", default=able)
+    parser.add_argument("--size", default="128MiB")
+    options = parser.parse_args()
+    say_load("before")
+    print(f"{'what':<64} {'found':>9} {'truth':>9} {'error':>8}")
+    tally = Tally()
+    with tempfile.TemporaryDirectory() as folder:
+        own = Path(folder) / "collapsing.toml"
+        own.write_text(COLLAPSING, encoding="utf-8")
+        for profile in ("optane-dcpmm", "cxl-expander", str(own)):
+            request = EmulationRequest.parse(f"2={profile}")
+            for threads in options.threads:
+                emulation = check_profile(request, threads, options.size, tally)
+                if threads == 1 and len(allowed_cpus()) > 1:
+                    check_knee(emulation, request.node, options.size, tally)
+                    check_wrong_placement(emulation, request.node, options.size, tally)
+    say_load("after")
+    print(f"{tally.missed} answers missed")
+    sys.exit(1 if tally.missed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""hmexp against the tools that Debian ships, interleaved in one run, as ratios with their spread.
+
+Peers that are not installed are left out, and said so (apt-get install likwid mbw sysbench). Payload is
+counted the same way for all: copy and triad are what is read and what is written. Huge pages are given to
+likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
+
+    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 5] [--size-mib 512]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from quiet import say_load
+
+import hmexp
+from hmexp.measure.point import near_dram
+from hmexp.measure.threads import place_threads
+from hmexp.memory.placers import FirstTouch
+from hmexp.memory.region import Region, allocate
+from hmexp.native import vector_bits
+from hmexp.pattern import Pattern
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import read_topology
+
+#: Operation of ours -> likwid's kernel, without the width.
+LIKWID = {
+    "read": "load", "write": "store", "write_nt": "store_mem", "copy": "copy", "copy_nt": "copy_mem",
+    "triad": "stream", "triad_nt": "stream_mem",
+}  # fmt: skip
+EXPLAIN = 0.98
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A row of the table."""
+
+    operation: str
+    threads: int
+    huge: bool
+    size_mib: int
+    cpus: tuple[int, ...]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a peer's process."""
+        extra = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"} if self.huge else {}
+        return {**os.environ, **extra}
+
+
+Peer = Callable[[Setting], float | None]
+
+
+def run(setting: Setting, *command: str) -> str:
+    """What a command on the setting's CPUs prints."""
+    pinned = ["taskset", "-c", ",".join(map(str, setting.cpus)), *command]
+    done = subprocess.run(pinned, capture_output=True, text=True, env=setting.environment, check=False)
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command)}: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def likwid(setting: Setting) -> float | None:
+    """likwid-bench at the width of our loops [GB/s]."""
+    suffix = {512: "_avx512", 256: "_avx", 128: "_sse"}[vector_bits()]
+    size = setting.size_mib * 1024 * 1024 // 1000
+    work = f"N:{size}kB:{setting.threads}"
+    out = run(setting, "likwid-bench", "-s", "1", "-t", LIKWID[setting.operation] + suffix, "-w", work)
+    found = re.search(r"^MByte/s:\s+([\d.]+)", out, re.MULTILINE)
+    return float(found[1]) / 1000 if found else None
+
+
+def mbw(setting: Setting) -> float | None:
+    """mbw's copy by assignment; it counts what is copied once [GB/s]."""
+    if setting.operation != "copy" or setting.threads != 1:
+        return None
+    out = run(setting, "mbw", "-q", "-n", "3", "-t1", str(setting.size_mib // 2))
+    found = re.search(r"AVG.*Copy:\s+([\d.]+)", out)
+    return 2 * float(found[1]) * 1.048576 / 1000 if found else None
+
+
+def sysbench(setting: Setting) -> float | None:
+    """sysbench memory, whose buffer is one block of the whole size [GB/s]."""
+    if setting.operation not in ("read", "write") or setting.huge:
+        return None
+    out = run(
+        setting, "sysbench", "memory", f"--memory-oper={setting.operation}", f"--threads={setting.threads}",
+        f"--memory-block-size={setting.size_mib}M", "--memory-total-size=100T", "--time=1", "run",
+    )  # fmt: skip
+    found = re.search(r"\(([\d.]+) MiB/sec\)", out)
+    return float(found[1]) * 1.048576 / 1000 if found else None
+
+
+PEERS: dict[str, tuple[str, Peer]] = {
+    "likwid": ("likwid-bench", likwid), "mbw": ("mbw", mbw), "sysbench": ("sysbench", sysbench),
+}  # fmt: skip
+
+
+def ours(region: Region, setting: Setting) -> float:
+    """Median of a measurement [GB/s]."""
+    found = hmexp.measure_bandwidth(
+        region, setting.operation, setting.threads, cpus=setting.cpus, samples=5, sample_seconds=0.2
+    )
+    return found.median
+
+
+def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer]) -> bool:
+    """Print one row for each peer; return whether the best peer is faster by more than is let pass."""
+    own: dict[str, list[float]] = {name: [] for name in peers}
+    other: dict[str, list[float]] = {name: [] for name in peers}
+    for _ in range(rounds):
+        for name, peer in peers.items():
+            before = ours(region, setting)
+            theirs = peer(setting)
+            if theirs is not None:
+                # On both sides of the peer, so that a drift does not favour either.
+                own[name].append((before + ours(region, setting)) / 2)
+                other[name].append(theirs)
+    worst: float | None = None
+    pages = "2 MiB" if setting.huge else "4 KiB"
+    for name in peers:
+        if not other[name]:
+            continue
+        ratios = [mine / his for mine, his in zip(own[name], other[name], strict=True)]
+        ratio = statistics.median(ratios)
+        worst = ratio if worst is None else min(worst, ratio)
+        mark = "  <- to be explained" if ratio < EXPLAIN else ""
+        print(
+            f"{setting.operation:<10}{setting.threads:>2} {pages}  {name:<9}"
+            f"{statistics.median(other[name]):>8.2f}{statistics.median(own[name]):>8.2f}  "
+            f"{ratio:>6.3f} ({min(ratios):.3f}..{max(ratios):.3f}){mark}",
+            flush=True,
+        )
+    return worst is not None and worst < EXPLAIN
+
+
+def main() -> None:
+    """Compare on every row, exit with 1 if one has to be explained."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--size-mib", type=int, default=512)
+    parser.add_argument("--operations", nargs="+", default=list(LIKWID), choices=list(LIKWID))
+    options = parser.parse_args()
+    say_load("before")
+    peers = {name: peer for name, (command, peer) in PEERS.items() if shutil.which(command)}
+    for name in PEERS.keys() - peers.keys():
+        print(f"{name} is not installed and left out")
+    if not peers:
+        sys.exit("no peer is installed: apt-get install likwid mbw sysbench")
+    print(f"{'operation':<10}threads, pages  {'peer':<8}{'GB/s':>7}{'ours':>8}   ratio (spread)")
+    node = near_dram(read_topology())
+    slow = 0
+    for huge in (False, True):
+        with allocate(f"{options.size_mib}MiB", Pattern((node,)), FirstTouch(huge)) as region:
+            for operation in options.operations:
+                for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):
+                    cpus = place_threads(threads)
+                    setting = Setting(operation, threads, huge, options.size_mib, cpus)
+                    slow += compare(region, setting, options.rounds, peers)
+    say_load("after")
+    print(f"{slow} rows to be explained")
+    sys.exit(1 if slow else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""One point from beginning to end: emulation if need be, region, measurement, and all DRAM beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hmexp.errors import ParameterError
+from hmexp.measure.bandwidth import find_operation, measure_bandwidth
+from hmexp.measure.host import emulate as emulate_node
+from hmexp.measure.measurement import Measurement
+from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.profile import Quantity
+from hmexp.memory.region import allocate
+from hmexp.native import PAGE_BYTES
+from hmexp.pattern import Pattern
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import Topology, read_topology
+
+SIZE: Final = "256MiB"
+
+
+@dataclass(frozen=True)
+class MeasuredPoint:
+    """A measurement, and the same on DRAM alone.
+
+    Parameters
+    ----------
+    measurement : Measurement
+        Of the pattern.
+    baseline : Measurement or None
+        Of a region of the same size and pages, all on one DRAM node; None if the pattern is that.
+    emulation : Emulation or None
+        The emulated nodes.
+    model : float or None
+        What the emulated nodes must show [the measurement's unit].
+    """
+
+    measurement: Measurement
+    baseline: Measurement | None
+    emulation: Emulation | None
+    model: float | None
+
+    @property
+    def of_dram(self) -> float | None:
+        """The measurement as a multiple of the baseline."""
+        return None if self.baseline is None else self.measurement.median / self.baseline.median
+
+    def to_record(self) -> dict[str, Any]:
+        """The point as JSON-able values."""
+        found = self.measurement
+        return {
+            "operation": found.operation,
+            "result": found.to_record(),
+            "proof": {"before": found.before.to_record(), "after": found.after.to_record()},
+            "baseline": None if self.baseline is None else self.baseline.to_record(),
+            "of_dram": self.of_dram,
+            "model": self.model,
+            "emulated": found.emulated,
+            "profile": found.profile,
+            "emulation": None if self.emulation is None else self.emulation.to_record(),
+        }
+
+
+def measure_point(
+    pattern: str | Pattern,
+    op: str = "read",
+    threads: int = 1,
+    *,
+    size: str | int = SIZE,
+    placer: str = "first_touch",
+    emulate: str = "auto",
+    emulation: Emulation | None = None,
+    baseline: bool = True,
+    topology: Topology | None = None,
+    show: Callable[[str], None] = lambda _: None,
+    **options: Any,
+) -> MeasuredPoint:
+    """Measure the bandwidth of a pattern, and of DRAM alone beside it.
+
+    Parameters
+    ----------
+    pattern : str or Pattern
+        Which node each granule is on.
+    op, threads
+        As for `measure_bandwidth`; so are all `options`.
+    size : str or int
+        Of the region [bytes].
+    placer : str
+        How the pages get to their nodes.
+    emulate : str
+        ``auto``: a node of the pattern that is not there is emulated, unless the machine has real slow
+        nodes; ``none``; or ``NODE=PROFILE``.
+    emulation : Emulation, optional
+        Emulated nodes that are there already (`hmexp.emulate`), instead of `emulate`.
+    baseline : bool
+        Whether to measure DRAM alone, too.
+    topology : Topology, optional
+        The machine, if it was read already.
+    show : callable
+        Told what is being done.
+
+    Raises
+    ------
+    HmexpError
+        If a parameter cannot be used, or the pages are not where they should be.
+    """
+    parsed = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
+    machine = topology or read_topology()
+    quantity = quantities_of(op)
+    if emulation is None:
+        emulation = provide_emulation((parsed,), emulate, threads, machine, quantity, show)
+
+    def take(what: Pattern) -> Measurement:
+        show(f"{op} on {what}")
+        with allocate(size, what, placer, emulation=emulation, topology=machine) as region:
+            return measure_bandwidth(region, op, threads, **options)
+
+    found = take(parsed)
+    dram = Pattern((near_dram(machine),), parsed.granule_bytes)
+    same = len(parsed.distinct_nodes) == 1 and parsed.distinct_nodes == dram.distinct_nodes
+    beside = take(dram) if baseline and not same else None
+    model = None
+    if emulation is not None:
+        model = emulation.predict(_shares(parsed, found), find_operation(op).name, threads)
+    return MeasuredPoint(found, beside, emulation, model)
+
+
+def quantities_of(op: str) -> tuple[Quantity, ...]:
+    """What an emulation must know of the host for an operation, besides what it always does."""
+    return ("write_nt",) if find_operation(op).nontemporal else ()
+
+
+def near_dram(machine: Topology) -> int:
+    """The DRAM node that is nearest to the CPUs: the first that has some."""
+    allowed = set(allowed_cpus())
+    nodes = machine.dram_nodes or machine.memory_nodes
+    return next((node.id for node in nodes if allowed & set(node.cpus)), nodes[0].id)
+
+
+def provide_emulation(
+    patterns: Sequence[Pattern],
+    emulate: str,
+    threads: int,
+    machine: Topology,
+    quantities: tuple[Quantity, ...] = (),
+    show: Callable[[str], None] = lambda _: None,
+) -> Emulation | None:
+    """Emulate what patterns name and the machine has not, as `measure_point` says.
+
+    Raises
+    ------
+    ParameterError
+        If `emulate` cannot be understood, or several nodes would have to be emulated.
+    """
+    real = {node.id for node in machine.nodes}
+    named = {node for pattern in patterns for node in pattern.distinct_nodes}
+    missing = sorted(named - real)
+    if emulate == "none" or (emulate == "auto" and (not missing or machine.slow_nodes)):
+        return None  # a node that is not there is refused when the region is allocated
+    if emulate == "auto":
+        if len(missing) > 1:
+            raise ParameterError(
+                f"nodes {', '.join(map(str, missing))} are not there, and one node can be emulated",
+                "see `hmexp nodes` for the nodes that are",
+            )
+        request = EmulationRequest.parse(f"{missing[0]}={EmulationRequest.default_profile()}")
+    else:
+        request = EmulationRequest.parse(emulate)
+    return emulate_node(request, threads, quantities=quantities, topology=machine, show=show)
+
+
+def _shares(pattern: Pattern, found: Measurement) -> dict[int, int]:
+    counts = pattern.pages_per_node(found.after.pages, PAGE_BYTES)
+    return {node: count for node, count in counts.items() if count}

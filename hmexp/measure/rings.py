@@ -1,0 +1,169 @@
+"""Rings for pointer chases: made, walked once, and known to be one cycle through every line."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass
+from typing import Any, Final
+
+from hmexp import native
+from hmexp.errors import MeasurementError, NativeError, ParameterError
+from hmexp.memory.region import Region
+from hmexp.units import format_size
+
+#: A ring of more lines would take minutes to walk; a larger region gets its lines further apart.
+MAX_LINES: Final = 1 << 26
+
+
+@dataclass(frozen=True)
+class RingPlan:
+    """Which lines a chase visits, and in which order.
+
+    Parameters
+    ----------
+    spacing_bytes : int or None
+        From one line to the next; 64 unless the region is too large for it [bytes].
+    window_bytes : int or None
+        All lines of a window come before those of the next one, so that a TLB that covers the window
+        does not miss; None is the whole region [bytes].
+    ordered : bool
+        Lines in ascending order: what a prefetcher makes of the chase, not a latency.
+    node : int or None
+        Only lines on this node of the pattern.
+    seed : int
+        Of the random order.
+    """
+
+    spacing_bytes: int | None = None
+    window_bytes: int | None = None
+    ordered: bool = False
+    node: int | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class PreparedRing:
+    """A ring that is there.
+
+    Parameters
+    ----------
+    lines : int
+        How many lines it has.
+    starts : tuple of int
+        Places on it, as far apart as can be [bytes].
+    details : dict
+        What belongs to every number that is measured on it.
+    """
+
+    lines: int
+    starts: tuple[int, ...]
+    details: dict[str, Any]
+
+
+def prepare_ring(
+    region: Region,
+    cpu: int,
+    plan: RingPlan,
+    *,
+    chains: int = 1,
+    size_bytes: int | None = None,
+    model: native.NodeModel | None = None,
+) -> PreparedRing:
+    """Write a ring, walk it once, and check its length.
+
+    Parameters
+    ----------
+    region : Region
+        Its contents are overwritten by the ring.
+    cpu : int
+        That walks.
+    plan : RingPlan
+        Which ring.
+    chains : int
+        How many places to start from.
+    size_bytes : int, optional
+        Only the beginning of the region [bytes].
+    model : NodeModel, optional
+        That the chase will use, if it is not the region's own.
+
+    Raises
+    ------
+    ParameterError
+        If there can be no such ring.
+    MeasurementError
+        If the ring is not one cycle through all lines.
+    """
+    size = region.size_bytes if size_bytes is None else size_bytes
+    spacing = _spacing(plan, size)
+    window = size if plan.window_bytes is None else plan.window_bytes
+    _check(region, plan, size, spacing, window, chains)
+    try:
+        ring = native.build_ring(
+            region.mapping,
+            plan.seed,
+            model or region.model,
+            spacing,
+            window,
+            ordered=plan.ordered,
+            pattern=region.pattern,
+            node=plan.node,
+            size_bytes=size,
+        )
+    except NativeError as error:
+        if error.errno != errno.ENODATA:
+            raise
+        raise ParameterError(
+            f"a region of {format_size(size)} has fewer than two lines on node {plan.node}",
+            "use a larger region or a smaller spacing",
+        ) from error
+    length, starts = native.walk_ring(region.mapping, cpu, ring, chains)
+    if length != ring.lines:
+        raise MeasurementError(f"the ring of {ring.lines} lines came back to its start after {length} steps")
+    details = {
+        "lines": ring.lines,
+        "spacing_bytes": spacing,
+        "window_bytes": window,
+        "page_bytes": native.PAGE_BYTES,
+        "order": "ordered" if plan.ordered else "random",
+        "node": plan.node,
+    }
+    return PreparedRing(ring.lines, starts, details)
+
+
+def _spacing(plan: RingPlan, size: int) -> int:
+    if plan.spacing_bytes is not None:
+        return plan.spacing_bytes
+    spacing = native.LINE_BYTES
+    while size // spacing > MAX_LINES:
+        spacing *= 2
+    return spacing
+
+
+def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int, chains: int) -> None:
+    if size < 64 * native.LINE_BYTES:
+        raise ParameterError(
+            f"a region of {format_size(size)} is too small for a pointer chase", "use at least 4KiB"
+        )
+    if spacing < native.LINE_BYTES or spacing % native.LINE_BYTES:
+        raise ParameterError(f"spacing {spacing} is not a multiple of {native.LINE_BYTES} bytes")
+    if not spacing <= window <= size:
+        raise ParameterError(
+            f"a window of {format_size(window)} does not lie between the spacing, {format_size(spacing)}, "
+            f"and the region, {format_size(size)}"
+        )
+    if not 1 <= chains <= native.MAX_CHAINS:
+        raise ParameterError(
+            f"{chains} parallel chases are not to be had",
+            f"use 1 to {native.MAX_CHAINS}: a CPU has no more under way",
+        )
+    if size // spacing < 64 * chains:
+        raise ParameterError(
+            f"{chains} chases need {64 * chains} lines, and a region of {format_size(size)} has "
+            f"{size // spacing} at a spacing of {format_size(spacing)}",
+            "use a larger region or a smaller spacing",
+        )
+    if plan.node is not None and plan.node not in region.pattern.distinct_nodes:
+        raise ParameterError(
+            f"node {plan.node} is not in the pattern {region.pattern}",
+            f"use one of: {', '.join(map(str, region.pattern.distinct_nodes))}",
+        )

@@ -1,0 +1,223 @@
+"""Pointer chases, latencies of stores, and chases under load."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp.native.core import LINE_BYTES, check, ffi, lib
+from hmexp.native.emulation import NodeModel, make_map, map_to_c, model_to_c, number_nodes
+from hmexp.native.loops import Job, Slice, sample_buffer, slices_to_c
+from hmexp.native.pages import PageMapping
+from hmexp.pattern import Pattern
+
+StoreKind = Literal["nt", "flush"]
+
+STORE_KINDS: Final[tuple[StoreKind, ...]] = get_args(StoreKind)
+MAX_CHAINS: Final = 16
+_STORES: Final = {"nt": lib.HM_STORE_NT_FENCE, "flush": lib.HM_STORE_FLUSH_FENCE}
+
+
+@dataclass(frozen=True)
+class Ring:
+    """One cycle through lines of a mapping.
+
+    Parameters
+    ----------
+    lines : int
+        How many lines it has.
+    first_offset : int
+        Where one of them is [bytes].
+    """
+
+    lines: int
+    first_offset: int
+
+
+def build_ring(
+    mapping: PageMapping,
+    seed: int,
+    model: NodeModel | None = None,
+    spacing_bytes: int = LINE_BYTES,
+    window_bytes: int | None = None,
+    *,
+    ordered: bool = False,
+    pattern: Pattern | None = None,
+    node: int | None = None,
+    size_bytes: int | None = None,
+) -> Ring:
+    """Write a ring through a mapping, one line every `spacing_bytes`.
+
+    Parameters
+    ----------
+    window_bytes : int, optional
+        All lines of a window in random order, then those of the next, in random order too; by
+        default the window is the whole mapping [bytes].
+    ordered : bool
+        Lines in ascending order.
+    pattern : Pattern, optional
+        Of the mapping, if there is no model that has it.
+    node : int, optional
+        Only lines on this node of the pattern.
+    size_bytes : int, optional
+        Only the beginning of the mapping [bytes].
+    """
+    lines, first = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+    if model is None and pattern is not None:
+        index = number_nodes(pattern)
+        c_map, _held = make_map(pattern, index)
+    else:
+        index = {} if model is None else {n: i for i, n in enumerate(model.rates)}
+        c_map, _held = map_to_c(model)
+    chosen = -1 if node is None else index[node]
+    size = mapping.size_bytes if size_bytes is None else size_bytes
+    window = size if window_bytes is None else window_bytes
+    ring = ffi.new("struct hm_ring *", (size, spacing_bytes, window, seed, int(ordered), chosen))
+    check(lib.hm_ring_build(mapping.base, ring, c_map, lines, first), "building the ring")
+    return Ring(int(lines[0]), int(first[0]))
+
+
+def walk_ring(mapping: PageMapping, cpu: int, ring: Ring, marks: int = 1) -> tuple[int, tuple[int, ...]]:
+    """Count the lines from the first one round to itself, giving up beyond `ring.lines`.
+
+    Returns
+    -------
+    length : int
+        Lines counted.
+    offsets : tuple of int
+        `marks` lines, as far apart on the ring as can be [bytes].
+    """
+    length = ffi.new("uint64_t *")
+    offsets = ffi.new("uint64_t[]", marks)
+    check(
+        lib.hm_ring_walk(mapping.base, cpu, ring.first_offset, ring.lines, marks, offsets, length),
+        f"walking the ring on CPU {cpu}",
+    )
+    return int(length[0]), tuple(int(offset) for offset in offsets)
+
+
+def chase(
+    mapping: PageMapping,
+    cpu: int,
+    hops: int,
+    samples: int,
+    model: NodeModel | None = None,
+    starts: Sequence[int] = (0,),
+) -> tuple[npt.NDArray[np.void], tuple[int, ...]]:
+    """Follow the ring, from several places of it at once if there are several starts.
+
+    Returns
+    -------
+    samples : numpy.ndarray
+        Of `SAMPLE`, each of `hops` dependent loads of each chain, shape ``(samples,)``.
+    offsets : tuple of int
+        Where the chains stopped, to go on from [bytes].
+    """
+    taken, pointer = sample_buffer((samples,))
+    offsets = ffi.new("uint64_t[]", list(starts))
+    c_model, _held = model_to_c(model)
+    check(
+        lib.hm_chase(mapping.base, cpu, len(starts), offsets, hops, samples, c_model, pointer),
+        f"chasing on CPU {cpu}",
+    )
+    return taken, tuple(int(offset) for offset in offsets)
+
+
+def chase_blocks(
+    mapping: PageMapping, cpu: int, hops: int, blocks: int, model: NodeModel | None = None, start: int = 0
+) -> npt.NDArray[np.float64]:
+    """Time each block of `hops` loads, the reading of the clock included, shape ``(blocks,)`` [ns]."""
+    times = np.zeros(blocks, dtype=np.float64)
+    offset = ffi.new("uint64_t *", start)
+    c_model, _held = model_to_c(model)
+    held = ffi.from_buffer("double[]", times, require_writable=True)
+    check(
+        lib.hm_chase_blocks(mapping.base, cpu, offset, hops, blocks, c_model, held), f"chasing on CPU {cpu}"
+    )
+    return times
+
+
+def store_latency(
+    mapping: PageMapping,
+    cpu: int,
+    kind: StoreKind,
+    stores: int,
+    samples: int,
+    model: NodeModel | None = None,
+    seed: int = 1,
+) -> npt.NDArray[np.void]:
+    """Write lines in random order, waiting for each to leave the CPU; samples of `stores` stores."""
+    taken, pointer = sample_buffer((samples,))
+    c_model, _held = model_to_c(model)
+    c_map, _held_map = map_to_c(model)
+    check(
+        lib.hm_store_latency(
+            mapping.base,
+            mapping.size_bytes,
+            cpu,
+            _STORES[kind],
+            stores,
+            samples,
+            seed,
+            c_model,
+            c_map,
+            pointer,
+        ),
+        f"store latency ({kind}) on CPU {cpu}",
+    )
+    return taken
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """The chase's samples, of `SAMPLE`, and the payload of the load in the time of each [bytes]."""
+
+    samples: npt.NDArray[np.void]
+    load_bytes: npt.NDArray[np.int64]
+    offset: int
+
+
+def loaded(
+    probe: PageMapping,
+    probe_cpu: int,
+    start: int,
+    hops: int,
+    load: PageMapping,
+    slices: Sequence[Slice],
+    job: Job,
+    burst_bytes: int,
+    delay_ns: int,
+    model: NodeModel | None = None,
+    load_pattern: Pattern | None = None,
+) -> LoadedRun:
+    """Chase pointers in `probe` while threads go over slices of `load`, pausing after each burst.
+
+    Parameters
+    ----------
+    burst_bytes : int
+        Of each stream, between two pauses [bytes].
+    delay_ns : int
+        The pause; 0 is full speed [ns].
+    model : NodeModel, optional
+        With the nodes of both regions.
+    load_pattern : Pattern, optional
+        Of `load`; needed with a model.
+    """
+    samples, pointer = sample_buffer((job.samples,))
+    load_bytes = np.zeros(job.samples, dtype=np.int64)
+    offset = ffi.new("uint64_t *", start)
+    c_model, _held = model_to_c(model)
+    c_map, _held_map = (ffi.NULL, None) if model is None else model.map_to_c(load_pattern)
+    check(
+        lib.hm_loaded(
+            probe.base, probe_cpu, offset, hops, load.base, slices_to_c(slices), job.to_c(len(slices)),
+            burst_bytes, delay_ns, c_model, c_map, pointer,
+            ffi.from_buffer("int64_t[]", load_bytes, require_writable=True),
+        ),
+        f"chasing on CPU {probe_cpu} under load of {len(slices)} threads",
+    )  # fmt: skip
+    return LoadedRun(samples, load_bytes, int(offset[0]))

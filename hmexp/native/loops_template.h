@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The loops over memory, once per vector width. Defined by the includer:
+ *
+ *   BITS			width of a vector
+ *   TARGET			attribute that lets the compiler use it
+ *   NAME(x)			x with a suffix of its own
+ *   STREAM(at, vector)		non-temporal store; undefined where there is none
+ *
+ * Vectors of GCC's own, so that one text serves every architecture. NAME(step) is the whole of an
+ * operation on one line; everything around it is about where the next line is. The compiler sees the
+ * operation as constants, so that each loop holds nothing but its own loads and stores.
+ *
+ * Software prefetch runs ahead of the loads: across a 4 KiB page the hardware's own does not. It stops
+ * at the end of what is asked for, so that nothing is fetched that is not claimed. Loads alone go along
+ * FAN places at once, a few pages apart: one place does not keep enough lines under way.
+ */
+#define VEC	NAME(vec)
+#define VECTORS	(HM_LINE_BYTES / (BITS / 8))
+#define INLINE	static inline __attribute__((always_inline))
+
+#if BITS == 64
+typedef uint64_t __attribute__((may_alias)) VEC;
+#else
+typedef uint64_t __attribute__((vector_size(BITS / 8), may_alias)) VEC;
+#endif
+
+/* Independent accumulators: the loads must not wait for each other. */
+struct NAME(sums) {
+	VEC v[8];
+};
+
+TARGET INLINE void NAME(store)(char *at, VEC vector, int nontemporal)
+{
+#ifdef STREAM
+	if (nontemporal) {
+		STREAM(at, vector);
+		return;
+	}
+#endif
+	*(VEC *)at = vector;
+}
+
+/* @which: the line's number within the unrolled loop, a constant. */
+TARGET INLINE void NAME(step)(char *const *streams, uint64_t at, int kind, int reads, int writes, int nontemporal,
+			      VEC value, struct NAME(sums) *sums, int which)
+{
+#pragma GCC unroll 8
+	for (int i = 0; i < VECTORS; i++) {
+		const uint64_t offset = at + (uint64_t)i * sizeof(VEC);
+		VEC loaded[HM_MAX_STREAMS];
+
+#pragma GCC unroll 4
+		for (int s = 0; s < reads; s++)
+			loaded[s] = *(const VEC *)(streams[s] + offset);
+		if (kind == KIND_COPY) {
+			NAME(store)(streams[1] + offset, loaded[0], nontemporal);
+			continue;
+		}
+		if (kind == KIND_TRIAD) {
+			/* Of integers: ring pointers read as floating point would be denormal, and slow. */
+			NAME(store)(streams[2] + offset, loaded[0] + loaded[1] + (loaded[1] << 1), nontemporal);
+			continue;
+		}
+#pragma GCC unroll 4
+		for (int s = 0; s < reads; s++)
+			sums->v[(which * VECTORS * reads + i * reads + s) % 8] ^= loaded[s];
+#pragma GCC unroll 4
+		for (int s = reads; s < reads + writes; s++)
+			NAME(store)(streams[s] + offset, value, nontemporal);
+	}
+}
+
+TARGET INLINE uint64_t NAME(fold)(const struct NAME(sums) *sums)
+{
+	VEC all = sums->v[0];
+	uint64_t sum = 0;
+
+	for (int i = 1; i < 8; i++)
+		all ^= sums->v[i];
+#if BITS == 64
+	sum = all;
+#else
+	for (unsigned int i = 0; i < BITS / 64; i++)
+		sum ^= all[i];
+#endif
+	return sum;
+}
+
+/* Whole blocks of FAN x FAN_BYTES, a quarter of each at a time from each of its parts; returns where they end. */
+TARGET INLINE uint64_t NAME(fanned)(char *const *streams, uint64_t bytes, struct NAME(sums) *sums, uint64_t ahead)
+{
+	const uint64_t block = FAN * FAN_BYTES, last = FAN_BYTES - HM_LINE_BYTES;
+	uint64_t from = 0;
+
+	for (; from + block <= bytes; from += block) {
+		for (uint64_t at = 0; at < FAN_BYTES; at += HM_LINE_BYTES) {
+			uint64_t next = at + ahead < last ? at + ahead : last;
+
+#pragma GCC unroll 4
+			for (int part = 0; part < FAN; part++) {
+				const uint64_t start = from + (uint64_t)part * FAN_BYTES;
+
+				__builtin_prefetch(streams[0] + start + next);
+				NAME(step)(streams, start + at, KIND_APART, 1, 0, 0, (VEC){ 0 }, sums, part);
+			}
+		}
+	}
+	return from;
+}
+
+TARGET INLINE uint64_t NAME(sequential)(char *const *given, uint64_t bytes, uint64_t word, int kind, int reads,
+					int writes, int nontemporal, uint64_t ahead)
+{
+	/* Copied, so that no store through them makes the compiler load them again. */
+	char *const streams[HM_MAX_STREAMS] = { given[0], given[1], given[2], given[3] };
+	const VEC value = (VEC){ 0 } + word;
+	const uint64_t unrolled = 4 * HM_LINE_BYTES, last = bytes - HM_LINE_BYTES;
+	struct NAME(sums) sums = { 0 };
+	uint64_t at = kind == KIND_APART && reads == 1 && !writes ? NAME(fanned)(streams, bytes, &sums, ahead) : 0;
+
+	for (; at + unrolled <= bytes; at += unrolled) {
+		if (ahead && writes) {
+			uint64_t next = at + ahead < last - 3 * HM_LINE_BYTES ? at + ahead : last - 3 * HM_LINE_BYTES;
+
+#pragma GCC unroll 4
+			for (int s = 0; s < reads; s++) {
+#pragma GCC unroll 4
+				for (int line = 0; line < 4; line++)
+					__builtin_prefetch(streams[s] + next + line * HM_LINE_BYTES);
+			}
+		}
+#pragma GCC unroll 4
+		for (int line = 0; line < 4; line++)
+			NAME(step)(streams, at + line * HM_LINE_BYTES, kind, reads, writes, nontemporal, value, &sums,
+				   line);
+	}
+	for (; at < bytes; at += HM_LINE_BYTES)
+		NAME(step)(streams, at, kind, reads, writes, nontemporal, value, &sums, 0);
+	return NAME(fold)(&sums);
+}
+
+TARGET INLINE uint64_t NAME(scattered)(char *const *given, const uint64_t *offsets, unsigned int count,
+				       uint64_t word, int kind, int reads, int writes, int nontemporal)
+{
+	char *const streams[HM_MAX_STREAMS] = { given[0], given[1], given[2], given[3] };
+	const VEC value = (VEC){ 0 } + word;
+	struct NAME(sums) sums = { 0 };
+
+	for (unsigned int i = 0; i < count; i++)
+		NAME(step)(streams, offsets[i], kind, reads, writes, nontemporal, value, &sums, 0);
+	return NAME(fold)(&sums);
+}
+
+/* The stores are to be made, although nobody here reads them. The caller fences the non-temporal ones. */
+#define DEFINE(name, kind, reads, writes, nontemporal, ahead)							\
+	TARGET static uint64_t NAME(name##_run)(char *const *streams, uint64_t bytes, uint64_t value)		\
+	{													\
+		uint64_t sum = NAME(sequential)(streams, bytes, value, kind, reads, writes, nontemporal, ahead);\
+														\
+		__asm__ volatile("" : : : "memory");								\
+		return sum;											\
+	}													\
+														\
+	TARGET static uint64_t NAME(name##_lines)(char *const *streams, const uint64_t *offsets,		\
+						  unsigned int count, uint64_t value)				\
+	{													\
+		uint64_t sum =											\
+			NAME(scattered)(streams, offsets, count, value, kind, reads, writes, nontemporal);	\
+														\
+		__asm__ volatile("" : : : "memory");								\
+		return sum;											\
+	}
+
+REGULAR_OPERATIONS(DEFINE)
+#ifdef STREAM
+STREAMING_OPERATIONS(DEFINE)
+#endif
+
+#undef DEFINE
+#define ENTRY(name, kind, reads, writes, nontemporal, ahead) { NAME(name##_run), NAME(name##_lines) },
+
+static const struct hm_loops NAME(loops)[] = {
+	REGULAR_OPERATIONS(ENTRY)
+#ifdef STREAM
+	STREAMING_OPERATIONS(ENTRY)
+#endif
+};
+
+#undef ENTRY
+#undef INLINE
+#undef VECTORS
+#undef VEC
+#undef STREAM
+#undef BITS
+#undef TARGET
+#undef NAME

@@ -1,0 +1,143 @@
+"""Mappings, and where their pages are."""
+
+from __future__ import annotations
+
+import errno as errno_names
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp.errors import NativeError
+from hmexp.native.core import PAGE_BYTES, check, ffi, lib
+from hmexp.pattern import Pattern
+
+
+class PageMapping:
+    """A mapping of its own in the kernel's list, with an inaccessible page on either side.
+
+    Parameters
+    ----------
+    size_bytes : int
+        Length, a multiple of the page [bytes].
+    align_bytes : int
+        Alignment of the start [bytes].
+    huge : bool
+        Whether transparent huge pages are asked for (else they are forbidden).
+    fd : int
+        A file to map from its start, shared; it is closed with the mapping. Anonymous if negative.
+    """
+
+    def __init__(
+        self, size_bytes: int, align_bytes: int = PAGE_BYTES, huge: bool = False, fd: int = -1
+    ) -> None:
+        self.fd = fd
+        self._base: Any = None
+        out = ffi.new("void **")
+        check(
+            lib.hm_map(size_bytes, PAGE_BYTES, align_bytes, int(huge), fd, out), f"mapping {size_bytes} bytes"
+        )
+        self._base = out[0]
+        self.size_bytes = size_bytes
+
+    @property
+    def base(self) -> Any:
+        """The start, as cffi's ``void *``."""
+        if self._base is None:
+            raise NativeError("the region is closed", "allocate it again", errno_names.EBADF)
+        return self._base
+
+    @property
+    def address(self) -> int:
+        """The start, as a number."""
+        return int(ffi.cast("uintptr_t", self.base))
+
+    def close(self) -> None:
+        """Give the memory back; closing twice is allowed."""
+        base, self._base = self._base, None
+        if base is not None:
+            check(lib.hm_unmap(base, self.size_bytes, PAGE_BYTES), "munmap")
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def array(self) -> npt.NDArray[np.uint8]:
+        """The bytes, without a copy; the array must not be used after `close`."""
+        return np.frombuffer(ffi.buffer(self.base, self.size_bytes), dtype=np.uint8)
+
+    def __del__(self) -> None:
+        if getattr(self, "_base", None) is not None:
+            self.close()
+
+
+def _layout(pattern: Pattern, pages: int) -> tuple[Any, Any]:
+    nodes = np.asarray(pattern.nodes, dtype=np.int32)
+    held = ffi.from_buffer("int32_t[]", nodes)
+    layout = ffi.new(
+        "struct hm_layout *", (held, len(nodes), pattern.granule_pages(PAGE_BYTES), pages, PAGE_BYTES)
+    )
+    return layout, (nodes, held)
+
+
+def populate(mapping: PageMapping) -> None:
+    """Touch every page of a mapping that holds nothing yet, under the policy of the calling thread.
+
+    Raises
+    ------
+    NativeError
+        With EFAULT where an access would be a SIGBUS.
+    """
+    check(lib.hm_populate(mapping.base, mapping.size_bytes, PAGE_BYTES), "populating pages")
+
+
+def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
+    """Touch the pages that `pattern` has on `node`, allocating on that node alone.
+
+    The policy of the calling thread is as before when it returns.
+    """
+    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}")
+
+
+def move_pages(mapping: PageMapping, pattern: Pattern, retries: int) -> tuple[int, dict[str, int]]:
+    """Move every page to its node.
+
+    Returns
+    -------
+    requested : int
+        Pages asked for [pages].
+    failures : dict
+        Pages that could not be moved, by the name of the errno [pages].
+    """
+    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    requested = ffi.new("int64_t *")
+    failures = ffi.new("int64_t[256]")
+    check(lib.hm_move(mapping.base, layout, retries, requested, failures), "move_pages")
+    counted = {errno_names.errorcode.get(code, str(code)): int(failures[code]) for code in range(256)}
+    return int(requested[0]), {name: count for name, count in counted.items() if count}
+
+
+def settle(mapping: PageMapping, pattern: Pattern) -> None:
+    """Keep automatic NUMA balancing from moving the pages, by a policy of the mapping's own.
+
+    To be called when they are in place: the policy takes any node of the pattern for a new page.
+    """
+    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    check(lib.hm_settle(mapping.base, mapping.size_bytes, layout), "mbind of the region")
+
+
+def query_nodes(mapping: PageMapping, first_page: int, pages: int) -> npt.NDArray[np.int32]:
+    """Ask the kernel where pages are.
+
+    Returns
+    -------
+    numpy.ndarray
+        Node of each page, or a negative errno (``-ENOENT``: not present), shape ``(pages,)``.
+    """
+    nodes = np.empty(pages, dtype=np.int32)
+    held = ffi.from_buffer("int32_t[]", nodes, require_writable=True)
+    check(
+        lib.hm_query(mapping.base, first_page, pages, PAGE_BYTES, held), "asking move_pages where pages are"
+    )
+    return nodes

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef HMEXP_RING_H
+#define HMEXP_RING_H
+
+#include "core.h"
+
+struct hm_line {
+	struct hm_line *next;
+	uint64_t node;			/* modelled node of this very line, fetched along with it */
+};
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+#include "streams.h"
+
+enum { BATCH = 64 };
+
+static int streams_of(const struct hm_operation *operation)
+{
+	return operation->loads + operation->stores;
+}
+
+int hm_job_check(const struct hm_job *job, const struct hm_slice *slices)
+{
+	struct hm_loops loops;
+	int ret;
+
+	if (job->threads < 1 || job->samples < 1 || !job->passes || job->access < HM_SEQUENTIAL ||
+	    job->access > HM_STRIDED)
+		return -EINVAL;
+	if ((job->shared || job->access == HM_RANDOM_GRANULES) && (!job->granule_bytes || job->granule_bytes % 4096))
+		return -EINVAL;
+	if (job->shared && job->access != HM_SEQUENTIAL && job->access != HM_RANDOM_GRANULES)
+		return -EINVAL;
+	if (job->access == HM_STRIDED && (job->stride_bytes < HM_LINE_BYTES || job->stride_bytes % HM_LINE_BYTES))
+		return -EINVAL;
+	if (job->window_bytes % 4096 || (job->window_bytes && (job->shared || job->access != HM_SEQUENTIAL)))
+		return -EINVAL;
+	ret = hm_choose_loops(&loops, job->operation, job->vector_bits);
+	if (ret)
+		return ret;
+	for (int i = 0; i < job->threads; i++)
+		if (!slices[i].part_bytes || slices[i].part_bytes % 4096 || slices[i].offset % 4096)
+			return -EINVAL;
+	return 0;
+}
+
+int hm_streams_init(struct hm_streams *streams, char *base, const struct hm_slice *slice,
+		    const struct hm_job *job, struct hm_traffic *traffic)
+{
+	int by_line = job->access == HM_RANDOM_LINES || job->access == HM_STRIDED;
+	uint64_t unit = by_line ? HM_LINE_BYTES : job->granule_bytes ? job->granule_bytes : slice->part_bytes;
+
+	*streams = (struct hm_streams){
+		.operation = hm_operation(job->operation),
+		.part_bytes = slice->part_bytes,
+		.traffic = traffic,
+	};
+	for (int i = 0; i < HM_MAX_STREAMS; i++) {
+		/* Those that the operation does not have are never followed. */
+		int own = i < streams_of(streams->operation) ? i : 0;
+
+		streams->offsets[i] = slice->offset + (uint64_t)own * slice->part_bytes;
+		streams->at[i] = base + streams->offsets[i];
+	}
+	hm_order_init(&streams->order, job->access, (slice->part_bytes + unit - 1) / unit, unit, job->stride_bytes,
+		      job->seed + slice->offset);
+	return hm_choose_loops(&streams->loops, job->operation, job->vector_bits);
+}
+
+static void move_to(const struct hm_streams *streams, uint64_t from, char **at)
+{
+	for (int i = 0; i < HM_MAX_STREAMS; i++)
+		at[i] = streams->at[i] + from;
+}
+
+uint64_t hm_streams_run(const struct hm_streams *streams, uint64_t from, uint64_t bytes, uint64_t value)
+{
+	char *at[HM_MAX_STREAMS];
+	uint64_t chunk, sum = 0;
+
+	if (!streams->traffic) {
+		move_to(streams, from, at);
+		return streams->loops.run(at, bytes, value);
+	}
+	chunk = streams->traffic->machine->chunk_bytes;
+	for (uint64_t done = 0; done < bytes; done += chunk) {
+		uint64_t offsets[HM_MAX_STREAMS];
+
+		for (int i = 0; i < HM_MAX_STREAMS; i++)
+			offsets[i] = streams->offsets[i] + from + done;
+		hm_traffic_chunk(streams->traffic, offsets, chunk);
+		move_to(streams, from + done, at);
+		sum ^= streams->loops.run(at, chunk, value);
+	}
+	return sum;
+}
+
+static uint64_t run_lines(const struct hm_streams *streams, uint64_t value)
+{
+	struct hm_cursor cursor = { 0 };
+	uint64_t lines[BATCH], sum = 0;
+	unsigned int count;
+
+	while ((count = hm_order_next(&streams->order, &cursor, lines, BATCH))) {
+		if (streams->traffic)
+			hm_traffic_lines(streams->traffic, streams->offsets, lines, count);
+		sum ^= streams->loops.lines(streams->at, lines, count, value);
+	}
+	return sum;
+}
+
+static uint64_t run_granules(const struct hm_streams *streams, uint64_t value)
+{
+	struct hm_cursor cursor = { 0 };
+	uint64_t granules[BATCH], sum = 0;
+	unsigned int count;
+
+	while ((count = hm_order_next(&streams->order, &cursor, granules, BATCH))) {
+		for (unsigned int i = 0; i < count; i++) {
+			uint64_t left = streams->part_bytes - granules[i];
+			uint64_t bytes = left < streams->order.unit_bytes ? left : streams->order.unit_bytes;
+
+			sum ^= hm_streams_run(streams, granules[i], bytes, value);
+		}
+	}
+	return sum;
+}
+
+uint64_t hm_streams_pass(const struct hm_streams *streams, uint64_t value)
+{
+	switch (streams->order.kind) {
+	case HM_RANDOM_LINES:
+	case HM_STRIDED:
+		return run_lines(streams, value);
+	case HM_RANDOM_GRANULES:
+		return run_granules(streams, value);
+	default:
+		return hm_streams_run(streams, 0, streams->part_bytes, value);
+	}
+}
