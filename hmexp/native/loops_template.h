@@ -25,9 +25,12 @@ typedef uint64_t __attribute__((may_alias)) VEC;
 typedef uint64_t __attribute__((vector_size(BITS / 8), may_alias)) VEC;
 #endif
 
-/* Independent accumulators: the loads must not wait for each other. */
+/*
+ * Independent accumulators: the loads must not wait for each other. No more than fit in registers beside
+ * the streams, or the loops would store what nobody asked for (benchmarks/loop_counts.py).
+ */
 struct NAME(sums) {
-	VEC v[8];
+	VEC v[SUMS];
 };
 
 TARGET INLINE void NAME(store)(char *at, VEC vector, int nontemporal)
@@ -48,23 +51,21 @@ TARGET INLINE void NAME(step)(char *const *streams, uint64_t at, int kind, int r
 #pragma GCC unroll 8
 	for (int i = 0; i < VECTORS; i++) {
 		const uint64_t offset = at + (uint64_t)i * sizeof(VEC);
-		VEC loaded[HM_MAX_STREAMS];
 
-#pragma GCC unroll 4
-		for (int s = 0; s < reads; s++)
-			loaded[s] = *(const VEC *)(streams[s] + offset);
 		if (kind == KIND_COPY) {
-			NAME(store)(streams[1] + offset, loaded[0], nontemporal);
+			NAME(store)(streams[1] + offset, *(const VEC *)(streams[0] + offset), nontemporal);
 			continue;
 		}
 		if (kind == KIND_TRIAD) {
 			/* Of integers: ring pointers read as floating point would be denormal, and slow. */
-			NAME(store)(streams[2] + offset, loaded[0] + loaded[1] + (loaded[1] << 1), nontemporal);
+			const VEC b = *(const VEC *)(streams[0] + offset), c = *(const VEC *)(streams[1] + offset);
+
+			NAME(store)(streams[2] + offset, b + c + (c << 1), nontemporal);
 			continue;
 		}
 #pragma GCC unroll 4
 		for (int s = 0; s < reads; s++)
-			sums->v[(which * VECTORS * reads + i * reads + s) % 8] ^= loaded[s];
+			sums->v[(which * VECTORS * reads + i * reads + s) % SUMS] ^= *(const VEC *)(streams[s] + offset);
 #pragma GCC unroll 4
 		for (int s = reads; s < reads + writes; s++)
 			NAME(store)(streams[s] + offset, value, nontemporal);
@@ -76,7 +77,9 @@ TARGET INLINE uint64_t NAME(fold)(const struct NAME(sums) *sums)
 	VEC all = sums->v[0];
 	uint64_t sum = 0;
 
-	for (int i = 1; i < 8; i++)
+	/* Unrolled, so that the sums are never an array in memory. */
+#pragma GCC unroll 8
+	for (int i = 1; i < SUMS; i++)
 		all ^= sums->v[i];
 #if BITS == 64
 	sum = all;
@@ -115,23 +118,25 @@ TARGET INLINE uint64_t NAME(sequential)(char *const *given, uint64_t bytes, uint
 	/* Copied, so that no store through them makes the compiler load them again. */
 	char *const streams[HM_MAX_STREAMS] = { given[0], given[1], given[2], given[3] };
 	const VEC value = (VEC){ 0 } + word;
-	const uint64_t unrolled = 4 * HM_LINE_BYTES, last = bytes - HM_LINE_BYTES;
+	/* Loads of several streams beside stores take so many addresses that fewer lines fit. */
+	const int unroll = reads && writes && kind == KIND_APART ? 2 : 4;
+	const uint64_t unrolled = unroll * HM_LINE_BYTES, last = bytes - unrolled;
 	struct NAME(sums) sums = { 0 };
 	uint64_t at = kind == KIND_APART && reads == 1 && !writes ? NAME(fanned)(streams, bytes, &sums, ahead) : 0;
 
 	for (; at + unrolled <= bytes; at += unrolled) {
 		if (ahead && writes) {
-			uint64_t next = at + ahead < last - 3 * HM_LINE_BYTES ? at + ahead : last - 3 * HM_LINE_BYTES;
+			uint64_t next = at + ahead < last ? at + ahead : last;
 
 #pragma GCC unroll 4
 			for (int s = 0; s < reads; s++) {
 #pragma GCC unroll 4
-				for (int line = 0; line < 4; line++)
+				for (int line = 0; line < unroll; line++)
 					__builtin_prefetch(streams[s] + next + line * HM_LINE_BYTES);
 			}
 		}
 #pragma GCC unroll 4
-		for (int line = 0; line < 4; line++)
+		for (int line = 0; line < unroll; line++)
 			NAME(step)(streams, at + line * HM_LINE_BYTES, kind, reads, writes, nontemporal, value, &sums,
 				   line);
 	}

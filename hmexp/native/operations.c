@@ -13,6 +13,7 @@ enum { KIND_APART, KIND_COPY, KIND_TRIAD };
 /* Places that loads alone go along at once, and how far they are apart [bytes]. */
 #define FAN		4
 #define FAN_BYTES	UINT64_C(16384)
+#define SUMS		4
 
 /*
  * name, kind, reads, writes, non-temporal, prefetch. The streaming ones stand last: a width without
