@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -26,7 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
 #: The original design, with the test program that has to run unmodified. Not part of the checkout.
 SEED = next(iter(sorted((ROOT.parent / "shared" / "seed").glob("*.txt"))), None)
 STRESS_SECONDS = os.environ.get("HMEXP_LAB_STRESS", "20")
-HMEXP = f"{sys.executable} -m hmexp"
+PYTHON = shlex.quote(sys.executable)
+HMEXP = f"{PYTHON} -m hmexp"
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +98,7 @@ def test_hmexp_places_proves_and_sweeps_with_it(
     results = tmp_path / "results"
     results.mkdir()
     result = guest(
-        f"insmod {built}/hybridmem.ko && {sys.executable} {script} && "
+        f"insmod {built}/hybridmem.ko && {PYTHON} {script} && "
         f"{HMEXP} sweep --placers hybridmem first_touch --patterns 0,2,2 --operations read --size 16MiB "
         f"--samples 3 --sample-seconds 0.01 --emulate none --results {results} && rmmod hybridmem",
         topology="module-tests",
@@ -137,7 +139,7 @@ def test_a_strict_region_on_a_full_node_is_an_error_with_its_reason(
         "    print('fallback:', placement.ok, r.setup.details['fallbacks'] == placement.misplaced > 0)\n"
     )
     result = guest(
-        f"insmod {built}/hybridmem.ko && {sys.executable} {script}; dmesg | grep -c 'Out of memory'",
+        f"insmod {built}/hybridmem.ko && {PYTHON} {script}; dmesg | grep -c 'Out of memory'",
         topology="module-tests",
         directory=ROOT,
         timeout_seconds=300,
