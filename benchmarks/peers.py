@@ -24,7 +24,6 @@ from quiet import say_load
 import hmexp
 from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
-from hmexp.memory.placers import FirstTouch
 from hmexp.memory.region import Region, allocate
 from hmexp.native import vector_bits
 from hmexp.pattern import Pattern
@@ -159,7 +158,7 @@ def main() -> None:
     node = near_dram(read_topology())
     slow = 0
     for huge in (False, True):
-        with allocate(f"{options.size_mib}MiB", Pattern((node,)), FirstTouch(huge)) as region:
+        with allocate(f"{options.size_mib}MiB", Pattern((node,)), huge=huge) as region:
             for operation in options.operations:
                 for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):
                     cpus = place_threads(threads)

@@ -68,6 +68,7 @@ class Region:
         placer: Placer,
         emulation: Emulation | None,
         calibrating: bool,
+        huge: bool = False,
     ) -> None:
         self.pattern = pattern
         self.real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
@@ -78,7 +79,7 @@ class Region:
             self.model = emulation.node_model(pattern)
         self.size_bytes = size_bytes
         # Aligned as huge pages are, so that the same layout can be had with them.
-        self.mapping = placer.map(size_bytes, max(2 * MIB, native.PAGE_BYTES), self.real_pattern)
+        self.mapping = placer.map(size_bytes, max(2 * MIB, native.PAGE_BYTES), self.real_pattern, huge)
         started = time.perf_counter()
         try:
             details = placer.place(self.mapping, self.real_pattern)
@@ -137,6 +138,7 @@ def allocate(
     emulation: Emulation | None = None,
     calibrating: bool = False,
     topology: Topology | None = None,
+    huge: bool = False,
 ) -> Region:
     """Allocate a region and put every page of it on its node.
 
@@ -154,6 +156,8 @@ def allocate(
         Run the emulating loops with nodes that cost nothing.
     topology : Topology, optional
         The machine, if it was read already.
+    huge : bool
+        Ask for pages of 2 MiB, which need granules of as much, or one node alone.
 
     Raises
     ------
@@ -177,7 +181,7 @@ def allocate(
         raise PlacerUnavailableError(f"placer {chosen.name} cannot work here: {reason}")
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
     check_capacity(real_pattern, size_bytes, topology or read_topology(libnuma=LibNuma.load()))
-    return Region(size_bytes, pattern, chosen, emulation, calibrating)
+    return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)
 
 
 def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, total: bool = False) -> None:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from hmexp import native
-from hmexp.errors import CapacityError, NativeError, ParseError
+from hmexp.errors import CapacityError, NativeError, ParameterError, ParseError
+from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
+from hmexp.units import format_size
 
 DEVICE: Final = Path("/dev/hybridmem")
 
@@ -68,8 +70,14 @@ class Hybridmem:
             )
         return None
 
-    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:
-        """See `Placer`."""
+    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
+        """See `Placer`. The module gives huge pages for granules of as much, whatever is asked."""
+        if huge and pattern.granule_bytes % HUGE_BYTES:
+            raise ParameterError(
+                f"the kernel module gives huge pages for granules of {format_size(HUGE_BYTES)} or more, not "
+                f"of {format_size(pattern.granule_bytes)}",
+                f"use granules of {format_size(HUGE_BYTES)} or more",
+            )
         fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
         try:
             shift = pattern.granule_pages(PAGE_BYTES).bit_length() - 1

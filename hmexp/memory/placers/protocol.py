@@ -22,11 +22,16 @@ class Placer(Protocol):
     def unavailable(self) -> str | None:
         """Why it cannot work on this machine, or None if it can."""
 
-    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern) -> PageMapping:
+    def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
         """Make the mapping for a region of `pattern` (of real nodes), with no page of it touched.
+
+        With `huge`, pages of 2 MiB are asked for, which need granules of as much, or one node alone;
+        the kernel may not have them to give. Otherwise they are forbidden.
 
         Raises
         ------
+        ParameterError
+            If the placer cannot have huge pages for this pattern.
         NativeError
             If a system call is refused.
         """
