@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import PatternError
+from hmexp.markup import card, element, proportions, strip
 from hmexp.units import GIB, KIB, format_size, parse_size
 
 #: Largest node id that any Linux configuration allows (CONFIG_NODES_SHIFT <= 10).
@@ -254,13 +255,12 @@ class Pattern:
         return sum(node in wanted for node in self.nodes) / len(self.nodes)
 
     def _repr_html_(self) -> str:
-        cells = "".join(
-            f'<span style="display:inline-block;min-width:1.6em;text-align:center;margin-right:2px;'
-            f'border:1px solid #888;border-radius:3px">{node}</span>'
-            for node in self.nodes[:48]
-        )
-        more = f" &hellip; ({len(self.nodes)} entries)" if len(self.nodes) > 48 else ""
-        return f"<div>{cells}{more} <small>granule {format_size(self.granule_bytes)}</small></div>"
+        counts = self.ratio()
+        names, shares = " : ".join(f"node {node}" for node in counts), " : ".join(map(str, counts.values()))
+        told = f"{names} = {shares}" if len(counts) > 1 else f"all on {names}"
+        told += f", {format_size(self.granule_bytes)} from each entry, repeated every "
+        told += f"{format_size(self.period_bytes)}"
+        return card(strip(self.nodes), proportions(counts), element("div", told))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"nodes": self.nodes, "granule_bytes": self.granule_bytes}

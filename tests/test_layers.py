@@ -21,7 +21,7 @@ LAYERS = (
     ("system",),
     ("native",),
     ("lab",),
-    ("pattern", "units", "errors"),
+    ("pattern", "units", "errors", "markup"),
 )
 HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from hmexp.errors import ParameterError, PlacementError
 from hmexp.measure.noise import Noise
+from hmexp.measure.portrait import draw_measurement
 from hmexp.measure.statistics import Summary, summarise
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
@@ -105,7 +106,12 @@ class Measurement:
         )
 
     def _repr_html_(self) -> str:
-        return f"<div><b>{self}</b><br><small>{self.after.summary}</small></div>"
+        flags = () if self.noise is None else self.noise.flags
+        return draw_measurement(
+            self.operation, self.unit, self.samples.tolist(), self.summary, profile=self.profile,
+            warnings=self.warnings, disturbed={i for i, marks in enumerate(flags) if marks},
+            details=self.details, proof=self.after.summary,
+        )  # fmt: skip
 
 
 def require_samples(samples: int, sample_seconds: float) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from hmexp import native
 from hmexp.errors import PlacementError
+from hmexp.memory.portrait import draw_placement
 from hmexp.pattern import Pattern
 from hmexp.system.numa_maps import mapping_at, read_numa_maps
 from hmexp.units import format_size
@@ -130,24 +131,7 @@ class Placement:
         }
 
     def _repr_html_(self) -> str:
-        nodes = sorted({*self.expected, *self.found, *self.numa_maps})
-        rows = "".join(
-            f"<tr><td>{node}</td>"
-            + "".join(
-                f"<td>{counts.get(node, 0)}</td>" for counts in (self.expected, self.found, self.numa_maps)
-            )
-            + "</tr>"
-            for node in nodes
-        )
-        asked, found = (_strip_html(row) for row in self.strip)
-        verdict = "&#10003;" if self.ok else "&#10007;"
-        return (
-            f"<div><b>{verdict}</b> {self.summary}"
-            "<table><thead><tr><th>node</th><th>pattern</th><th>per-page query</th><th>numa_maps</th></tr>"
-            "</thead>"
-            f"<tbody>{rows}</tbody></table>"
-            f"<div>asked {asked}</div><div>found {found}</div></div>"
-        )
+        return draw_placement(self.to_record())
 
 
 def check_placement(
@@ -240,12 +224,3 @@ def _counts(counts: dict[int, int]) -> str:
 
 def _keys_as_text(counts: dict[int, int]) -> dict[str, int]:
     return {str(node): count for node, count in sorted(counts.items())}
-
-
-def _strip_html(nodes: tuple[int, ...]) -> str:
-    cells = []
-    for node in nodes[:48]:
-        background = f"hsl({(node * 137 + 210) % 360} 45% {85 if node >= 0 else 50}%)"
-        look = f"display:inline-block;width:1.1em;text-align:center;color:#111;background:{background}"
-        cells.append(f'<span style="{look}"><small>{node if node >= 0 else "?"}</small></span>')
-    return "".join(cells)

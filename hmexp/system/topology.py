@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hmexp.errors import LibnumaError, ParseError, TopologyError
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
 from hmexp.system.hmat import HMAT_FIGURES, read_hmat
+from hmexp.system.portrait import draw_nodes
 from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
 from hmexp.units import format_size
 
@@ -110,18 +111,21 @@ class Topology:
 
     def as_records(self) -> list[dict[str, object]]:
         """Describe the nodes as plain data that JSON can hold."""
-        records: list[dict[str, object]] = []
-        for node in self.nodes:
-            record: dict[str, object] = {
+        return [
+            {
                 "id": node.id,
                 "kind": node.kind.value,
                 "cpus": list(node.cpus),
                 "total_bytes": node.total_bytes,
                 "free_bytes": node.free_bytes,
                 "distances": {str(other): distance for other, distance in node.distances.items()},
+                **{name: getattr(node, name) for name in HMAT_FIGURES},
             }
-            records.append(record | {name: getattr(node, name) for name in HMAT_FIGURES})
-        return records
+            for node in self.nodes
+        ]
+
+    def _repr_html_(self) -> str:
+        return draw_nodes(self.as_records(), self.notes)
 
 
 def read_topology(
@@ -151,8 +155,8 @@ def read_topology(
     notes: list[str] = []
     online = _online_nodes(sys_root, notes)
     nodes = [_read_node(sys_root, node_id, online, notes) for node_id in online]
-    nodes = [_with_kind(node, read_dax_memory(sys_root), notes) for node in nodes]
-    nodes = _with_whole_machine(nodes, proc_root, notes)
+    dax = read_dax_memory(sys_root)
+    nodes = _with_whole_machine([_with_kind(node, dax, notes) for node in nodes], proc_root, notes)
     topology = Topology(tuple(nodes))
     notes += _oddities(topology)
     if libnuma is not None:

@@ -1,0 +1,80 @@
+"""A measurement as it shows itself in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from hmexp.markup import Fragment, badge, bold, card, element, join, muted, table
+from hmexp.measure.samples_svg import draw_samples
+from hmexp.measure.statistics import Summary
+
+#: Of the details, what tells one measurement from another at a glance, and how it is said.
+_SHOWN: Final = {
+    "threads": "{} threads",
+    "vector_bits": "vectors of {} bits",
+    "order": "{}",
+    "lines": "{} lines",
+}
+
+
+def draw_measurement(
+    operation: str,
+    unit: str,
+    samples: Sequence[float],
+    summary: Summary,
+    *,
+    profile: str | None,
+    warnings: Iterable[str],
+    disturbed: Collection[int],
+    details: Mapping[str, Any],
+    proof: str,
+) -> Fragment:
+    """Draw one measured quantity: the number and its interval, its samples, and what to know of it.
+
+    Parameters
+    ----------
+    operation, unit : str
+        What was measured, and in what.
+    samples : sequence of float
+        Every sample [unit].
+    summary : Summary
+        Of the samples [unit].
+    profile : str or None
+        Emulation profile; None on real nodes.
+    warnings : iterable of str
+        What a reader should know before trusting the number.
+    disturbed : collection of int
+        Indices of disturbed samples.
+    details : mapping
+        Threads and so on.
+    proof : str
+        Where the pages were, after the samples.
+    """
+    s = summary
+    number = element("span", f"{s.median:.4g} {unit}", style="font-size:1.45em;font-weight:bold")
+    spread = f"95 % interval {s.ci_low:.4g} to {s.ci_high:.4g}, median of {s.n} samples"
+    head = [f"{operation} ", number, f" {spread} "]
+    if profile is not None:
+        head.append(badge(f"EMULATED {profile}", "caution"))
+    told = [how.format(details[name]) for name, how in _SHOWN.items() if _is_plain(details.get(name))]
+    told = [text.removesuffix("s") if text == "1 threads" else text for text in told]
+    hollow = " Hollow: disturbed." if disturbed else ""
+    key = f"Dots: samples, the first on top. Band: interval. Line: median.{hollow}"
+    return card(
+        element("div", *head),
+        draw_samples(samples, s.median, (s.ci_low, s.ci_high), unit, disturbed),
+        *(element("div", badge("warning", "caution"), " ", warning) for warning in warnings),
+        muted(join([*told, key], " · ")),
+        muted("Proof: ", proof),
+    )
+
+
+def draw_comparison(names: Sequence[str], cells: Sequence[tuple[str, str, str]]) -> Fragment:
+    """Draw what stands beside a measurement: a row of name, value, interval and relation each."""
+    rows = [[bold(name), *row] for name, row in zip(names, cells, strict=True)]
+    return table(["", "median", "95 % interval", ""], rows, left=(0, 3))
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, int | str) and not isinstance(value, bool)

@@ -1,0 +1,62 @@
+"""A placement as it shows itself in a notebook, from the record of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hmexp.markup import Fragment, badge, bar, card, chip, element, join, muted, node_colours, strip, table
+
+
+def draw_placement(record: Mapping[str, Any]) -> Fragment:
+    """Draw where pages were asked to be, and where they were found.
+
+    Parameters
+    ----------
+    record : mapping
+        As `Placement.to_record` gives it, and as `points.jsonl` holds it.
+    """
+    ok, pages = record["ok"] is True, int(record["pages"])
+    verdict = badge("✓ proven", "good") if ok else badge("✗ NOT as asked", "bad")
+    counts = {
+        "by the pattern": record["expected"],
+        "found, page by page": record["found"],
+        "numa_maps": record["numa_maps"],
+    }
+    if record.get("placer_count") is not None:
+        counts["placer's own count"] = record["placer_count"]
+    nodes = sorted({int(node) for counted in counts.values() for node in counted})
+    rows = [
+        [
+            chip(node),
+            *(f"{int(counted.get(str(node), 0)):,}" for counted in counts.values()),
+            bar(int(record["found"].get(str(node), 0)) / max(pages, 1), colour=node_colours(node)[0]),
+        ]
+        for node in nodes
+    ]
+    head = element("div", verdict, " ", record["summary"])
+    return card(head, table(["real node", *(f"pages, {name}" for name in counts), ""], rows), _strips(record))
+
+
+def _strips(record: Mapping[str, Any]) -> Fragment:
+    asked, found = ([int(node) for node in row] for row in record["strip"])
+    real = {int(node) for node in record["expected"]}
+    emulated = sorted(set(asked) - real)
+    # What an emulated node is backed by is not in the record: any node of the expected ones is right for it.
+    wrong = {
+        index
+        for index, (a, f) in enumerate(zip(asked, found, strict=False))
+        if f != a and (a in real or f not in real)
+    }
+    titles = [
+        f"granule {index}: asked for node {a}{' (emulated)' if a in emulated else ''}, found on "
+        + (f"node {f}" if f >= 0 else "no node")
+        for index, (a, f) in enumerate(zip(asked, found, strict=False))
+    ]
+    told = f"The first {min(len(asked), 48)} granules of the region."
+    if emulated:
+        names = ", ".join(map(str, emulated))
+        told += f" EMULATED: {names}; such pages are on a real node."
+    return join(
+        [strip(asked, "asked", titles=titles), strip(found, "found", wrong=wrong, titles=titles), muted(told)]
+    )
