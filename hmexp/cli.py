@@ -17,7 +17,7 @@ from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
 from hmexp.experiment.runner import run_sweep
 from hmexp.lab import cli as lab
-from hmexp.progress import TerminalBar
+from hmexp.progress import stream_display
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size
@@ -152,7 +152,7 @@ def _sweep(options: argparse.Namespace) -> int:
     print(plan.headline)
     for note in plan.notes:
         print(f"note: {note}")
-    outcome = run_sweep(plan, TerminalBar(), tqdm.write)
+    outcome = run_sweep(plan, stream_display(), tqdm.write)
     print(f"Report: {write_report(outcome.path)}")
     outcome.require_complete()
     return 0

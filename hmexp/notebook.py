@@ -6,20 +6,19 @@ A face: it shows, and leaves the work to the layers below.
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 from IPython.core.getipython import get_ipython
-from IPython.display import DisplayHandle, display
 
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters, require_known
 from hmexp.experiment.plan import Plan, make_plan
-from hmexp.experiment.runner import Outcome, Progress, run_sweep
-from hmexp.progress import TerminalBar, terminal_of_notebook
+from hmexp.experiment.runner import Outcome, run_sweep
+from hmexp.progress import notebook_display
 from hmexp.report import figures, inline, tables
 from hmexp.report.html import write_report
 from hmexp.report.results import Results
@@ -47,7 +46,7 @@ class Sweep:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         names = SweepParameters.names()
-        require_known(injected_names(_history()), names)
+        refuse_unknown(names)
         given = {name: namespace[name] for name in names if name in namespace}
         self.topology = read_topology(libnuma=LibNuma.load())
         self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
@@ -100,7 +99,7 @@ class Sweep:
 
     def run(self) -> None:
         """Measure what is missing, with a progress bar, and write the report."""
-        self.outcome = run_sweep(self.plan, ProgressBar())
+        self.outcome = run_sweep(self.plan, notebook_display())
         report = write_report(self.outcome.path)
         print(f"Report: {report}")
 
@@ -153,52 +152,15 @@ class Sweep:
         self.outcome.require_complete()
 
 
-class ProgressBar:
-    """A bar that is replaced in place, in the notebook and in what papermill saves of it.
+def refuse_unknown(names: Iterable[str]) -> None:
+    """Refuse what papermill has set in this notebook besides its parameters.
 
-    Under `make sweep` it is shown on the terminal, too.
+    Raises
+    ------
+    ParameterError
+        Naming each unknown one and what may have been meant.
     """
-
-    def __init__(self) -> None:
-        self._handle: DisplayHandle | None = None
-        terminal = terminal_of_notebook()
-        self._terminal = None if terminal is None else TerminalBar(terminal)
-
-    def show(self, progress: Progress) -> None:
-        """See `ProgressDisplay`."""
-        bar = inline.Html(progress_html(progress), f"{progress.done}/{progress.total}")
-        if self._handle is None:
-            self._handle = display(bar, display_id=True)
-        else:
-            self._handle.update(bar)
-        if self._terminal is not None:
-            self._terminal.show(progress)
-
-
-def progress_html(progress: Progress) -> str:
-    """The bar as HTML."""
-    share = progress.done / max(progress.total, 1)
-    words = [f"{progress.done} of {progress.total} points"]
-    if progress.current and progress.seconds_left is not None:
-        words.append(f"about {format_seconds(progress.seconds_left)} left")
-    if progress.failed:
-        words.append(f"{progress.failed} failed")
-    if progress.current:
-        words.append(progress.current)
-    return (
-        '<div style="max-width:44em"><div style="background:#8884;border-radius:4px">'
-        f'<div style="width:{share:.1%};height:.7em;background:#2a6fbb;border-radius:4px"></div></div>'
-        f"<small>{escape(' · '.join(words))}</small></div>"
-    )
-
-
-def format_seconds(seconds: float) -> str:
-    """A time left, no more exact than an estimate is."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    require_known(injected_names(_history()), names)
 
 
 def injected_names(history: Sequence[str]) -> list[str]:

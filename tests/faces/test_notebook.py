@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.runner import Progress
-from hmexp.notebook import format_seconds, injected_names, progress_html
+from hmexp.notebook import injected_names
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "sweep.ipynb"
 SMALL = [
@@ -185,16 +184,3 @@ def test_papermill_shows_the_parameters() -> None:
 def test_names_are_read_from_the_injected_cell_only() -> None:
     history = ["", "size = 1", "# Parameters\nsize = '1MiB'\npatern = ['0']\n", "x = 2"]
     assert injected_names(history) == ["size", "patern"]
-
-
-def test_progress_is_told_in_words() -> None:
-    html = progress_html(Progress(3, 12, 1, 75.4, "read on <0>"))
-    assert "3 of 12 points" in html and "1 min 15 s left" in html and "1 failed" in html
-    assert "&lt;0&gt;" in html
-    assert [format_seconds(s) for s in (0, 59.4, 60, 3599, 7260)] == [
-        "0 s",
-        "59 s",
-        "1 min 00 s",
-        "59 min 59 s",
-        "2 h 01 min",
-    ]
