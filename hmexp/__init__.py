@@ -17,9 +17,11 @@ from hmexp.measure.loaded import measure_loaded_latency
 from hmexp.measure.point import measure_point
 from hmexp.memory.region import Region, allocate
 from hmexp.pattern import Pattern
+from hmexp.system.topology import read_topology
 
 __version__ = "0.1.0"
 __all__ = [
     "HmexpError", "Pattern", "Region", "allocate", "emulate", "measure_bandwidth", "measure_latency",
     "measure_loaded_latency", "measure_node_latencies", "measure_point", "measure_store_latency",
+    "read_topology",
 ]  # fmt: skip

@@ -10,6 +10,7 @@ from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation, measure_bandwidth
 from hmexp.measure.host import emulate as emulate_node
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.portrait import draw_beside
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import Quantity
 from hmexp.memory.region import allocate
@@ -46,6 +47,17 @@ class MeasuredPoint:
     def of_dram(self) -> float | None:
         """The measurement as a multiple of the baseline."""
         return None if self.baseline is None else self.measurement.median / self.baseline.median
+
+    def _repr_html_(self) -> str:
+        rows = []
+        if self.baseline is not None:
+            s, unit = self.baseline.summary, self.baseline.unit
+            told = f"{s.median:.4g} {unit} ({s.ci_low:.4g} to {s.ci_high:.4g})"
+            rows.append(("all DRAM", told, f"{self.of_dram:.1%} of it"))
+        if self.model is not None:
+            error = self.measurement.median / self.model - 1
+            rows.append(("model", f"{self.model:.4g} {self.measurement.unit}", f"{error:+.1%} from it"))
+        return draw_beside(self.measurement._repr_html_(), rows)
 
     def to_record(self) -> dict[str, Any]:
         """The point as JSON-able values."""

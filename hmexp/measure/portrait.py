@@ -70,10 +70,20 @@ def draw_measurement(
     )
 
 
-def draw_comparison(names: Sequence[str], cells: Sequence[tuple[str, str, str]]) -> Fragment:
-    """Draw what stands beside a measurement: a row of name, value, interval and relation each."""
-    rows = [[bold(name), *row] for name, row in zip(names, cells, strict=True)]
-    return table(["", "median", "95 % interval", ""], rows, left=(0, 3))
+def draw_beside(measured: str, rows: Sequence[tuple[str, str, str]]) -> Fragment:
+    """Draw a measurement, and below it what it is held against: name, value and interval, relation.
+
+    Parameters
+    ----------
+    measured : str
+        HTML of the measurement.
+    rows : sequence of tuple of str
+        One for each thing beside it.
+    """
+    if not rows:
+        return Fragment(measured)
+    cells = [[bold(name), value, relation] for name, value, relation in rows]
+    return card(Fragment(measured), table(["beside it", "", "the measurement is"], cells, left=(0, 1, 2)))
 
 
 def _is_plain(value: object) -> bool:

@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hmexp.markup import Fragment, badge, bar, card, chip, element, join, muted, node_colours, strip, table
+from hmexp.markup import (
+    Fragment,
+    badge,
+    bar,
+    bold,
+    card,
+    chip,
+    element,
+    join,
+    muted,
+    node_colours,
+    proportions,
+    strip,
+    table,
+)
+from hmexp.pattern import Pattern
 
 
 def draw_placement(record: Mapping[str, Any]) -> Fragment:
@@ -60,3 +75,41 @@ def _strips(record: Mapping[str, Any]) -> Fragment:
     return join(
         [strip(asked, "asked", titles=titles), strip(found, "found", wrong=wrong, titles=titles), muted(told)]
     )
+
+
+def draw_region(
+    pattern: Pattern,
+    pages: Mapping[int, int],
+    facts: Mapping[str, str],
+    profile: str | None,
+    backing: Mapping[int, int],
+) -> Fragment:
+    """Draw a region: its pattern, and how many of its pages are meant for which node.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        As it was asked for.
+    pages : mapping of int to int
+        Pages of each node of the pattern [pages].
+    facts : mapping of str to str
+        What else there is to say.
+    profile : str or None
+        Emulation profile; None on real nodes.
+    backing : mapping of int to int
+        Real node of each emulated one.
+    """
+    label = "" if profile is None else badge(f"EMULATED {profile}", "caution")
+    told = [f"{count:,} on node {node}" for node, count in pages.items()]
+    held = [f"node {node} is emulated: its pages are on node {real}" for node, real in backing.items()]
+    return card(
+        element("div", bold("Region"), f" of pattern {_shortened(str(pattern))} ", label),
+        strip(pattern.nodes),
+        proportions(pages),
+        *(element("div", f"{name}: {fact}") for name, fact in facts.items()),
+        muted(join(["pages meant: " + ", ".join(told), *held], "; ")),
+    )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:40]}…"

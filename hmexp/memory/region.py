@@ -13,6 +13,7 @@ from hmexp.errors import CapacityError, PlacerUnavailableError, UnitError
 from hmexp.memory.emulation import Emulation, unhindered
 from hmexp.memory.placement import Placement, check_placement, describe_need
 from hmexp.memory.placers import Placer, find_placer
+from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
 from hmexp.system.libnuma import LibNuma
@@ -128,6 +129,15 @@ class Region:
     def __repr__(self) -> str:
         emulated = "" if self.emulation is None else f", EMULATED {self.emulation.profile.name}"
         return f"<Region {format_size(self.size_bytes)} of {self.pattern} by {self.placer.name}{emulated}>"
+
+    def _repr_html_(self) -> str:
+        profile = None if self.emulation is None else self.emulation.profile.name
+        facts = {
+            "size": f"{format_size(self.size_bytes)}, {self.pages:,} pages",
+            "placer": f"{self.placer.name}, {self.setup.ns_per_page:,.0f} ns per page",
+        }
+        backing = {} if self.emulation is None else self.emulation.backing
+        return draw_region(self.pattern, self.pages_per_node(), facts, profile, backing)
 
 
 def allocate(

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from hmexp.errors import PatternError
 from hmexp.pattern import Pattern
+from hmexp.report.portrait import Row, draw_run
 from hmexp.units import format_size
 
 Record = Mapping[str, Any]
@@ -22,6 +23,7 @@ OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
 _KIND_NAMES: Final = {"dram": "DRAM", "nvm": "NVM", "cxl": "CXL"}
 _SHORT_PATTERN: Final = 28
+_MOST_ROWS: Final = 40
 
 
 def finite(value: Any) -> float | None:
@@ -242,6 +244,36 @@ class Results:
         names = dict.fromkeys(name for point in points for name, _ in point.series)
         every = [dict(point.series) for point in points]
         return tuple(name for name in names if len({str(values.get(name)) for values in every}) > 1)
+
+    def __str__(self) -> str:
+        failed = f", {len(self.not_ok)} failed or skipped" if self.not_ok else ""
+        left = f", {self.unfinished} not measured yet" if self.unfinished else ""
+        return f"{self.name}: {len(self.ok)} points measured{failed}{left}"
+
+    def _repr_html_(self) -> str:
+        shown = self.points[:_MOST_ROWS]
+        # Named only where they tell points apart.
+        alone = len({(point.operation, point.pattern) for point in shown}) == len(shown)
+        names = () if alone else self.varying(shown)
+        tops: dict[str, float] = {}
+        for point in self.ok:
+            tops[point.operation] = max(tops.get(point.operation, 0.0), point.value.median)
+        rows = [_portrait(point, names, tops.get(point.operation, 0.0)) for point in shown]
+        return draw_run(str(self), self.labels, rows, len(self.points) - len(shown))
+
+
+def _portrait(point: Point, names: Iterable[str], top: float) -> Row:
+    said = (
+        point.operation,
+        point.ratio or "?",
+        short_pattern(point.pattern),
+        say_series(point.series, names),
+    )
+    if not point.ok:
+        return Row(*said, point.status, "", None)
+    value = point.value
+    interval = f"{value.low:.4g} to {value.high:.4g}"
+    return Row(*said, f"{value.median:.4g} {point.unit or ''}", interval, value.median / top if top else 0.0)
 
 
 def say_parameter(name: str, value: Any) -> str:
