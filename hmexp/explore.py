@@ -18,7 +18,7 @@ from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.worker import Task
 from hmexp.experiment.worker import run as run_task
-from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, node_colours, table
+from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, node_colours, number, table
 from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.host import emulate
 from hmexp.measure.measurement import Measurement
@@ -32,7 +32,7 @@ from hmexp.report.inline import Html, Picture
 from hmexp.report.results import Results
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.libnuma import LibNuma
-from hmexp.system.portrait import draw_nodes
+from hmexp.system.portrait import draw_nodes, with_emulated
 from hmexp.system.topology import read_topology
 from hmexp.units import MIB, format_size, parse_size
 from hmexp.widgets import Play
@@ -97,7 +97,7 @@ class Exploration:
         self.plan: Plan = make_plan(self.parameters.as_sweep(), self.topology)
         self._threads = ThreadTrials()
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return self.plan.headline
 
     def _repr_html_(self) -> str:
@@ -135,19 +135,7 @@ class Exploration:
         """The nodes of this machine, and the emulated one with the speeds of its model."""
         records = self.topology.as_records()
         if self.emulation is not None:
-            for node, real in self.emulation.backing.items():
-                speed, profile = self.emulation.speeds[node], self.emulation.profile
-                records.append(
-                    {
-                        "id": node,
-                        "kind": profile.kind,
-                        "emulated": profile.name,
-                        "backing": real,
-                        "read_gbps": speed.read_gbps,
-                        "write_gbps": speed.write_gbps,
-                        "read_latency_ns": speed.latency_ns,
-                    }
-                )
+            records = with_emulated(records, self.emulation.to_record())
         lines = [f"node {record['id']}: {record['kind']}" for record in records]
         return Html(draw_nodes(records), "\n".join(lines))
 
@@ -249,8 +237,8 @@ class ThreadTrials:
                 name,
                 one.operation,
                 count,
-                bold(f"{one.median:.4g} {one.unit}"),
-                f"{one.summary.ci_low:.4g} to {one.summary.ci_high:.4g}",
+                bold(f"{number(one.median)} {one.unit}"),
+                f"{number(one.summary.ci_low)} to {number(one.summary.ci_high)}",
                 bar(one.median / top, colour=colour, width_em=12),
                 badge(f"EMULATED {one.profile}", "caution") if one.profile else "",
             ]

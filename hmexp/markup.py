@@ -111,6 +111,11 @@ def bar(
     return element("div", filled, style=f"{frame};height:.8em;border:1px solid {colour}", title=title)
 
 
+def number(value: float) -> str:
+    """Write a number with four digits or more, never with an exponent where it is large."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
 def node_colours(node: int) -> tuple[str, str]:
     """Fill and ink of a node; negative: a page that is on no node."""
     return _NODE_COLOURS[node % len(_NODE_COLOURS)] if node >= 0 else _ABSENT_COLOURS

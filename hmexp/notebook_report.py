@@ -19,12 +19,13 @@ from hmexp.notebook import refuse_unknown
 from hmexp.report import figures, inline, tables
 from hmexp.report.inline import Html, Picture
 from hmexp.report.results import Results
-from hmexp.system.portrait import draw_nodes
+from hmexp.system.portrait import draw_nodes, with_emulated
 
 _PARAMETERS: Final = ("runs", "results", "figures")
 _EXAMPLE: Final = "example"
 _DPI: Final = 110
 _MOST_FAILURES: Final = 50
+_HEADING: Final = "margin:.8em 0 .3em"
 _PROOF: Final = (
     "operation", "pattern", "threads", "median", "unit", "samples", "proof_ok", "pages_found",
     "modelled_pages", "misplaced_before", "misplaced_after", "absent_pages", "numa_maps_agrees",
@@ -47,13 +48,12 @@ class Report:
         paths = [find_run(text, folder) for text in _texts("runs", namespace.get("runs", "auto"))]
         self.runs: dict[Path, Results] = {path: Results.load(path) for path in dict.fromkeys(paths)}
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(f"{path}: {results}" for path, results in self.runs.items())
 
     def _repr_html_(self) -> str:
-        return join(
-            [join([_heading(path, results), _fragment(results)]) for path, results in self.runs.items()]
-        )
+        every = self.runs.items()
+        return join(join([element("h4", path.name, style=_HEADING), _fragment(run)]) for path, run in every)
 
     def advice(self) -> None:
         """Show what each run says about ratios, in words."""
@@ -140,7 +140,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 
 def _heading(path: Path, results: Results) -> Fragment:
     labels = [badge(label, "caution") for label in results.labels]
-    return element("h4", join([path.name, *labels], " "), style="margin:.8em 0 .3em")
+    return element("h4", join([path.name, *labels], " "), style=_HEADING)
 
 
 def _fragment(results: Results) -> Fragment:
@@ -150,20 +150,8 @@ def _fragment(results: Results) -> Fragment:
 
 def _machine(results: Results) -> Html:
     nodes = [dict(node) for node in results.run.get("nodes") or ()]
-    emulation = results.emulation or {}
-    for node, real in results.backing.items():
-        speed = (emulation.get("nodes") or {}).get(str(node)) or {}
-        nodes.append(
-            {
-                "id": node,
-                "kind": results.kinds.get(node, "unknown"),
-                "emulated": (emulation.get("profile") or {}).get("name", "unnamed profile"),
-                "backing": real,
-                "read_gbps": speed.get("read_gbps"),
-                "write_gbps": speed.get("write_gbps"),
-                "read_latency_ns": speed.get("latency_ns"),
-            }
-        )
+    if results.emulation is not None:
+        nodes = with_emulated(nodes, results.emulation)
     return Html(draw_nodes(nodes, results.run.get("notes") or ()), f"{len(nodes)} nodes")
 
 

@@ -4,9 +4,9 @@
     .venv/bin/python tools/jupyterlab_screenshot.py notebooks/report.ipynb --theme dark --out /tmp
 
 A headless Chromium opens each notebook in a JupyterLab of its own (a free port, a copy of the notebooks,
-settings of its own), runs all cells, moves the first slider and presses the first button, if there are any. It
-fails, and says where, if a cell ends in an error, if one did not run, if a widget is not displayed, or if moving
-a control changes nothing. The pictures are for looking at.
+settings of its own), runs all cells, moves the first slider and presses the first button, if there are any.
+It fails, and says where, if a cell ends in an error, if one did not run, if a widget is not displayed, or if
+moving a control changes nothing. The pictures are for looking at.
 
 Needs the extra `browser` (selenium), and a Chromium with its driver (Debian: chromium, chromium-driver).
 """
@@ -29,6 +29,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -233,15 +235,21 @@ def photograph(driver: Any, path: Path) -> None:
         const nodes = [...document.querySelectorAll('.jp-NotebookPanel *')];
         return Math.max(...nodes.map(node => node.scrollHeight));
     """)
-    driver.set_window_size(WIDTH, min(int(height) + 120, 16000))
+    driver.set_window_size(WIDTH, min(int(height) + 300, 16000))
     time.sleep(1)
-    driver.execute_script("""
+    bottom = driver.execute_script("""
         document.querySelectorAll('.jp-NotebookPanel *').forEach(node => { node.scrollTop = 0; });
         document.activeElement?.blur();
+        const cells = document.querySelectorAll('.jp-NotebookPanel .jp-Cell');
+        return cells[cells.length - 1].getBoundingClientRect().bottom;
     """)
     time.sleep(1)
     path.parent.mkdir(parents=True, exist_ok=True)
     driver.save_screenshot(str(path))
+    with Image.open(path) as picture:
+        # Below the last cell there is room to scroll, and nothing to see.
+        cropped = picture.crop((0, 0, picture.width, min(int(bottom) + 20, picture.height)))
+    cropped.save(path, optimize=True)
 
 
 def look_at(notebook: Path, theme: str, out: Path, timeout_seconds: float) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hmexp.errors import ParameterError
+from hmexp.markup import number
 from hmexp.measure.bandwidth import find_operation, measure_bandwidth
 from hmexp.measure.host import emulate as emulate_node
 from hmexp.measure.measurement import Measurement
@@ -52,11 +53,11 @@ class MeasuredPoint:
         rows = []
         if self.baseline is not None:
             s, unit = self.baseline.summary, self.baseline.unit
-            told = f"{s.median:.4g} {unit} ({s.ci_low:.4g} to {s.ci_high:.4g})"
+            told = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
             rows.append(("all DRAM", told, f"{self.of_dram:.1%} of it"))
         if self.model is not None:
             error = self.measurement.median / self.model - 1
-            rows.append(("model", f"{self.model:.4g} {self.measurement.unit}", f"{error:+.1%} from it"))
+            rows.append(("model", f"{number(self.model)} {self.measurement.unit}", f"{error:+.1%} from it"))
         return draw_beside(self.measurement._repr_html_(), rows)
 
     def to_record(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from hmexp.markup import Fragment, badge, bold, card, element, join, muted, table
+from hmexp.markup import Fragment, badge, bold, card, element, join, muted, number, table
 from hmexp.measure.samples_svg import draw_samples
 from hmexp.measure.statistics import Summary
 
@@ -16,6 +16,8 @@ _SHOWN: Final = {
     "order": "{}",
     "lines": "{} lines",
 }
+
+_LINE: Final = "margin:.3em 0"
 
 
 def draw_measurement(
@@ -52,8 +54,8 @@ def draw_measurement(
         Where the pages were, after the samples.
     """
     s = summary
-    number = element("span", f"{s.median:.4g} {unit}", style="font-size:1.45em;font-weight:bold")
-    spread = f"95 % interval {s.ci_low:.4g} to {s.ci_high:.4g}, median of {s.n} samples"
+    number = element("span", f"{number(s.median)} {unit}", style="font-size:1.45em;font-weight:bold")
+    spread = f"95 % interval {number(s.ci_low)} to {number(s.ci_high)}, median of {s.n} samples"
     head = [f"{operation} ", number, f" {spread} "]
     if profile is not None:
         head.append(badge(f"EMULATED {profile}", "caution"))
@@ -64,7 +66,7 @@ def draw_measurement(
     return card(
         element("div", *head),
         draw_samples(samples, s.median, (s.ci_low, s.ci_high), unit, disturbed),
-        *(element("div", badge("warning", "caution"), " ", warning) for warning in warnings),
+        *(element("div", badge("warning", "caution"), " ", warning, style=_LINE) for warning in warnings),
         muted(join([*told, key], " · ")),
         muted("Proof: ", proof),
     )

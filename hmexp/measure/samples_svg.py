@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from hmexp.markup import ACCENT, Fragment, html_of
+from hmexp.markup import ACCENT, Fragment, html_of, number
 
 _WIDTH: Final = 420
 _HEIGHT: Final = 58
@@ -57,7 +57,7 @@ def draw_samples(
             f'fill-opacity=".75" stroke="{ACCENT}"/>'
         )
     left, right = (across(value) for value in interval)
-    spoken = f"{len(samples)} samples from {min(samples):.4g} to {max(samples):.4g} {unit}"
+    spoken = f"{len(samples)} samples from {number(min(samples))} to {number(max(samples))} {unit}"
     return Fragment(
         f'<svg role="img" aria-label="{html_of(spoken)}" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'style="width:{_WIDTH}px;max-width:100%;display:block;font:11px sans-serif" fill="currentColor">'
@@ -66,8 +66,8 @@ def draw_samples(
         f'<path d="M{across(median):.1f} {_TOP}V{_BOTTOM}" stroke="currentColor" stroke-width="1.5"/>'
         f'<path d="M{_EDGE / 2} {_BOTTOM}H{_WIDTH - _EDGE / 2}" stroke="currentColor" stroke-opacity=".5"/>'
         f"{''.join(dots)}"
-        f"{_tick(across(min(samples)), f'{min(samples):.4g}', 'start')}"
-        f"{_tick(across(max(samples)), f'{max(samples):.4g}', 'end')}{_tick(_WIDTH / 2, unit, 'middle')}"
+        f"{_tick(across(min(samples)), number(min(samples)), 'start')}"
+        f"{_tick(across(max(samples)), number(max(samples)), 'end')}{_tick(_WIDTH / 2, unit, 'middle')}"
         "</svg>"
     )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hmexp.errors import PatternError
+from hmexp.markup import number
 from hmexp.pattern import Pattern
 from hmexp.report.portrait import Row, draw_run
 from hmexp.units import format_size
@@ -245,7 +246,7 @@ class Results:
         every = [dict(point.series) for point in points]
         return tuple(name for name in names if len({str(values.get(name)) for values in every}) > 1)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         failed = f", {len(self.not_ok)} failed or skipped" if self.not_ok else ""
         left = f", {self.unfinished} not measured yet" if self.unfinished else ""
         return f"{self.name}: {len(self.ok)} points measured{failed}{left}"
@@ -272,8 +273,10 @@ def _portrait(point: Point, names: Iterable[str], top: float) -> Row:
     if not point.ok:
         return Row(*said, point.status, "", None)
     value = point.value
-    interval = f"{value.low:.4g} to {value.high:.4g}"
-    return Row(*said, f"{value.median:.4g} {point.unit or ''}", interval, value.median / top if top else 0.0)
+    interval = f"{number(value.low)} to {number(value.high)}"
+    return Row(
+        *said, f"{number(value.median)} {point.unit or ''}", interval, value.median / top if top else 0.0
+    )
 
 
 def say_parameter(name: str, value: Any) -> str:

@@ -33,15 +33,43 @@ def draw_nodes(nodes: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) ->
     speeds = [name for name in _SPEEDS if any(node.get(name) is not None for node in nodes)]
     heads = ["node", "kind", "CPUs", "memory", "", "free", *(_SPEEDS[name] for name in speeds)]
     rows = [_row(node, largest, speeds) for node in nodes]
-    count = f"{len(nodes)} NUMA node{'s'[: len(nodes) != 1]}"
+    emulated = sum(bool(node.get("emulated")) for node in nodes)
+    real = len(nodes) - emulated
+    count = f"{real} NUMA node{'s'[: real != 1]}" + (f", and {emulated} emulated" if emulated else "")
     told = [muted("Memory bars: the frame is all of a node's memory, the filled part is free.")]
     if speeds:
-        told.append(
-            muted("GB/s and ns: the firmware's word (HMAT), or an emulated node's model; not measured.")
-        )
+        told.append(muted("GB/s and ns: by the firmware (HMAT), or the model where a node is emulated."))
     return card(
         element("b", count), table(heads, rows, left=(0, 1, 4)), *told, _distances(nodes), listing(notes)
     )
+
+
+def with_emulated(nodes: Iterable[Mapping[str, Any]], emulation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Add emulated nodes, with the speeds of the model; so has the DRAM beside them.
+
+    Parameters
+    ----------
+    nodes : iterable of mapping
+        The real ones, for `draw_nodes`.
+    emulation : mapping
+        As `Emulation.to_record` gives it, and as `run.json` holds it.
+    """
+    profile = emulation.get("profile") or {}
+    backing = {int(node): int(real) for node, real in (emulation.get("backing") or {}).items()}
+    every: list[dict[str, Any]] = [dict(node) for node in nodes]
+    for node, real in backing.items():
+        kind = profile.get("kind", "unknown")
+        named = profile.get("name", "unnamed profile")
+        every.append({"id": node, "kind": kind, "emulated": named, "backing": real})
+    for record in every:
+        speed = (emulation.get("nodes") or {}).get(str(record["id"])) or {}
+        model = {
+            "read_gbps": speed.get("read_gbps"),
+            "write_gbps": speed.get("write_gbps"),
+            "read_latency_ns": speed.get("latency_ns"),
+        }
+        record |= {name: value for name, value in model.items() if value is not None}
+    return every
 
 
 def _row(node: Mapping[str, Any], largest: int, speeds: Sequence[str]) -> list[object]:
@@ -52,7 +80,13 @@ def _row(node: Mapping[str, Any], largest: int, speeds: Sequence[str]) -> list[o
     cells: list[object] = [chip(number)]
     if node.get("emulated"):
         label = badge(f"EMULATED {node['emulated']}", "caution")
-        cells += [join([kind, label], " "), "none", f"on node {node.get('backing')}", "", ""]
+        cells += [
+            element("span", kind, " ", label, style="white-space:nowrap"),
+            "none",
+            f"on node {node.get('backing')}",
+            "",
+            "",
+        ]
     else:
         colour, _ = node_colours(number)
         title = f"{format_size(free)} of {format_size(total)} is free"
