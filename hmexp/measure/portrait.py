@@ -54,9 +54,9 @@ def draw_measurement(
         Where the pages were, after the samples.
     """
     s = summary
-    number = element("span", f"{number(s.median)} {unit}", style="font-size:1.45em;font-weight:bold")
+    median = element("span", f"{number(s.median)} {unit}", style="font-size:1.45em;font-weight:bold")
     spread = f"95 % interval {number(s.ci_low)} to {number(s.ci_high)}, median of {s.n} samples"
-    head = [f"{operation} ", number, f" {spread} "]
+    head = [f"{operation} ", median, f" {spread} "]
     if profile is not None:
         head.append(badge(f"EMULATED {profile}", "caution"))
     told = [how.format(details[name]) for name, how in _SHOWN.items() if _is_plain(details.get(name))]
