@@ -5,7 +5,7 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lab-test lint known-answers bench clean
+.PHONY: help setup sweep test lab-test lint known-answers bench screenshot gallery clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -13,6 +13,9 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 # Arguments for papermill, and for pytest; quoted as in a shell.
 SWEEP ?=
 TEST ?=
+# Notebooks of `make screenshot` (notebooks/explore.ipynb if none), and arguments of tools/gallery.py.
+NOTEBOOKS ?=
+GALLERY ?=
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
@@ -53,6 +56,14 @@ known-answers: setup ## are emulated nodes measured as they were set? (a quiet m
 
 bench: setup ## hmexp against likwid, mbw and sysbench, as ratios (a quiet machine, minutes)
 	$(python) benchmarks/peers.py
+
+screenshot: setup ## run a notebook in JupyterLab in a headless Chromium, keep pictures (NOTEBOOKS="notebooks/report.ipynb")
+	@$(python) -c 'import selenium' 2>/dev/null || $(python) -m pip install -qq $$($(python) -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["browser"])')
+	$(python) tools/jupyterlab_screenshot.py $(NOTEBOOKS)
+
+gallery: setup ## draw the pictures of docs/gallery.md again (GALLERY="--screenshot FILE.png")
+	$(python) tools/gallery.py $(GALLERY)
 
 clean: ## remove everything that is built or installed here; results/ stays
 	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -14,7 +14,7 @@ from typing import Final
 #: node's number as well, for print in grey.
 _NODE_COLOURS: Final = (
     ("#0072b2", "#ffffff"), ("#e69f00", "#000000"), ("#d55e00", "#000000"), ("#009e73", "#000000"),
-    ("#cc79a7", "#000000"), ("#56b4e9", "#000000"), ("#f0e442", "#000000"), ("#8a6d9e", "#ffffff"),
+    ("#cc79a7", "#000000"), ("#56b4e9", "#000000"), ("#f0e442", "#000000"), ("#7d5f92", "#ffffff"),
 )  # fmt: skip
 _ABSENT_COLOURS: Final = ("#b3122a", "#ffffff")
 #: Blue and grey that have a contrast of 3:1 or more on white and on black.

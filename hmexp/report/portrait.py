@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, table
+from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, number, table
+
+
+class Interval(Protocol):
+    """A median and its interval."""
+
+    @property
+    def median(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 @dataclass(frozen=True)
 class Row:
-    """One point in words; `part` is its value as a part of the largest of its kind, None if it failed."""
+    """One point in words, and its number; `found` is None, and `unit` its status, if there is none."""
 
     operation: str
     ratio: str
     pattern: str
     parameters: str
-    value: str
-    interval: str
-    part: float | None
+    found: Interval | None
+    unit: str
 
 
 def draw_run(title: str, labels: Iterable[str], rows: Sequence[Row], more: int = 0) -> Fragment:
-    """Draw a run.
+    """Draw a run; bars compare points of the same operation.
 
     Parameters
     ----------
@@ -35,21 +46,22 @@ def draw_run(title: str, labels: Iterable[str], rows: Sequence[Row], more: int =
     more : int
         How many points were left out.
     """
-    has_parameters = any(row.parameters for row in rows)
-    heads = ["operation", "DRAM:slow", "pattern", *(["parameters"] if has_parameters else [])]
-    cells: list[list[object]] = [
-        [
-            row.operation,
-            row.ratio,
-            row.pattern,
-            *([row.parameters] if has_parameters else []),
-            badge(row.value, "bad") if row.part is None else bold(row.value),
-            row.interval,
-            "" if row.part is None else bar(row.part),
-        ]
-        for row in rows
-    ]
+    tops: dict[str, float] = {}
+    for row in rows:
+        if row.found is not None:
+            tops[row.operation] = max(tops.get(row.operation, 0.0), row.found.median)
+    extra = ["parameters"] if any(row.parameters for row in rows) else []
+    cells: list[list[object]] = []
+    for row in rows:
+        said: list[object] = [row.operation, row.ratio, row.pattern, *([row.parameters] if extra else [])]
+        found = row.found
+        if found is None:
+            cells.append([*said, badge(row.unit, "bad"), "", ""])
+            continue
+        median, interval = number(found.median), f"{number(found.low)} to {number(found.high)}"
+        picture = bar(found.median / tops[row.operation] if tops[row.operation] > 0 else 0)
+        cells.append([*said, bold(f"{median} {row.unit}"), interval, picture])
     head = element("div", join([bold(title), *(badge(label, "caution") for label in labels)], " "))
-    left = (0, 1, 2, *((3,) if has_parameters else ()))
-    drawn = table([*heads, "median", "95 % interval", ""], cells, left=left)
+    heads = ["operation", "DRAM:slow", "pattern", *extra, "median", "95 % interval", ""]
+    drawn = table(heads, cells, left=range(3 + len(extra)))
     return card(head, drawn, *([muted(f"and {more} more points")] if more else []))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from hmexp.errors import PatternError
-from hmexp.markup import number
 from hmexp.pattern import Pattern
 from hmexp.report.portrait import Row, draw_run
 from hmexp.units import format_size
@@ -256,27 +255,15 @@ class Results:
         # Named only where they tell points apart.
         alone = len({(point.operation, point.pattern) for point in shown}) == len(shown)
         names = () if alone else self.varying(shown)
-        tops: dict[str, float] = {}
-        for point in self.ok:
-            tops[point.operation] = max(tops.get(point.operation, 0.0), point.value.median)
-        rows = [_portrait(point, names, tops.get(point.operation, 0.0)) for point in shown]
-        return draw_run(str(self), self.labels, rows, len(self.points) - len(shown))
-
-
-def _portrait(point: Point, names: Iterable[str], top: float) -> Row:
-    said = (
-        point.operation,
-        point.ratio or "?",
-        short_pattern(point.pattern),
-        say_series(point.series, names),
-    )
-    if not point.ok:
-        return Row(*said, point.status, "", None)
-    value = point.value
-    interval = f"{number(value.low)} to {number(value.high)}"
-    return Row(
-        *said, f"{number(value.median)} {point.unit or ''}", interval, value.median / top if top else 0.0
-    )
+        rows = [
+            Row(
+                point.operation, point.ratio or "?", short_pattern(point.pattern),
+                say_series(point.series, names), point.estimate if point.ok else None,
+                (point.unit or "") if point.ok else point.status,
+            )
+            for point in shown
+        ]  # fmt: skip
+        return draw_run(repr(self), self.labels, rows, len(self.points) - len(shown))
 
 
 def say_parameter(name: str, value: Any) -> str:

@@ -1,0 +1,122 @@
+"""Draw the pictures of docs/gallery.md from a stored run: `make gallery`.
+
+    .venv/bin/python tools/gallery.py [--run results/example] [--out docs/gallery] [--screenshot FILE]
+
+Every figure that the report has for the run becomes a PNG with a palette, and docs/gallery.md a page of them:
+what each shows, and which decision it is for. With `--screenshot` (as `make screenshot` leaves them in
+.make/screenshots) the notebook's picture is taken in, too. Fails if all pictures together are above 1 MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+from hmexp.errors import HmexpError
+from hmexp.report import figures
+from hmexp.report.results import Results
+
+ROOT = Path(__file__).resolve().parents[1]
+DPI = 90
+COLOURS = 128
+MOST_BYTES = 1_000_000
+#: Part of the notebook's picture: from its top, in pixels.
+SCREEN_HEIGHT = 3000
+PAGE = ROOT / "docs" / "gallery.md"
+BEGIN, END = "<!-- pictures: make gallery -->", "<!-- end of pictures -->"
+#: Which decision a figure is for; one that is not named here is shown with its own title alone.
+DECISIONS = {
+    "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
+    "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
+    "loaded_latency": "How much headroom is there at my load?",
+    "bandwidth_against_threads": "How many writers before it collapses?",
+    "heat_map": "Is my mix of reads and writes safe?",
+    "latency_distribution": "Can I keep my service level?",
+    "granularity": "Page, 2 MiB or coarser?",
+    "setup_cost": "Which mechanism of placing pages?",
+    "pareto": "What to buy?",
+    "model_error": "Can the model be trusted here?",
+    "placement_strips": "Can this run be trusted? The pattern asked for, and where the pages were found.",
+}
+
+
+def compress(png: bytes, height: int | None = None) -> bytes:
+    """The picture with a palette: a third of the size, and no difference to be seen."""
+    with Image.open(io.BytesIO(png)) as picture:
+        whole = picture.convert("RGB")
+    if height is not None:
+        whole = whole.crop((0, 0, whole.width, min(height, whole.height)))
+    buffer = io.BytesIO()
+    reduced = whole.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    reduced.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def draw(run: Path, screenshots: list[Path]) -> dict[str, bytes]:
+    """Every picture by its name: the figures of the run, then the notebooks."""
+    results = Results.load(run)
+    if not results.ok:
+        raise HmexpError(f"{run} has no point that was measured", "name another run")
+    drawn = figures.all_figures(results)
+    pictures = {stem: compress(figures.png_bytes(figure, DPI)) for stem, figure in drawn.items()}
+    for path in screenshots:
+        pictures[f"notebook_{path.stem.replace('-', '_')}"] = compress(path.read_bytes(), SCREEN_HEIGHT)
+    return pictures
+
+
+def write_page(names: list[str], folder: str) -> None:
+    """Put the pictures into the page, between its two marks."""
+    text = PAGE.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    if not tail:
+        raise HmexpError(f"{PAGE} has not the marks {BEGIN} and {END}", "take it from git again")
+    parts = []
+    for name in names:
+        title = name.replace("_", " ").capitalize()
+        lines = [f"## {title}", DECISIONS.get(name, ""), f"![{title}]({folder}/{name}.png)"]
+        parts.append("\n\n".join(line for line in lines if line) + "\n")
+    PAGE.write_text(f"{head}{BEGIN}\n\n" + "\n".join(parts) + f"\n{END}{tail}", encoding="utf-8")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--run", type=Path, default=ROOT / "results" / "example")
+    parser.add_argument(
+        "--out", type=Path, default=PAGE.with_suffix(""), help="folder (default: docs/gallery)"
+    )
+    parser.add_argument(
+        "--screenshot", type=Path, action="append", default=[], help="of a notebook; repeatable"
+    )
+    options = parser.parse_args()
+    try:
+        pictures = draw(options.run, options.screenshot)
+        total = sum(map(len, pictures.values()))
+        if total > MOST_BYTES:
+            raise HmexpError(
+                f"the pictures have {total} bytes, more than {MOST_BYTES}", "lower DPI or COLOURS"
+            )
+        options.out.mkdir(parents=True, exist_ok=True)
+        for old in options.out.glob("*.png"):
+            old.unlink()
+        for name, png in pictures.items():
+            (options.out / f"{name}.png").write_bytes(png)
+        if options.out == PAGE.with_suffix(""):
+            write_page(list(pictures), options.out.name)
+    except (HmexpError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    for name, png in pictures.items():
+        print(f"{options.out / name}.png: {len(png) / 1000:.0f} kB")
+    print(f"together {total / 1000:.0f} kB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
