@@ -13,6 +13,7 @@ from typing import Any, Final
 import ipywidgets
 from IPython.display import DisplayHandle, display
 
+from hmexp import native
 from hmexp.errors import ParameterError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Plan, make_plan
@@ -124,7 +125,8 @@ class Exploration:
             return None
         said = _Saying()
         size = min(self.plan.points[0].size_bytes, _HOST_BYTES)
-        quantities = quantities_of(self.parameters.operation)
+        # Non-temporal stores too, where this CPU has them: the controls offer all that it can do.
+        quantities = [one for op in self._operations() for one in quantities_of(op)]
         scaled = emulate(
             self.plan.emulate, size=size, quantities=quantities, topology=self.topology, show=said.say
         )
@@ -179,11 +181,16 @@ class Exploration:
                 min(self.parameters.threads, most), 1, most, description="threads:"
             ),
             "op": ipywidgets.Dropdown(
-                options=list(OPERATIONS), value=self.plan.points[0].operation, description="operation:"
+                options=self._operations(), value=self.plan.points[0].operation, description="operation:"
             ),
             "pattern": ipywidgets.Dropdown(options=patterns, description="pattern:"),
         }
         Play(self._try_threads, controls, button="Measure").show()
+
+    @staticmethod
+    def _operations() -> list[str]:
+        plain = native.vector_bits() <= native.VECTOR_BITS[0]
+        return [name for name, one in native.OPERATIONS.items() if not (plain and one.nontemporal)]
 
     def _try_threads(self, threads: int, op: str, pattern: Pattern) -> Html:
         found = measure_point(

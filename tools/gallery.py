@@ -21,7 +21,7 @@ from hmexp.report import figures
 from hmexp.report.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
-DPI = 90
+DPI = 120
 COLOURS = 128
 MOST_BYTES = 1_000_000
 #: Part of the notebook's picture: from its top, in pixels.
