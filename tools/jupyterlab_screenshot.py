@@ -143,7 +143,7 @@ def run_all(driver: Any, address: str, timeout_seconds: float) -> None:
         return Boolean(panel && panel.context && panel.context.isReady && kernel && kernel.status === 'idle');
     """
     wait_until(driver, ready, START_SECONDS, "the notebook's kernel did not start")
-    # Begun, and asked for: one call that lasts as long as all cells would run into the driver's own time limit.
+    # Begun, then asked for: one call as long as all cells would run into the time limit of the driver.
     driver.execute_script("""
         window.hmexpRun = 'running';
         window.jupyterapp.commands.execute('notebook:run-all-cells')
