@@ -20,10 +20,12 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hmexp.errors import StoreError
+from hmexp.experiment.reader import Interner, read_points, require_schema
 
 POINTS: Final = "points.jsonl"
 RUN: Final = "run.json"
 LATEST: Final = "latest"
+_FINISHED: Final = ("ok", "skipped")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 #: How long to wait for a killed run's last process to let go of the directory [s].
 _LOCK_PATIENCE_SECONDS: Final = 15.0
@@ -64,6 +66,7 @@ class RunDirectory:
         self.path = path
         self.run = run
         self._lock_fd = lock_fd
+        self._finished: set[str] | None = None
         _drop_torn_line(path / POINTS)
 
     def records(self) -> list[dict[str, Any]]:
@@ -72,12 +75,16 @@ class RunDirectory:
 
     def finished_points(self) -> set[str]:
         """Ids of the points that need not be measured again."""
-        return {r["point_id"] for r in self.records() if r["status"] in ("ok", "skipped")}
+        if self._finished is None:
+            statuses = read_points(self.path / POINTS, lambda record: record["status"])
+            self._finished = {point for point, status in statuses.items() if status in _FINISHED}
+        return set(self._finished)
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Add a record and return when it is on the disk."""
         line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
         path = self.path / POINTS
+        self._finished = None
         with _told("cannot write", path):
             new = not path.exists()
             fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -239,26 +246,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     StoreError
-        If a line that is complete cannot be read.
+        If a line that is complete cannot be read, or was written by a newer hmexp.
     """
-    file = path / POINTS
-    records: dict[str, dict[str, Any]] = {}
-    if not file.exists():
-        return []
-    with _told("cannot read", file):
-        lines = file.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith(b"\n"):
-            break  # a process was killed while it wrote this; open_run cuts it off
-        try:
-            record = json.loads(line)
-            records[record["point_id"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"line {number} of {file} is damaged: {error}",
-                "remove that line; its point is measured again",
-            ) from error
-    return list(records.values())
+    return list(read_points(path / POINTS, Interner()).values())
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -267,7 +257,7 @@ def read_run(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If it is missing or cannot be read.
+        If it is missing, cannot be read, or was written by a newer hmexp.
     """
     file = path / RUN
     if not file.is_file():
@@ -279,6 +269,7 @@ def read_run(path: Path) -> dict[str, Any]:
         raise StoreError(f"{file} is damaged: {error}") from error
     if not isinstance(run, dict) or "plan" not in run:
         raise StoreError(f"{file} is not of a run of hmexp")
+    require_schema(run, str(file))
     return run
 
 

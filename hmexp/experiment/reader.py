@@ -1,0 +1,120 @@
+"""Reading what a run has stored: a line at a time, so that many records need little memory."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from hmexp.errors import StoreError
+from hmexp.experiment.plan import SCHEMA
+
+#: Records of earlier schemas are read; what they do not have is missing in what is made of them.
+OLDEST_SCHEMA: Final = 1
+T = TypeVar("T")
+_NO_STRIPS: Final[dict[str, Any]] = {}
+
+
+def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]:
+    """Read the last record of each point, in the order of their first ones.
+
+    Parameters
+    ----------
+    file : Path
+        A `points.jsonl`. If it is missing there are no points; a last line that was cut off when its writer
+        was killed is no record.
+    take : callable
+        What to keep of a record. The rest of it is forgotten before the next line is read.
+
+    Returns
+    -------
+    dict
+        What was taken, by the id of the point.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be read, a complete line of it cannot, or a record has a schema of a newer hmexp.
+    """
+    found: dict[str, T] = {}
+    if not file.exists():
+        return found
+    try:
+        with _collector_paused(), file.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if not line.endswith(b"\n"):
+                    break
+                record = _parse(line, number, file)
+                require_schema(record, f"line {number} of {file}")
+                found[record["point_id"]] = take(record)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise StoreError(
+            f"cannot read {file}: {reason}", "check that the run's folder is readable"
+        ) from error
+    return found
+
+
+def require_schema(record: dict[str, Any], where: str) -> None:
+    """Refuse what was written by a newer hmexp: it may mean something else by the same names.
+
+    Raises
+    ------
+    StoreError
+        Naming the schema that was found, and those that can be read.
+    """
+    schema = record.get("schema", OLDEST_SCHEMA)
+    if isinstance(schema, int) and OLDEST_SCHEMA <= schema <= SCHEMA:
+        return
+    known = str(SCHEMA) if SCHEMA == OLDEST_SCHEMA else f"{OLDEST_SCHEMA} to {SCHEMA}"
+    raise StoreError(
+        f"{where} has schema {schema!r}; this hmexp reads schema {known}",
+        "read it with the hmexp that wrote it, or a newer one (run.json names it: provenance.packages.hmexp)",
+    )
+
+
+def _parse(line: bytes, number: int, file: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+        if not isinstance(record, dict) or not isinstance(record["point_id"], str):
+            raise TypeError("it is not the record of a point")
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(
+            f"line {number} of {file} is damaged: {error}", "remove that line; its point is measured again"
+        ) from error
+    return record
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # JSON makes no cycles, and the collector looks at everything again for each few hundred new objects: half
+    # of the time that it takes to read many records.
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+class Interner:
+    """Equal placement strips become one: most strips of a run are equal, and they are half of a record."""
+
+    def __init__(self) -> None:
+        self._strips: dict[Any, Any] = {}
+
+    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
+        """Return the record itself, its strips replaced by ones that records share."""
+        proof = record.get("proof") or _NO_STRIPS
+        for part in (proof.get("before"), proof.get("after")):
+            strip = part.get("strip") if isinstance(part, dict) else None
+            if strip:
+                key = tuple(map(tuple, strip))
+                part["strip"] = self._strips.setdefault(key, strip)  # type: ignore[index]  # strip says so
+        return record
