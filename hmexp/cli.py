@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import hmexp
+from hmexp import cli_compare
 from hmexp.cli_measure import add_commands
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
@@ -103,6 +104,8 @@ def _parser() -> argparse.ArgumentParser:
         "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
     )
     report.set_defaults(run=_report)
+
+    cli_compare.add_command(commands)
 
     lab.add_parser(commands)
     return parser

@@ -16,11 +16,19 @@ from hmexp.experiment.plan import SCHEMA
 #: Records of earlier schemas are read; what they do not have is missing in what is made of them.
 OLDEST_SCHEMA: Final = 1
 T = TypeVar("T")
+K = TypeVar("K")
 _NO_STRIPS: Final[dict[str, Any]] = {}
 
 
 def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]:
-    """Read the last record of each point, in the order of their first ones.
+    """Read the last record of each point, in the order of their first ones, see `read_lines`."""
+    return read_lines(file, take, lambda record: str(record["point_id"]))
+
+
+def read_lines(
+    file: Path, take: Callable[[dict[str, Any]], T], name: Callable[[dict[str, Any]], K | None]
+) -> dict[K, T]:
+    """Read the last record of each name, in the order of their first ones.
 
     Parameters
     ----------
@@ -29,18 +37,20 @@ def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]
         was killed is no record.
     take : callable
         What to keep of a record. The rest of it is forgotten before the next line is read.
+    name : callable
+        What the record is of; None if it is not wanted.
 
     Returns
     -------
     dict
-        What was taken, by the id of the point.
+        What was taken, by name.
 
     Raises
     ------
     StoreError
         If the file cannot be read, a complete line of it cannot, or a record has a schema of a newer hmexp.
     """
-    found: dict[str, T] = {}
+    found: dict[K, T] = {}
     if not file.exists():
         return found
     try:
@@ -48,9 +58,10 @@ def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]
             for number, line in enumerate(lines, start=1):
                 if not line.endswith(b"\n"):
                     break
-                record = _parse(line, number, file)
+                record, key = _parse(line, number, file, name)
                 require_schema(record, f"line {number} of {file}")
-                found[record["point_id"]] = take(record)
+                if key is not None:
+                    found[key] = take(record)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise StoreError(
@@ -77,16 +88,19 @@ def require_schema(record: dict[str, Any], where: str) -> None:
     )
 
 
-def _parse(line: bytes, number: int, file: Path) -> dict[str, Any]:
+def _parse(
+    line: bytes, number: int, file: Path, name: Callable[[dict[str, Any]], K | None]
+) -> tuple[dict[str, Any], K | None]:
     try:
         record = json.loads(line)
-        if not isinstance(record, dict) or not isinstance(record["point_id"], str):
-            raise TypeError("it is not the record of a point")
+        if not isinstance(record, dict):
+            raise TypeError("it is not a record")
+        key = name(record)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"line {number} of {file} is damaged: {error}", "remove that line; its point is measured again"
         ) from error
-    return record
+    return record, key
 
 
 @contextmanager

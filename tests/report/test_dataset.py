@@ -32,7 +32,7 @@ def test_the_example_run_as_tables() -> None:
         unit, other = ("gbps", "ns") if record["result"]["unit"] == "GB/s" else ("ns", "gbps")
         assert row[f"median_{unit}"] == record["result"]["median"]
         assert row[f"model_{unit}"] == record["model"]["value"]
-        assert row[f"median_{other}"] is pd.NA
+        assert pd.isna(row[f"median_{other}"])
         assert row["pattern"] == record["parameters"]["pattern"]
         assert row["disturbed_samples"] == record["result"]["noise"]["disturbed"]
     medians = data.samples.groupby("point_id", sort=False).median(numeric_only=True)
