@@ -82,8 +82,8 @@ def make_run(folder: Path, count: int, seed: int) -> Path:
     return folder
 
 
-def run_step(code: str, *arguments: Path) -> tuple[float, float, str]:
-    """Run code in a process of its own; return its time [s], its peak memory [MiB] and its output."""
+def run_step(code: str, *arguments: Path) -> tuple[float, float, float, str]:
+    """Run code in a process of its own; return its time, its CPU time [s], peak memory [MiB] and output."""
     with tempfile.TemporaryFile("w+") as output:
         start = time.perf_counter()
         pid = os.posix_spawn(
@@ -96,7 +96,7 @@ def run_step(code: str, *arguments: Path) -> tuple[float, float, str]:
         text = output.read()
     if os.waitstatus_to_exitcode(status) != 0:
         sys.exit(f"a step failed with status {os.waitstatus_to_exitcode(status)}")
-    return seconds, usage.ru_maxrss / 1024, text
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
 
 
 def main() -> None:
@@ -119,17 +119,19 @@ def main() -> None:
 def _steps(runs: list[Path]) -> list[str]:
     over = []
     total = 0.0
-    print("step        seconds   peak MiB   (the whole process, the start of Python included)")
+    print("step        seconds  CPU seconds   peak MiB   (the whole process, the start of Python included)")
     for name, code, given in (
         ("load", LOAD, runs[:1]), ("report", REPORT, runs[:1]), ("compare", COMPARE, runs),
     ):  # fmt: skip
-        seconds, peak, _ = run_step(code, *given)
+        seconds, busy, peak, _ = run_step(code, *given)
         total += seconds
         over += [name] if peak > MEBIBYTES else []
-        print(f"{name:<10} {seconds:8.2f} {peak:10.0f}")
-    _, peak, text = run_step(RESUME, runs[0])
+        print(f"{name:<10} {seconds:8.2f} {busy:12.2f} {peak:10.0f}", flush=True)
+    _, busy, peak, text = run_step(RESUME, runs[0])
     seconds = float(text.split("SECONDS")[1])
-    print(f"{'resume':<10} {seconds:8.2f} {peak:10.0f}   (opening the run and finding what is finished)")
+    print(
+        f"{'resume':<10} {seconds:8.2f} {busy:12.2f} {peak:10.0f}   (opens the run, finds what is finished)"
+    )
     over += ["resume"] if seconds > RESUME_SECONDS or peak > MEBIBYTES else []
     over += ["load, report and compare together"] if total > SECONDS else []
     print(f"load, report and compare: {total:.2f} s of {SECONDS:g} s")

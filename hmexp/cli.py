@@ -13,7 +13,7 @@ from tqdm import tqdm
 import hmexp
 from hmexp import cli_compare
 from hmexp.cli_measure import add_commands
-from hmexp.errors import HmexpError, SweepError
+from hmexp.errors import HmexpError, ParameterError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
 from hmexp.experiment.runner import run_sweep
@@ -103,6 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
     )
+    report.add_argument(
+        "--price-dram", type=float, metavar="PRICE", help="of DRAM, per GiB: what does a ratio cost"
+    )
+    report.add_argument("--price-slow", type=float, metavar="PRICE", help="of the slow memory, per GiB")
+    report.add_argument(
+        "--keep", type=float, default=90.0, metavar="PERCENT",
+        help="of all DRAM's bandwidth, for the cheapest ratio that keeps it (default: 90)",
+    )  # fmt: skip
     report.set_defaults(run=_report)
 
     cli_compare.add_command(commands)
@@ -162,7 +170,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from hmexp.report.cost import Prices
     from hmexp.report.html import write_report
 
-    print(f"Report: {write_report(options.run_directory)}")
+    given = (options.price_dram, options.price_slow)
+    if given.count(None) == 1:
+        raise ParameterError("one price is not enough", "give both --price-dram and --price-slow, per GiB")
+    prices = None if None in given else Prices(*given)
+    print(f"Report: {write_report(options.run_directory, prices, options.keep / 100)}")
     return 0

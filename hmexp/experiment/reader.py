@@ -17,7 +17,7 @@ from hmexp.experiment.plan import SCHEMA
 OLDEST_SCHEMA: Final = 1
 T = TypeVar("T")
 K = TypeVar("K")
-_NO_STRIPS: Final[dict[str, Any]] = {}
+_MEASURED: Final = ("samples", "sample_seconds", "launches")
 
 
 def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]:
@@ -118,17 +118,29 @@ def _collector_paused() -> Iterator[None]:
 
 
 class Interner:
-    """Equal placement strips become one: most strips of a run are equal, and they are half of a record."""
+    """Equal lists become one: of placement strips and of what is said of each sample, most are equal."""
 
     def __init__(self) -> None:
-        self._strips: dict[Any, Any] = {}
+        self._lists: dict[str, list[Any]] = {}
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return the record itself, its strips replaced by ones that records share."""
-        proof = record.get("proof") or _NO_STRIPS
-        for part in (proof.get("before"), proof.get("after")):
-            strip = part.get("strip") if isinstance(part, dict) else None
-            if strip:
-                key = tuple(map(tuple, strip))
-                part["strip"] = self._strips.setdefault(key, strip)  # type: ignore[index]  # strip says so
+        """Return the record itself, with lists that it shares with other records."""
+        proof = record.get("proof")
+        if isinstance(proof, dict):
+            if proof.get("after") == proof.get("before"):
+                proof["after"] = proof.get("before")
+            self._share(proof.get("before"))
+            self._share(proof.get("after"))
+        result = record.get("result")
+        if isinstance(result, dict):
+            self._share(result)
+            self._share(result.get("noise"))
         return record
+
+    def _share(self, part: Any) -> None:
+        if not isinstance(part, dict):
+            return
+        for name, value in part.items():
+            # Measured numbers are hardly ever equal: to look would cost more than it saves.
+            if isinstance(value, list) and name not in _MEASURED:
+                part[name] = self._lists.setdefault(repr(value), value)

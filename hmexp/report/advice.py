@@ -63,7 +63,7 @@ def advise(results: Results) -> Advice:
             sentences += said
             missing += lacking
     preface = _preface(results) if sentences else None
-    return Advice(None, preface, tuple(sentences), tuple(missing), tuple(_cautions(results)))
+    return Advice(None, preface, tuple(sentences), tuple(missing), tuple(cautions(results)))
 
 
 def _preface(results: Results) -> str | None:
@@ -76,7 +76,7 @@ def _preface(results: Results) -> str | None:
     )
 
 
-def _cautions(results: Results) -> Iterable[str]:
+def cautions(results: Results) -> Iterable[str]:
     """Say what makes this run's numbers doubtful as a whole."""
     predictions = predict(results)
     if results.emulated:

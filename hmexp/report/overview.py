@@ -53,7 +53,7 @@ def overview(results: Results) -> Overview:
     cells = {}
     for point in points:
         column = (point.operation, _only(point.series, region=False))
-        peers = [p for p in results.select(point.operation) if p.series == point.series]
+        peers = results.peers(point)
         row = (_only(point.series, region=True), point.ratio or "?", point.pattern)
         cells[row, column] = _cell(point, peers, tops.get(column, 0.0))
     region_names = [n for n in results.varying(points) if n in _REGION]

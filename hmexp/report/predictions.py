@@ -79,7 +79,7 @@ def endpoints(point: Point, results: Results) -> tuple[Point, Point] | None:
     They differ from it in nothing but the pattern, and have the same mix of nodes within each kind:
     ``0,1,2`` is a mixture of ``0,1`` and ``2``, not of ``0`` and ``2``.
     """
-    peers = [p for p in results.select(point.operation) if p.series == point.series]
+    peers = results.peers(point)
     # A point of one kind only tells half the mixture: take the other half if there is one choice.
     dram = _end(peers, "dram_mix", point)
     slow = _end(peers, "slow_mix", point)

@@ -139,6 +139,8 @@ class Results:
 
     run: Record
     points: tuple[Point, ...]
+    #: What must be said of the points as a whole: that they are not all of the run's.
+    note: str | None = None
 
     @classmethod
     def from_records(cls, records: Iterable[Record], run: Record) -> Results:
@@ -159,12 +161,12 @@ class Results:
         """Name of the run."""
         return str(self.run.get("name") or "unnamed run")
 
-    @property
+    @cached_property
     def ok(self) -> tuple[Point, ...]:
         """The points that were measured and proven."""
         return tuple(point for point in self.points if point.ok)
 
-    @property
+    @cached_property
     def not_ok(self) -> tuple[Point, ...]:
         """The points that failed or were skipped: listed with their reasons, never drawn."""
         return tuple(point for point in self.points if not point.ok)
@@ -180,12 +182,12 @@ class Results:
         found: Record | None = self.run.get("emulation")
         return found
 
-    @property
+    @cached_property
     def emulated(self) -> bool:
         """True if any speed in this run is a software model's."""
         return self.emulation is not None or any(point.record.get("emulated") for point in self.points)
 
-    @property
+    @cached_property
     def timing_valid(self) -> bool:
         """False if the run, or any point of it, says that its timings mean nothing."""
         said = [self.run.get("timing_valid"), *(point.record.get("timing_valid") for point in self.points)]
@@ -212,13 +214,13 @@ class Results:
         kinds |= {node: str(profile.get("kind") or guessed) for node in self.backing}
         return kinds | dict.fromkeys(self.dram_nodes, "dram")
 
-    @property
+    @cached_property
     def slow_name(self) -> str:
         """What to call the slow memory: its kind if there is one kind only, else `slow`."""
         slow = {self.kinds.get(node, "unknown") for point in self.points for node in point.slow_mix}
         return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 else "slow"
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What must be written on every figure, table and page of this run."""
         labels = []
@@ -231,11 +233,31 @@ class Results:
             labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} scaled to this host")
         if not self.timing_valid:
             labels.append(FUNCTIONAL_ONLY)
+        if self.note is not None:
+            labels.append(self.note)
         return tuple(labels)
 
     def select(self, operation: str, ok_only: bool = True) -> tuple[Point, ...]:
         """Return the points of one operation."""
-        return tuple(p for p in (self.ok if ok_only else self.points) if p.operation == operation)
+        return tuple(p for p in self._by_operation.get(operation, ()) if p.ok or not ok_only)
+
+    def peers(self, point: Point) -> tuple[Point, ...]:
+        """Return the measured points that differ from one in nothing but the pattern, itself among them."""
+        return self._by_series.get((point.operation, repr(point.series)), ())
+
+    @cached_property
+    def _by_operation(self) -> dict[str, list[Point]]:
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(point.operation, []).append(point)
+        return found
+
+    @cached_property
+    def _by_series(self) -> dict[tuple[str, str], tuple[Point, ...]]:
+        found: dict[tuple[str, str], list[Point]] = {}
+        for point in self.ok:
+            found.setdefault((point.operation, repr(point.series)), []).append(point)
+        return {key: tuple(points) for key, points in found.items()}
 
     def varying(self, points: Sequence[Point]) -> tuple[str, ...]:
         """Name the parameters, beside the pattern, in which points differ."""
