@@ -48,7 +48,7 @@ def advise(results: Results) -> Advice:
         )  # fmt: skip
     sentences: list[str] = []
     missing = _missing_points(results)
-    for operation in OPERATIONS:
+    for operation in dict.fromkeys((*OPERATIONS, *(p.operation for p in results.points if p.operation))):
         points = results.select(operation)
         if not points:
             if operation in {p.operation for p in results.points}:
@@ -58,7 +58,7 @@ def advise(results: Results) -> Advice:
         for series in dict.fromkeys(p.series for p in points):
             group = [p for p in points if p.series == series]
             where = say_series(series, varying)
-            say = _latency if operation == "latency" else _bandwidth
+            say = _latency if group[0].unit == "ns" else _bandwidth
             said, lacking = say(group, results, f" ({where})" if where else "")
             sentences += said
             missing += lacking
