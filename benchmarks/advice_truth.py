@@ -2,8 +2,8 @@
 
 .venv/bin/python benchmarks/advice_truth.py [--steps 8] [--size 64MiB] [--threads 1]
 
-For each profile: the least DRAM that keeps 90 % of all-DRAM read bandwidth, as advised and as the scaled profile
-says. Exits with 1 if they are more than one step apart. A quiet machine, a few minutes.
+For each profile: the least DRAM that keeps 90 % of all-DRAM read bandwidth, as advised and as the scaled
+profile says. Exits with 1 if they are more than one step apart. A quiet machine, a few minutes.
 """
 
 from __future__ import annotations
