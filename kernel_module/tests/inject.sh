@@ -17,9 +17,7 @@ if [ -z "${HM_INJECT_ROOT:-}" ] && [ -x /bin/busybox ]; then
 	root=/dev/shm/hybridmem-inject
 	mkdir -p $root/bin $root/tests $root/proc $root/sys $root/dev $root/tmp
 	cp /bin/busybox $root/bin
-	for t in $(/bin/busybox --list); do
-		[ -e "$root/bin/$t" ] || ln -s busybox "$root/bin/$t"
-	done
+	$root/bin/busybox --install $root/bin 2>/dev/null	# links, in one process
 	for t in abi layout sharing huge stress load; do
 		cp "$here/$t" $root/tests
 	done
