@@ -31,9 +31,9 @@ static const char * const what[] = {
 	"protections", "reads",
 };
 
-/* The mapping that a thread has for the moment, and those that outlived a fault. */
-static __thread char *mine;
-static __thread unsigned long mine_len;
+/* The mapping that a thread has for the moment; volatile, for a signal looks. */
+static __thread char * volatile mine;
+static __thread volatile unsigned long mine_len;
 static volatile unsigned long cut_short, refused_munmaps;
 
 static bool map_mine(unsigned long len, int flags, unsigned long offset)
