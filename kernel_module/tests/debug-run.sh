@@ -6,7 +6,7 @@
 # failing.  Half an hour under software emulation, with
 #
 #   STRESS=180   seconds of each stress
-#   TESTS=...    as for run.sh
+#   TESTS=..., HM_SEED=...   as for run.sh
 #   HMEXP=...    the program hmexp, if it is neither in .venv nor in PATH
 #
 # The TAP of each test stays in BUILD/out.
@@ -18,20 +18,22 @@ build=$(cd "$1" && pwd)
 hmexp=${HMEXP:-$here/../../.venv/bin/hmexp}
 [ -x "$hmexp" ] || hmexp=hmexp
 
-# A copy, for what is built in place may be for another kernel.
+# A copy, without what has been built in place, maybe for another kernel.
 rm -rf "$build/hybridmem" "$build/out"
-mkdir "$build/out"
-cp -r "$here/.." "$build/hybridmem"
-make -s -C "$build/hybridmem" KDIR="$build" clean
+mkdir -p "$build/out" "$build/hybridmem/tests"
+for f in "$here"/../*.[ch] "$here"/../*.sh "$here/../Kbuild" "$here/../Makefile"; do
+	case $f in */probe.h | *.mod.c) ;; *) cp "$f" "$build/hybridmem" ;; esac
+done
+cp "$here"/*.[ch] "$here"/*.sh "$here/Makefile" "$build/hybridmem/tests"
 make -s -C "$build/hybridmem" KDIR="$build" modules tests
 
 exec "$hmexp" lab run --kernel "$build" --topology module-tests \
 	--append "init_on_alloc=0 memhp_default_state=online_movable log_buf_len=4M" \
 	--writable "$build/out" --timeout "$((7200 + 2 * ${STRESS:-180}))" -- sh -c "
-		export STRESS='${STRESS:-180}' OUT='$build/out' PATIENCE=1800
-		${TESTS+export TESTS='$TESTS'}
-		'$build/hybridmem/tests/run.sh'
+		export STRESS='${STRESS:-180}' OUT='$build/out'
+		${TESTS+export TESTS='$TESTS'} ${HM_SEED+export HM_SEED='$HM_SEED'}
+		PATIENCE=1800 '$build/hybridmem/tests/run.sh'
 		status=\$?
 		echo '# with allocations failing'
-		'$build/hybridmem/tests/inject.sh' || status=1
+		PATIENCE=600 '$build/hybridmem/tests/inject.sh' || status=1
 		exit \$status"
