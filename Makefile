@@ -46,7 +46,7 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 			$(python) -m pytest -m lab tests/lab $(TEST); \
 	done
 
-lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; an hour)
+lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)
 	kernel_module/tests/debug-kernel.sh $(DEBUG_SOURCE) $(DEBUG_BUILD)
 	STRESS=$(STRESS) HMEXP=.venv/bin/hmexp kernel_module/tests/debug-run.sh $(DEBUG_BUILD)
 

@@ -58,4 +58,6 @@ while IFS='=' read -r option value; do
 		echo "debug-kernel: $option is not $value in this source" >&2
 done <"$here/debug.config"
 k -j"${JOBS:-$(nproc)}" vmlinux bzImage modules
+# For the list of what is built in: daxctl asks for "kmem".
+k INSTALL_MOD_PATH="$build" modules_install
 echo "$build: $(k kernelrelease)"

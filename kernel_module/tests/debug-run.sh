@@ -3,7 +3,7 @@
 #
 # debug-run.sh BUILD: all tests on the debug kernel that debug-kernel.sh has built
 # in BUILD, in a virtual machine (hmexp lab); then once more with allocations
-# failing.  Half an hour under software emulation, with
+# failing.  An hour or more under software emulation, with
 #
 #   STRESS=180   seconds of each stress
 #   TESTS=..., HM_SEED=...   as for run.sh
