@@ -69,18 +69,22 @@ def _parser() -> argparse.ArgumentParser:
     # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
     lists: tuple[tuple[str, type, str], ...] = (
         ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-        ("operations", str, "of the operations of `hmexp measure`, and latency"),
+        ("operations", str, "as for `hmexp measure`; latency, latency_window, store_nt, loaded_read ..."),
         ("granules", str, "granules, such as 4KiB; page is the machine's page"),
+        ("pages", str, "sizes of pages: page is the machine's; 2MiB needs granules of as much"),
         ("placers", str, "ways of placing the pages; all is every one there is"),
-        ("threads", int, "threads for bandwidth; 0 is all CPUs but one"),
+        ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
     )
     for name, kind, text in lists:
         shown = " ".join(map(str, getattr(default, name)))
         sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
     single: tuple[tuple[str, type, str], ...] = (
         ("size", str, "size of each region"),
-        ("samples", int, "samples per point"),
+        ("launches", int, "fresh processes with fresh pages for each point"),
+        ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
+        ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),
+        ("most-samples", int, "cap on a launch's samples; 0 is four times --samples"),
         ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
         ("results", str, "folder of the run directories"),
         ("run", str, "name of the run directory; auto goes on with an unfinished one"),

@@ -41,6 +41,7 @@ def measure_latency(
     node: int | None = None,
     chains: int = 1,
     distribution: bool = False,
+    name: str = "latency",
 ) -> Measurement:
     """Measure the mean time of a load that depends on the load before it.
 
@@ -71,6 +72,8 @@ def measure_latency(
         any of them.
     distribution : bool
         Whether to take percentiles over blocks of `BLOCK_HOPS` loads, too.
+    name : str
+        What the measurement is called.
 
     Returns
     -------
@@ -112,7 +115,7 @@ def measure_latency(
         blocks = max(1000, hops * len(taken) // BLOCK_HOPS)
         details["distribution"] = _distribution(region, chosen, blocks, offsets[0])
     after = proof(region, "after")
-    return _measurement(region, "latency", taken, hops * chains, details, (before, after))
+    return _measurement(region, name, taken, hops * chains, details, (before, after))
 
 
 @dataclass(frozen=True)

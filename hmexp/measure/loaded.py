@@ -191,6 +191,7 @@ class _Bench:
             summarise(latency),
             tuple(float(v) for v in latency),
             Noise.of(taken, modelled=self.probe.emulation is not None),
+            hops,
         )
 
 

@@ -171,10 +171,10 @@ def proof(region: Region, stage: Literal["before", "after"]) -> Placement:
         placement.require()
         if region.huge and placement.page_bytes != HUGE_PAGE_BYTES:
             raise PlacementError(
-                f"pages of {format_size(HUGE_PAGE_BYTES)} were asked for, and only {placement.huge_share:.1%} "
-                f"of the region is in them",
-                "set /sys/kernel/mm/transparent_hugepage/enabled to madvise or always, make contiguous memory "
-                "free (write 1 to /proc/sys/vm/compact_memory), or use a size that is a multiple of them",
+                f"pages of {format_size(HUGE_PAGE_BYTES)} were asked for, and only "
+                f"{placement.huge_share:.1%} of the region is in such",
+                "set /sys/kernel/mm/transparent_hugepage/enabled to madvise or always, make contiguous "
+                "memory free (write 1 to /proc/sys/vm/compact_memory), or use a size that is a multiple",
                 placement.to_record(),
             )
         return placement
