@@ -11,7 +11,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 import hmexp
-from hmexp.cli_measure import add_commands
+from hmexp.cli_latency import add_latency
+from hmexp.cli_measure import add_measure
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -98,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
         sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
     sweep.set_defaults(run=_sweep)
 
-    add_commands(commands)
+    add_measure(commands)
+    add_latency(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

@@ -113,6 +113,10 @@ class Measurement:
             "noise": None if self.noise is None else self.noise.to_record(),
         }
 
+    def proof_record(self) -> dict[str, Any]:
+        """The proofs as JSON-able values: the first before, the last after."""
+        return {"before": self.before.to_record(), "after": self.after.to_record()}
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know before trusting the number."""

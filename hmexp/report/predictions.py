@@ -11,6 +11,7 @@ import numpy as np
 from hmexp.errors import HmexpError
 from hmexp.measure.quantity import is_latency, is_loaded, predictable
 from hmexp.memory.emulation import Emulation
+from hmexp.memory.profile import FIGURES
 from hmexp.report.models import Floats, bandwidth_gbps, best_share, latency_ns
 from hmexp.report.results import Point, Results, finite
 
@@ -154,5 +155,14 @@ def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, flo
         count = threads if isinstance(threads, int) else 1
         fast_end, slow_end = (emulation.predict({node: 1}, operation, count) for node in (*dram, *slow))
     except (HmexpError, LookupError, TypeError, ValueError):
-        return None  # of an older run: its stored predictions are joined
+        return _stored_ends(operation, dram.pop(), slow.pop(), results)
     return fast_end, slow_end
+
+
+def _stored_ends(operation: str, dram: int, slow: int, results: Results) -> tuple[float, float] | None:
+    """The two speeds as `run.json` has them, for a profile that this version cannot read."""
+    nodes = (results.emulation or {}).get("nodes") or {}
+    figure = {str(quantity): name for quantity, name in FIGURES.items()}.get(operation)
+    found = [finite((nodes.get(str(node)) or {}).get(figure)) for node in (dram, slow)]
+    known = [value for value in found if value is not None and value > 0]
+    return (known[0], known[1]) if len(known) == len(found) else None
