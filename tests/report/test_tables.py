@@ -16,11 +16,12 @@ POINT_COLUMNS = (
     "point_id,status,reason,pattern,ratio,dram_share,placer,granule_bytes,size_bytes,page_bytes,threads,operation,"
     "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,emulated,profile,timing_valid,proof_ok,pages,"
     "pages_expected,pages_found,modelled_pages,misplaced_before,misplaced_after,absent_pages,numa_maps_agrees,"
-    "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds"
+    "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds,launches,interval_over,stopped,"
+    "disturbed_samples,huge_share,added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high"
 )
 SAMPLE_COLUMNS = (
     "point_id,pattern,ratio,operation,threads,sample,value,unit,sample_seconds,payload_bytes,"
-    "emulated,timing_valid"
+    "emulated,timing_valid,launch,disturbed"
 )
 
 
