@@ -100,7 +100,8 @@ def test_hmexp_places_proves_and_sweeps_with_it(
     result = guest(
         f"insmod {built}/hybridmem.ko && {PYTHON} {script} && "
         f"{HMEXP} sweep --placers hybridmem first_touch --patterns 0,2,2 --operations read --size 16MiB "
-        f"--launches 1 --precision 0 --samples 3 --sample-seconds 0.01 --emulate none --results {results} && rmmod hybridmem",
+        f"--launches 1 --precision 0 --samples 3 --sample-seconds 0.01 "
+        f"--emulate none --results {results} && rmmod hybridmem",
         topology="module-tests",
         writable=[results],
         directory=ROOT,
