@@ -1,7 +1,8 @@
 """The store: a run directory that survives being killed at any moment.
 
-`points.jsonl` is only ever appended to, one line and one fsync per point. `run.json` is replaced
-whole. Everything else in the directory is made from these two.
+`launches.jsonl` and `points.jsonl` are only ever appended to, one line and one fsync per launch, and per
+point when all its launches are there. Of several lines for the same the last counts. `run.json` is
+replaced whole. Everything else in the directory is made from `points.jsonl` and `run.json`.
 """
 
 from __future__ import annotations
@@ -12,33 +13,22 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from hmexp.errors import StoreError
+from hmexp.experiment.journal import append_line, drop_torn_line, read_lines, sync_folder, told
 
 POINTS: Final = "points.jsonl"
+LAUNCHES: Final = "launches.jsonl"
 RUN: Final = "run.json"
 LATEST: Final = "latest"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 #: How long to wait for a killed run's last process to let go of the directory [s].
 _LOCK_PATIENCE_SECONDS: Final = 15.0
-
-
-@contextmanager
-def _told(what: str, path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says what was being done, and where."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(
-            f"{what} {path}: {reason}", "choose another folder with the parameter `results`"
-        ) from error
 
 
 def resolve_results(text: str) -> Path:
@@ -64,7 +54,8 @@ class RunDirectory:
         self.path = path
         self.run = run
         self._lock_fd = lock_fd
-        _drop_torn_line(path / POINTS)
+        for name in (POINTS, LAUNCHES):
+            drop_torn_line(path / name)
 
     def records(self) -> list[dict[str, Any]]:
         """The last record of each point."""
@@ -74,22 +65,16 @@ class RunDirectory:
         """Ids of the points that need not be measured again."""
         return {r["point_id"] for r in self.records() if r["status"] in ("ok", "skipped")}
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record and return when it is on the disk."""
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
-        path = self.path / POINTS
-        with _told("cannot write", path):
-            new = not path.exists()
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                data = line.encode()
-                while data:
-                    data = data[os.write(fd, data) :]
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            if new:
-                _sync_folder(self.path)
+    def launches(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """The last record of each launch, by its point and its number."""
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for record in read_lines(self.path / LAUNCHES, lambda record: (record["point_id"], record["launch"])):
+            found.setdefault(record["point_id"], {})[record["launch"]] = record
+        return found
+
+    def append(self, record: Mapping[str, Any], file: str = POINTS) -> None:
+        """Add a record, of a point or of a launch, and return when it is on the disk."""
+        append_line(self.path / file, record)
 
     def update(self, **changes: Any) -> None:
         """Change entries of `run.json`."""
@@ -139,7 +124,7 @@ def open_run(
         raise StoreError(
             f"run {name!r} is not a usable name", "use letters, digits, points, dashes and underscores"
         )
-    with _told("cannot make the results folder", results):
+    with told("cannot make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
         unfinished = _find_unfinished(results, plan)
@@ -151,7 +136,7 @@ def open_run(
             f"run {name!r} in {results} was made with other parameters",
             "use the parameters it was made with, or another name for the run",
         )
-    with _told("cannot write in", results):
+    with told("cannot write in", results):
         path.mkdir(exist_ok=True)
     lock_fd = _lock(path, say)
     try:
@@ -186,7 +171,7 @@ def _find_unfinished(results: Path, plan: str) -> str | None:
 
 def _lock(path: Path, say: Callable[[str], None]) -> int:
     lock = path / ".lock"
-    with _told("cannot write", lock):
+    with told("cannot write", lock):
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
     waited = False
@@ -213,24 +198,12 @@ def _lock(path: Path, say: Callable[[str], None]) -> int:
 def _point_latest(results: Path, name: str) -> None:
     latest = results / LATEST
     temporary = results / f".{LATEST}.{os.getpid()}"
-    with _told("cannot write", latest):
+    with told("cannot write", latest):
         if latest.exists() and not latest.is_symlink():
             return  # somebody's own folder
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(name)
         temporary.replace(latest)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a killed process left of a line: no measurement can be read from it."""
-    if not path.exists():
-        return
-    with _told("cannot repair", path), path.open("r+b") as file:
-        data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):
-            file.truncate(whole)
-            os.fsync(file.fileno())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -241,24 +214,7 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     StoreError
         If a line that is complete cannot be read.
     """
-    file = path / POINTS
-    records: dict[str, dict[str, Any]] = {}
-    if not file.exists():
-        return []
-    with _told("cannot read", file):
-        lines = file.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith(b"\n"):
-            break  # a process was killed while it wrote this; open_run cuts it off
-        try:
-            record = json.loads(line)
-            records[record["point_id"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"line {number} of {file} is damaged: {error}",
-                "remove that line; its point is measured again",
-            ) from error
-    return list(records.values())
+    return read_lines(path / POINTS, lambda record: record["point_id"])
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -273,7 +229,7 @@ def read_run(path: Path) -> dict[str, Any]:
     if not file.is_file():
         raise StoreError(f"{path} is not a run directory: it has no {RUN}", "name a folder under results/")
     try:
-        with _told("cannot read", file):
+        with told("cannot read", file):
             run = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise StoreError(f"{file} is damaged: {error}") from error
@@ -285,7 +241,7 @@ def read_run(path: Path) -> dict[str, Any]:
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a JSON file as a whole: a reader sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _told("cannot write", path):
+    with told("cannot write", path):
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump(value, file, indent=2, allow_nan=False)
@@ -295,15 +251,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_folder(path.parent)
 
 
 def now() -> str:
