@@ -5,7 +5,7 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lab-test lint known-answers bench clean
+.PHONY: help setup sweep test lab-test lab-debug lint known-answers bench clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -16,6 +16,9 @@ TEST ?=
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
+# The kernel of `make lab-debug`: a version that the distribution has, a source tree or tarball; and where it is built.
+DEBUG_SOURCE ?= 6.1
+DEBUG_BUILD ?= build/debug-kernel
 
 # Passed on only if the user chose one: otherwise an existing .venv keeps the Python that it was made with.
 ifdef PYTHON
@@ -42,6 +45,10 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
 			$(python) -m pytest -m lab tests/lab $(TEST); \
 	done
+
+lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)
+	kernel_module/tests/debug-kernel.sh $(DEBUG_SOURCE) $(DEBUG_BUILD)
+	STRESS=$(STRESS) HMEXP=.venv/bin/hmexp kernel_module/tests/debug-run.sh $(DEBUG_BUILD)
 
 lint: setup ## ruff and mypy
 	$(python) -m ruff check .

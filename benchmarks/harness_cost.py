@@ -36,7 +36,7 @@ def main() -> None:
     for operation in ("read", "write_nt", "latency"):
         given = {
             "patterns": [node], "operations": [operation], "threads": [1], "size": options.size,
-            "samples": 10, "sample_seconds": 0.05, "emulate": "none",
+            "samples": 10, "sample_seconds": 0.05, "precision": 0, "emulate": "none",
         }  # fmt: skip
         plan = make_plan(SweepParameters.from_mapping(given), topology)
         task = Task(replace(plan.points[0]), None, False, plan.dram_nodes, plan.cpus[1])

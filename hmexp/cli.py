@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 import hmexp
 from hmexp import cli_compare
-from hmexp.cli_measure import add_commands
+from hmexp.cli_latency import add_latency
+from hmexp.cli_measure import add_measure
 from hmexp.errors import HmexpError, ParameterError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -70,18 +71,22 @@ def _parser() -> argparse.ArgumentParser:
     # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
     lists: tuple[tuple[str, type, str], ...] = (
         ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-        ("operations", str, "of the operations of `hmexp measure`, and latency"),
+        ("operations", str, "as for `hmexp measure`; latency, latency_window, store_nt, loaded_read ..."),
         ("granules", str, "granules, such as 4KiB; page is the machine's page"),
+        ("pages", str, "sizes of pages: page is the machine's; 2MiB needs granules of as much"),
         ("placers", str, "ways of placing the pages; all is every one there is"),
-        ("threads", int, "threads for bandwidth; 0 is all CPUs but one"),
+        ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
     )
     for name, kind, text in lists:
         shown = " ".join(map(str, getattr(default, name)))
         sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
     single: tuple[tuple[str, type, str], ...] = (
         ("size", str, "size of each region"),
-        ("samples", int, "samples per point"),
+        ("launches", int, "fresh processes with fresh pages for each point"),
+        ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
+        ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),
+        ("most-samples", int, "cap on a launch's samples; 0 is four times --samples"),
         ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
         ("results", str, "folder of the run directories"),
         ("run", str, "name of the run directory; auto goes on with an unfinished one"),
@@ -95,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
     sweep.set_defaults(run=_sweep)
 
-    add_commands(commands)
+    add_measure(commands)
+    add_latency(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

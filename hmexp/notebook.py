@@ -18,7 +18,8 @@ from IPython.display import DisplayHandle, display
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters, require_known
 from hmexp.experiment.plan import Plan, make_plan
-from hmexp.experiment.runner import Outcome, Progress, run_sweep
+from hmexp.experiment.progress import Progress
+from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.progress import TerminalBar, terminal_of_notebook
 from hmexp.report import figures, inline, tables
 from hmexp.report.html import write_report
@@ -178,7 +179,7 @@ class ProgressBar:
 def progress_html(progress: Progress) -> str:
     """The bar as HTML."""
     share = progress.done / max(progress.total, 1)
-    words = [f"{progress.done} of {progress.total} points"]
+    words = [f"{progress.done} of {progress.total} launches"]
     if progress.current and progress.seconds_left is not None:
         words.append(f"about {format_seconds(progress.seconds_left)} left")
     if progress.failed:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
-from hmexp.experiment.runner import Progress
+from hmexp.experiment.progress import Progress
 
 #: Terminal that a notebook run by `make sweep` shows its progress on; papermill shows none of it.
 TERMINAL = "HMEXP_TERMINAL"
@@ -27,7 +27,7 @@ class TerminalBar:
             self._bar = tqdm(
                 total=progress.total,
                 initial=progress.done,
-                unit="point",
+                unit="launch",
                 file=self._stream,
                 dynamic_ncols=True,
             )

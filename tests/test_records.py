@@ -22,6 +22,7 @@ from hmexp.system.topology import read_topology
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "records.md"
+_AS = re.compile(r"^launches\[\]\.(machine|setup|proof)$|^(result\.)launches\[\]\.(?=details$)")
 _NODE = re.compile(r"-?\d+")
 
 
@@ -39,7 +40,14 @@ def documented(section: str) -> dict[str, bool]:
 
 
 def fields(value: Any, path: str = "") -> Iterator[str]:
-    """Every field of a record that holds no other field; an empty list or object counts as such a field."""
+    """Every field of a record that holds no other field; an empty list or object counts as such a field.
+
+    What the page says to be as something else of the same record is called by that.
+    """
+    named = _AS.sub(r"\1\2", path)
+    if named != path:
+        yield path
+    path = named
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             name = "<node>" if _NODE.fullmatch(key) else key

@@ -19,19 +19,30 @@ class SweepParameters:
     patterns : tuple of str
         Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
     operations : tuple of str
-        of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...) and ``latency``.
+        Of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...), ``latency``,
+        ``latency_window``, ``store_nt``, ``store_flush``, and ``loaded_OPERATION``: latency while that
+        operation loads the memory.
     size : str
         Size of each region, such as ``256MiB``.
     granules : tuple of str
         Granules, such as ``4KiB``; ``page`` is the machine's page.
+    pages : tuple of str
+        Sizes of pages: ``page`` is the machine's, ``2MiB`` needs granules of as much.
     placers : tuple of str
         Ways of placing the pages; ``all`` is every one there is.
     threads : tuple of int
-        Numbers of threads for bandwidth; 0 is all CPUs but one.
+        Numbers of threads for bandwidth, and of those that load; 0 is all CPUs but one.
+    launches : int
+        Fresh processes with fresh pages for each point.
     samples : int
-        Samples per point.
+        Samples of each launch, at least.
     sample_seconds : float
         Shortest time of a sample [s].
+    precision : float
+        Half the width of a launch's 95 % interval, as a part of its median, at which it stops; 0 for
+        exactly `samples`.
+    most_samples : int
+        Cap on the samples of a launch; 0 is four times `samples`.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str
@@ -49,10 +60,14 @@ class SweepParameters:
     operations: tuple[str, ...] = ("read", "write", "latency")
     size: str = "256MiB"
     granules: tuple[str, ...] = ("page",)
+    pages: tuple[str, ...] = ("page",)
     placers: tuple[str, ...] = ("first_touch",)
     threads: tuple[int, ...] = (0,)
-    samples: int = 10
+    launches: int = 5
+    samples: int = 5
     sample_seconds: float = 0.05
+    precision: float = 0.01
+    most_samples: int = 0
     emulate: str = "auto"
     results: str = "auto"
     run: str = "auto"
@@ -80,13 +95,15 @@ class SweepParameters:
         values: dict[str, Any] = {}
         for name, value in given.items():
             match name:
-                case "patterns" | "operations" | "granules" | "placers":
+                case "patterns" | "operations" | "granules" | "pages" | "placers":
                     values[name] = _texts(name, value)
                 case "threads":
                     items = value if isinstance(value, list | tuple) else [value]
                     values[name] = tuple(_whole(name, item) for item in _not_empty(name, items))
-                case "samples" | "seed":
+                case "launches" | "samples" | "most_samples" | "seed":
                     values[name] = _whole(name, value)
+                case "precision":
+                    values[name] = _part(name, value)
                 case "sample_seconds" | "timeout_seconds":
                     values[name] = _positive(name, value)
                 case _:
@@ -147,4 +164,10 @@ def _whole(name: str, value: Any) -> int:
 def _positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
+    return float(value)
+
+
+def _part(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
     return float(value)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import gc
 import json
-import os
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hmexp.errors import StoreError
-from hmexp.experiment.plan import SCHEMA
+from hmexp.experiment.journal import told
+from hmexp.experiment.point import SCHEMA
 
 #: Records of earlier schemas are read; what they do not have is missing in what is made of them.
-OLDEST_SCHEMA: Final = 1
+OLDEST_SCHEMA: Final[int] = 1
 T = TypeVar("T")
 K = TypeVar("K")
+#: How the store begins a record; the schema is the newest one, so that others are looked at.
+_BEGIN: Final = re.compile(rb'\{"schema":%d,"point_id":"([^"\\]+)","status":"([a-z]+)",' % SCHEMA)
 _MEASURED: Final = ("samples", "sample_seconds", "launches")
 
 
@@ -70,6 +73,31 @@ def read_lines(
     return found
 
 
+def read_statuses(file: Path) -> dict[str, str]:
+    """Read the last status of each point, without the rest of the records, which may be large.
+
+    Raises
+    ------
+    StoreError
+        As `read_lines`; but what is inside of a line that begins and ends well is not looked at.
+    """
+    found: dict[str, str] = {}
+    if not file.exists():
+        return found
+    with told("cannot read", file), file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break
+            begin = _BEGIN.match(line)
+            if begin is not None and line.endswith(b"}\n"):
+                found[begin[1].decode()] = begin[2].decode()
+                continue
+            record, key = _parse(line, number, file, lambda record: str(record["point_id"]))
+            require_schema(record, f"line {number} of {file}")
+            found[str(key)] = str(record.get("status"))
+    return found
+
+
 def require_schema(record: dict[str, Any], where: str) -> None:
     """Refuse what was written by a newer hmexp: it may mean something else by the same names.
 
@@ -98,7 +126,7 @@ def _parse(
         key = name(record)
     except (ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"line {number} of {file} is damaged: {error}", "remove that line; its point is measured again"
+            f"line {number} of {file} is damaged: {error}", "remove that line; what it held is measured again"
         ) from error
     return record, key
 
@@ -121,16 +149,17 @@ class Interner:
     """Equal lists become one: of placement strips and of what is said of each sample, most are equal."""
 
     def __init__(self) -> None:
-        self._lists: dict[str, list[Any]] = {}
+        self._lists: dict[Any, list[Any]] = {}
 
     def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
         """Return the record itself, with lists that it shares with other records."""
-        proof = record.get("proof")
-        if isinstance(proof, dict):
-            if proof.get("after") == proof.get("before"):
-                proof["after"] = proof.get("before")
-            self._share(proof.get("before"))
-            self._share(proof.get("after"))
+        launches = record.get("launches")
+        for part in (record, *(launches if isinstance(launches, list) else ())):
+            proof = part.get("proof") if isinstance(part, dict) else None
+            for side in proof.values() if isinstance(proof, dict) else ():
+                if isinstance(side, dict) and side.get("strip"):
+                    key = tuple(map(tuple, side["strip"]))
+                    side["strip"] = self._lists.setdefault(key, side["strip"])
         result = record.get("result")
         if isinstance(result, dict):
             self._share(result)

@@ -1,4 +1,4 @@
-"""The worker: a fresh process that measures one point and prints one record.
+"""The worker: a fresh process that measures one launch of a point and prints one record.
 
 It is given its task as JSON on standard input and prints the record as one line of JSON on standard
 output; what a person should see goes to standard error. It dies with the process that started it.
@@ -18,13 +18,12 @@ from typing import Any
 
 from hmexp import native
 from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
-from hmexp.experiment.plan import SCHEMA, Point
+from hmexp.experiment.point import SCHEMA, Point
 from hmexp.experiment.store import now
-from hmexp.measure.bandwidth import measure_bandwidth
-from hmexp.measure.latency import measure_latency
-from hmexp.measure.measurement import Measurement
+from hmexp.measure.quantity import measure, predictable
 from hmexp.memory.emulation import Emulation
-from hmexp.memory.region import Region, allocate
+from hmexp.memory.page_sizes import require_page_size
+from hmexp.memory.region import allocate
 from hmexp.system.provenance import timing_validity
 
 
@@ -44,6 +43,8 @@ class Task:
         Nodes of patterns that count as DRAM.
     cpus : tuple of int
         One CPU per thread.
+    launch : int
+        Which launch of the point this is, from 0.
     """
 
     point: Point
@@ -51,6 +52,7 @@ class Task:
     calibrating: bool
     dram_nodes: tuple[int, ...]
     cpus: tuple[int, ...]
+    launch: int = 0
 
     def to_json(self) -> str:
         """The task as one line for `from_json`, with the process that is to be outlived by none."""
@@ -62,6 +64,7 @@ class Task:
                 "calibrating": self.calibrating,
                 "dram_nodes": self.dram_nodes,
                 "cpus": self.cpus,
+                "launch": self.launch,
             }
         )
 
@@ -74,21 +77,23 @@ class Task:
             bool(data["calibrating"]),
             tuple(data["dram_nodes"]),
             tuple(data["cpus"]),
+            data["launch"],
         )
 
     def empty_record(self) -> dict[str, Any]:
-        """The record of a point of which nothing is known yet."""
+        """The record of a launch of which nothing is known yet."""
         valid, note = timing_validity()
         pattern = self.point.parsed_pattern
         pages = pattern.pages_per_node(self.point.size_bytes // native.PAGE_BYTES, native.PAGE_BYTES)
         modelled = {node: count for node, count in pages.items() if count}
         dram = sum(count for node, count in modelled.items() if node in self.dram_nodes)
-        model = None
-        if self.emulation is not None:
-            model = {"value": self.emulation.predict(modelled, self.point.operation, self.point.threads)}
+        model, name = None, predictable(self.point.operation)
+        if self.emulation is not None and name is not None:
+            model = {"value": self.emulation.predict(modelled, name, self.point.threads)}
         return {
             "schema": SCHEMA,
             "point_id": self.point.id,
+            "launch": self.launch,
             "status": "failed",
             "reason": None,
             "error": None,
@@ -109,25 +114,8 @@ class Task:
         }
 
 
-def measure(task: Task, region: Region) -> Measurement:
-    """Take the samples of a point."""
-    point = task.point
-    if point.operation == "latency":
-        return measure_latency(
-            region, cpu=task.cpus[0], samples=point.samples, sample_seconds=point.sample_seconds
-        )
-    return measure_bandwidth(
-        region,
-        point.operation,
-        point.threads,
-        cpus=task.cpus,
-        samples=point.samples,
-        sample_seconds=point.sample_seconds,
-    )
-
-
 def run(task: Task) -> dict[str, Any]:
-    """Measure a point; whatever happens is a record."""
+    """Measure a launch; whatever happens is a record."""
     started = time.monotonic()
     record = task.empty_record()
     try:
@@ -137,6 +125,7 @@ def run(task: Task) -> dict[str, Any]:
             task.point.placer,
             emulation=task.emulation,
             calibrating=task.calibrating,
+            huge=require_page_size(task.point.parsed_pattern, task.point.page_bytes),
         ) as region:
             record["setup"] = {
                 "seconds": region.setup.seconds,
@@ -144,7 +133,18 @@ def run(task: Task) -> dict[str, Any]:
                 "page_bytes": native.PAGE_BYTES,
                 "details": dict(region.setup.details),
             }
-            measurement = measure(task, region)
+            measurement = measure(
+                region,
+                task.point.operation,
+                task.point.threads,
+                task.cpus,
+                samples=task.point.samples,
+                sample_seconds=task.point.sample_seconds,
+                precision=task.point.precision,
+                most_samples=task.point.most_samples,
+                # Launches differ in the order of their random accesses, too.
+                seed=1 + task.launch,
+            )
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()
         record["status"] = "ok"

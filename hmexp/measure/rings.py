@@ -123,7 +123,6 @@ def prepare_ring(
         "lines": ring.lines,
         "spacing_bytes": spacing,
         "window_bytes": window,
-        "page_bytes": native.PAGE_BYTES,
         "order": "ordered" if plan.ordered else "random",
         "node": plan.node,
     }

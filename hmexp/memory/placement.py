@@ -11,8 +11,10 @@ import numpy as np
 
 from hmexp import native
 from hmexp.errors import PlacementError
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, HUGE_SHARE
 from hmexp.pattern import Pattern
 from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.system.smaps import read_huge_bytes
 from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
@@ -45,6 +47,8 @@ class Placement:
         id), and the real node that was found (-1: none).
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
+    huge_share : float
+        Part of the region that is in huge pages.
     """
 
     pages: int
@@ -56,6 +60,14 @@ class Placement:
     absent: dict[str, int]
     strip: tuple[tuple[int, ...], tuple[int, ...]]
     placer_count: dict[int, int] | None = None
+    huge_share: float = 0.0
+
+    @property
+    def page_bytes(self) -> int | None:
+        """Size of the pages that the kernel really gave; None if there are both sizes [bytes]."""
+        if self.huge_share >= HUGE_SHARE:
+            return HUGE_PAGE_BYTES
+        return native.PAGE_BYTES if self.huge_share <= 1 - HUGE_SHARE else None
 
     @property
     def placer_agrees(self) -> bool:
@@ -126,6 +138,8 @@ class Placement:
             "numa_maps_agrees": self.numa_maps_agrees,
             "placer_count": None if self.placer_count is None else _keys_as_text(self.placer_count),
             "strip": [list(row) for row in self.strip],
+            "huge_share": round(self.huge_share, 6),
+            "page_bytes": self.page_bytes,
             "summary": self.summary,
         }
 
@@ -202,6 +216,7 @@ def check_placement(
         absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
+        huge_share=read_huge_bytes(mapping.address, mapping.size_bytes) / mapping.size_bytes,
     )
 
 

@@ -57,6 +57,8 @@ class Region:
         A whole number of pages [bytes].
     setup : SetupCost
         What placing the pages took.
+    huge : bool
+        Whether huge pages were asked for; the placement says what the kernel gave.
     model : NodeModel or None
         How loops over this region are slowed; None on real nodes.
     """
@@ -78,6 +80,7 @@ class Region:
         if emulation is not None:
             self.model = emulation.node_model(pattern)
         self.size_bytes = size_bytes
+        self.huge = huge
         # Aligned as huge pages are, so that the same layout can be had with them.
         self.mapping = placer.map(size_bytes, max(2 * MIB, native.PAGE_BYTES), self.real_pattern, huge)
         started = time.perf_counter()

@@ -17,7 +17,8 @@ from hmexp.errors import ParameterError
 from hmexp.report.advice import KEEP, baseline, relative
 from hmexp.report.numbers import digits, percent
 from hmexp.report.predictions import endpoints
-from hmexp.report.results import Estimate, Point, Results, Series, say_series, short_pattern
+from hmexp.report.results import Estimate, Point, Results, Series, short_pattern
+from hmexp.report.wording import say_series
 
 Standing = Literal["front", "undecided", "beaten"]
 LATENCY: Final = "latency"

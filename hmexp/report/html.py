@@ -19,26 +19,19 @@ from hmexp.report.advice import KEEP, advise, cautions
 from hmexp.report.cost import Prices
 from hmexp.report.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.files import write_atomically
-from hmexp.report.numbers import MISSING, digits, interval, signed
+from hmexp.report.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.overview import overview
 from hmexp.report.predictions import Prediction, predict
-from hmexp.report.results import (
-    FUNCTIONAL_ONLY,
-    OPERATIONS,
-    Point,
-    Results,
-    finite,
-    say_parameter,
-    say_series,
-    short_pattern,
-)
+from hmexp.report.results import FUNCTIONAL_ONLY, Point, Results, finite, short_pattern
 from hmexp.report.strips import strips_of
 from hmexp.report.tables import frame_of, pages_text, proof_ok, samples_of, write_csv
+from hmexp.report.wording import say_parameter, say_series
 from hmexp.units import format_size
 
 _TITLES: Final = {
     "bandwidth_against_ratio": "Bandwidth against ratio",
     "latency_against_ratio": "Latency against ratio",
+    "loaded_latency": "Latency under load",
     "model_error": "Measurement against model",
     "placement_strips": "Pattern asked, pages found",
     pareto.STEM: pareto.TITLE,
@@ -46,10 +39,14 @@ _TITLES: Final = {
 _CAPTIONS: Final = {
     "bandwidth_against_ratio": """\
 Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
-samples. The line is the model: it rises while the slow memory limits and falls once DRAM does. Where an
-interval is shorter than its dot, the tables have the numbers.""",
+samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
+and falls once DRAM does. Where an interval is shorter than its dot, the tables have the numbers.""",
     "latency_against_ratio": """\
 What does a ratio cost in idle latency? A dependent pointer chase, one access at a time.""",
+    "loaded_latency": """\
+How much headroom? One thread chases pointers while the others stream at one rate after the other; each line
+is a launch, rings mark the knee. A pattern that is said to be not saturated could not be loaded enough by
+these threads to find its limit.""",
     "model_error": """\
 Can the model be trusted here? By published figures the bandwidth model is exact to 1 % away from its optimum,
 and measurements stay 6 to 14 % below it close to the optimum.""",
@@ -127,7 +124,7 @@ def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ())
     advice = replace(advise(shown), cautions=tuple(cautions(results)))
     predictions = predict(shown)
     drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
-    varying = {n for op in OPERATIONS for n in shown.varying(shown.select(op))}
+    varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
     return environment.from_string(source).render(
         results=results,
         note=shown.note,
@@ -179,6 +176,7 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
     last = after or before
     expected, found = pages_text(last.get("expected")), pages_text(last.get("found"))
     error = None if prediction is None else (point.value.median / prediction.value - 1) * 100
+    relation = finite((record.get("of_dram") or {}).get("median"))
     agrees = last.get("numa_maps_agrees")
     return {
         "operation": point.operation,
@@ -189,6 +187,10 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
         "interval": interval(point.value),
         "unit": point.unit or "",
         "samples": len(point.samples),
+        "launches": len(record.get("launches") or ()) or 1,
+        "disturbed": point.disturbed,
+        "added": point.added,
+        "of_dram": percent(relation) if relation is not None else MISSING,
         "model": digits(prediction.value, 4) if prediction else MISSING,
         "error": MISSING if prediction is None or prediction.is_endpoint else signed(error),
         "proof": proof_ok(record),
@@ -233,6 +235,7 @@ def _method(results: Results) -> dict[str, str]:
     seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
+        "launches": spread(len(p.record.get("launches") or ()) or 1 for p in results.ok),
         "seconds": spread(s for s in seconds if isinstance(s, int | float)),
     }
 

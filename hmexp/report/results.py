@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from hmexp.errors import PatternError
 from hmexp.pattern import Pattern
-from hmexp.units import format_size
 
 Record = Mapping[str, Any]
 #: All parameters of a point but its pattern and its operation: points that share them are comparable.
@@ -63,6 +62,11 @@ class Point:
     dram_mix: Mapping[int, Fraction] = field(default_factory=dict)  # share of each node among DRAM pages
     slow_mix: Mapping[int, Fraction] = field(default_factory=dict)
     ratio: str | None = None
+    #: Not asked for: all DRAM, for others to be compared with.
+    added: bool = False
+    #: What disturbed each sample, and the launch that it is of.
+    flags: tuple[tuple[str, ...], ...] = ()
+    launch_of: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,6 +86,11 @@ class Point:
         return self.dram_share
 
     @property
+    def disturbed(self) -> int:
+        """How many samples have a mark."""
+        return sum(bool(marks) for marks in self.flags)
+
+    @property
     def why(self) -> str:
         """The reason of a failure on one line."""
         return " ".join((self.reason or "no reason recorded").split())
@@ -98,6 +107,9 @@ class Point:
         if median is not None:
             low, high = finite(result.get("ci_low")), finite(result.get("ci_high"))
             estimate = Estimate(median, median if low is None else low, median if high is None else high)
+        samples = tuple(v for v in map(finite, result.get("samples") or ()) if v is not None)
+        flags = tuple(tuple(marks) for marks in (result.get("noise") or {}).get("flags") or ())
+        sizes = [int(launch["n"]) for launch in result.get("launches") or ()] or [len(samples)]
         dram_mix, slow_mix, ratio = _mixes(pattern, frozenset(dram_nodes))
         return cls(
             record=record,
@@ -108,12 +120,15 @@ class Point:
             operation=operation,
             series=tuple(sorted(parameters.items())),
             unit=result.get("unit"),
-            samples=tuple(v for v in map(finite, result.get("samples") or ()) if v is not None),
+            samples=samples,
             estimate=estimate,
             dram_share=finite(record.get("dram_share")),
             dram_mix=dram_mix,
             slow_mix=slow_mix,
             ratio=ratio,
+            added=record.get("added") is True,
+            flags=flags if len(flags) == len(samples) else ((),) * len(samples),
+            launch_of=tuple(number for number, size in enumerate(sizes) for _ in range(size)),
         )
 
 
@@ -152,9 +167,17 @@ class Results:
     @classmethod
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
-        from hmexp.experiment import store
+        from hmexp.experiment import reader, store
 
-        return cls.from_records(store.read_records(run_dir), store.read_run(run_dir))
+        share = reader.Interner()
+
+        def take(record: dict[str, Any]) -> Record:
+            # The launches' own proofs: the report shows those of the point, and they are most of a record.
+            record.pop("launches", None)
+            return share(record)
+
+        found = reader.read_points(run_dir / store.POINTS, take)
+        return cls.from_records(found.values(), store.read_run(run_dir))
 
     @property
     def name(self) -> str:
@@ -170,6 +193,12 @@ class Results:
     def not_ok(self) -> tuple[Point, ...]:
         """The points that failed or were skipped: listed with their reasons, never drawn."""
         return tuple(point for point in self.points if not point.ok)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What was measured, read, write and latency first."""
+        measured = dict.fromkeys(point.operation for point in self.points if point.operation)
+        return tuple(sorted(measured, key=lambda op: OPERATIONS.index(op) if op in OPERATIONS else 99))
 
     @property
     def unfinished(self) -> int:
@@ -264,29 +293,6 @@ class Results:
         names = dict.fromkeys(name for point in points for name, _ in point.series)
         every = [dict(point.series) for point in points]
         return tuple(name for name in names if len({str(values.get(name)) for values in every}) > 1)
-
-
-def say_parameter(name: str, value: Any) -> str:
-    """Write one parameter for people: `4 threads`, `4KiB granule`."""
-    if name.endswith("_bytes") and isinstance(value, int):
-        noun = name.removesuffix("_bytes")
-        return f"{format_size(value)} {noun}" if noun != "size" else format_size(value)
-    if name == "threads":
-        return f"{value} thread{'s' if value != 1 else ''}"
-    if name == "samples":
-        return f"{value} samples"
-    if name == "sample_seconds":
-        return f"{value} s each"
-    return str(value) if name == "placer" else f"{name} {value}"
-
-
-def say_series(series: Series, names: Iterable[str]) -> str:
-    """Write the named parameters of a series for people."""
-    values = dict(series)
-    order = ["size_bytes", "granule_bytes", "threads", "placer", "samples", "sample_seconds"]
-    given = {name for name, value in values.items() if value is not None}
-    wanted = sorted(set(names) & given, key=lambda n: (order.index(n) if n in order else 99, n))
-    return ", ".join(say_parameter(name, values[name]) for name in wanted)
 
 
 def _order(point: Point) -> tuple[Any, ...]:

@@ -94,6 +94,7 @@ def test_nodes_and_doctor(tmp_path: Path) -> None:
 def test_sweep_and_report(tmp_path: Path) -> None:
     done = hmexp(
         "sweep", "--size", "1MiB", "--samples", "2", "--sample-seconds", "0.002", "--patterns", "0", "1:1",
+        "--launches", "2", "--precision", "0.5", "--most-samples", "3", "--pages", "page",
         "--operations", "read", "--emulate", "5=optane-dcpmm", "--run", "mine", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -15,11 +15,17 @@ from typing import Any
 import pytest
 
 from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.runner import Progress
+from hmexp.experiment.progress import Progress
 from hmexp.notebook import format_seconds, injected_names, progress_html
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "sweep.ipynb"
 SMALL = [
+    "-p",
+    "launches",
+    "1",
+    "-p",
+    "precision",
+    "0",
     "-p",
     "size",
     "1MiB",
@@ -83,6 +89,8 @@ def test_a_sweep_through_papermill(tmp_path: Path) -> None:
         (["-p", "patterns", "0,,2"], "entry 2 is empty"),
         (["-p", "size", "3 bananas"], "bananas"),
         (["-y", "threads: two"], "not a whole number"),
+        (["-p", "launches", "0"], "launches 0"),
+        (["-p", "precision", "5"], "precision 5"),
         (["-p", "results", "/proc/none"], "/proc/none"),
     ],
 )
@@ -189,7 +197,7 @@ def test_names_are_read_from_the_injected_cell_only() -> None:
 
 def test_progress_is_told_in_words() -> None:
     html = progress_html(Progress(3, 12, 1, 75.4, "read on <0>"))
-    assert "3 of 12 points" in html and "1 min 15 s left" in html and "1 failed" in html
+    assert "3 of 12 launches" in html and "1 min 15 s left" in html and "1 failed" in html
     assert "&lt;0&gt;" in html
     assert [format_seconds(s) for s in (0, 59.4, 60, 3599, 7260)] == [
         "0 s",
