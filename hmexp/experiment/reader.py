@@ -56,20 +56,14 @@ def read_lines(
     found: dict[K, T] = {}
     if not file.exists():
         return found
-    try:
-        with _collector_paused(), file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.endswith(b"\n"):
-                    break
-                record, key = _parse(line, number, file, name)
-                require_schema(record, f"line {number} of {file}")
-                if key is not None:
-                    found[key] = take(record)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(
-            f"cannot read {file}: {reason}", "check that the run's folder is readable"
-        ) from error
+    with told("cannot read", file), _collector_paused(), file.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.endswith(b"\n"):
+                break
+            record, key = _parse(line, number, file, name)
+            require_schema(record, f"line {number} of {file}")
+            if key is not None:
+                found[key] = take(record)
     return found
 
 
