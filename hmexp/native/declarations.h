@@ -115,10 +115,9 @@ struct hm_ring {
 	int32_t node;			/* only lines of this node of the map; -1: all */
 };
 
-int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, uint64_t *lines,
-		  uint64_t *first);
-int hm_ring_walk(const void *base, int cpu, uint64_t first, uint64_t limit, int marks, uint64_t *offsets,
-		 uint64_t *length);
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int *marks,
+		  uint64_t *offsets, uint64_t *lines);
+int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length);
 
 /* ---- chase.c ---- */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,
