@@ -122,7 +122,8 @@ static void chase_work(void *context, int thread)
 		else
 			plain_hops(chase->at, chase->chains, chase->hops);
 		hm_sample_end(&noise, taken);
-		taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
+		if (chase->machine)
+			taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
 		taken->payload_bytes = (int64_t)(chase->hops * (uint64_t)chase->chains * HM_LINE_BYTES);
 	}
 }
@@ -149,7 +150,8 @@ static int run_chase(struct chase *chase, int cpu, const struct hm_model *model,
 		     uint64_t *offsets, void (*work)(void *context, int thread))
 {
 	const int32_t cpus[] = { cpu };
-	int ret = hm_clock_init();
+	/* Plain samples need no ticks, and finding out how long one is takes a while. */
+	int ret = model || chase->block_ns ? hm_clock_init() : 0;
 
 	if (!ret && model)
 		ret = hm_machine_init(machine, model);

@@ -49,7 +49,8 @@ static inline uint64_t hm_model_now(const struct hm_machine *machine)
 
 static inline unsigned int hm_map_node(const struct hm_map *map, uint64_t offset)
 {
-	return map->entry_node[offset / map->granule_bytes % map->entries];
+	/* One node is what a baseline has, and two divisions for each of its lines are felt. */
+	return map->entries == 1 ? map->entry_node[0] : map->entry_node[offset / map->granule_bytes % map->entries];
 }
 
 /* Occupy a server; returns when the transfer is done. */

@@ -29,9 +29,6 @@ struct marks {
 	uint64_t made;
 };
 
-/* How many lines are asked for before they are written: they lie all over the memory. */
-enum { AHEAD = 12 };
-
 static void shuffle(uint32_t *items, uint64_t count, struct hm_random *random)
 {
 	for (uint64_t i = count; i > 1; i--) {
@@ -57,7 +54,7 @@ static void shuffle_windows(struct plan *plan, struct hm_random *random, uint32_
 static int collect(struct plan *plan, const struct hm_ring *ring, const struct hm_map *map)
 {
 	uint64_t every = ring->bytes / ring->spacing_bytes;
-	uint64_t last_window = UINT64_MAX;
+	uint64_t next_window = 0;
 
 	plan->lines = malloc(every * sizeof(*plan->lines));
 	plan->windows = malloc((ring->bytes / ring->window_bytes + 2) * sizeof(*plan->windows));
@@ -68,8 +65,8 @@ static int collect(struct plan *plan, const struct hm_ring *ring, const struct h
 
 		if (ring->node >= 0 && hm_map_node(map, offset) != (unsigned int)ring->node)
 			continue;
-		if (offset / ring->window_bytes != last_window) {
-			last_window = offset / ring->window_bytes;
+		if (offset >= next_window) {
+			next_window = (offset / ring->window_bytes + 1) * ring->window_bytes;
 			plan->windows[plan->window_count++] = plan->count;
 		}
 		plan->lines[plan->count++] = (uint32_t)i;
@@ -88,11 +85,9 @@ static void link_lines(void *base, const struct plan *plan, const uint32_t *orde
 		const uint64_t start = plan->windows[order[window]], end = plan->windows[order[window] + 1];
 
 		for (uint64_t i = start; i < end; i++, position++) {
-			uint64_t ahead = plan->lines[i + AHEAD < end ? i + AHEAD : end - 1] * ring->spacing_bytes;
 			uint64_t offset = plan->lines[i] * ring->spacing_bytes;
 			struct hm_line *line = (struct hm_line *)((char *)base + offset);
 
-			__builtin_prefetch((char *)base + ahead, 1);
 			if (marks->made < marks->count && position == plan->count * marks->made / marks->count)
 				marks->offsets[marks->made++] = offset;
 			line->node = map ? hm_map_node(map, offset) : 0;
