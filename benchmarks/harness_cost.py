@@ -1,8 +1,9 @@
 """What the harness costs: a point of 0.5 s of samples must take under 0.8 s of wall time.
 
-The wall time is that of a whole launch: the interpreter, its imports, placing the pages, two proofs, the ring
-or the trial, the samples, the record, and the end of the process. It is judged only on a quiet machine; beside it
-stands the CPU time that the launch took apart from its samples, which a busy machine stretches far less.
+The wall time is that of a whole launch: the interpreter, its imports, placing the pages, two proofs, the
+ring or the trial, the samples, the record, and the end of the process. It says something on a quiet machine
+only; beside it stands the CPU time that the launch took apart from its samples, which a busy machine
+stretches far less.
 
 .venv/bin/python benchmarks/harness_cost.py [--size 256MiB]
 """
@@ -70,8 +71,8 @@ def main() -> None:
         missed |= wall > LIMIT_SECONDS
         print(
             f"{operation:<9} {statistics.median(sampled):.2f} s of samples in {wall:.2f} s "
-            f"({min(walls):.2f}..{max(walls):.2f}); CPU time beside the samples {statistics.median(beside):.2f} s "
-            f"(least {min(beside):.2f}){'  <- over 0.8 s' if wall > LIMIT_SECONDS else ''}",
+            f"({min(walls):.2f}..{max(walls):.2f}); "
+            f"CPU time beside the samples {statistics.median(beside):.2f} s (least {min(beside):.2f}){'  <- over 0.8 s' if wall > LIMIT_SECONDS else ''}",
             flush=True,
         )
     say_load("after")

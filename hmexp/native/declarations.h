@@ -16,6 +16,7 @@ void hm_hypervisor(char out[16]);	/* CPUID's hypervisor signature, or an empty s
 
 /* ---- process.c ---- */
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
+uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
