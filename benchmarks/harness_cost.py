@@ -69,10 +69,11 @@ def main() -> None:
             beside.append(used - on_cpu)
         wall = statistics.median(walls)
         missed |= wall > LIMIT_SECONDS
+        mark = "  <- over 0.8 s" if wall > LIMIT_SECONDS else ""
         print(
             f"{operation:<9} {statistics.median(sampled):.2f} s of samples in {wall:.2f} s "
             f"({min(walls):.2f}..{max(walls):.2f}); "
-            f"CPU time beside the samples {statistics.median(beside):.2f} s (least {min(beside):.2f}){'  <- over 0.8 s' if wall > LIMIT_SECONDS else ''}",
+            f"CPU time beside the samples {statistics.median(beside):.2f} s (least {min(beside):.2f}){mark}",
             flush=True,
         )
     say_load("after")
