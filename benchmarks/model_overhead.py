@@ -1,9 +1,8 @@
 """What modelling nodes costs where it should cost nothing: the emulating loops with nodes that are free.
 
 Plain loops and emulating ones go over the same pages by turns (plain, emulating, emulating, plain), each
-operation with 1 and 2 threads, and the chase. The overhead is the time that the emulating ones take more; it must
-be under 2 %. Beside the median of the rounds stands the comparison of the best of each, which a busy machine
-disturbs less.
+operation with 1 and 2 threads, and the chase. The overhead is the time that the emulating ones take more; it
+must be under 2 %. Beside the median of the rounds stands the comparison of the best sample of each.
 
     .venv/bin/python benchmarks/model_overhead.py [--size 256MiB] [--rounds 5] [--huge]
 """
