@@ -58,8 +58,8 @@ lint: setup ## ruff and mypy
 known-answers: setup ## are emulated nodes measured as they were set? (a quiet machine, minutes)
 	$(python) benchmarks/known_answers.py
 
-bench: setup ## hmexp against likwid, mbw and sysbench, as ratios (a quiet machine, minutes)
-	$(python) benchmarks/peers.py
+bench: setup ## hmexp against likwid, mbw, sysbench and a second chase, as ratios (a quiet machine, minutes)
+	@status=0; for part in peers latency_peers; do $(python) benchmarks/$$part.py || status=1; done; exit $$status
 
 clean: ## remove everything that is built or installed here; results/ stays
 	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

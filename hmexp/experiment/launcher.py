@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
         text=True,
         encoding="utf-8",
         errors="replace",
+        # Nothing here multiplies matrices: threads for it would take time to start, and CPUs from the loops.
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         # Ctrl-C is for the runner, which then ends the worker.
         start_new_session=True,
     )

@@ -16,6 +16,7 @@ void hm_hypervisor(char out[16]);	/* CPUID's hypervisor signature, or an empty s
 
 /* ---- process.c ---- */
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
+uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
@@ -115,10 +116,9 @@ struct hm_ring {
 	int32_t node;			/* only lines of this node of the map; -1: all */
 };
 
-int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, uint64_t *lines,
-		  uint64_t *first);
-int hm_ring_walk(const void *base, int cpu, uint64_t first, uint64_t limit, int marks, uint64_t *offsets,
-		 uint64_t *length);
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int *marks,
+		  uint64_t *offsets, uint64_t *lines);
+int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length);
 
 /* ---- chase.c ---- */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,

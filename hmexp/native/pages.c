@@ -103,26 +103,31 @@ int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
 
 static int touch_node(char *base, const struct hm_layout *layout, int node)
 {
-	uint64_t entry = 0;
+	uint64_t entry = 0, run;
 
-	for (uint64_t page = 0; page < layout->pages; page += layout->granule_pages) {
-		uint64_t left = layout->pages - page;
-		uint64_t run = left < layout->granule_pages ? left : layout->granule_pages;
+	for (uint64_t page = 0; page < layout->pages; page += run) {
+		const int ours = layout->nodes[entry] == node;
+		char *start = base + page * layout->page_bytes;
+		int ret;
 
-		if (layout->nodes[entry] == node) {
-			char *start = base + page * layout->page_bytes;
-
-			if (run == 1) {
-				*(volatile char *)start = 0;
-			} else {
-				int ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
-
-				if (ret)
-					return ret;
-			}
+		/* Granules in a row that are all for this node, or all for others: one request is cheaper than many. */
+		run = 0;
+		do {
+			run += layout->granule_pages;
+			if (++entry == layout->entries)
+				entry = 0;
+		} while (page + run < layout->pages && (layout->nodes[entry] == node) == ours);
+		if (!ours)
+			continue;
+		if (page + run > layout->pages)
+			run = layout->pages - page;
+		if (run == 1) {
+			*(volatile char *)start = 0;
+			continue;
 		}
-		if (++entry == layout->entries)
-			entry = 0;
+		ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
