@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-import errno
-from collections import Counter
+import itertools
+import os
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from hmexp import native
 from hmexp.errors import PlacementError
 from hmexp.pattern import Pattern
-from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.frames import read_memory_blocks
+from hmexp.system.numa_maps import NumaMapping, mapping_at, read_numa_maps
 from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
 STRIP_GRANULES: Final = 96
-_QUERY_PAGES: Final = 1 << 16
+#: Pages from which several threads look: below, starting them would take longer.
+_THREADED_PAGES: Final = 1 << 16
+_MOST_THREADS: Final = 8
+_PAGEMAP: Final = Path("/proc/self/pagemap")
 
 
 @dataclass(frozen=True)
@@ -177,32 +185,72 @@ def check_placement(
         If `/proc/self/numa_maps` cannot be understood or has no line for the region.
     """
     pages = mapping.size_bytes // native.PAGE_BYTES
-    found: Counter[int] = Counter()
-    misplaced = 0
-    first_misplaced = None
-    for first in range(0, pages, _QUERY_PAGES):
-        count = min(_QUERY_PAGES, pages - first)
-        nodes = native.query_nodes(mapping, first, count)
-        wrong = (nodes != pattern.page_nodes(first, count, native.PAGE_BYTES)) & (nodes >= 0)
-        wrong_pages = int(np.count_nonzero(wrong))
-        if wrong_pages and first_misplaced is None:
-            first_misplaced = first + int(np.argmax(wrong))
-        misplaced += wrong_pages
-        values, counts = np.unique(nodes, return_counts=True)
-        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    line = mapping_at(mapping.address, read_numa_maps())
+    with open_frames() as frames:
+        where, line = _look(mapping, pattern, pages, frames)
     page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
     return Placement(
         pages=pages,
         expected={node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n},
-        found={node: n for node, n in sorted(found.items()) if node >= 0},
+        found=where.found,
         numa_maps={node: n * page_ratio for node, n in sorted(line.pages.items()) if n},
-        misplaced=misplaced,
-        first_misplaced=first_misplaced,
-        absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
+        misplaced=where.misplaced,
+        first_misplaced=where.first_misplaced,
+        absent=where.absent,
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
     )
+
+
+@contextmanager
+def open_frames() -> Iterator[native.FrameNodes | None]:
+    """The nodes of this machine's frames, where we may see frames: a faster way to the same answer.
+
+    None without CAP_SYS_ADMIN, or where the kernel does not say which block of memory is on which node.
+    """
+    blocks = read_memory_blocks()
+    try:
+        fd = -1 if blocks is None else os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        fd = -1
+    if blocks is None or fd < 0:
+        yield None
+        return
+    try:
+        yield native.FrameNodes(fd, blocks.block_bytes, blocks.nodes) if _shows_frames(fd) else None
+    finally:
+        os.close(fd)
+
+
+def _shows_frames(fd: int) -> bool:
+    """Whether a page of ours has a frame in it: without the capability all frames read as 0."""
+    page = native.PageMapping(native.PAGE_BYTES)
+    try:
+        native.populate(page)
+        entry = os.pread(fd, 8, page.address // native.PAGE_BYTES * 8)
+    finally:
+        page.close()
+    return int.from_bytes(entry, sys.byteorder) & ((1 << 55) - 1) != 0
+
+
+def _look(
+    mapping: native.PageMapping, pattern: Pattern, pages: int, frames: native.FrameNodes | None
+) -> tuple[native.Where, NumaMapping]:
+    """Ask both witnesses, at once if there are many pages: each walks the page tables by itself."""
+
+    def count() -> NumaMapping:
+        return mapping_at(mapping.address, read_numa_maps())
+
+    if pages < _THREADED_PAGES:
+        return native.find_pages(mapping, pattern, 0, pages, frames), count()
+    parts = max(1, min(len(allowed_cpus()) - 1, _MOST_THREADS))
+    edges = [pages * i // parts for i in range(parts + 1)]
+    with ThreadPoolExecutor(parts + 1) as pool:
+        line = pool.submit(count)
+        found = [
+            pool.submit(native.find_pages, mapping, pattern, first, end - first, frames)
+            for first, end in itertools.pairwise(edges)
+        ]
+        return native.Where.total([part.result() for part in found]), line.result()
 
 
 def _strip(

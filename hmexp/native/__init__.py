@@ -32,11 +32,13 @@ from hmexp.native.process import (
     hypervisor,
     now_ns,
 )
+from hmexp.native.where import FrameNodes, Where, find_pages
 
 __all__ = [
-    "LINE_BYTES", "MAX_CHAINS", "OPERATIONS", "ORDERS", "PAGE_BYTES", "SAMPLE", "STORE_KINDS", "VECTOR_BITS",
-    "BandwidthRun", "ClockCheck", "Job", "LoadedRun", "NodeModel", "NodeRates", "Operation", "Order",
-    "PageMapping", "Ring", "Slice", "StoreKind", "bandwidth", "build_ring", "chase", "chase_blocks",
-    "check_clock", "clock_description", "die_with_parent", "first_touch", "hypervisor", "loaded",
-    "move_pages", "now_ns", "populate", "query_nodes", "settle", "store_latency", "vector_bits", "walk_ring",
+    "LINE_BYTES", "MAX_CHAINS", "OPERATIONS", "ORDERS", "PAGE_BYTES", "SAMPLE", "STORE_KINDS",
+    "VECTOR_BITS", "BandwidthRun", "ClockCheck", "FrameNodes", "Job", "LoadedRun", "NodeModel",
+    "NodeRates", "Operation", "Order", "PageMapping", "Ring", "Slice", "StoreKind", "Where",
+    "bandwidth", "build_ring", "chase", "chase_blocks", "check_clock", "clock_description",
+    "die_with_parent", "find_pages", "first_touch", "hypervisor", "loaded", "move_pages", "now_ns",
+    "populate", "query_nodes", "settle", "store_latency", "vector_bits", "walk_ring",
 ]  # fmt: skip

@@ -35,6 +35,30 @@ int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *re
 int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
 
+/* ---- where.c ---- */
+enum {
+	HM_MAX_NODES = 1024,
+	HM_MAX_ERRNO = 256,
+};
+
+struct hm_frames {			/* which node each frame of physical memory is on */
+	int pagemap_fd;			/* /proc/self/pagemap, opened by one who may see frames */
+	uint64_t block_shift;		/* a block is so many frames, as a power of two */
+	uint64_t blocks;
+	const int16_t *block_node;	/* the node of each block; negative where it is not known */
+};
+
+struct hm_where {
+	int64_t nodes[1024];		/* pages on each node */
+	int64_t absent[256];		/* pages on none, by errno */
+	int64_t misplaced;
+	int64_t first_misplaced;
+	int64_t asked;			/* pages that move_pages was asked about */
+};
+
+int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
+	     uint64_t first_page, uint64_t pages, struct hm_where *where);
+
 /* ---- model.c: emulated nodes ---- */
 struct hm_map {				/* which node each granule of a region is on, from 0 up */
 	const uint8_t *entry_node;

@@ -71,7 +71,8 @@ class PageMapping:
             self.close()
 
 
-def _layout(pattern: Pattern, pages: int) -> tuple[Any, Any]:
+def layout_of(pattern: Pattern, pages: int) -> tuple[Any, Any]:
+    """A pattern as the core takes it, and what must be held while it is used."""
     nodes = np.asarray(pattern.nodes, dtype=np.int32)
     held = ffi.from_buffer("int32_t[]", nodes)
     layout = ffi.new(
@@ -96,7 +97,7 @@ def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
 
     The policy of the calling thread is as before when it returns.
     """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    layout, _held = layout_of(pattern, mapping.size_bytes // PAGE_BYTES)
     check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}")
 
 
@@ -110,7 +111,7 @@ def move_pages(mapping: PageMapping, pattern: Pattern, retries: int) -> tuple[in
     failures : dict
         Pages that could not be moved, by the name of the errno [pages].
     """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    layout, _held = layout_of(pattern, mapping.size_bytes // PAGE_BYTES)
     requested = ffi.new("int64_t *")
     failures = ffi.new("int64_t[256]")
     check(lib.hm_move(mapping.base, layout, retries, requested, failures), "move_pages")
@@ -123,7 +124,7 @@ def settle(mapping: PageMapping, pattern: Pattern) -> None:
 
     To be called when they are in place: the policy takes any node of the pattern for a new page.
     """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    layout, _held = layout_of(pattern, mapping.size_bytes // PAGE_BYTES)
     check(lib.hm_settle(mapping.base, mapping.size_bytes, layout), "mbind of the region")
 
 
