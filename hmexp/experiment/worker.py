@@ -11,7 +11,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,11 @@ class Task:
     calibrating: bool
     dram_nodes: tuple[int, ...]
     cpus: tuple[int, ...]
+
+    @property
+    def point_id(self) -> str:
+        """Id of the point."""
+        return self.point.id
 
     def to_json(self) -> str:
         """The task as one line for `from_json`, with the process that is to be outlived by none."""
@@ -162,14 +167,14 @@ def run(task: Task) -> dict[str, Any]:
     return record
 
 
-def main() -> None:
-    """Read a task, measure, print the record."""
+def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read a task, have it done, print the record."""
     data = json.loads(sys.stdin.read())
     native.die_with_parent(data["parent"])
     # The record goes to the real standard output alone: a stray print must not damage it.
     out = os.dup(1)
     os.dup2(2, 1)
-    record = run(Task.from_json(data))
+    record = run_task(data)
     with os.fdopen(out, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(record, allow_nan=False) + "\n")
 
@@ -177,4 +182,4 @@ def main() -> None:
 if __name__ == "__main__":
     # Run from the folder of a notebook, that folder must not hide the standard library.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
-    main()
+    serve(lambda data: run(Task.from_json(data)))

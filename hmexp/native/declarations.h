@@ -28,6 +28,7 @@ struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % e
 
 int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, int fd, void **base);
 int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes);
+int hm_advise(void *base, uint64_t bytes, int advice);
 int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_first_touch(void *base, const struct hm_layout *layout, int node);
 int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,

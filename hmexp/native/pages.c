@@ -81,6 +81,12 @@ int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes)
 	return munmap((char *)base - page_bytes, bytes + 2 * page_bytes) ? -errno : 0;
 }
 
+/* madvise(2) of a whole range. */
+int hm_advise(void *base, uint64_t bytes, int advice)
+{
+	return madvise(base, bytes, advice) ? -errno : 0;
+}
+
 /* Touch every page of a range that holds nothing yet. -EFAULT where an access would be a SIGBUS. */
 int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
 {

@@ -81,6 +81,17 @@ def layout_of(pattern: Pattern, pages: int) -> tuple[Any, Any]:
     return layout, (nodes, held)
 
 
+def advise(mapping: PageMapping, advice: int) -> None:
+    """Advise the kernel about a whole mapping: ``MADV_...`` of `mmap`.
+
+    Raises
+    ------
+    NativeError
+        If the kernel does not take that advice for such a mapping.
+    """
+    check(lib.hm_advise(mapping.base, mapping.size_bytes, advice), f"madvise with advice {advice}")
+
+
 def populate(mapping: PageMapping) -> None:
     """Touch every page of a mapping that holds nothing yet, under the policy of the calling thread.
 

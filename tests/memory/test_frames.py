@@ -84,7 +84,9 @@ def test_misplaced_pages_are_those_that_the_pattern_says(
 
 def test_pages_that_are_nowhere(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
     fast, slow = both(mapping, frames)
-    assert answer(fast) == answer(slow) == ({}, {"ENOENT": PAGES}, 0, None)
+    assert answer(fast) == answer(slow)
+    # ENOENT, or on older kernels EFAULT: there is no page table yet.
+    assert (fast.found, sum(fast.absent.values()), fast.misplaced) == ({}, PAGES, 0)
 
 
 def test_the_zero_page_is_on_no_node(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
