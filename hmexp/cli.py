@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 import hmexp
 from hmexp.cli_measure import add_commands
+from hmexp.cli_study import add_commands as add_study_commands
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     sweep.set_defaults(run=_sweep)
 
     add_commands(commands)
+    add_study_commands(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

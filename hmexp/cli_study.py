@@ -1,4 +1,4 @@
-"""The commands ``hmexp study placers`` and ``hmexp study granularity``: what their notebooks do, without Jupyter."""
+"""The commands ``hmexp study placers`` and ``hmexp study granularity``, for those who do not open Jupyter."""
 
 from __future__ import annotations
 
@@ -31,13 +31,14 @@ def add_commands(commands: Any) -> None:
     for name, help_text, parameters in _STUDIES:
         parser = kinds.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
         for field in fields(parameters):
-            many = isinstance(field.default, tuple)
-            shown = " ".join(field.default) if many else field.default
+            default: Any = field.default
+            many = isinstance(default, tuple)
+            shown = " ".join(default) if many else default
             parser.add_argument(
                 f"--{field.name.replace('_', '-')}",
-                dest=field.name,
+                dest=f"given_{field.name}",
                 nargs="+" if many else None,
-                type=str if many else type(field.default),
+                type=str if many else type(default),
                 help=f"as in the notebook (default: {shown})",
             )
         parser.set_defaults(run=_run, study=name)
@@ -56,11 +57,9 @@ def _run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _make(
-    options: argparse.Namespace, topology: Topology
-) -> tuple[Study, Callable[[], Emulation | None]]:
+def _make(options: argparse.Namespace, topology: Topology) -> tuple[Study, Callable[[], Emulation | None]]:
     kind: type[Any] = next(parameters for name, _, parameters in _STUDIES if name == options.study)
-    given = {field.name: getattr(options, field.name) for field in fields(kind)}
+    given = {field.name: getattr(options, f"given_{field.name}") for field in fields(kind)}
     parameters = kind.from_mapping({name: value for name, value in given.items() if value is not None})
     if isinstance(parameters, PlacerParameters):
         return make_placer_study(parameters, topology), lambda: None

@@ -165,5 +165,6 @@ def _limit_points(parameters: PlacerParameters, topology: Topology) -> list[Stud
 
 def _fits(pattern: Pattern, size_bytes: int, topology: Topology) -> bool:
     counts = pattern.pages_per_node(size_bytes // PAGE_BYTES, PAGE_BYTES)
-    # Half of a node at most: what its mappings take in the kernel must fit, too.
-    return all(topology.node(node).free_bytes > 2 * n * PAGE_BYTES for node, n in counts.items())
+    # Half of a node at most: what its mappings take in the kernel must fit, too. Not of what is free now:
+    # the same request must be the same study tomorrow.
+    return all(topology.node(node).total_bytes > 2 * n * PAGE_BYTES for node, n in counts.items())

@@ -18,6 +18,7 @@ from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
 from hmexp.memory.emulation import Emulation
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Topology
+from hmexp.units import format_size
 
 SCHEMA: Final = 1
 _WORKER: Final = "hmexp.experiment.study_worker"
@@ -45,8 +46,11 @@ class StudyPoint:
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def __str__(self) -> str:
-        named = (f"{value}" for value in self.parameters.values() if isinstance(value, str))
-        return " ".join([self.kind, *named])
+        given = self.parameters
+        words = [str(value) for value in given.values() if isinstance(value, str)]
+        if isinstance(given.get("granule_bytes"), int):
+            words.append(f"granule {format_size(given['granule_bytes'])}")
+        return " ".join([self.kind, *words, *(["2 MiB pages"] if given.get("huge") else [])])
 
 
 @dataclass(frozen=True)

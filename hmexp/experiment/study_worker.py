@@ -69,6 +69,8 @@ def run(task: StudyTask) -> dict[str, Any]:
     """Take a point; whatever happens is a record."""
     started = time.monotonic()
     record = task.empty_record()
+    if not task.point.parameters.get("emulated", False):
+        record |= {"emulated": False, "profile": None}
     try:
         record["result"] = KINDS[task.point.kind](task.point.parameters, task.emulation)
         record["status"] = "ok"
