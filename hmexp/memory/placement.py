@@ -12,7 +12,7 @@ import numpy as np
 from hmexp import native
 from hmexp.errors import PlacementError
 from hmexp.pattern import Pattern
-from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.system.numa_maps import mapping_at, mappings_within, read_numa_maps
 from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
@@ -35,9 +35,10 @@ class Placement:
     expected, found, numa_maps : dict of int to int
         Pages per real node: by the pattern, by the query, by `/proc/self/numa_maps` [pages].
     misplaced : int
-        Pages on another node than the pattern's [pages].
+        Pages on another node than the pattern's; if only a ratio is promised, those by which nodes differ
+        from the pattern's counts by more than one period [pages].
     first_misplaced : int or None
-        Index of the first of them.
+        Index of the first of them; None if only a ratio is promised.
     absent : dict of str to int
         Pages that are on no node, by the errno that the kernel gives as reason [pages].
     strip : tuple of two tuples of int
@@ -45,6 +46,8 @@ class Placement:
         id), and the real node that was found (-1: none).
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
+    exact_order : bool
+        Whether the node of each page was promised; otherwise only the ratio, within one period.
     """
 
     pages: int
@@ -56,6 +59,7 @@ class Placement:
     absent: dict[str, int]
     strip: tuple[tuple[int, ...], tuple[int, ...]]
     placer_count: dict[int, int] | None = None
+    exact_order: bool = True
 
     @property
     def placer_agrees(self) -> bool:
@@ -76,10 +80,14 @@ class Placement:
     def summary(self) -> str:
         """One sentence for a person."""
         where = ", ".join(f"{count} on node {node}" for node, count in sorted(self.found.items())) or "none"
+        if self.ok and not self.exact_order:
+            return f"{self.pages} pages are in the ratio of the pattern, within one period ({where})"
         if self.ok:
             return f"all {self.pages} pages are in place ({where})"
         faults = []
-        if self.misplaced:
+        if self.misplaced and not self.exact_order:
+            faults.append(f"{self.misplaced} of {self.pages} pages are not in the ratio of the pattern")
+        elif self.misplaced:
             faults.append(
                 f"{self.misplaced} of {self.pages} pages are on a wrong node (the first is page "
                 f"{self.first_misplaced})"
@@ -116,6 +124,7 @@ class Placement:
         return {
             "ok": self.ok,
             "pages": self.pages,
+            "exact_order": self.exact_order,
             "expected": _keys_as_text(self.expected),
             "found": _keys_as_text(self.found),
             "misplaced": self.misplaced,
@@ -155,6 +164,8 @@ def check_placement(
     pattern: Pattern,
     asked: Pattern | None = None,
     placer_count: dict[int, int] | None = None,
+    *,
+    exact_order: bool = True,
 ) -> Placement:
     """Ask the kernel where every page of a region is.
 
@@ -168,6 +179,8 @@ def check_placement(
         The pattern as the person wrote it, with emulated nodes; shown in the strip.
     placer_count : dict of int to int, optional
         Pages per node by the placer's own account [pages].
+    exact_order : bool
+        Whether the node of each page is promised, or only the ratio within one period.
 
     Raises
     ------
@@ -190,19 +203,47 @@ def check_placement(
         misplaced += wrong_pages
         values, counts = np.unique(nodes, return_counts=True)
         found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    line = mapping_at(mapping.address, read_numa_maps())
-    page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
+    expected = {node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n}
+    if not exact_order:
+        misplaced, first_misplaced = _count_unbalanced(found, expected, pattern), None
     return Placement(
         pages=pages,
-        expected={node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n},
+        expected=expected,
         found={node: n for node, n in sorted(found.items()) if node >= 0},
-        numa_maps={node: n * page_ratio for node, n in sorted(line.pages.items()) if n},
+        numa_maps=_count_numa_maps(mapping),
         misplaced=misplaced,
         first_misplaced=first_misplaced,
         absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
+        exact_order=exact_order,
     )
+
+
+def _count_unbalanced(found: Counter[int], expected: dict[int, int], pattern: Pattern) -> int:
+    """Pages by which nodes have more, or less, than their share and one period more or less [pages].
+
+    Both counts are whole periods and a part of one, so at most a period's share of the node apart.
+    """
+    granule_pages = pattern.granule_pages(native.PAGE_BYTES)
+    more = less = 0
+    for node in {*expected, *(node for node in found if node >= 0)}:
+        difference = found[node] - expected.get(node, 0)
+        allowed = pattern.nodes.count(node) * granule_pages
+        more += max(0, difference - allowed)
+        less += max(0, -difference - allowed)
+    return max(more, less)
+
+
+def _count_numa_maps(mapping: native.PageMapping) -> dict[int, int]:
+    """Pages of a region per node, by `numa_maps`; policies may have cut it into many mappings [pages]."""
+    lines = read_numa_maps()
+    mapping_at(mapping.address, lines)  # an error if there is none
+    counts: Counter[int] = Counter()
+    for line in mappings_within(mapping.address, mapping.size_bytes, lines):
+        page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
+        counts.update({node: n * page_ratio for node, n in line.pages.items()})
+    return {node: n for node, n in sorted(counts.items()) if n}
 
 
 def _strip(
