@@ -20,9 +20,9 @@ from quiet import say_load
 import hmexp
 from hmexp import native
 from hmexp.measure.point import near_dram
-from hmexp.memory.placement import open_frames
+from hmexp.memory.witnesses import open_frames
 from hmexp.system.cpus import allowed_cpus
-from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.system.numa_maps import count_pages_within
 from hmexp.system.topology import read_topology
 
 GOAL_SHARE = 0.02
@@ -91,7 +91,9 @@ def _ways(region: hmexp.Region, frames: native.FrameNodes | None) -> dict[str, C
     return {
         "every page, move_pages query, 1 thread": lambda: every_page(None),
         "every page, frames from pagemap, 1 thread": lambda: every_page(frames),
-        "second witness, numa_maps, 1 thread": lambda: mapping_at(mapping.address, read_numa_maps()),
+        "second witness, numa_maps, 1 thread": lambda: count_pages_within(
+            mapping.address, mapping.size_bytes
+        ),
         WHOLE: lambda: region.placement().require(),
     }
 

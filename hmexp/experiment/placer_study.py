@@ -24,6 +24,10 @@ ONE_NODE: Final = (
     "not to be seen here. `hmexp lab run -- hmexp study placers` shows them on three nodes."
 )
 
+#: Granules of the regions whose mappings are counted; the last is one more than Linux's own limit of
+#: mappings leaves room for (65530, mm/util.c).
+_GROWING: Final = (1024, 2048, 4096, 8192, 16384, 32768, 49152, 60000, 65000, 65536)
+
 
 @dataclass(frozen=True)
 class PlacerParameters:
@@ -43,8 +47,8 @@ class PlacerParameters:
         Fresh processes for each placer, and how often each populates, beside a plain mapping.
     behaviour_size : str
         Of the regions that are forked, dropped, and given huge pages.
-    limit_placers, limit_granules, limit_sizes : tuple of str
-        Regions whose mappings are counted, until the kernel refuses.
+    limit_granules : tuple of str
+        Granules at which regions are grown until the kernel refuses to have more mappings.
     results, run : str
         As for a sweep.
     timeout_seconds : float
@@ -60,9 +64,7 @@ class PlacerParameters:
     launches: int = 5
     pairs: int = 3
     behaviour_size: str = "16MiB"
-    limit_placers: tuple[str, ...] = ("mbind", "first_touch")
     limit_granules: tuple[str, ...] = ("page", "64KiB", "2MiB")
-    limit_sizes: tuple[str, ...] = ("32MiB", "64MiB", "128MiB", "192MiB", "256MiB", "384MiB", "512MiB")
     results: str = "auto"
     run: str = "auto"
     timeout_seconds: float = 300.0
@@ -102,7 +104,7 @@ def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study
     if not 1 <= parameters.launches <= 1000 or not 1 <= parameters.pairs <= 1000:
         raise ParameterError("launches and pairs are from 1 to 1000")
     named = tuple(PLACERS) if "all" in parameters.placers else parameters.placers
-    for name in (*named, *(n for n in parameters.limit_placers if n != "mbind")):
+    for name in named:
         find_placer(name)
     points = []
     for name in named:
@@ -149,22 +151,13 @@ def _auto_pattern(topology: Topology) -> str:
 
 def _limit_points(parameters: PlacerParameters, topology: Topology) -> list[StudyPoint]:
     """Regions of two nodes in turn: the most mappings that a region of a size can take."""
-    nodes = [node.id for node in topology.memory_nodes][:2]
-    text = ",".join(map(str, nodes))
+    text = ",".join(str(node.id) for node in topology.memory_nodes[:2])
     points = []
     for granule_text in parameters.limit_granules:
         granule = PAGE_BYTES if granule_text == "page" else parse_size(granule_text)
-        sizes = sorted(whole_pages(size) for size in parameters.limit_sizes)
-        fitting = [size for size in sizes if _fits(Pattern.parse(text, granule), size, topology)]
-        for name in parameters.limit_placers:
-            if name in PLACERS and fitting:
-                values = {"placer": name, "pattern": text, "granule_bytes": granule, "sizes_bytes": fitting}
-                points.append(StudyPoint("mappings", values))
+        Pattern.parse(text, granule)
+        sizes = [count * granule for count in _GROWING]
+        points.append(
+            StudyPoint("mappings", {"pattern": text, "granule_bytes": granule, "sizes_bytes": sizes})
+        )
     return points
-
-
-def _fits(pattern: Pattern, size_bytes: int, topology: Topology) -> bool:
-    counts = pattern.pages_per_node(size_bytes // PAGE_BYTES, PAGE_BYTES)
-    # Half of a node at most: what its mappings take in the kernel must fit, too. Not of what is free now:
-    # the same request must be the same study tomorrow.
-    return all(topology.node(node).total_bytes > 2 * n * PAGE_BYTES for node, n in counts.items())

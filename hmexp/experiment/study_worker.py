@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
+from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
 from hmexp.experiment.study import StudyTask
 from hmexp.experiment.worker import serve
 from hmexp.measure.behaviour import BEHAVIOURS
@@ -31,7 +31,7 @@ def _cost(values: Values, _: Emulation | None) -> dict[str, Any]:
 
 
 def _mappings(values: Values, _: Emulation | None) -> dict[str, Any]:
-    return {"regions": measure_mappings(values["placer"], _pattern(values), values["sizes_bytes"])}
+    return {"regions": measure_mappings(_pattern(values), values["sizes_bytes"])}
 
 
 def _behaviour(values: Values, _: Emulation | None) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def run(task: StudyTask) -> dict[str, Any]:
     try:
         record["result"] = KINDS[task.point.kind](task.point.parameters, task.emulation)
         record["status"] = "ok"
-    except PlacerUnavailableError as error:
+    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
         record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
     except PlacementError as error:
         record |= {"reason": str(error), "error": type(error).__name__, "result": {"proof": error.placement}}

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 from hmexp import native
 from hmexp.errors import MeasurementError
-from hmexp.measure.setup import open_mapping
-from hmexp.memory.placement import check_placement
+from hmexp.measure.setup import look, open_mapping
+from hmexp.memory.placers import Placer
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
 
@@ -35,13 +35,13 @@ def after_fork(placer_name: str, pattern: Pattern, size_bytes: int) -> dict[str,
     placer, mapping = open_mapping(placer_name, pattern, size_bytes)
     try:
         placer.place(mapping, pattern)
-        found = _ask_child(lambda: _write_all(mapping, pattern))
+        found = _ask_child(lambda: _write_all(placer, mapping, pattern))
         if "error" in found:
             raise MeasurementError(f"the forked child could not write its pages: {found['error']}")
         return {
             "shared": bool(mapping.array()[0] == 1),
             "child": found,
-            "parent": check_placement(mapping, pattern).to_record(),
+            "parent": look(placer, mapping, pattern),
         }
     finally:
         mapping.close()
@@ -54,7 +54,7 @@ def after_drop(placer_name: str, pattern: Pattern, size_bytes: int) -> dict[str,
         placer.place(mapping, pattern)
         native.advise(mapping, mmap.MADV_DONTNEED)
         native.populate(mapping)
-        return {"again": check_placement(mapping, pattern).to_record()}
+        return {"again": look(placer, mapping, pattern)}
     finally:
         mapping.close()
 
@@ -74,7 +74,7 @@ def with_huge_pages(placer_name: str, pattern: Pattern, size_bytes: int) -> dict
         native.advise(mapping, mmap.MADV_HUGEPAGE)
         placer.place(mapping, pattern)
         return {
-            "placed": check_placement(mapping, pattern).to_record(),
+            "placed": look(placer, mapping, pattern),
             "huge_bytes": _huge_bytes(mapping),
             "setting": setting.read_text(encoding="ascii").strip() if setting.exists() else None,
         }
@@ -89,10 +89,10 @@ BEHAVIOURS: Final[Mapping[str, Callable[[str, Pattern, int], dict[str, Any]]]] =
 }
 
 
-def _write_all(mapping: PageMapping, pattern: Pattern) -> dict[str, Any]:
+def _write_all(placer: Placer, mapping: PageMapping, pattern: Pattern) -> dict[str, Any]:
     native.populate(mapping)  # as a write to each page
     mapping.array()[0] = 1
-    return check_placement(mapping, pattern).to_record()
+    return look(placer, mapping, pattern)
 
 
 def _ask_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hmexp import native
-from hmexp.errors import HmexpError, NativeError, PlacerUnavailableError
+from hmexp.errors import NativeError, PlacerUnavailableError, PlacerUnsuitableError
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import Placer, find_placer
 from hmexp.memory.region import check_capacity
@@ -26,15 +26,28 @@ def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, 
     ------
     PlacerUnavailableError
         If the placer cannot work here.
+    PlacerUnsuitableError
+        If it cannot do this pattern.
     CapacityError
         If a node has too little free memory.
     """
     placer = find_placer(name)
-    reason = placer.unavailable()
-    if reason is not None:
-        raise PlacerUnavailableError(f"placer {name} cannot work here: {reason}")
+    obstacle = placer.unavailable()
+    if obstacle is not None:
+        raise PlacerUnavailableError(f"placer {name} cannot work here: {obstacle.reason}", obstacle.remedy)
+    obstacle = placer.unsuitable(pattern)
+    if obstacle is not None:
+        raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     check_capacity(pattern, size_bytes, read_topology())
     return placer, placer.map(size_bytes, max(2 * MIB, PAGE_BYTES), pattern)
+
+
+def look(placer: Placer, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    """Where the pages are now, held against what the placer promises: `Placement.to_record`."""
+    placement = check_placement(
+        mapping, pattern, placer_count=placer.count(mapping), exact_order=placer.exact_order
+    )
+    return placement.to_record()
 
 
 @dataclass(frozen=True)
@@ -94,8 +107,7 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
         placer, mapping = open_mapping(placer_name, pattern, size_bytes)
         try:
             placed.append(_take(mapping, lambda: details.update(placer.place(mapping, pattern))))
-            count = placer.count(mapping)
-            proofs.append(check_placement(mapping, pattern, placer_count=count).to_record())
+            proofs.append(look(placer, mapping, pattern))
         finally:
             mapping.close()
 
@@ -148,13 +160,13 @@ def _record(cost: Cost, pages: int) -> dict[str, Any]:
     }
 
 
-def measure_mappings(placer_name: str, pattern: Pattern, sizes: list[int]) -> list[dict[str, Any]]:
-    """Count the mappings (VMAs) that regions of growing size take, until the kernel refuses.
+def measure_mappings(pattern: Pattern, sizes: list[int]) -> list[dict[str, Any]]:
+    """Bind each run of pages by `mbind`, in regions of growing size, until the kernel refuses.
+
+    No page is touched, so that a region may be larger than the memory.
 
     Parameters
     ----------
-    placer_name : str
-        Which placer.
     pattern : Pattern
         Of real nodes, with its granule.
     sizes : list of int
@@ -163,22 +175,21 @@ def measure_mappings(placer_name: str, pattern: Pattern, sizes: list[int]) -> li
     Returns
     -------
     list of dict
-        For each size what the kernel holds for it, or the errno and words of its refusal; a refusal is
-        the last entry.
+        For each size how many mappings (VMAs) there are then and what the kernel holds for them, and for
+        the last the words of its refusal, if there was one.
     """
     found = []
     for size_bytes in sizes:
-        placer, mapping = open_mapping(placer_name, pattern, size_bytes)
-        entry: dict[str, Any] = {"size_bytes": size_bytes, "granule_bytes": pattern.granule_bytes}
+        mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
+        entry: dict[str, Any] = {"size_bytes": size_bytes}
         before = read_kernel_memory()
         try:
-            placer.place(mapping, pattern)
-        except HmexpError as error:
-            entry |= {"refused": str(error), "errno": error.errno if isinstance(error, NativeError) else None}
+            native.bind_runs(mapping, pattern)
+        except NativeError as error:
+            entry |= {"refused": str(error), "errno": error.errno}
         try:
             grown = read_kernel_memory().since(before)
             entry["mappings"] = count_mappings(mapping.address, mapping.size_bytes)
-            entry["page_tables_bytes"] = grown.page_tables_bytes
             entry["slab_bytes"] = None if grown.slab_bytes is None else dict(grown.slab_bytes)
         finally:
             mapping.close()

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import os
-import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from hmexp import native
 from hmexp.errors import PlacementError
+from hmexp.memory.witnesses import ask_witnesses
 from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
-from hmexp.system.frames import read_memory_blocks
-from hmexp.system.numa_maps import NumaMapping, mapping_at, read_numa_maps
 from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
@@ -43,9 +36,10 @@ class Placement:
     expected, found, numa_maps : dict of int to int
         Pages per real node: by the pattern, by the query, by `/proc/self/numa_maps` [pages].
     misplaced : int
-        Pages on another node than the pattern's [pages].
+        Pages on another node than the pattern's; if only a ratio is promised, those by which nodes differ
+        from the pattern's counts by more than one period [pages].
     first_misplaced : int or None
-        Index of the first of them.
+        Index of the first of them; None if only a ratio is promised.
     absent : dict of str to int
         Pages that are on no node, by the errno that the kernel gives as reason [pages].
     strip : tuple of two tuples of int
@@ -53,6 +47,8 @@ class Placement:
         id), and the real node that was found (-1: none).
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
+    exact_order : bool
+        Whether the node of each page was promised; otherwise only the ratio, within one period.
     """
 
     pages: int
@@ -64,6 +60,7 @@ class Placement:
     absent: dict[str, int]
     strip: tuple[tuple[int, ...], tuple[int, ...]]
     placer_count: dict[int, int] | None = None
+    exact_order: bool = True
 
     @property
     def placer_agrees(self) -> bool:
@@ -84,10 +81,14 @@ class Placement:
     def summary(self) -> str:
         """One sentence for a person."""
         where = ", ".join(f"{count} on node {node}" for node, count in sorted(self.found.items())) or "none"
+        if self.ok and not self.exact_order:
+            return f"{self.pages} pages are in the ratio of the pattern, within one period ({where})"
         if self.ok:
             return f"all {self.pages} pages are in place ({where})"
         faults = []
-        if self.misplaced:
+        if self.misplaced and not self.exact_order:
+            faults.append(f"{self.misplaced} of {self.pages} pages are not in the ratio of the pattern")
+        elif self.misplaced:
             faults.append(
                 f"{self.misplaced} of {self.pages} pages are on a wrong node (the first is page "
                 f"{self.first_misplaced})"
@@ -124,6 +125,7 @@ class Placement:
         return {
             "ok": self.ok,
             "pages": self.pages,
+            "exact_order": self.exact_order,
             "expected": _keys_as_text(self.expected),
             "found": _keys_as_text(self.found),
             "misplaced": self.misplaced,
@@ -163,6 +165,8 @@ def check_placement(
     pattern: Pattern,
     asked: Pattern | None = None,
     placer_count: dict[int, int] | None = None,
+    *,
+    exact_order: bool = True,
 ) -> Placement:
     """Ask the kernel where every page of a region is.
 
@@ -176,6 +180,8 @@ def check_placement(
         The pattern as the person wrote it, with emulated nodes; shown in the strip.
     placer_count : dict of int to int, optional
         Pages per node by the placer's own account [pages].
+    exact_order : bool
+        Whether the node of each page is promised, or only the ratio within one period.
 
     Raises
     ------
@@ -185,72 +191,38 @@ def check_placement(
         If `/proc/self/numa_maps` cannot be understood or has no line for the region.
     """
     pages = mapping.size_bytes // native.PAGE_BYTES
-    with open_frames() as frames:
-        where, line = _look(mapping, pattern, pages, frames)
-    page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
+    where, numa_maps = ask_witnesses(mapping, pattern)
+    expected = {node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n}
+    misplaced, first_misplaced = where.misplaced, where.first_misplaced
+    if not exact_order:
+        misplaced, first_misplaced = _count_unbalanced(where.found, expected, pattern), None
     return Placement(
         pages=pages,
-        expected={node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n},
+        expected=expected,
         found=where.found,
-        numa_maps={node: n * page_ratio for node, n in sorted(line.pages.items()) if n},
-        misplaced=where.misplaced,
-        first_misplaced=where.first_misplaced,
+        numa_maps=numa_maps,
+        misplaced=misplaced,
+        first_misplaced=first_misplaced,
         absent=where.absent,
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
+        exact_order=exact_order,
     )
 
 
-@contextmanager
-def open_frames() -> Iterator[native.FrameNodes | None]:
-    """The nodes of this machine's frames, where we may see frames: a faster way to the same answer.
+def _count_unbalanced(found: Mapping[int, int], expected: dict[int, int], pattern: Pattern) -> int:
+    """Pages by which nodes have more, or less, than their share and one period more or less [pages].
 
-    None without CAP_SYS_ADMIN, or where the kernel does not say which block of memory is on which node.
+    Both counts are whole periods and a part of one, so at most a period's share of the node apart.
     """
-    blocks = read_memory_blocks()
-    try:
-        fd = -1 if blocks is None else os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        fd = -1
-    if blocks is None or fd < 0:
-        yield None
-        return
-    try:
-        yield native.FrameNodes(fd, blocks.block_bytes, blocks.nodes) if _shows_frames(fd) else None
-    finally:
-        os.close(fd)
-
-
-def _shows_frames(fd: int) -> bool:
-    """Whether a page of ours has a frame in it: without the capability all frames read as 0."""
-    page = native.PageMapping(native.PAGE_BYTES)
-    try:
-        native.populate(page)
-        entry = os.pread(fd, 8, page.address // native.PAGE_BYTES * 8)
-    finally:
-        page.close()
-    return int.from_bytes(entry, sys.byteorder) & ((1 << 55) - 1) != 0
-
-
-def _look(
-    mapping: native.PageMapping, pattern: Pattern, pages: int, frames: native.FrameNodes | None
-) -> tuple[native.Where, NumaMapping]:
-    """Ask both witnesses, at once if there are many pages: each walks the page tables by itself."""
-
-    def count() -> NumaMapping:
-        return mapping_at(mapping.address, read_numa_maps())
-
-    if pages < _THREADED_PAGES:
-        return native.find_pages(mapping, pattern, 0, pages, frames), count()
-    parts = max(1, min(len(allowed_cpus()) - 1, _MOST_THREADS))
-    edges = [pages * i // parts for i in range(parts + 1)]
-    with ThreadPoolExecutor(parts + 1) as pool:
-        line = pool.submit(count)
-        found = [
-            pool.submit(native.find_pages, mapping, pattern, first, end - first, frames)
-            for first, end in itertools.pairwise(edges)
-        ]
-        return native.Where.total([part.result() for part in found]), line.result()
+    granule_pages = pattern.granule_pages(native.PAGE_BYTES)
+    more = less = 0
+    for node in {*expected, *found}:
+        difference = found.get(node, 0) - expected.get(node, 0)
+        allowed = pattern.nodes.count(node) * granule_pages
+        more += max(0, difference - allowed)
+        less += max(0, -difference - allowed)
+    return max(more, less)
 
 
 def _strip(

@@ -31,9 +31,8 @@ int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_advise(void *base, uint64_t bytes, int advice);
 int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_first_touch(void *base, const struct hm_layout *layout, int node);
-int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,
-	    int64_t failures[256]);
-int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout);
+int hm_move(void *base, const struct hm_layout *layout, uint64_t stride, int retries, int64_t limit_ns,
+	    int64_t *requested, int64_t failures[256]);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
 
 /* ---- where.c ---- */
@@ -59,6 +58,24 @@ struct hm_where {
 
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
 	     uint64_t first_page, uint64_t pages, struct hm_where *where);
+
+/* ---- mempolicy.c ---- */
+enum hm_spreading { HM_SPREAD_ANY, HM_SPREAD_EVENLY, HM_SPREAD_WEIGHTED };
+
+uint64_t hm_count_runs(const struct hm_layout *layout);	/* returns the count */
+int hm_bind_runs(void *base, const struct hm_layout *layout);
+int hm_bind_file(int fd, const struct hm_layout *layout, uint64_t window_pages);
+int hm_spread(void *base, uint64_t bytes, const struct hm_layout *layout, int how);
+
+/* ---- userfaultfd.c ---- */
+struct hm_handler;
+
+int hm_userfaultfd_open(int *fd);
+int hm_handler_start(void *base, const struct hm_layout *layout, struct hm_handler **out);
+int hm_handler_settle(struct hm_handler *handler);
+int64_t hm_handler_faults(const struct hm_handler *handler);	/* returns the count */
+int hm_handler_stop(struct hm_handler *handler);
+void hm_touch(void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes);
 
 /* ---- model.c: emulated nodes ---- */
 struct hm_map {				/* which node each granule of a region is on, from 0 up */

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.native.core import PAGE_BYTES, check, ffi, lib
-from hmexp.native.pages import PageMapping, layout_of
+from hmexp.native.pages import PageMapping, make_layout
 from hmexp.pattern import Pattern
 
 
@@ -98,7 +98,7 @@ def find_pages(
     NativeError
         If the kernel refuses to tell.
     """
-    layout, _held = layout_of(pattern, mapping.size_bytes // PAGE_BYTES)
+    layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
     c_frames = ffi.NULL
     if frames is not None:
         nodes = ffi.from_buffer("int16_t[]", frames.block_nodes)

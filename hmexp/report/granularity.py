@@ -244,8 +244,8 @@ def translation_cost(study: StudyResults) -> Figure:
         # These points are of real memory, whatever the others are of.
         StudyResults({**study.run, "emulation": None}, ()).title,
         "What the TLB costs: small pages beside pages of 2 MiB",
-        f"the same region on node {dram} alone, real memory, not emulated; granules under 2 MiB have small pages "
-        f"only",
+        f"the same region on node {dram} alone, real memory, not emulated; a granule under 2 MiB has small "
+        f"pages only",
         (8.8, 0.5 * 3 + 0.9),
     )
     if len({g.huge for g in points}) < len(_PAGES):

@@ -73,8 +73,12 @@ class SetupCosts:
 
 
 def costs_of(study: StudyResults) -> list[SetupCosts]:
-    """Put the records of each placer together, in the order in which they were first listed."""
-    named = [str((r.get("parameters") or {}).get("placer")) for r in study.records if r["kind"] != "mappings"]
+    """Put the records of each placer together."""
+    named = [
+        str((r.get("parameters") or {}).get("placer"))
+        for r in study.records
+        if r["kind"] in ("cost", "behaviour")
+    ]
     known = list(dict.fromkeys(named))
     return [_costs(study, name) for name in sorted(known, key=_order)]
 
@@ -87,7 +91,7 @@ def _order(name: str) -> tuple[int, str]:
 def _costs(study: StudyResults, name: str) -> SetupCosts:
     launches = study.ok("cost", placer=name)
     results = [record["result"] for record in launches]
-    reasons = [str(r.get("reason")) for r in study.not_ok if (r["parameters"] or {}).get("placer") == name]
+    reasons = [str(r.get("reason")) for r in study.not_ok if r["parameters"].get("placer") == name]
     placed = [entry for result in results for entry in result["placed"]]
     plain = [entry for result in results for entry in result["plain"]]
     slab = _slab(placed)
@@ -168,9 +172,22 @@ def _at(estimate: Estimate | None, name: str) -> float | None:
 
 @dataclass(frozen=True)
 class CountedMappings:
-    """A region whose mappings were counted, and how many the formula says it takes."""
+    """A region of which each run of pages was bound by itself.
 
-    placer: str
+    Parameters
+    ----------
+    granule_bytes, size_bytes : int
+        Of the region [bytes].
+    counted : int
+        Mappings that it was then of.
+    needed : int
+        How many it takes, by `mappings_needed`.
+    slab_bytes : int or None
+        What the kernel held for them [bytes].
+    refused : str or None
+        The kernel's words, if it stopped before the end.
+    """
+
     granule_bytes: int
     size_bytes: int
     counted: int
@@ -180,21 +197,21 @@ class CountedMappings:
 
 
 def counted_mappings(study: StudyResults) -> list[CountedMappings]:
-    """Every region whose mappings were counted, by placer, granule and size."""
+    """Every region whose mappings were counted, by granule and size."""
     found = []
     for record in study.ok("mappings"):
         given = record["parameters"]
         pattern = Pattern.parse(given["pattern"], given["granule_bytes"])
         for region in record["result"]["regions"]:
-            slab = region.get("slab_bytes")
+            slab, size = region["slab_bytes"], region["size_bytes"]
+            held = None if slab is None else sum(slab.values())
+            needed = mappings_needed(pattern, size)
             found.append(
                 CountedMappings(
-                    given["placer"], given["granule_bytes"], region["size_bytes"], region["mappings"],
-                    mappings_needed(pattern, region["size_bytes"]),
-                    None if slab is None else sum(slab.values()), region.get("refused"),
+                    given["granule_bytes"], size, region["mappings"], needed, held, region.get("refused")
                 )
-            )  # fmt: skip
-    return sorted(found, key=lambda c: (c.placer, c.granule_bytes, c.size_bytes))
+            )
+    return sorted(found, key=lambda c: (c.granule_bytes, c.size_bytes))
 
 
 def mapping_limit(study: StudyResults) -> int:

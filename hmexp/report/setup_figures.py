@@ -201,11 +201,6 @@ def mappings_against_size(study: StudyResults) -> Figure:
     axes = figure.subplots()
     for number, granule in enumerate(granules):
         _draw_granule(axes, granule, style.SERIES_COLOURS[number % len(style.SERIES_COLOURS)], counted)
-    others = [c for c in counted if c.placer != "mbind"]
-    axes.plot(
-        [c.size_bytes for c in others], [c.counted for c in others], "P", color=style.MUTED, markersize=5,
-        zorder=3,
-    )  # fmt: skip
     axes.axhline(limit, color=style.BAD, linewidth=1.2)
     axes.annotate(
         f"limit {limit:,}", (FAR_BYTES, limit), xytext=(0, 4), textcoords="offset points", ha="right",
@@ -234,7 +229,7 @@ def _size_tick() -> Callable[[float, object], str]:
 
 def _draw_granule(axes: Axes, granule: int, colour: str, counted: Sequence[CountedMappings]) -> None:
     pattern = Pattern((0, 1), granule)
-    own = [c for c in counted if c.granule_bytes == granule and c.placer == "mbind"]
+    own = [c for c in counted if c.granule_bytes == granule]
     held = [c for c in own if c.refused is None]
     edge = max((c.size_bytes for c in held), default=0)
     inside = [s for s in np.geomspace(8 * MIB, max(edge, 8 * MIB), 30) if s <= edge]
@@ -271,9 +266,8 @@ def _mapping_key(granules: Sequence[int], counted: Sequence[CountedMappings]) ->
         handles.append(Line2D([], [], color=colour))
         labels.append(f"granule {format_size(granule)}")
     marks = (
-        ("counted", "o", style.INK, any(c.placer == "mbind" and c.refused is None for c in counted)),
+        ("counted", "o", style.INK, any(c.refused is None for c in counted)),
         ("refused (ENOMEM)", "X", style.BAD, any(c.refused is not None for c in counted)),
-        ("other placers, counted", "P", style.MUTED, any(c.placer != "mbind" for c in counted)),
     )
     for label, marker, colour, there in marks:
         if there:

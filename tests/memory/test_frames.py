@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from hmexp import native
-from hmexp.memory.placement import check_placement, open_frames
+from hmexp.memory.placement import check_placement
+from hmexp.memory.witnesses import open_frames
 from hmexp.pattern import Pattern
 from hmexp.system.frames import read_memory_blocks
 from hmexp.system.topology import read_topology
