@@ -82,6 +82,7 @@ WHOLE = "whole proof, as `region.placement()`, both at once"
 
 def _ways(region: hmexp.Region, frames: native.FrameNodes | None) -> dict[str, Callable[[], object]]:
     mapping, pattern, pages = region.mapping, region.real_pattern, region.pages
+    place = (mapping.address, mapping.size_bytes)
 
     def every_page(way: native.FrameNodes | None) -> None:
         where = native.find_pages(mapping, pattern, 0, pages, way)
@@ -91,9 +92,7 @@ def _ways(region: hmexp.Region, frames: native.FrameNodes | None) -> dict[str, C
     return {
         "every page, move_pages query, 1 thread": lambda: every_page(None),
         "every page, frames from pagemap, 1 thread": lambda: every_page(frames),
-        "second witness, numa_maps, 1 thread": lambda: count_pages_within(
-            mapping.address, mapping.size_bytes
-        ),
+        "second witness, numa_maps, 1 thread": lambda: count_pages_within(*place),
         WHOLE: lambda: region.placement().require(),
     }
 

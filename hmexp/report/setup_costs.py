@@ -101,7 +101,7 @@ def _costs(study: StudyResults, name: str) -> SetupCosts:
     last = results[-1] if results else {}
     return SetupCosts(
         placer=name,
-        why_not=None if results else (reasons or ["it was not measured"])[0],
+        why_not=None if results else (reasons or ["it was not measured"])[0].splitlines()[0],
         exact_order=last.get("exact_order"),
         ns_per_page=estimate_of([median(e["ns_per_page"] for e in result["placed"]) for result in results]),
         ratio=estimate_of([median(result["ratio"]) for result in results]),

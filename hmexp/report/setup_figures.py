@@ -64,7 +64,7 @@ def setup_costs(study: StudyResults) -> Figure:
 
 
 def _say_left_out(reasons: Sequence[str]) -> str:
-    return "".join(f". Not measured: {reason.split(';')[0]}" for reason in reasons)
+    return "".join(f". Not measured: {reason.splitlines()[0]}" for reason in reasons)
 
 
 def _draw_times(axes: Axes, costs: Sequence[SetupCosts]) -> None:
@@ -100,6 +100,8 @@ def _draw_mappings(axes: Axes, costs: Sequence[SetupCosts]) -> None:
         )
     axes.set_xscale("log")
     axes.set_xlim(0.5, max(10, *counts) * 12)
+    axes.xaxis.set_major_formatter(FuncFormatter(_count_tick))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xlabel("mappings (log)")
     _plain(axes)
 
@@ -142,6 +144,7 @@ def misplacement(study: StudyResults) -> Figure:
     """Draw the share of misplaced pages of each placer, placed and after what programs do to pages."""
     costs = [cost for cost in costs_of(study) if cost.misplaced]
     one = " One node: no page could be on a wrong one." if study.run.get("one_node") else ""
+    nothing = "none possible" if study.run.get("one_node") else "none"
     stages = list(STAGES)
     figure = style.framed(
         study.title,
@@ -157,10 +160,12 @@ def misplacement(study: StudyResults) -> Figure:
         for column, stage in enumerate(stages):
             share = cost.misplaced.get(stage)
             face = style.PAPER if share is None else style.lighter(style.BAD, 1 - 0.85 * share)
-            if share == 0:
+            if share == 0 and study.run.get("one_node"):
+                face = style.lighter(style.MUTED, 0.85)
+            elif share == 0:
                 face = style.lighter(style.KIND_COLOURS["cxl"], 0.75)
             axes.add_patch(_cell(column, row, face))
-            told = "not measured" if share is None else "none" if share == 0 else _percent(share)
+            told = "not measured" if share is None else nothing if share == 0 else _percent(share)
             colour = style.MUTED if share is None else style.INK
             axes.text(column, row, told, ha="center", va="center", size=8, color=colour)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(len(costs) - 0.5, -0.5))
@@ -203,7 +208,7 @@ def mappings_against_size(study: StudyResults) -> Figure:
         _draw_granule(axes, granule, style.SERIES_COLOURS[number % len(style.SERIES_COLOURS)], counted)
     axes.axhline(limit, color=style.BAD, linewidth=1.2)
     axes.annotate(
-        f"limit {limit:,}", (FAR_BYTES, limit), xytext=(0, 4), textcoords="offset points", ha="right",
+        f"limit {limit:,}", (8 * MIB, limit), xytext=(4, 4), textcoords="offset points", ha="left",
         size=8, color=style.BAD,
     )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(8 * MIB, FAR_BYTES * 2), ylim=(0.6, 2e9))
@@ -211,6 +216,7 @@ def mappings_against_size(study: StudyResults) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(_size_tick()))
+    axes.yaxis.set_major_formatter(FuncFormatter(_count_tick))
     axes.set_xlabel("size of the region")
     axes.set_ylabel("mappings (VMAs)")
     axes.grid(visible=True)
@@ -221,6 +227,10 @@ def _one_node_words(study: StudyResults) -> str:
     if not study.run.get("one_node"):
         return ""
     return ". One node here: its mappings are equal, and the kernel merges them; the lines are the formula"
+
+
+def _count_tick(value: float, _: object) -> str:
+    return f"{value:,.0f}"
 
 
 def _size_tick() -> Callable[[float, object], str]:
@@ -266,7 +276,7 @@ def _mapping_key(granules: Sequence[int], counted: Sequence[CountedMappings]) ->
         handles.append(Line2D([], [], color=colour))
         labels.append(f"granule {format_size(granule)}")
     marks = (
-        ("counted", "o", style.INK, any(c.refused is None for c in counted)),
+        ("counted, touching no page", "o", style.INK, any(c.refused is None for c in counted)),
         ("refused (ENOMEM)", "X", style.BAD, any(c.refused is not None for c in counted)),
     )
     for label, marker, colour, there in marks:
