@@ -174,12 +174,12 @@ static void *handle(void *argument)
 
 			if (messages[i].event != UFFD_EVENT_PAGEFAULT)
 				continue;
+			atomic_fetch_add(&handler->faults, 1);
 			ret = resolve(handler, messages[i].arg.pagefault.address);
 			if (ret) {
 				give_up(handler, ret);
 				return NULL;
 			}
-			atomic_fetch_add(&handler->faults, 1);
 		}
 	}
 }
