@@ -276,12 +276,22 @@ def sweep(name: str, seconds: float) -> Outcome:
     return run_sweep(make_plan(parameters, TOPOLOGY), Quiet(), say)
 
 
-def find_region() -> tuple[int, int] | None:
-    """The worker's process and the start of its region, once all pages of it are there."""
+def find_workers() -> list[Path]:
+    """The folders of the workers' processes."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            if b"hmexp.experiment.worker" not in (folder / "cmdline").read_bytes():
-                continue
+            if b"hmexp.experiment.worker" in (folder / "cmdline").read_bytes():
+                found.append(folder)
+        except OSError:
+            continue
+    return found
+
+
+def find_region() -> tuple[int, int] | None:
+    """The worker's process and the start of its region, once all pages of it are there."""
+    for folder in find_workers():
+        try:
             for line in (folder / "numa_maps").read_text().splitlines():
                 if "static:0,2 " in line and "N0=512 N2=512" in line:
                     return int(folder.name), int(line.split()[0], 16)
@@ -326,8 +336,11 @@ def a_sweep_is_ended() -> None:
         os.kill(pid, number)
         assert status_of(pid) in (143, -signal.SIGKILL)
         if number == signal.SIGKILL:
-            # The worker is killed with it; a moment later nobody holds the setting.
-            wait_for(repair, "something to repair", 20)
+            assert settings() != BEFORE
+            wait_for(lambda: find_workers() == [], "the end of the worker")
+            done = subprocess.run([sys.executable, "-m", "hmexp", "placers"], capture_output=True, text=True)
+            assert "kernel/numa_balancing is 1 again; process" in done.stderr, done.stderr
+            print(done.stdout, flush=True)
         assert settings() == BEFORE, (number, settings())
         say(f"a sweep ended by {signal.Signals(number).name} left the settings as before")
 

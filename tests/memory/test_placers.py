@@ -16,6 +16,7 @@ from hmexp import native
 from hmexp.errors import (
     MappingLimitError,
     NativeError,
+    ParameterError,
     PlacementError,
     PlacerUnavailableError,
     PlacerUnsuitableError,
@@ -111,6 +112,13 @@ def test_unequal_shares_are_refused_for_an_emulated_node_as_well() -> None:
         SIZE, Pattern((NODE, ABSENT), PAGE_BYTES), "interleave", emulation=EMULATION
     ) as region:
         assert region.placement().require().found == {NODE: PAGES}
+
+
+def test_a_node_s_own_latency_is_refused_where_only_a_ratio_is_known() -> None:
+    with hmexp.allocate(SIZE, str(NODE), "interleave") as region:
+        assert not region.knows_order
+        with pytest.raises(ParameterError, match="interleave promises a ratio only"):
+            hmexp.measure_latency(region, node=NODE, samples=1, sample_seconds=0.001)
 
 
 def test_mbind_counts_its_mappings_before_it_starts() -> None:
