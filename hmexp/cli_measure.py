@@ -211,7 +211,7 @@ def _loads(
         name = f"random in windows of {options.window}"
         found[name] = measure_latency(region, **ring, window_bytes=window)
     found["ordered (what prefetchers make of it)"] = measure_latency(region, **ring, ordered=True)
-    several = len(region.pages_per_node()) > 1
+    several = len(region.pages_per_node()) > 1 and region.knows_order
     return found, measure_node_latencies(region, **ring) if several else None
 
 

@@ -12,7 +12,17 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hmexp"
 
 #: From the top down. A name is a module or a package right under ``hmexp``.
 LAYERS = (
-    ("__init__", "__main__", "cli", "cli_measure", "cli_study", "doctor", "notebook", "notebook_study"),
+    (
+        "__init__",
+        "__main__",
+        "cli",
+        "cli_measure",
+        "cli_placers",
+        "cli_study",
+        "doctor",
+        "notebook",
+        "notebook_study",
+    ),
     ("progress",),
     ("report",),
     ("experiment",),

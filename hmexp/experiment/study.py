@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.runner import Outcome, Progress, ProgressDisplay
+from hmexp.experiment.runner import Outcome, Progress, ProgressDisplay, settings_in_order
 from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
 from hmexp.memory.emulation import Emulation
 from hmexp.system.provenance import collect, timing_validity
@@ -97,6 +97,7 @@ class StudyTask:
             "error": None,
             "parameters": dict(self.point.parameters),
             "result": None,
+            "settings": {},
             "emulated": self.emulation is not None,
             "profile": None if self.emulation is None else self.emulation.profile.name,
             "timing_valid": valid,
@@ -177,7 +178,10 @@ def run_study(
         If the run directory cannot be used.
     """
     results = resolve_results(study.results)
-    with open_run(results, study.run, study.hash, _describe(study), say, kind=study.name) as directory:
+    with (
+        settings_in_order(say),
+        open_run(results, study.run, study.hash, _describe(study), say, kind=study.name) as directory,
+    ):
         directory.update(points=len(study.points), finished=None)
         emulation = _emulation(directory, emulate)
         _measure_rest(study, directory, emulation, display, say)

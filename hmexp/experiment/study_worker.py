@@ -18,6 +18,7 @@ from hmexp.measure.setup import measure_mappings, measure_setup
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
+from hmexp.system.settings import without_numa_balancing
 
 Values = Mapping[str, Any]
 
@@ -72,7 +73,9 @@ def run(task: StudyTask) -> dict[str, Any]:
     if not task.point.parameters.get("emulated", False):
         record |= {"emulated": False, "profile": None}
     try:
-        record["result"] = KINDS[task.point.kind](task.point.parameters, task.emulation)
+        with without_numa_balancing() as settings:
+            record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
+            record["result"] = KINDS[task.point.kind](task.point.parameters, task.emulation)
         record["status"] = "ok"
     except (PlacerUnavailableError, PlacerUnsuitableError) as error:
         record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}

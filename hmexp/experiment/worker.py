@@ -12,12 +12,13 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hmexp import native
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
+from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
 from hmexp.experiment.plan import SCHEMA, Point
 from hmexp.experiment.store import now
 from hmexp.measure.bandwidth import measure_bandwidth
@@ -26,6 +27,7 @@ from hmexp.measure.measurement import Measurement
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import Region, allocate
 from hmexp.system.provenance import timing_validity
+from hmexp.system.settings import ending_in_order, repair, without_numa_balancing
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Task:
             "parameters": self.point.to_record(),
             "result": None,
             "setup": None,
+            "settings": None,
             "proof": None,
             "modelled_pages": {str(node): count for node, count in modelled.items()},
             "dram_share": dram / sum(modelled.values()),
@@ -136,13 +139,19 @@ def run(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     record = task.empty_record()
     try:
-        with allocate(
-            task.point.size_bytes,
-            task.point.parsed_pattern,
-            task.point.placer,
-            emulation=task.emulation,
-            calibrating=task.calibrating,
-        ) as region:
+        with ExitStack() as stack:
+            settings = stack.enter_context(without_numa_balancing())
+            record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
+            region = stack.enter_context(
+                allocate(
+                    task.point.size_bytes,
+                    task.point.parsed_pattern,
+                    task.point.placer,
+                    emulation=task.emulation,
+                    calibrating=task.calibrating,
+                )
+            )
+            record["settings"] |= region.setup.details.get("settings", {})
             record["setup"] = {
                 "seconds": region.setup.seconds,
                 "ns_per_page": region.setup.ns_per_page,
@@ -153,7 +162,7 @@ def run(task: Task) -> dict[str, Any]:
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()
         record["status"] = "ok"
-    except PlacerUnavailableError as error:
+    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
         record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
     except PlacementError as error:
         record |= {"reason": str(error), "error": type(error).__name__}
@@ -174,7 +183,10 @@ def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     # The record goes to the real standard output alone: a stray print must not damage it.
     out = os.dup(1)
     os.dup2(2, 1)
-    record = run_task(data)
+    with ending_in_order():
+        for told in repair():
+            print(f"hmexp: {told}")
+        record = run_task(data)
     with os.fdopen(out, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(record, allow_nan=False) + "\n")
 

@@ -14,12 +14,16 @@ from hmexp.measure.measurement import proof
 from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region
+from hmexp.native import LINE_BYTES
 from hmexp.units import format_size
 
 #: A window's loads are timed in so many stretches: the ring enters the first window in its middle, so that
 #: one stretch of each window in two may be of two windows.
 STRETCHES: Final = 16
+#: How often each stretch is timed; its median counts.
+ROUNDS: Final = 3
 _FEWEST_HOPS: Final = 32
+_LARGE_WINDOW_BYTES: Final = 1 << 20
 
 
 def measure_windows(
@@ -80,10 +84,16 @@ def measure_windows(
 
 
 def _window_latencies(region: Region, window_bytes: int) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Mean time of a load in stretches of windows, once over the whole region, shape ``(n,)`` [ns]."""
+    """Mean time of a load in each stretch of each window, shape ``(n,)`` [ns]."""
     cpu = place_threads(1)[0]
-    ring = prepare_ring(region, cpu, RingPlan(window_bytes=window_bytes))
-    hops = max(_FEWEST_HOPS, window_bytes // ring.details["spacing_bytes"] // STRETCHES)
+    # Every fourth line where windows are large: enough of them, in a quarter of the time.
+    spacing = 4 * LINE_BYTES if window_bytes >= _LARGE_WINDOW_BYTES else LINE_BYTES
+    ring = prepare_ring(region, cpu, RingPlan(spacing, window_bytes))
+    hops = max(_FEWEST_HOPS, window_bytes // spacing // STRETCHES)
     blocks = max(1, ring.lines // hops)
-    times = native.chase_blocks(region.mapping, cpu, hops, blocks, region.model, ring.starts[0])
-    return np.asarray(times / hops, dtype=np.float64)
+    # What disturbs a stretch disturbs it once; the same stretch comes round again where hops divide lines.
+    times = [
+        native.chase_blocks(region.mapping, cpu, hops, blocks, region.model, ring.starts[0])
+        for _ in range(ROUNDS)
+    ]
+    return np.asarray(np.median(times, axis=0) / hops, dtype=np.float64)

@@ -94,6 +94,14 @@ class Region:
         """How many pages there are [pages]."""
         return self.size_bytes // native.PAGE_BYTES
 
+    @property
+    def knows_order(self) -> bool:
+        """Whether each page is on the node that the pattern says, not only as many pages as it says.
+
+        Emulated nodes are so by definition: the model goes by the pattern.
+        """
+        return self.placer.exact_order or self.emulation is not None
+
     def pages_per_node(self) -> dict[int, int]:
         """Pages on each node of the pattern, emulated ones by their own id [pages]."""
         counts = self.pattern.pages_per_node(self.pages, native.PAGE_BYTES)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* Memory policies: of the thread, of parts of a mapping, and of a file in memory. */
+/* Memory policies: of mappings and their parts, and of a file in memory. */
 #include <linux/mempolicy.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -20,21 +20,9 @@ int hm_mask_add(struct hm_mask *mask, int node)
 	return 0;
 }
 
-int hm_bind_task(int node)
-{
-	struct hm_mask mask = { 0 };
-	int ret = hm_mask_add(&mask, node);
-
-	if (ret)
-		return ret;
-	/* The kernel takes one bit less than it is told. */
-	if (syscall(SYS_set_mempolicy, MPOL_BIND | MPOL_F_STATIC_NODES, mask.words, HM_MASK_BITS + 1))
-		return -errno;
-	return 0;
-}
-
 int hm_mbind(void *start, uint64_t bytes, int mode, const struct hm_mask *mask)
 {
+	/* The kernel takes one bit less than it is told. */
 	if (syscall(SYS_mbind, start, bytes, mode | MPOL_F_STATIC_NODES, mask->words, HM_MASK_BITS + 1, 0))
 		return -errno;
 	return 0;

@@ -20,9 +20,6 @@ struct hm_run {
 /* -EINVAL: no kernel has a node of that number. */
 int hm_mask_add(struct hm_mask *mask, int node);
 
-/* Let the calling thread allocate on @node alone. */
-int hm_bind_task(int node);
-
 /* The policy of a part of the address space; no page that is there is moved. */
 int hm_mbind(void *start, uint64_t bytes, int mode, const struct hm_mask *mask);
 

@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "mempolicy.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23		/* Linux 5.14 */
@@ -27,7 +27,6 @@
 enum {
 	BATCH = 4096,			/* pages in one query by move_pages(2) */
 	MOVE_BATCH = 1024,		/* pages to be moved by one move_pages(2) */
-	MASK_WORDS = 1024 / (8 * sizeof(unsigned long)),
 };
 
 /*
@@ -134,25 +133,19 @@ static int touch_node(char *base, const struct hm_layout *layout, int node)
 	return 0;
 }
 
-/* Touch the pages that belong on @node while this thread may allocate nowhere else. */
+/*
+ * Touch the pages that belong on @node while the mapping may have pages of that node alone. The policy is
+ * the mapping's and not the thread's: without one of its own, automatic NUMA balancing may take its pages
+ * away from the page tables meanwhile, and then the kernel neither moves them nor tells where they are.
+ */
 int hm_first_touch(void *base, const struct hm_layout *layout, int node)
 {
-	unsigned long old_mask[MASK_WORDS] = { 0 }, mask[MASK_WORDS] = { 0 };
-	const int bits = 8 * sizeof(unsigned long);
-	int old_mode, ret;
+	struct hm_mask mask = { 0 };
+	int ret = hm_mask_add(&mask, node);
 
-	if (node < 0 || node >= (int)sizeof(mask) * 8)
-		return -EINVAL;
-	if (syscall(SYS_get_mempolicy, &old_mode, old_mask, sizeof(mask) * 8, NULL, 0))
-		return -errno;
-	mask[node / bits] = 1UL << node % bits;
-	if (syscall(SYS_set_mempolicy, MPOL_BIND | MPOL_F_STATIC_NODES, mask, sizeof(mask) * 8 + 1))
-		return -errno;
-	ret = touch_node(base, layout, node);
-	/* MPOL_DEFAULT and MPOL_LOCAL want an empty mask, which is what get_mempolicy gave us. */
-	if (syscall(SYS_set_mempolicy, old_mode, old_mask, sizeof(mask) * 8 + 1) && !ret)
-		ret = -errno;
-	return ret;
+	if (!ret)
+		ret = hm_mbind(base, layout->pages * layout->page_bytes, MPOL_BIND, &mask);
+	return ret ? ret : touch_node(base, layout, node);
 }
 
 static int64_t elapsed_ns(const struct timespec *start)

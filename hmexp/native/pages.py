@@ -123,10 +123,7 @@ def populate(mapping: PageMapping) -> None:
 
 
 def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
-    """Touch the pages that `pattern` has on `node`, allocating on that node alone.
-
-    The policy of the calling thread is as before when it returns.
-    """
+    """Touch the pages that `pattern` has on `node`, with the mapping bound to that node alone."""
     layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
     check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}")
 

@@ -40,7 +40,7 @@ def settle(mapping: PageMapping, pattern: Pattern) -> None:
     """Keep automatic NUMA balancing from moving the pages, by a policy of the mapping's own.
 
     Balancing (which moves pages to the node of the CPU that reads them) scans only mappings without
-    one. To be called when the pages are in place: the policy takes any node of the pattern for a new page.
+    one. The policy takes any node of the pattern for a new page.
     """
     spread(mapping, pattern, Spreading.ANY)
 
@@ -118,7 +118,7 @@ class FaultHandler:
         self._handler = out[0]
 
     def settle(self) -> None:
-        """What `settle` does, without losing the pattern: later faults are bound one by one.
+        """What `settle` does, once all pages are there; later faults are still put on their nodes.
 
         Raises
         ------

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * A thread that resolves the page faults of a region: it binds itself to the node of the granule and
+ * A thread that resolves the page faults of a region: it binds the mapping to the node of the granule and
  * copies zeros in. UFFDIO_ZEROPAGE would map the one zero page of the kernel, which is on no node of ours.
  */
 #include <fcntl.h>
@@ -42,8 +42,8 @@ struct hm_handler {
 	char *zeros;
 	uint64_t zeros_bytes;
 	struct hm_mask all;			/* the nodes of the pattern */
-	int bound;				/* node that the thread is bound to; -1: none yet */
-	atomic_int settled;			/* the mapping has a policy, which goes before the thread's */
+	int bound;				/* node that the mapping is bound to; -1: another policy */
+	atomic_int settled;			/* the mapping is bound to all nodes when no fault is resolved */
 	atomic_int error;
 	atomic_llong faults;
 };
@@ -78,6 +78,12 @@ int hm_userfaultfd_open(int *fd)
 	return 0;
 }
 
+/* The policy of the whole mapping, so that it stays one in the kernel's list. */
+static int bind(struct hm_handler *handler, const struct hm_mask *mask)
+{
+	return hm_mbind(handler->base, handler->layout.pages * handler->layout.page_bytes, MPOL_BIND, mask);
+}
+
 /* Zeros on their node for the page at @address and what follows it in its granule. */
 static int resolve(struct hm_handler *handler, uintptr_t address)
 {
@@ -86,23 +92,19 @@ static int resolve(struct hm_handler *handler, uintptr_t address)
 	uint64_t rest = layout->granule_pages - page % layout->granule_pages;
 	struct hm_run run = hm_run_at(layout, page, rest < COPY_PAGES ? rest : COPY_PAGES);
 	char *start = handler->base + page * layout->page_bytes;
-	int settled = atomic_load(&handler->settled);
 	struct uffdio_copy copy;
-	int ret = 0;
+	int ret;
 
-	if (settled) {
+	if (handler->bound != run.node) {
 		struct hm_mask mask = { 0 };
 
 		ret = hm_mask_add(&mask, run.node);
 		if (!ret)
-			ret = hm_mbind(start, run.pages * layout->page_bytes, MPOL_BIND, &mask);
-	} else if (handler->bound != run.node) {
-		ret = hm_bind_task(run.node);
-		if (!ret)
-			handler->bound = run.node;
+			ret = bind(handler, &mask);
+		if (ret)
+			return ret;
+		handler->bound = run.node;
 	}
-	if (ret)
-		return ret;
 	do {
 		copy = (struct uffdio_copy){
 			.dst = (uintptr_t)start,
@@ -120,11 +122,9 @@ static int resolve(struct hm_handler *handler, uintptr_t address)
 
 		ret = ioctl(handler->fd, UFFDIO_WAKE, &range) ? -errno : 0;
 	}
-	if (settled) {
-		int again = hm_mbind(start, run.pages * layout->page_bytes, MPOL_BIND, &handler->all);
-
-		if (!ret)
-			ret = again;
+	if (!ret && atomic_load(&handler->settled)) {
+		handler->bound = -1;
+		ret = bind(handler, &handler->all);
 	}
 	return ret;
 }
@@ -174,12 +174,12 @@ static void *handle(void *argument)
 
 			if (messages[i].event != UFFD_EVENT_PAGEFAULT)
 				continue;
+			atomic_fetch_add(&handler->faults, 1);
 			ret = resolve(handler, messages[i].arg.pagefault.address);
 			if (ret) {
 				give_up(handler, ret);
 				return NULL;
 			}
-			atomic_fetch_add(&handler->faults, 1);
 		}
 	}
 }
@@ -261,17 +261,18 @@ fail:
 	return ret;
 }
 
-/* Give the mapping a policy of its own (hm_spread), and keep to the pattern in later faults. */
+/*
+ * When all pages are there: have the mapping bound to all its nodes again after each later fault, for the
+ * sake of pages that are copied after a fork, whose faults are none of ours.
+ */
 int hm_handler_settle(struct hm_handler *handler)
 {
 	int ret = atomic_load(&handler->error);
 
 	if (ret)
 		return ret;
-	/* In this order: a fault in between is bound twice, and never not at all. */
 	atomic_store(&handler->settled, 1);
-	return hm_mbind(handler->base, handler->layout.pages * handler->layout.page_bytes, MPOL_BIND,
-			&handler->all);
+	return bind(handler, &handler->all);
 }
 
 int64_t hm_handler_faults(const struct hm_handler *handler)

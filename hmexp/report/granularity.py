@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from hmexp.report import style
 from hmexp.report.numbers import digits
-from hmexp.report.results import Estimate, Record
+from hmexp.report.results import Estimate, Record, say_parameter
 from hmexp.report.study import StudyResults
 from hmexp.units import format_size
 
@@ -158,7 +158,7 @@ def granularity(study: StudyResults) -> Figure:
         study.title,
         f"Granularity of pattern {pattern}",
         f"{given.get('size')} region, windows of {given.get('window')} along it, {given.get('operation')} by "
-        f"{given.get('threads')} thread(s); latency within windows{failed}",
+        f"{say_parameter('threads', given.get('threads'))}; latency within windows{failed}",
         (9.8, 3.5),
         key=_key(points),
     )
@@ -252,7 +252,7 @@ def translation_cost(study: StudyResults) -> Figure:
         style.say_nothing(figure.subplots(), "Both kinds of pages were not measured.")
         return figure
     panels = figure.subplots(1, 3)
-    titles = ("Bandwidth [GB/s]", "Latency over all [ns]", "Latency in windows [ns]")
+    titles = ("Bandwidth [GB/s]", "Latency over all [ns]", "… in windows, 5–95 % [ns]")
     for axes, title in zip(panels, titles, strict=True):
         values = {g.huge: _pick(g, title) for g in points}
         rows = [False, True]

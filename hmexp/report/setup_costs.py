@@ -251,7 +251,7 @@ def far_frame(study: StudyResults) -> pd.DataFrame:
                 "slab_gib": None if each is None else needed * each / 2**30,
                 "from": "formula"
                 if each is None
-                else f"formula, and {each:.0f} bytes for each mapping counted",
+                else f"formula; {each:.0f} bytes for each mapping, no page touched",
             }
         )
     for cost in costs_of(study):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Final
 
@@ -40,6 +41,9 @@ class AnonymousPlacer:
         try:
             self.probe(Pattern((read_topology().memory_nodes[0].id,), PAGE_BYTES))
         except NativeError as error:
+            # Without memory for a page it is the region that cannot be had, not the placer.
+            if error.errno == errno.ENOMEM:
+                return None
             return Obstacle(error.message, error.remedy or _ELSEWHERE)
         except HmexpError as error:
             return Obstacle(error.message, error.remedy or "see `hmexp doctor`")

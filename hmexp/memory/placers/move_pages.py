@@ -18,7 +18,7 @@ RETRIES: Final = 5
 
 
 class MovePages(AnonymousPlacer):
-    """Populate the region under the thread's own policy, then `move_pages(2)` in batches.
+    """Populate the region from any of its nodes, then `move_pages(2)` in batches.
 
     Pages that could not be moved are counted by errno and recorded (ETIME: there was no time left to
     ask for them); the placement check decides whether the region can be used.
@@ -28,6 +28,8 @@ class MovePages(AnonymousPlacer):
 
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """See `Placer`."""
+        # First: pages that NUMA balancing has its eyes on are neither moved nor found (ENOENT).
+        native.settle(mapping, pattern)
         native.populate(mapping)
         pages = mapping.size_bytes // PAGE_BYTES
         limit_seconds = LIMIT_SECONDS + pages * LIMIT_SECONDS_PER_PAGE
@@ -36,5 +38,4 @@ class MovePages(AnonymousPlacer):
             # them are busy. What this leaves is seen to below.
             native.move_pages(mapping, pattern, RETRIES, limit_seconds, HUGE_BYTES // PAGE_BYTES)
         requested, failures = native.move_pages(mapping, pattern, RETRIES, limit_seconds)
-        native.settle(mapping, pattern)
         return {"requested_pages": requested, "not_moved_pages": failures}

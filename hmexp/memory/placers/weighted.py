@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from hmexp import native
-from hmexp.errors import HmexpError, NativeError
+from hmexp.errors import NativeError
 from hmexp.memory.placers.interleave import Interleaving
 from hmexp.memory.placers.protocol import Obstacle
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
@@ -33,8 +33,8 @@ class Weighted(Interleaving):
 
     def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
+        node = read_topology().memory_nodes[0].id
         try:
-            node = read_topology().memory_nodes[0].id
             mapping = PageMapping(PAGE_BYTES)
             try:
                 native.spread(mapping, Pattern((node,), PAGE_BYTES), Spreading.WEIGHTED)
@@ -46,9 +46,8 @@ class Weighted(Interleaving):
                     "the kernel does not know MPOL_WEIGHTED_INTERLEAVE",
                     "boot Linux 6.9 or later; or use another placer: see `hmexp placers`",
                 )
-            return Obstacle(error.message, error.remedy or "see mbind(2)")
-        except HmexpError as error:
-            return Obstacle(error.message, error.remedy or "see `hmexp doctor`")
+            if error.errno != errno.ENOMEM:
+                return Obstacle(error.message, error.remedy or "see mbind(2)")
         return _weights_obstacle(node)
 
     def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
