@@ -191,7 +191,12 @@ def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
         stream.write(json.dumps(record, allow_nan=False) + "\n")
 
 
+def main() -> None:
+    """Read a task, measure, print the record."""
+    serve(lambda data: run(Task.from_json(data)))
+
+
 if __name__ == "__main__":
     # Run from the folder of a notebook, that folder must not hide the standard library.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
-    serve(lambda data: run(Task.from_json(data)))
+    main()

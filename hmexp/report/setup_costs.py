@@ -15,11 +15,13 @@ from hmexp.report.results import Estimate, Record
 from hmexp.report.study import StudyResults, estimate_of
 from hmexp.units import TIB, format_size
 
+#: A child of a shared mapping has no copies: it sees the same pages.
+SHARED_STAGE: Final = "child's copies"
 #: What is looked at, by the column's name: kind of point, and where its placement stands in the result.
 STAGES: Final[Mapping[str, tuple[str, str]]] = {
     "placed": ("cost", "proof"),
     "parent after fork": ("fork", "parent"),
-    "child's copies": ("fork", "child"),
+    SHARED_STAGE: ("fork", "child"),
     "dropped, touched again": ("drop", "again"),
     "huge pages allowed": ("huge", "placed"),
 }
@@ -56,6 +58,8 @@ class SetupCosts:
         The same by cache [bytes per page].
     misplaced : mapping of str to float
         Share of pages on a wrong node or on none, by the names of `STAGES`.
+    shared : bool
+        Whether a forked child has the same pages, and no copies.
     """
 
     placer: str
@@ -70,6 +74,7 @@ class SetupCosts:
     resolution_bytes: float | None
     slab: Mapping[str, float]
     misplaced: Mapping[str, float]
+    shared: bool
 
 
 def costs_of(study: StudyResults) -> list[SetupCosts]:
@@ -112,6 +117,7 @@ def _costs(study: StudyResults, name: str) -> SetupCosts:
         resolution_bytes=max(noise, default=None),
         slab=slab,
         misplaced=_misplaced(study, name),
+        shared=any(r["result"]["shared"] for r in study.ok("behaviour", placer=name, behaviour="fork")),
     )
 
 

@@ -19,6 +19,7 @@ from hmexp.report import style
 from hmexp.report.numbers import digits, percent
 from hmexp.report.setup_costs import (
     FAR_BYTES,
+    SHARED_STAGE,
     STAGES,
     CountedMappings,
     SetupCosts,
@@ -166,6 +167,8 @@ def misplacement(study: StudyResults) -> Figure:
                 face = style.lighter(style.KIND_COLOURS["cxl"], 0.75)
             axes.add_patch(_cell(column, row, face))
             told = "not measured" if share is None else nothing if share == 0 else _percent(share)
+            if cost.shared and stage == SHARED_STAGE:
+                told += " (shared, no copies)"
             colour = style.MUTED if share is None else style.INK
             axes.text(column, row, told, ha="center", va="center", size=8, color=colour)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(len(costs) - 0.5, -0.5))
