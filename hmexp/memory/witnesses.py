@@ -45,14 +45,23 @@ def ask_witnesses(mapping: native.PageMapping, pattern: Pattern) -> tuple[native
         if pages < _THREADED_PAGES:
             return native.find_pages(mapping, pattern, 0, pages, frames), count()
         parts = max(1, min(len(allowed_cpus()) - 1, _MOST_THREADS))
-        edges = [pages * i // parts for i in range(parts + 1)]
-        with ThreadPoolExecutor(parts + 1) as pool:
+        with ThreadPoolExecutor(1) as pool:
             counted = pool.submit(count)
-            found = [
-                pool.submit(native.find_pages, mapping, pattern, first, end - first, frames)
-                for first, end in itertools.pairwise(edges)
-            ]
-            return native.Where.total([part.result() for part in found]), counted.result()
+            return find_in_parts(mapping, pattern, frames, parts), counted.result()
+
+
+def find_in_parts(
+    mapping: native.PageMapping, pattern: Pattern, frames: native.FrameNodes | None, parts: int
+) -> native.Where:
+    """Find every page of a region, in so many threads, each of which has a part of it."""
+    pages = mapping.size_bytes // native.PAGE_BYTES
+    edges = [pages * i // parts for i in range(parts + 1)]
+    with ThreadPoolExecutor(parts) as pool:
+        found = [
+            pool.submit(native.find_pages, mapping, pattern, first, end - first, frames)
+            for first, end in itertools.pairwise(edges)
+        ]
+        return native.Where.total([part.result() for part in found])
 
 
 @contextmanager
