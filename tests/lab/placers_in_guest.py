@@ -345,6 +345,8 @@ def a_sweep_is_ended() -> None:
         say(f"a sweep ended by {signal.Signals(number).name} left the settings as before")
 
 
+# The shell of the guest starts us in the background, where Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 HERE.numa_balancing.write_text("1")
 BEFORE = settings()
 print(json.dumps(BEFORE), flush=True)
