@@ -83,6 +83,23 @@ def test_misplaced_pages_are_those_that_the_pattern_says(
         assert where.first_misplaced == (int(wrong[0]) if len(wrong) else None)
 
 
+def test_all_nodes_of_this_machine(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
+    """One node on most machines; three in the lab, where this file is run, too."""
+    nodes = [node.id for node in read_topology().memory_nodes]
+    pattern = Pattern((*nodes, *nodes[1:]))
+    for node in pattern.distinct_nodes:
+        native.first_touch(mapping, pattern, node)
+    fast, slow = both(mapping, frames, pattern)
+    assert answer(fast) == answer(slow)
+    assert fast.misplaced == 0
+    assert fast.found == pattern.pages_per_node(PAGES, native.PAGE_BYTES)
+    # All on one node: what the pattern has on others is wrong.
+    wrong = Pattern((nodes[0],))
+    fast, slow = both(mapping, frames, wrong)
+    assert answer(fast) == answer(slow)
+    assert fast.misplaced == PAGES - fast.found[nodes[0]]
+
+
 def test_pages_that_are_nowhere(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
     fast, slow = both(mapping, frames)
     assert answer(fast) == answer(slow)
