@@ -13,6 +13,8 @@ from tqdm import tqdm
 import hmexp
 from hmexp.cli_latency import add_latency
 from hmexp.cli_measure import add_measure
+from hmexp.cli_placers import add_placers
+from hmexp.cli_study import add_commands as add_study_commands
 from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -20,6 +22,7 @@ from hmexp.experiment.runner import run_sweep
 from hmexp.lab import cli as lab
 from hmexp.progress import TerminalBar
 from hmexp.system.libnuma import LibNuma
+from hmexp.system.settings import repair
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size
 
@@ -30,6 +33,8 @@ EXIT_USAGE, EXIT_FAILED = 2, 1
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 if all is well, 1 if something failed, 2 if the request was bad."""
     options = _parser().parse_args(arguments)
+    for told in repair():
+        print(f"hmexp: {told}", file=sys.stderr)
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -61,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
 
     nodes = commands.add_parser("nodes", help="the nodes, their kinds, sizes, distances and HMAT speeds")
     nodes.set_defaults(run=_nodes)
+
+    add_placers(commands)
 
     sweep = commands.add_parser(
         "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
@@ -101,6 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_measure(commands)
     add_latency(commands)
+    add_study_commands(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

@@ -175,3 +175,8 @@ def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int,
             f"node {plan.node} is not in the pattern {region.pattern}",
             f"use one of: {', '.join(map(str, region.pattern.distinct_nodes))}",
         )
+    if plan.node is not None and not region.knows_order:
+        raise ParameterError(
+            f"which lines are on node {plan.node} is not known: {region.placer.name} promises a ratio only",
+            "use a placer of exact order: see `hmexp placers`",
+        )
