@@ -25,9 +25,11 @@ from hmexp.system.settings import (
 
 #: A process that holds settings of the machine in argv[1], says so, and waits for what comes.
 HOLDER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from hmexp.system.settings import Machine, interleave_weights, without_numa_balancing
+# A shell that starts us in the background has Ctrl-C ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root = Path(sys.argv[1])
 machine = Machine(root / "sys", root / "proc", root / "run")
 with without_numa_balancing(machine), interleave_weights({0: 7, 2: 5}, machine):
