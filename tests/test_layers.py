@@ -23,7 +23,7 @@ LAYERS = (
         "doctor",
         "notebook",
         "notebook_study",
-    ),  # fmt: skip
+    ),
     ("progress",),
     ("report",),
     ("experiment",),

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.runner import Outcome, Progress, ProgressDisplay, settings_in_order
+from hmexp.experiment.progress import Progress, ProgressDisplay
+from hmexp.experiment.runner import Outcome, settings_in_order
 from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
 from hmexp.memory.emulation import Emulation
 from hmexp.system.provenance import collect, timing_validity
