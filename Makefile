@@ -5,13 +5,14 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lab-test lab-debug lint known-answers bench clean
+.PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 
 # Arguments for papermill, and for pytest; quoted as in a shell.
 SWEEP ?=
+STUDY ?=
 TEST ?=
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
@@ -28,13 +29,24 @@ endif
 python := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 setup: ## install what is missing: system packages, .venv, hmexp and its C core
 	@tools/bootstrap.sh
 
 sweep: setup ## run the notebook's sweep and write results/RUN/report.html (SWEEP="-p size 128MiB ...")
 	@tools/sweep.sh $(SWEEP)
+
+placers: setup ## run notebooks/placers.ipynb: what each placer costs and survives (STUDY="-p size 16MiB ...")
+	@mkdir -p results
+	$(python) -m papermill notebooks/placers.ipynb results/placers.ipynb $(STUDY)
+
+granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must be (STUDY="-p size 1GiB ...")
+	@mkdir -p results
+	$(python) -m papermill notebooks/granularity.ipynb results/granularity.ipynb $(STUDY)
+
+proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
+	$(python) benchmarks/proof_at_scale.py
 
 test: lint ## lint, then all tests (TEST="-k pattern ...")
 	$(python) -m pytest $(TEST)
@@ -58,8 +70,8 @@ lint: setup ## ruff and mypy
 known-answers: setup ## are emulated nodes measured as they were set? (a quiet machine, minutes)
 	$(python) benchmarks/known_answers.py
 
-bench: setup ## hmexp against likwid, mbw and sysbench, as ratios (a quiet machine, minutes)
-	$(python) benchmarks/peers.py
+bench: setup ## hmexp against likwid, mbw, sysbench and a second chase, as ratios (a quiet machine, minutes)
+	@status=0; for part in peers latency_peers; do $(python) benchmarks/$$part.py || status=1; done; exit $$status
 
 clean: ## remove everything that is built or installed here; results/ stays
 	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache

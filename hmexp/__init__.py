@@ -9,19 +9,19 @@ True
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from hmexp.errors import HmexpError
-from hmexp.measure.bandwidth import measure_bandwidth
-from hmexp.measure.host import emulate
-from hmexp.measure.latency import measure_latency, measure_node_latencies, measure_store_latency
-from hmexp.measure.loaded import measure_loaded_latency
-from hmexp.measure.point import measure_point
-from hmexp.memory.region import Region, allocate
-from hmexp.pattern import Pattern
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from hmexp.report.dataset import Dataset, Sources
+    from hmexp.errors import HmexpError
+    from hmexp.measure.bandwidth import measure_bandwidth
+    from hmexp.measure.host import emulate
+    from hmexp.measure.latency import measure_latency, measure_node_latencies, measure_store_latency
+    from hmexp.measure.loaded import measure_loaded_latency
+    from hmexp.measure.point import measure_point
+    from hmexp.memory.region import Region, allocate
+    from hmexp.pattern import Pattern
+    from hmexp.report.dataset import load
 
 __version__ = "0.1.0"
 __all__ = [
@@ -29,13 +29,30 @@ __all__ = [
     "measure_loaded_latency", "measure_node_latencies", "measure_point", "measure_store_latency",
 ]  # fmt: skip
 
+#: Loaded when they are first asked for: a worker starts anew for every point and needs few of them.
+_HOMES: Final = {
+    "HmexpError": "hmexp.errors",
+    "Pattern": "hmexp.pattern",
+    "Region": "hmexp.memory.region",
+    "allocate": "hmexp.memory.region",
+    "emulate": "hmexp.measure.host",
+    "load": "hmexp.report.dataset",
+    "measure_bandwidth": "hmexp.measure.bandwidth",
+    "measure_latency": "hmexp.measure.latency",
+    "measure_loaded_latency": "hmexp.measure.loaded",
+    "measure_node_latencies": "hmexp.measure.latency",
+    "measure_point": "hmexp.measure.point",
+    "measure_store_latency": "hmexp.measure.latency",
+}
 
-def load(sources: Sources) -> Dataset:
-    """Read stored runs as pandas tables: `.points`, `.samples` and `.run`, with units in the columns' names.
 
-    See `hmexp.report.dataset.load`, which this is.
-    """
-    # Not above: each point of a sweep is a process of its own, which should not wait for pandas.
-    from hmexp.report import dataset
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = found
+    return found
 
-    return dataset.load(sources)
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

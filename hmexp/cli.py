@@ -14,6 +14,8 @@ import hmexp
 from hmexp import cli_compare
 from hmexp.cli_latency import add_latency
 from hmexp.cli_measure import add_measure
+from hmexp.cli_placers import add_placers
+from hmexp.cli_study import add_commands as add_study_commands
 from hmexp.errors import HmexpError, ParameterError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
@@ -21,6 +23,7 @@ from hmexp.experiment.runner import run_sweep
 from hmexp.lab import cli as lab
 from hmexp.progress import TerminalBar
 from hmexp.system.libnuma import LibNuma
+from hmexp.system.settings import repair
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size
 
@@ -31,6 +34,8 @@ EXIT_USAGE, EXIT_FAILED = 2, 1
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 if all is well, 1 if something failed, 2 if the request was bad."""
     options = _parser().parse_args(arguments)
+    for told in repair():
+        print(f"hmexp: {told}", file=sys.stderr)
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -62,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
 
     nodes = commands.add_parser("nodes", help="the nodes, their kinds, sizes, distances and HMAT speeds")
     nodes.set_defaults(run=_nodes)
+
+    add_placers(commands)
 
     sweep = commands.add_parser(
         "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
@@ -102,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_measure(commands)
     add_latency(commands)
+    add_study_commands(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"

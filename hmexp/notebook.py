@@ -48,7 +48,7 @@ class Sweep:
 
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         names = SweepParameters.names()
-        require_known(injected_names(_history()), names)
+        require_known(injected_names(notebook_history()), names)
         given = {name: namespace[name] for name in names if name in namespace}
         self.topology = read_topology(libnuma=LibNuma.load())
         self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
@@ -222,6 +222,7 @@ def injected_names(history: Sequence[str]) -> list[str]:
     return names
 
 
-def _history() -> Sequence[str]:
+def notebook_history() -> Sequence[str]:
+    """Sources of the cells that this notebook has run so far."""
     shell = get_ipython()
     return [] if shell is None else [str(source) for source in shell.user_ns.get("In", [])]

@@ -12,7 +12,19 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hmexp"
 
 #: From the top down. A name is a module or a package right under ``hmexp``.
 LAYERS = (
-    ("__init__", "__main__", "cli", "cli_compare", "cli_latency", "cli_measure", "doctor", "notebook"),
+    (
+        "__init__",
+        "__main__",
+        "cli",
+        "cli_compare",
+        "cli_latency",
+        "cli_measure",
+        "cli_placers",
+        "cli_study",
+        "doctor",
+        "notebook",
+        "notebook_study",
+    ),
     ("progress",),
     ("report",),
     ("experiment",),

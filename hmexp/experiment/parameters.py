@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -96,23 +96,46 @@ class SweepParameters:
         for name, value in given.items():
             match name:
                 case "patterns" | "operations" | "granules" | "pages" | "placers":
-                    values[name] = _texts(name, value)
+                    values[name] = check_texts(name, value)
                 case "threads":
                     items = value if isinstance(value, list | tuple) else [value]
-                    values[name] = tuple(_whole(name, item) for item in _not_empty(name, items))
+                    values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
                 case "launches" | "samples" | "most_samples" | "seed":
-                    values[name] = _whole(name, value)
+                    values[name] = check_whole(name, value)
                 case "precision":
                     values[name] = _part(name, value)
                 case "sample_seconds" | "timeout_seconds":
-                    values[name] = _positive(name, value)
+                    values[name] = check_positive(name, value)
                 case _:
-                    values[name] = _text(name, value)
+                    values[name] = check_text(name, value)
         return cls(**values)
 
     def to_record(self) -> dict[str, Any]:
         """The parameters as JSON-able values."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+
+def check_fields(defaults: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check values by the kind of the defaults: lists of texts, whole numbers, numbers above 0, texts.
+
+    Parameters
+    ----------
+    defaults : dataclass instance
+        The parameters with their defaults.
+    given : mapping
+        Values by name.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, or a value has a type that cannot be used.
+    """
+    known = asdict(defaults)
+    require_known(given, known)
+    checks: dict[type, Callable[[str, Any], Any]] = {
+        tuple: check_texts, int: check_whole, float: check_positive, str: check_text,
+    }  # fmt: skip
+    return {name: checks[type(known[name])](name, value) for name, value in given.items()}
 
 
 def require_known(given: Iterable[str], known: Iterable[str]) -> None:
@@ -144,24 +167,28 @@ def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
     return values
 
 
-def _text(name: str, value: Any) -> str:
+def check_text(name: str, value: Any) -> str:
+    """A text, or a number that stands for one."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ParameterError(f"{name} {value!r} is not a text")
     return str(value)
 
 
-def _texts(name: str, value: Any) -> tuple[str, ...]:
+def check_texts(name: str, value: Any) -> tuple[str, ...]:
+    """One text or several, each once."""
     items = value if isinstance(value, list | tuple) else [value]
-    return tuple(dict.fromkeys(_text(name, item) for item in _not_empty(name, items)))
+    return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
 
 
-def _whole(name: str, value: Any) -> int:
+def check_whole(name: str, value: Any) -> int:
+    """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ParameterError(f"{name} {value!r} is not a whole number")
     return value
 
 
-def _positive(name: str, value: Any) -> float:
+def check_positive(name: str, value: Any) -> float:
+    """A number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
     return float(value)

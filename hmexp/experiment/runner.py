@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
 from hmexp.memory.emulation import Emulation
 from hmexp.system.provenance import collect, timing_validity
+from hmexp.system.settings import ending_in_order, repair
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,27 @@ def run_sweep(plan: Plan, display: ProgressDisplay, say: Callable[[str], None] =
         If the host of an emulation could not be measured.
     """
     results = resolve_results(plan.parameters.results)
-    with open_run(results, plan.parameters.run, plan.hash, _describe(plan), say) as directory:
+    with (
+        settings_in_order(say),
+        open_run(results, plan.parameters.run, plan.hash, _describe(plan), say) as directory,
+    ):
         directory.update(points=len(plan.points), added=sorted(plan.added), finished=None)
         emulation = _emulation(plan, directory, display, say)
         measure_rest(plan, directory, emulation, display, say)
         return _conclude(plan, directory)
+
+
+@contextmanager
+def settings_in_order(say: Callable[[str], None]) -> Iterator[None]:
+    """Put back what a worker had changed that was killed: by an earlier run, or when this one ends."""
+    with ending_in_order():
+        for told in repair():
+            say(told)
+        try:
+            yield
+        finally:
+            for told in repair():
+                say(told)
 
 
 def _describe(plan: Plan) -> dict[str, Any]:

@@ -110,7 +110,12 @@ class RunDirectory:
 
 
 def open_run(
-    results: Path, name: str, plan: str, describe: Mapping[str, Any], say: Callable[[str], None] = print
+    results: Path,
+    name: str,
+    plan: str,
+    describe: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+    kind: str = "sweep",
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -126,6 +131,9 @@ def open_run(
         First content of `run.json` beside what this function puts there.
     say : callable
         Told what a person should know.
+    kind : str
+        What the run is of; begins the name of a new directory. `latest` points at sweeps alone, others
+        have a `latest-KIND`.
 
     Raises
     ------
@@ -133,7 +141,7 @@ def open_run(
         If the folder cannot be written, the name is taken by another plan, or another process is
         at work in the directory.
     """
-    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST):
+    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
         raise StoreError(
             f"run {name!r} is not a usable name", "use letters, digits, points, dashes and underscores"
         )
@@ -141,7 +149,7 @@ def open_run(
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
         unfinished = _find_unfinished(results, plan)
-        name = unfinished or f"sweep-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+        name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
     known = (path / RUN).exists()
     if known and read_run(path)["plan"] != plan:
@@ -161,7 +169,7 @@ def open_run(
                 path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe}
             )
             directory.update()
-        _point_latest(results, name)
+        _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
         os.close(lock_fd)
         raise
@@ -208,9 +216,9 @@ def _lock(path: Path, say: Callable[[str], None]) -> int:
     return fd
 
 
-def _point_latest(results: Path, name: str) -> None:
-    latest = results / LATEST
-    temporary = results / f".{LATEST}.{os.getpid()}"
+def _point_latest(results: Path, link: str, name: str) -> None:
+    latest = results / link
+    temporary = results / f".{link}.{os.getpid()}"
     with told("cannot write", latest):
         if latest.exists() and not latest.is_symlink():
             return  # somebody's own folder

@@ -11,13 +11,14 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hmexp import native
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
+from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
 from hmexp.experiment.point import SCHEMA, Point
 from hmexp.experiment.store import now
 from hmexp.measure.quantity import measure, predictable
@@ -25,6 +26,7 @@ from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import allocate
 from hmexp.system.provenance import timing_validity
+from hmexp.system.settings import ending_in_order, repair, without_numa_balancing
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Task:
     dram_nodes: tuple[int, ...]
     cpus: tuple[int, ...]
     launch: int = 0
+
+    @property
+    def point_id(self) -> str:
+        """Id of the point."""
+        return self.point.id
 
     def to_json(self) -> str:
         """The task as one line for `from_json`, with the process that is to be outlived by none."""
@@ -100,6 +107,7 @@ class Task:
             "parameters": self.point.to_record(),
             "result": None,
             "setup": None,
+            "settings": None,
             "proof": None,
             "modelled_pages": {str(node): count for node, count in modelled.items()},
             "dram_share": dram / sum(modelled.values()),
@@ -119,14 +127,20 @@ def run(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     record = task.empty_record()
     try:
-        with allocate(
-            task.point.size_bytes,
-            task.point.parsed_pattern,
-            task.point.placer,
-            emulation=task.emulation,
-            calibrating=task.calibrating,
-            huge=require_page_size(task.point.parsed_pattern, task.point.page_bytes),
-        ) as region:
+        with ExitStack() as stack:
+            settings = stack.enter_context(without_numa_balancing())
+            record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
+            region = stack.enter_context(
+                allocate(
+                    task.point.size_bytes,
+                    task.point.parsed_pattern,
+                    task.point.placer,
+                    emulation=task.emulation,
+                    calibrating=task.calibrating,
+                    huge=require_page_size(task.point.parsed_pattern, task.point.page_bytes),
+                )
+            )
+            record["settings"] |= region.setup.details.get("settings", {})
             record["setup"] = {
                 "seconds": region.setup.seconds,
                 "ns_per_page": region.setup.ns_per_page,
@@ -148,7 +162,7 @@ def run(task: Task) -> dict[str, Any]:
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()
         record["status"] = "ok"
-    except PlacerUnavailableError as error:
+    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
         record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
     except PlacementError as error:
         record |= {"reason": str(error), "error": type(error).__name__}
@@ -162,19 +176,30 @@ def run(task: Task) -> dict[str, Any]:
     return record
 
 
-def main() -> None:
-    """Read a task, measure, print the record."""
+def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read a task, have it done, print the record."""
     data = json.loads(sys.stdin.read())
     native.die_with_parent(data["parent"])
     # The record goes to the real standard output alone: a stray print must not damage it.
     out = os.dup(1)
     os.dup2(2, 1)
-    record = run(Task.from_json(data))
+    with ending_in_order():
+        for told in repair():
+            print(f"hmexp: {told}")
+        record = run_task(data)
     with os.fdopen(out, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def main() -> None:
+    """Read a task, measure, print the record."""
+    serve(lambda data: run(Task.from_json(data)))
 
 
 if __name__ == "__main__":
     # Run from the folder of a notebook, that folder must not hide the standard library.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
     main()
+    # The record is out and the pages are given back: taking the interpreter down would be waited for in vain.
+    sys.stderr.flush()
+    os._exit(0)

@@ -6,7 +6,6 @@ import csv
 import os
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,9 +13,6 @@ from pathlib import Path
 import pytest
 
 from hmexp.lab import LabResult
-from hmexp.lab.errors import LabNeedError
-from hmexp.lab.headers import headers_directory
-from hmexp.lab.kernels import Kernel
 
 pytestmark = [
     pytest.mark.lab,
@@ -29,29 +25,6 @@ SEED = next(iter(sorted((ROOT.parent / "shared" / "seed").glob("*.txt"))), None)
 STRESS_SECONDS = os.environ.get("HMEXP_LAB_STRESS", "20")
 PYTHON = shlex.quote(sys.executable)
 HMEXP = f"{PYTHON} -m hmexp"
-
-
-@pytest.fixture(scope="module")
-def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of `kernel_module/`, built for the kernel under test without a warning at W=1."""
-    place = tmp_path_factory.mktemp("module") / "kernel_module"
-    # Without what a developer may have built in place, for another kernel.
-    shutil.copytree(
-        ROOT / "kernel_module", place, ignore=shutil.ignore_patterns("*.ko", "*.o", ".*", "probe.h*")
-    )
-    try:
-        directory = headers_directory(kernel.release)
-    except LabNeedError as error:
-        if os.environ.get("HMEXP_LAB_REQUIRED"):
-            raise
-        pytest.skip(f"no headers: {error.message}")
-    for target in ("check-build", "modules", "tests"):
-        done = subprocess.run(
-            ["make", "-s", "-C", str(place), f"KDIR={directory}", target], capture_output=True, text=True
-        )
-        assert done.returncode == 0, f"make {target}\n{done.stdout}\n{done.stderr}"
-        assert "warning" not in done.stdout + done.stderr
-    return place
 
 
 def test_the_modules_own_suite(guest: Callable[..., LabResult], built: Path, tmp_path: Path) -> None:
