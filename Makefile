@@ -5,13 +5,15 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test lab-test lint known-answers bench screenshot gallery clean
+.PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench
+.PHONY: screenshot gallery clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 
 # Arguments for papermill, and for pytest; quoted as in a shell.
 SWEEP ?=
+STUDY ?=
 TEST ?=
 # Notebooks of `make screenshot` (notebooks/explore.ipynb if none), and arguments of tools/gallery.py.
 NOTEBOOKS ?=
@@ -19,6 +21,9 @@ GALLERY ?=
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
+# The kernel of `make lab-debug`: a version that the distribution has, a source tree or tarball; and where it is built.
+DEBUG_SOURCE ?= 6.1
+DEBUG_BUILD ?= build/debug-kernel
 
 # Passed on only if the user chose one: otherwise an existing .venv keeps the Python that it was made with.
 ifdef PYTHON
@@ -28,13 +33,24 @@ endif
 python := .venv/bin/python
 
 help: ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-13s %s\n' "$$target" "$$text"; done
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' Makefile | while IFS='	' read -r target text; do printf '  make %-14s %s\n' "$$target" "$$text"; done
 
 setup: ## install what is missing: system packages, .venv, hmexp and its C core
 	@tools/bootstrap.sh
 
 sweep: setup ## run the notebook's sweep and write results/RUN/report.html (SWEEP="-p size 128MiB ...")
 	@tools/sweep.sh $(SWEEP)
+
+placers: setup ## run notebooks/placers.ipynb: what each placer costs and survives (STUDY="-p size 16MiB ...")
+	@mkdir -p results
+	$(python) -m papermill notebooks/placers.ipynb results/placers.ipynb $(STUDY)
+
+granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must be (STUDY="-p size 1GiB ...")
+	@mkdir -p results
+	$(python) -m papermill notebooks/granularity.ipynb results/granularity.ipynb $(STUDY)
+
+proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
+	$(python) benchmarks/proof_at_scale.py
 
 test: lint ## lint, then all tests (TEST="-k pattern ...")
 	$(python) -m pytest $(TEST)
@@ -46,6 +62,10 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 			$(python) -m pytest -m lab tests/lab $(TEST); \
 	done
 
+lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)
+	kernel_module/tests/debug-kernel.sh $(DEBUG_SOURCE) $(DEBUG_BUILD)
+	STRESS=$(STRESS) HMEXP=.venv/bin/hmexp kernel_module/tests/debug-run.sh $(DEBUG_BUILD)
+
 lint: setup ## ruff and mypy
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
@@ -54,8 +74,8 @@ lint: setup ## ruff and mypy
 known-answers: setup ## are emulated nodes measured as they were set? (a quiet machine, minutes)
 	$(python) benchmarks/known_answers.py
 
-bench: setup ## hmexp against likwid, mbw and sysbench, as ratios (a quiet machine, minutes)
-	$(python) benchmarks/peers.py
+bench: setup ## hmexp against likwid, mbw, sysbench and a second chase, as ratios (a quiet machine, minutes)
+	@status=0; for part in peers latency_peers; do $(python) benchmarks/$$part.py || status=1; done; exit $$status
 
 screenshot: setup ## run a notebook in JupyterLab in a headless Chromium, keep pictures (NOTEBOOKS="notebooks/report.ipynb")
 	@$(python) -c 'import selenium' 2>/dev/null || $(python) -m pip install -qq $$($(python) -c \

@@ -106,8 +106,10 @@ def check_knee(emulation: Emulation, node: int, size: str, tally: Tally) -> None
 def check_wrong_placement(emulation: Emulation, node: int, size: str, tally: Tally) -> None:
     """Pages that are not where the pattern says: the speed is another one, and the proof fails.
 
-    A machine with one node cannot misplace a page. What is done instead: the model is given the nodes that
-    the pages would be on, and the proof an expectation that the pages do not meet.
+    A machine with one node cannot misplace a page, and emulated speeds follow the pattern, not the pages:
+    that a page has moved away is for the proof to find. So the two halves are shown apart: the model is
+    given the nodes that the pages would be on, and the proof an expectation that the pages do not meet.
+    Pages that another process really moves take a second node, and are not shown here.
     """
     dram = near_dram(read_topology())
     asked, wrong = Pattern((dram,)), Pattern((node,))

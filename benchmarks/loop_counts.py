@@ -1,12 +1,15 @@
 """How many loads and stores each loop really makes, counted by callgrind, against what its table claims.
 
 The loops are compiled alone, with the flags of the package. Valgrind knows no AVX-512: 64, 128 and 256 bits.
+Of the chase it is one load a hop, and what else is executed per hop, which must be no more than hides behind
+the load; the same of the chase that it is compared with (latency_peers.py).
 
     .venv/bin/python benchmarks/loop_counts.py
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,9 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hmexp.native import OPERATIONS, Operation, vector_bits
+from hmexp.native import OPERATIONS, vector_bits
 
 NATIVE = Path(__file__).resolve().parents[1] / "hmexp" / "native"
+PEER = Path(__file__).parent / "peer" / "offset_chase.c"
 FLAGS = ("-D_GNU_SOURCE", "-std=gnu11", "-O2", "-fno-tree-loop-distribute-patterns", "-fno-tree-vectorize")
 BYTES = 1 << 20
 #: Loads and stores outside the loop: saved registers, the sums.
@@ -38,27 +42,68 @@ int main(int argc, char **argv)
 }}
 """
 
+HOPS, RING_LINES = 100_000, 1024
+#: Instructions of a hop: the load, the count, the branch, and one to spare.
+HOP_INSTRUCTIONS = 4
+CHASE = f"""
+#include "chase.h"
+int main(void)
+{{
+	static struct hm_line lines[{RING_LINES}];
 
-def count(program: Path, operation: Operation, bits: int) -> tuple[int, int]:
-    """Loads and stores that the loop made."""
+	for (int i = 0; i < {RING_LINES}; i++)
+		lines[i].next = &lines[(i + 7) % {RING_LINES}];
+	return hm_plain_hops(lines, {HOPS}) == NULL;
+}}
+"""
+
+
+def count(program: Path, function: str, *arguments: str) -> dict[str, int]:
+    """Events in a function of a program: ``Ir`` instructions, ``Dr`` loads, ``Dw`` stores."""
     out = program.parent / "callgrind.out"
     done = subprocess.run(
         [
             "valgrind", "--tool=callgrind", "--cache-sim=yes", f"--callgrind-out-file={out}",
-            f"--toggle-collect={operation.name}_run_{bits}", program, str(operation.number), str(bits),
+            f"--toggle-collect={function}", program, *arguments,
         ],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
-        raise SystemExit(f"valgrind failed on {operation.name} at {bits} bits: {done.stderr[-500:]}")
+        raise SystemExit(f"valgrind failed on {function}: {done.stderr[-500:]}")
     text = out.read_text(encoding="utf-8")
     events, totals = (
         re.search(rf"^{name}: (.*)$", text, re.MULTILINE) for name in ("events", "totals|summary")
     )
     if events is None or totals is None:
-        raise SystemExit(f"callgrind counted nothing for {operation.name} at {bits} bits")
-    counted = dict(zip(events[1].split(), map(int, totals[1].split()), strict=False))
-    return counted["Dr"], counted["Dw"]
+        raise SystemExit(f"callgrind counted nothing for {function}")
+    return dict(zip(events[1].split(), map(int, totals[1].split()), strict=False))
+
+
+def count_chases(folder: Path) -> int:
+    """Print what a hop of each chase takes; return how many take something else than one load."""
+    ours, theirs = folder / "chase", folder / "offset_chase"
+    source = folder / "chase.c"
+    source.write_text(CHASE, encoding="utf-8")
+    parts = [NATIVE / f"{name}.c" for name in ("chase", "team", "noise", "clock", "model", "operations")]
+    subprocess.run(["gcc", *FLAGS, "-pthread", f"-I{NATIVE}", source, *parts, "-o", ours], check=True)
+    subprocess.run(["gcc", "-std=gnu11", "-O2", PEER, "-o", theirs], check=True)
+    # Bytes, spacing, window, pages, CPU, hops, samples beside the warm-up, seed.
+    given = (str(1 << 20), "64", str(1 << 20), "0", str(min(os.sched_getaffinity(0))), str(HOPS), "0", "1")
+    wrong = 0
+    for program, function, arguments in ((ours, "hm_plain_hops", ()), (theirs, "follow", given)):
+        counted = count(program, function, *arguments)
+        fits = (
+            HOPS <= counted["Dr"] <= HOPS + AROUND
+            and counted["Dw"] <= AROUND
+            and counted["Ir"] <= HOP_INSTRUCTIONS * HOPS + AROUND
+        )
+        wrong += not fits
+        print(
+            f"{function:<14} per hop: {counted['Dr'] / HOPS:.3f} loads, {counted['Dw'] / HOPS:.3f} stores, "
+            f"{counted['Ir'] / HOPS:.2f} instructions{'' if fits else '  <- not as claimed'}",
+            flush=True,
+        )
+    return wrong
 
 
 def main() -> None:
@@ -76,7 +121,9 @@ def main() -> None:
             for bits in (64, 128, 256):
                 if bits > vector_bits() or (bits == 64 and operation.nontemporal):
                     continue
-                loads, stores = count(program, operation, bits)
+                function = f"{operation.name}_run_{bits}"
+                counted = count(program, function, str(operation.number), str(bits))
+                loads, stores = counted["Dr"], counted["Dw"]
                 each = BYTES * 8 // bits
                 # Callgrind counts a software prefetch as nothing.
                 fits = (
@@ -90,6 +137,7 @@ def main() -> None:
                     f"stores {stores:>8} of {operation.stores * each:<8}{mark}",
                     flush=True,
                 )
+        wrong += count_chases(Path(folder))
     print(f"{wrong} loops do something else than they claim")
     sys.exit(1 if wrong else 0)
 

@@ -4,7 +4,7 @@ Peers that are not installed are left out, and said so (apt-get install likwid m
 counted the same way for all: copy and triad are what is read and what is written. Huge pages are given to
 likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
 
-    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 5] [--size-mib 512]
+    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--size-mib 512]
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ PEERS: dict[str, tuple[str, Peer]] = {
 def ours(region: Region, setting: Setting) -> float:
     """Median of a measurement [GB/s]."""
     found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, cpus=setting.cpus, samples=5, sample_seconds=0.2
+        region, setting.operation, setting.threads, cpus=setting.cpus, samples=5, sample_seconds=0.1
     )
     return found.median
 
@@ -144,7 +144,7 @@ def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer
 def main() -> None:
     """Compare on every row, exit with 1 if one has to be explained."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--size-mib", type=int, default=512)
     parser.add_argument("--operations", nargs="+", default=list(LIKWID), choices=list(LIKWID))
     options = parser.parse_args()

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
-from hmexp.experiment.runner import Progress, run_sweep
+from hmexp.experiment.progress import Progress
+from hmexp.experiment.runner import run_sweep
 from hmexp.experiment.store import read_records
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology

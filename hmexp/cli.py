@@ -11,14 +11,19 @@ from pathlib import Path
 from tqdm import tqdm
 
 import hmexp
-from hmexp.cli_measure import add_commands
-from hmexp.errors import HmexpError, SweepError
+from hmexp import cli_compare
+from hmexp.cli_latency import add_latency
+from hmexp.cli_measure import add_measure
+from hmexp.cli_placers import add_placers
+from hmexp.cli_study import add_commands as add_study_commands
+from hmexp.errors import HmexpError, ParameterError, SweepError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
 from hmexp.experiment.runner import run_sweep
 from hmexp.lab import cli as lab
 from hmexp.progress import stream_display
 from hmexp.system.libnuma import LibNuma
+from hmexp.system.settings import repair
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size
 
@@ -29,6 +34,8 @@ EXIT_USAGE, EXIT_FAILED = 2, 1
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit: 0 if all is well, 1 if something failed, 2 if the request was bad."""
     options = _parser().parse_args(arguments)
+    for told in repair():
+        print(f"hmexp: {told}", file=sys.stderr)
     try:
         status = options.run(options)
         sys.stdout.flush()
@@ -61,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     nodes = commands.add_parser("nodes", help="the nodes, their kinds, sizes, distances and HMAT speeds")
     nodes.set_defaults(run=_nodes)
 
+    add_placers(commands)
+
     sweep = commands.add_parser(
         "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
         description="Measure a grid of points. Killed at any moment, the same command again goes on.",
@@ -69,18 +78,22 @@ def _parser() -> argparse.ArgumentParser:
     # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
     lists: tuple[tuple[str, type, str], ...] = (
         ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-        ("operations", str, "of the operations of `hmexp measure`, and latency"),
+        ("operations", str, "as for `hmexp measure`; latency, latency_window, store_nt, loaded_read ..."),
         ("granules", str, "granules, such as 4KiB; page is the machine's page"),
+        ("pages", str, "sizes of pages: page is the machine's; 2MiB needs granules of as much"),
         ("placers", str, "ways of placing the pages; all is every one there is"),
-        ("threads", int, "threads for bandwidth; 0 is all CPUs but one"),
+        ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
     )
     for name, kind, text in lists:
         shown = " ".join(map(str, getattr(default, name)))
         sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
     single: tuple[tuple[str, type, str], ...] = (
         ("size", str, "size of each region"),
-        ("samples", int, "samples per point"),
+        ("launches", int, "fresh processes with fresh pages for each point"),
+        ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
+        ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),
+        ("most-samples", int, "cap on a launch's samples; 0 is four times --samples"),
         ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
         ("results", str, "folder of the run directories"),
         ("run", str, "name of the run directory; auto goes on with an unfinished one"),
@@ -94,7 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
     sweep.set_defaults(run=_sweep)
 
-    add_commands(commands)
+    add_measure(commands)
+    add_latency(commands)
+    add_study_commands(commands)
 
     report = commands.add_parser(
         "report", help="write report.html, the tables and the figures of a run again"
@@ -102,7 +117,17 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
     )
+    report.add_argument(
+        "--price-dram", type=float, metavar="PRICE", help="of DRAM, per GiB: what does a ratio cost"
+    )
+    report.add_argument("--price-slow", type=float, metavar="PRICE", help="of the slow memory, per GiB")
+    report.add_argument(
+        "--keep", type=float, default=90.0, metavar="PERCENT",
+        help="of all DRAM's bandwidth, for the cheapest ratio that keeps it (default: 90)",
+    )  # fmt: skip
     report.set_defaults(run=_report)
+
+    cli_compare.add_command(commands)
 
     lab.add_parser(commands)
     return parser
@@ -159,7 +184,12 @@ def _sweep(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from hmexp.report.cost import Prices
     from hmexp.report.html import write_report
 
-    print(f"Report: {write_report(options.run_directory)}")
+    given = (options.price_dram, options.price_slow)
+    if given.count(None) == 1:
+        raise ParameterError("one price is not enough", "give both --price-dram and --price-slow, per GiB")
+    prices = None if None in given else Prices(*given)
+    print(f"Report: {write_report(options.run_directory, prices, options.keep / 100)}")
     return 0

@@ -87,6 +87,18 @@ class PlacerUnavailableError(HmexpError):
     """A placer cannot work on this machine; the message says exactly why."""
 
 
+class PlacerUnsuitableError(ParameterError):
+    """A placer works on this machine, but cannot do what is asked of it; another can."""
+
+
+class MappingLimitError(PlacerUnsuitableError, CapacityError):
+    """A placer would need more mappings than the kernel allows a process."""
+
+
+class SettingsError(HmexpError):
+    """A setting of the machine could not be changed, or not be put back."""
+
+
 class EmulationError(HmexpError):
     """An emulated node was asked for that cannot be modelled on this host."""
 

@@ -15,8 +15,10 @@ from IPython.display import DisplayHandle, display
 
 from hmexp import native
 from hmexp.errors import ParameterError
+from hmexp.experiment.joining import join_launches
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Plan, make_plan
+from hmexp.experiment.point import Point
 from hmexp.experiment.worker import Task
 from hmexp.experiment.worker import run as run_task
 from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, node_colours, number, table
@@ -24,6 +26,7 @@ from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.host import emulate
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.point import measure_point, quantities_of
+from hmexp.measure.quantity import find_quantity, is_latency
 from hmexp.memory.emulation import Emulation
 from hmexp.native import PAGE_BYTES
 from hmexp.notebook import refuse_unknown
@@ -71,13 +74,15 @@ class ExploreParameters:
         compared = compared if isinstance(compared, list | tuple) else [compared]
         if not isinstance(self.threads, int) or self.threads < 1:
             raise ParameterError(f"threads {self.threads!r} is not a whole number above 0")
-        if self.operation == "latency":
+        if is_latency(find_quantity(str(self.operation))):
             raise ParameterError(
-                "operation 'latency' is no bandwidth", f"use one of: {', '.join(OPERATIONS)}"
+                f"operation {self.operation!r} is no bandwidth", f"use one of: {', '.join(OPERATIONS)}"
             )
         given["patterns"] = [given.pop("pattern"), *compared]
         given["operations"], given["granules"] = [given.pop("operation")], [given.pop("granule")]
         given["placers"] = [given.pop("placer")]
+        # A first look: one launch, in this process, with as many samples as were asked for.
+        given |= {"launches": 1, "precision": 0.0}
         return SweepParameters.from_mapping(given)
 
 
@@ -114,9 +119,14 @@ class Exploration:
         return (self.plan.backing_node, *(node.id for node in self.topology.slow_nodes[:1]))
 
     @property
+    def points(self) -> tuple[Point, ...]:
+        """What was asked for; without all DRAM that a sweep would add to compare with."""
+        return tuple(point for point in self.plan.points if point.id not in self.plan.added)
+
+    @property
     def granule_bytes(self) -> int:
         """The granule that was asked for [bytes]."""
-        return self.plan.points[0].granule_bytes
+        return self.points[0].granule_bytes
 
     @cached_property
     def emulation(self) -> Emulation | None:
@@ -124,7 +134,7 @@ class Exploration:
         if self.plan.emulate is None:
             return None
         said = _Saying()
-        size = min(self.plan.points[0].size_bytes, _HOST_BYTES)
+        size = min(self.points[0].size_bytes, _HOST_BYTES)
         # Non-temporal stores too, where this CPU has them: the controls offer all that it can do.
         quantities = [one for op in self._operations() for one in quantities_of(op)]
         scaled = emulate(
@@ -145,7 +155,7 @@ class Exploration:
 
     def play_with_patterns(self) -> None:
         """Show a pattern for weights and a granule that a person chooses."""
-        first = Pattern.parse(self.plan.points[0].pattern).ratio()
+        first = Pattern.parse(self.points[0].pattern).ratio()
         controls = {
             f"node {node}": ipywidgets.IntSlider(
                 min(first.get(node, 0), _MOST_WEIGHT), 0, _MOST_WEIGHT, description=f"node {node}:"
@@ -175,13 +185,13 @@ class Exploration:
     def play_with_threads(self) -> None:
         """Measure with a number of threads, an operation and a pattern that a person chooses."""
         most = max(len(set(allowed_cpus()) & set(self.topology.node(self.plan.backing_node).cpus)), 1)
-        patterns = {_short(point.parsed_pattern): point.parsed_pattern for point in self.plan.points}
+        patterns = {_short(point.parsed_pattern): point.parsed_pattern for point in self.points}
         controls = {
             "threads": ipywidgets.IntSlider(
                 min(self.parameters.threads, most), 1, most, description="threads:"
             ),
             "op": ipywidgets.Dropdown(
-                options=self._operations(), value=self.plan.points[0].operation, description="operation:"
+                options=self._operations(), value=self.points[0].operation, description="operation:"
             ),
             "pattern": ipywidgets.Dropdown(options=patterns, description="pattern:"),
         }
@@ -205,10 +215,10 @@ class Exploration:
     def compare(self) -> Results:
         """Measure the pattern and those to compare it with, one after the other, in this process."""
         records, said = [], _Saying()
-        for point in self.plan.points:
+        for point in self.points:
             said.say(f"Measuring {point} ...")
-            task = Task(point, self.emulation, False, self.plan.dram_nodes, self.plan.cpus[point.threads])
-            records.append(run_task(task))
+            task = Task(point, self.emulation, False, self.plan.dram_nodes, self.plan.cpus[point.cpu_count])
+            records.append(join_launches([run_task(task)]))
         said.say(f"{len(records)} patterns are measured.")
         run = {
             "name": "this notebook",

@@ -160,7 +160,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
     ParameterError
         Naming each unknown one and what may have been meant.
     """
-    require_known(injected_names(_history()), names)
+    require_known(injected_names(notebook_history()), names)
 
 
 def injected_names(history: Sequence[str]) -> list[str]:
@@ -183,6 +183,7 @@ def injected_names(history: Sequence[str]) -> list[str]:
     return names
 
 
-def _history() -> Sequence[str]:
+def notebook_history() -> Sequence[str]:
+    """Sources of the cells that this notebook has run so far."""
     shell = get_ipython()
     return [] if shell is None else [str(source) for source in shell.user_ns.get("In", [])]

@@ -17,6 +17,7 @@ from hmexp.experiment.store import LATEST, resolve_results
 from hmexp.markup import Fragment, badge, element, join, listing, muted
 from hmexp.notebook import refuse_unknown
 from hmexp.report import figures, inline, tables
+from hmexp.report.excerpt import excerpt
 from hmexp.report.inline import Html, Picture
 from hmexp.report.results import Results
 from hmexp.system.portrait import draw_nodes, with_emulated
@@ -46,7 +47,7 @@ class Report:
         self._figures = _texts("figures", namespace.get("figures", "all"))
         folder = resolve_results(str(namespace.get("results", "auto")))
         paths = [find_run(text, folder) for text in _texts("runs", namespace.get("runs", "auto"))]
-        self.runs: dict[Path, Results] = {path: Results.load(path) for path in dict.fromkeys(paths)}
+        self.runs: dict[Path, Results] = {path: _load(path) for path in dict.fromkeys(paths)}
 
     def __repr__(self) -> str:
         return "\n".join(f"{path}: {results}" for path, results in self.runs.items())
@@ -57,11 +58,11 @@ class Report:
 
     def advice(self) -> None:
         """Show what each run says about ratios, in words."""
-        self._show_each(lambda results: [inline.words(results)])
+        self._show_each(lambda results: [inline.words(excerpt(results))])
 
     def tables(self) -> None:
         """Show all patterns of each run, a column for each operation."""
-        self._show_each(lambda results: [inline.table(results)])
+        self._show_each(lambda results: [inline.table(excerpt(results))])
 
     def figures(self) -> None:
         """Show the figures of each run, or those that were asked for."""
@@ -97,7 +98,7 @@ class Report:
                 display(part)
 
     def _draw(self, results: Results) -> Iterable[Html | Picture]:
-        drawn = figures.all_figures(results)
+        drawn = figures.all_figures(excerpt(results))
         wanted = tuple(drawn) if self._figures == ("all",) else self._figures
         for stem in wanted:
             if stem in drawn:
@@ -126,6 +127,17 @@ def find_run(text: str, folder: Path) -> Path:
         f"run {text!r} is neither the folder of a run nor the name of one under {folder}",
         f"there are: {', '.join(there)}" if there else "measure one: make sweep",
     )
+
+
+def _load(path: Path) -> Results:
+    results = Results.load(path)
+    study = results.run.get("study")
+    if study is not None:
+        raise ParameterError(
+            f"run {path.name!r} is a study of {study}, not a sweep",
+            f"show it by the parameter records of notebooks/{study}.ipynb",
+        )
+    return results
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:

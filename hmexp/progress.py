@@ -10,14 +10,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
-from IPython.display import DisplayHandle, display
 from tqdm import tqdm
 
-from hmexp.experiment.runner import Progress, ProgressDisplay
+from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.markup import bar, card, element
 from hmexp.report.inline import Html
+
+if TYPE_CHECKING:
+    from IPython.display import DisplayHandle
 
 #: Terminal that a notebook run by `make sweep` shows its progress on; papermill shows none of it.
 TERMINAL = "HMEXP_TERMINAL"
@@ -45,7 +47,7 @@ class TerminalBar:
             self._bar = tqdm(
                 total=progress.total,
                 initial=progress.done,
-                unit="point",
+                unit="launch",
                 file=self._stream,
                 dynamic_ncols=known,
                 ncols=None if known else _COLUMNS,
@@ -95,6 +97,8 @@ class NotebookBar:
 
     def show(self, progress: Progress) -> None:
         """See `ProgressDisplay`."""
+        from IPython.display import display  # no command has a use for it
+
         shown = Html(progress_html(progress), progress_text(progress))
         if self._handle is None:
             self._handle = display(shown, display_id=True)
@@ -144,7 +148,7 @@ def is_attended(environment: Mapping[str, str] = os.environ) -> bool:
 
 def progress_text(progress: Progress) -> str:
     """How far it is, in words."""
-    words = [f"{progress.done} of {progress.total} points"]
+    words = [f"{progress.done} of {progress.total} launches"]
     if progress.current and progress.seconds_left is not None:
         words.append(f"about {format_seconds(progress.seconds_left)} left")
     if progress.failed:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, which every program that they
+# start would inherit: tests of what it does to one would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -66,7 +66,17 @@ def test_readme_names_every_parameter_and_its_default() -> None:
 def test_readme_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     text = (ROOT / "README.md").read_text()
     commands = set(re.findall(r"^hmexp ([a-z]+)", text, re.MULTILINE))
-    assert commands == {"doctor", "nodes", "sweep", "measure", "latency", "report", "lab"}
+    assert commands == {
+        "doctor",
+        "placers",
+        "nodes",
+        "sweep",
+        "measure",
+        "latency",
+        "report",
+        "compare",
+        "lab",
+    }
     for command in commands:
         with pytest.raises(SystemExit) as ended:
             main([command, "--help"])

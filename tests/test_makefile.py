@@ -358,7 +358,7 @@ def test_a_sweep_that_writes_elsewhere_leaves_older_runs_alone(checkout: Checkou
 
 def test_help_names_every_target(checkout: Checkout) -> None:
     text = checkout.make("help").stdout
-    for target in ("sweep", "test", "lab-test", "lint", "setup", "clean", "help"):
+    for target in ("sweep", "test", "lab-test", "lab-debug", "lint", "setup", "clean", "help"):
         assert f"make {target}" in text
 
 

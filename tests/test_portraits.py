@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 import hmexp
+from hmexp.measure.measurement import Measurement
 from hmexp.measure.samples_svg import draw_samples
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.pattern import Pattern
@@ -100,6 +101,21 @@ def test_a_wrong_placement_cannot_be_overlooked() -> None:
     assert [row[1:5] for row in rows_of(html)] == [["768", "766", "768", "768"], ["0", "1", "0", "0"]]
 
 
+def test_where_only_the_ratio_is_promised_order_is_no_fault() -> None:
+    with hmexp.allocate("3MiB", Pattern((NODE,))) as region:
+        right = region.placement()
+    found = {NODE: 384, NODE + 1: 384}
+    strips = ((NODE, NODE + 1) * 24, (NODE + 1, NODE) * 24)
+    swapped = replace(
+        right, expected=found, found=found, numa_maps=found, strip=strips, exact_order=False
+    )  # fmt: skip
+    html = swapped._repr_html_()
+    assert "✓ proven" in text_of(html) and "Only the ratio is promised" in text_of(html)
+    assert "line-through" not in html
+    strict = replace(swapped, exact_order=True, misplaced=768, first_misplaced=0)._repr_html_()
+    assert strict.count("line-through") == 48 and "Only the ratio" not in text_of(strict)
+
+
 def test_a_measurement_shows_number_interval_samples_and_proof() -> None:
     with hmexp.allocate("4MiB", Pattern((NODE, 9)), emulation=EMULATION) as region:
         found = hmexp.measure_bandwidth(region, "read", **QUICK)
@@ -107,6 +123,9 @@ def test_a_measurement_shows_number_interval_samples_and_proof() -> None:
     shown = text_of(html)
     assert f"{found.median:.4g} GB/s" in shown and "median of 3 samples" in shown
     assert "EMULATED optane-dcpmm" in shown and "all 1024 pages are in place" in shown
+    assert "interval over samples" in shown
+    joined = text_of(Measurement.join([found, found, found])._repr_html_())
+    assert "interval over launches" in joined and "median of 9 samples" in joined
     assert len(list(parsed(html).iter("circle"))) == 3
     for warning in found.warnings:
         assert warning in shown

@@ -1,8 +1,8 @@
-"""Draw the pictures of docs/gallery.md from a stored run: `make gallery`.
+"""Draw the pictures of docs/gallery.md from stored runs: `make gallery`.
 
     .venv/bin/python tools/gallery.py [--run results/example] [--out docs/gallery] [--screenshot FILE]
 
-Every figure that the report has for the run becomes a PNG with a palette, and docs/gallery.md a page of them:
+Every figure that the report has for a run becomes a PNG with a palette, and docs/gallery.md a page of them:
 what each shows, and which decision it is for. With `--screenshot` (as `make screenshot` leaves them in
 .make/screenshots) the notebook's picture is taken in, too. Fails if all pictures together are above 1 MB.
 """
@@ -14,13 +14,19 @@ import io
 import sys
 from pathlib import Path
 
+from matplotlib.figure import Figure
 from PIL import Image
 
 from hmexp.errors import HmexpError
+from hmexp.experiment.store import read_run
 from hmexp.report import figures
+from hmexp.report.excerpt import excerpt
 from hmexp.report.results import Results
+from hmexp.report.study import StudyResults
+from hmexp.report.study_files import FIGURES
 
 ROOT = Path(__file__).resolve().parents[1]
+RUNS = ("example", "example-placers")
 DPI = 120
 COLOURS = 128
 MOST_BYTES = 1_000_000
@@ -33,14 +39,13 @@ DECISIONS = {
     "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
     "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
     "loaded_latency": "How much headroom is there at my load?",
-    "bandwidth_against_threads": "How many writers before it collapses?",
-    "heat_map": "Is my mix of reads and writes safe?",
-    "latency_distribution": "Can I keep my service level?",
-    "granularity": "Page, 2 MiB or coarser?",
-    "setup_cost": "Which mechanism of placing pages?",
-    "pareto": "What to buy?",
     "model_error": "Can the model be trusted here?",
     "placement_strips": "Can this run be trusted? The pattern asked for, and where the pages were found.",
+    "setup_costs": "Which mechanism of placing pages?",
+    "misplacement": "Which placement survives what happens to a process?",
+    "mappings_against_size": "How large can a region be before the kernel's limit of mappings strikes?",
+    "granularity": "Page, 2 MiB or coarser?",
+    "translation_cost": "What do small pages cost?",
 }
 
 
@@ -56,16 +61,30 @@ def compress(png: bytes, height: int | None = None) -> bytes:
     return buffer.getvalue()
 
 
-def draw(run: Path, screenshots: list[Path]) -> dict[str, bytes]:
-    """Every picture by its name: the figures of the run, then the notebooks."""
-    results = Results.load(run)
-    if not results.ok:
-        raise HmexpError(f"{run} has no point that was measured", "name another run")
-    drawn = figures.all_figures(results)
+def draw(runs: list[Path], screenshots: list[Path]) -> dict[str, bytes]:
+    """Every picture by its name: the figures of the runs, then the notebooks."""
+    drawn: dict[str, Figure] = {}
+    for run in runs:
+        drawn |= draw_study(run) if "study" in read_run(run) else draw_sweep(run)
     pictures = {stem: compress(figures.png_bytes(figure, DPI)) for stem, figure in drawn.items()}
     for path in screenshots:
         pictures[f"notebook_{path.stem.replace('-', '_')}"] = compress(path.read_bytes(), SCREEN_HEIGHT)
     return pictures
+
+
+def draw_sweep(run: Path) -> dict[str, Figure]:
+    """Every figure of a sweep's report."""
+    results = Results.load(run)
+    if not results.ok:
+        raise HmexpError(f"{run} has no point that was measured", "name another run")
+    return figures.all_figures(excerpt(results))
+
+
+def draw_study(run: Path) -> dict[str, Figure]:
+    """The figures that a study's folder has: where timings mean nothing, it was given none of them."""
+    study = StudyResults.load(run)
+    every = FIGURES[study.name].items()
+    return {stem: one(study) for stem, one in every if (run / "figures" / f"{stem}.svg").is_file()}
 
 
 def write_page(names: list[str], folder: str) -> None:
@@ -87,7 +106,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--run", type=Path, default=ROOT / "results" / "example")
+    parser.add_argument(
+        "--run", type=Path, action="append", help=f"repeatable (default: {', '.join(RUNS)} of results/)"
+    )
     parser.add_argument(
         "--out", type=Path, default=PAGE.with_suffix(""), help="folder (default: docs/gallery)"
     )
@@ -96,7 +117,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        pictures = draw(options.run, options.screenshot)
+        pictures = draw(options.run or [ROOT / "results" / name for name in RUNS], options.screenshot)
         total = sum(map(len, pictures.values()))
         if total > MOST_BYTES:
             raise HmexpError(

@@ -6,17 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
-from hmexp import native
 from hmexp.errors import SweepError
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.plan import Plan, Point
+from hmexp.experiment.plan import Plan
+from hmexp.experiment.point import Point
 from hmexp.experiment.worker import Task
+from hmexp.measure.quantity import LATENCIES, figures_of
 from hmexp.memory.emulation import Emulation, NodeSpeed
+from hmexp.memory.profile import FIGURES, Quantity
 
 #: Fresh processes for each quantity. The least favourable one counts: the modelled speeds must fit
 #: in what the host can do at its worst.
 LAUNCHES: Final = 3
-_ALWAYS: Final = ("read", "write", "latency")
+_ALWAYS: Final[tuple[Quantity, ...]] = ("read", "write", "latency")
 
 
 def calibrate(
@@ -48,10 +50,9 @@ def calibrate(
     """
     if plan.emulate is None:
         raise ValueError("a plan without an emulated node needs no calibration")
-    threads = min((p.threads for p in plan.points if p.operation != "latency"), default=1)
-    measured = {point.operation for point in plan.points} & set(native.OPERATIONS)
-    streaming = any(native.OPERATIONS[operation].nontemporal for operation in measured)
-    quantities = (*_ALWAYS, "write_nt") if streaming else _ALWAYS
+    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
+    asked = (figure for point in plan.points for figure in figures_of(point.operation))
+    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
     launches = []
     for number in range(LAUNCHES):
         for quantity in quantities:
@@ -67,18 +68,13 @@ def calibrate(
                 {
                     "quantity": quantity,
                     "unit": result["unit"],
-                    "threads": 1 if quantity == "latency" else threads,
+                    "threads": 1 if quantity in LATENCIES else threads,
                     **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
                     "load_average": record["machine"]["load_average"],
                 }
             )
     medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in quantities}
-    host = NodeSpeed(
-        read_gbps=min(medians["read"]),
-        write_gbps=min(medians["write"]),
-        latency_ns=max(medians["latency"]),
-        write_nt_gbps=min(medians["write_nt"]) if streaming else None,
-    )
+    host = NodeSpeed(**{FIGURES[q]: (max if q in LATENCIES else min)(medians[q]) for q in quantities})
     emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
     say(
         f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "
@@ -93,14 +89,17 @@ def _modelled_dram(plan: Plan) -> tuple[int, ...]:
     return tuple(sorted(nodes | {plan.backing_node}))
 
 
-def _task(plan: Plan, quantity: str, threads: int) -> Task:
+def _task(plan: Plan, quantity: Quantity, threads: int) -> Task:
     first = plan.points[0]
     point: Point = replace(
         first,
         pattern=str(plan.backing_node),
         operation=quantity,
-        threads=1 if quantity == "latency" else threads,
+        threads=1 if quantity in LATENCIES else threads,
         placer="first_touch",
         emulate="calibration",
+        # The slower pages, if there are both: the modelled speeds must be carried by either.
+        page_bytes=min(each.page_bytes for each in plan.points),
+        launches=1,
     )
-    return Task(point, None, True, (plan.backing_node,), plan.cpus[point.threads])
+    return Task(point, None, True, (plan.backing_node,), plan.cpus[point.cpu_count])

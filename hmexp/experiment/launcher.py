@@ -3,23 +3,40 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
-from typing import Any
-
-from hmexp.experiment.worker import Task
+from typing import Any, Protocol
 
 
-def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
+class Launchable(Protocol):
+    """A task that a worker can be given."""
+
+    @property
+    def point_id(self) -> str:
+        """Id of the point that it is about."""
+
+    def to_json(self) -> str:
+        """The task as one line."""
+
+    def empty_record(self) -> dict[str, Any]:
+        """The record of a point of which nothing is known yet."""
+
+
+def launch(
+    task: Launchable, timeout_seconds: float, worker: str = "hmexp.experiment.worker"
+) -> dict[str, Any]:
     """Measure a point in a fresh process.
 
     Parameters
     ----------
-    task : Task
+    task : Launchable
         What to measure.
     timeout_seconds : float
         After this the worker is killed [s].
+    worker : str
+        The module that measures it.
 
     Returns
     -------
@@ -27,13 +44,15 @@ def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
         The worker's record; a failed one with the reason if it crashed, was killed or took too long.
     """
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "hmexp.experiment.worker"],
+        [sys.executable, "-P", "-m", worker],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
+        # Nothing here multiplies matrices: threads for it would take time to start, and CPUs from the loops.
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         # Ctrl-C is for the runner, which then ends the worker.
         start_new_session=True,
     )
@@ -57,7 +76,7 @@ def launch(task: Task, timeout_seconds: float) -> dict[str, Any]:
     except ValueError:
         reason = f"the worker ended with status {process.returncode} and without a record"
         return _failure(task, reason, "Crashed", last_words)
-    if not isinstance(record, dict) or record.get("point_id") != task.point.id:
+    if not isinstance(record, dict) or record.get("point_id") != task.point_id:
         return _failure(
             task, "the worker printed something else than the record of its point", "Crashed", out[:500]
         )
@@ -71,5 +90,5 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _failure(task: Task, reason: str, error: str, last_words: str = "") -> dict[str, Any]:
+def _failure(task: Launchable, reason: str, error: str, last_words: str = "") -> dict[str, Any]:
     return task.empty_record() | {"reason": reason, "error": error, "last_words": last_words}

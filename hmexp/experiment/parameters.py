@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
@@ -19,19 +19,30 @@ class SweepParameters:
     patterns : tuple of str
         Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
     operations : tuple of str
-        of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...) and ``latency``.
+        Of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...), ``latency``,
+        ``latency_window``, ``store_nt``, ``store_flush``, and ``loaded_OPERATION``: latency while that
+        operation loads the memory.
     size : str
         Size of each region, such as ``256MiB``.
     granules : tuple of str
         Granules, such as ``4KiB``; ``page`` is the machine's page.
+    pages : tuple of str
+        Sizes of pages: ``page`` is the machine's, ``2MiB`` needs granules of as much.
     placers : tuple of str
         Ways of placing the pages; ``all`` is every one there is.
     threads : tuple of int
-        Numbers of threads for bandwidth; 0 is all CPUs but one.
+        Numbers of threads for bandwidth, and of those that load; 0 is all CPUs but one.
+    launches : int
+        Fresh processes with fresh pages for each point.
     samples : int
-        Samples per point.
+        Samples of each launch, at least.
     sample_seconds : float
         Shortest time of a sample [s].
+    precision : float
+        Half the width of a launch's 95 % interval, as a part of its median, at which it stops; 0 for
+        exactly `samples`.
+    most_samples : int
+        Cap on the samples of a launch; 0 is four times `samples`.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str
@@ -49,10 +60,14 @@ class SweepParameters:
     operations: tuple[str, ...] = ("read", "write", "latency")
     size: str = "256MiB"
     granules: tuple[str, ...] = ("page",)
+    pages: tuple[str, ...] = ("page",)
     placers: tuple[str, ...] = ("first_touch",)
     threads: tuple[int, ...] = (0,)
-    samples: int = 10
+    launches: int = 5
+    samples: int = 5
     sample_seconds: float = 0.05
+    precision: float = 0.01
+    most_samples: int = 0
     emulate: str = "auto"
     results: str = "auto"
     run: str = "auto"
@@ -80,22 +95,47 @@ class SweepParameters:
         values: dict[str, Any] = {}
         for name, value in given.items():
             match name:
-                case "patterns" | "operations" | "granules" | "placers":
-                    values[name] = _texts(name, value)
+                case "patterns" | "operations" | "granules" | "pages" | "placers":
+                    values[name] = check_texts(name, value)
                 case "threads":
                     items = value if isinstance(value, list | tuple) else [value]
-                    values[name] = tuple(_whole(name, item) for item in _not_empty(name, items))
-                case "samples" | "seed":
-                    values[name] = _whole(name, value)
+                    values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
+                case "launches" | "samples" | "most_samples" | "seed":
+                    values[name] = check_whole(name, value)
+                case "precision":
+                    values[name] = _part(name, value)
                 case "sample_seconds" | "timeout_seconds":
-                    values[name] = _positive(name, value)
+                    values[name] = check_positive(name, value)
                 case _:
-                    values[name] = _text(name, value)
+                    values[name] = check_text(name, value)
         return cls(**values)
 
     def to_record(self) -> dict[str, Any]:
         """The parameters as JSON-able values."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+
+def check_fields(defaults: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check values by the kind of the defaults: lists of texts, whole numbers, numbers above 0, texts.
+
+    Parameters
+    ----------
+    defaults : dataclass instance
+        The parameters with their defaults.
+    given : mapping
+        Values by name.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, or a value has a type that cannot be used.
+    """
+    known = asdict(defaults)
+    require_known(given, known)
+    checks: dict[type, Callable[[str, Any], Any]] = {
+        tuple: check_texts, int: check_whole, float: check_positive, str: check_text,
+    }  # fmt: skip
+    return {name: checks[type(known[name])](name, value) for name, value in given.items()}
 
 
 def require_known(given: Iterable[str], known: Iterable[str]) -> None:
@@ -127,24 +167,34 @@ def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
     return values
 
 
-def _text(name: str, value: Any) -> str:
+def check_text(name: str, value: Any) -> str:
+    """A text, or a number that stands for one."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ParameterError(f"{name} {value!r} is not a text")
     return str(value)
 
 
-def _texts(name: str, value: Any) -> tuple[str, ...]:
+def check_texts(name: str, value: Any) -> tuple[str, ...]:
+    """One text or several, each once."""
     items = value if isinstance(value, list | tuple) else [value]
-    return tuple(dict.fromkeys(_text(name, item) for item in _not_empty(name, items)))
+    return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
 
 
-def _whole(name: str, value: Any) -> int:
+def check_whole(name: str, value: Any) -> int:
+    """A whole number."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ParameterError(f"{name} {value!r} is not a whole number")
     return value
 
 
-def _positive(name: str, value: Any) -> float:
+def check_positive(name: str, value: Any) -> float:
+    """A number above 0."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
+    return float(value)
+
+
+def _part(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
     return float(value)

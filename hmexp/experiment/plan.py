@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
 
-from hmexp.errors import ParameterError, PatternError
+from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
+from hmexp.experiment.baselines import add_baselines
 from hmexp.experiment.parameters import SweepParameters
-from hmexp.measure.bandwidth import OPERATIONS as BANDWIDTH_OPERATIONS
+from hmexp.experiment.point import Point, hash_of
 from hmexp.measure.bandwidth import find_operation, require_vectors
+from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import require_samples
+from hmexp.measure.quantity import LATENCIES, figures_of, find_quantity, is_loaded, streaming
 from hmexp.memory.emulation import EmulationRequest
+from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.placers import PLACERS, find_placer
+from hmexp.memory.profile import FIGURES
 from hmexp.memory.region import check_capacity
-from hmexp.native import PAGE_BYTES
+from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus, choose_cpus
 from hmexp.system.topology import Node, Topology
 from hmexp.units import parse_size
-
-#: Of the records; a change makes old points other points.
-SCHEMA: Final = 1
-OPERATIONS: Final = (*BANDWIDTH_OPERATIONS, "latency")
-
-
-@dataclass(frozen=True)
-class Point:
-    """One combination of parameters: what is measured, stored and resumed."""
-
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
-    placer: str
-    operation: str
-    threads: int
-    samples: int
-    sample_seconds: float
-    emulate: str | None
-
-    @property
-    def id(self) -> str:
-        """Stable name: a hash of the parameters and of the schema of the records."""
-        return _hash({"schema": SCHEMA, **asdict(self)})
-
-    @property
-    def parsed_pattern(self) -> Pattern:
-        """The pattern with its granule."""
-        return Pattern.parse(self.pattern, self.granule_bytes)
-
-    def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values."""
-        return asdict(self)
-
-    def __str__(self) -> str:
-        pattern = self.pattern if len(self.pattern) <= 24 else f"{self.pattern[:21]}..."
-        return (
-            f"{self.operation} on {pattern} by {self.placer}, {self.threads} thread{'s'[: self.threads > 1]}"
-        )
 
 
 @dataclass(frozen=True)
@@ -80,9 +43,13 @@ class Plan:
     backing_node : int
         Real node that backs it, and whose CPUs the threads run on.
     cpus : mapping of int to tuple of int
-        CPUs for each number of threads.
+        The CPUs, by how many a point takes.
     points : tuple of Point
-        In the order of the parameters.
+        In the order of the parameters, and those that were added at the end.
+    baselines : mapping of str to str
+        Id of the all-DRAM point that a point is compared with, by the point's own.
+    added : frozenset of str
+        Ids of the points that were not asked for: all-DRAM ones, to compare with.
     notes : tuple of str
         What the reader should know before the first number.
     """
@@ -96,12 +63,19 @@ class Plan:
     cpus: Mapping[int, tuple[int, ...]]
     points: tuple[Point, ...]
     notes: tuple[str, ...] = ()
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
+
+    @property
+    def launches(self) -> int:
+        """How many launches there are, of all points."""
+        return sum(point.launches for point in self.points)
 
     @property
     def hash(self) -> str:
         """The same for the same points and, if a node is emulated, the same profile."""
         profile = None if self.emulate is None else asdict(self.emulate.profile)
-        return _hash({"points": sorted(point.id for point in self.points), "profile": profile})
+        return hash_of({"points": sorted(point.id for point in self.points), "profile": profile})
 
     @property
     def headline(self) -> str:
@@ -135,14 +109,19 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
     slow = (emulate.node,) if emulate else tuple(node.id for node in topology.slow_nodes)
     granules = [PAGE_BYTES if text == "page" else parse_size(text) for text in parameters.granules]
     patterns = _parse_patterns(parameters, (near.id, *slow[:1]), granules)
-    size_bytes = -(-parse_size(parameters.size) // PAGE_BYTES) * PAGE_BYTES
+    pages = tuple(dict.fromkeys(map(find_page_bytes, parameters.pages)))
+    for pattern, page_bytes in itertools.product(patterns, pages):
+        require_page_size(pattern, page_bytes)
+    size_bytes = -(-parse_size(parameters.size) // max(pages)) * max(pages)
     _check_nodes(patterns, topology, emulate, near.id, size_bytes)
     operations = _choose_operations(parameters.operations, emulate)
     placers = tuple(PLACERS) if parameters.placers == ("all",) else parameters.placers
     for placer in placers:
         find_placer(placer)
-    require_samples(parameters.samples, parameters.sample_seconds)
-    cpus = _assign_cpus(parameters.threads, near)
+    require_launches(parameters.launches)
+    most_samples = parameters.most_samples or None
+    rule = require_samples(parameters.samples, parameters.sample_seconds, parameters.precision, most_samples)
+    counts = _count_threads(parameters.threads, near, any(map(is_loaded, operations)))
 
     named = tuple(dict.fromkeys(node for pattern in patterns for node in pattern.distinct_nodes))
     slow_named = tuple(node for node in named if node in slow)
@@ -154,31 +133,61 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
             f"no node of the patterns is slow memory; node {', '.join(map(str, slow_named))}, away from the "
             f"CPUs of node {near.id}, is taken for it"
         )
-    points = []
-    for placer, operation, pattern, threads in itertools.product(placers, operations, patterns, cpus):
-        point = Point(
+    points = [
+        Point(
             pattern=str(pattern),
             granule_bytes=pattern.granule_bytes,
             size_bytes=size_bytes,
             placer=placer,
             operation=operation,
-            threads=1 if operation == "latency" else threads,
+            threads=1 if operation in LATENCIES else threads,
             samples=parameters.samples,
             sample_seconds=parameters.sample_seconds,
             emulate=str(emulate) if emulate else None,
+            page_bytes=page_bytes,
+            launches=parameters.launches,
+            precision=rule.precision,
+            most_samples=rule.most_samples,
         )
-        points.append(point)
+        for placer, page_bytes, operation, pattern, threads in itertools.product(
+            placers, pages, operations, patterns, counts
+        )
+    ]
+    points = list(dict.fromkeys(points))
+    dram = tuple(node for node in named if node not in slow_named)
+    added, baselines = add_baselines(
+        points, dram or (near.id,), near.id, lambda point: _fits(point.parsed_pattern, size_bytes, topology)
+    )
+    slow_points = sum(not set(p.parsed_pattern.distinct_nodes) <= set(dram or (near.id,)) for p in points)
+    if len(baselines) < slow_points:
+        notes.append(
+            f"node {near.id} has no room for a region of {parameters.size}: there is no all-DRAM point to "
+            f"compare with"
+        )
+    if added and near.id not in dram:
+        dram = (near.id, *dram)
+    every = (*points, *added)
     return Plan(
         parameters=parameters,
         topology=topology,
-        dram_nodes=tuple(node for node in named if node not in slow_named),
+        dram_nodes=dram,
         slow_nodes=slow_named,
         emulate=emulate,
         backing_node=near.id,
-        cpus={**cpus, 1: choose_cpus(1, near.cpus)},
-        points=tuple(dict.fromkeys(points)),
+        cpus={count: choose_cpus(count, near.cpus) for count in {1, *counts, *(p.cpu_count for p in every)}},
+        points=every,
         notes=tuple(notes),
+        baselines=baselines,
+        added=frozenset(point.id for point in added),
     )
+
+
+def _fits(pattern: Pattern, size_bytes: int, topology: Topology) -> bool:
+    try:
+        check_capacity(pattern, size_bytes, topology, total=True)
+    except CapacityError:
+        return False
+    return True
 
 
 def _near_node(topology: Topology) -> Node:
@@ -247,32 +256,42 @@ def _check_nodes(
 
 
 def _choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:
-    chosen = []
-    for name in given:
-        if name == "latency":
-            chosen.append(name)
-            continue
-        try:
-            operation = find_operation(name)
-        except ParameterError:
+    """The operations by their own names; refused now if they cannot be measured, not at the first point."""
+    chosen = tuple(dict.fromkeys(map(find_quantity, given)))
+    for name in chosen:
+        operation = streaming(name)
+        if operation is not None:
+            require_vectors(None, find_operation(operation))
+        if name.startswith("store_") and vector_bits() == 64:
             raise ParameterError(
-                f"operation {name!r} is unknown", f"use some of: {', '.join(OPERATIONS)}"
-            ) from None
-        require_vectors(None, operation)
+                f"hmexp has no store for this CPU that {name} could be measured with", "measure latency"
+            )
         if emulate is not None:
-            # Refused now if the profile lacks a figure, not at the first point.
-            emulate.profile.slow.occupation_ns(operation.name, 1)
-        chosen.append(operation.name)
-    return tuple(dict.fromkeys(chosen))
+            _require_figures(name, operation, emulate)
+    return chosen
 
 
-def _assign_cpus(threads: tuple[int, ...], near: Node) -> dict[int, tuple[int, ...]]:
+def _require_figures(name: str, operation: str | None, emulate: EmulationRequest) -> None:
+    profile = emulate.profile
+    if operation is not None:
+        profile.slow.occupation_ns(operation, 1)
+    for figure in map(FIGURES.__getitem__, figures_of(name)):
+        if None in (getattr(profile.slow, figure), getattr(profile.dram, figure)):
+            raise EmulationError(
+                f"{name} needs the figure {figure}, which the profile {profile.name} does not have",
+                "add it to a profile of your own, for dram and for slow, or measure something else",
+            )
+
+
+def _count_threads(threads: tuple[int, ...], near: Node, loaded: bool) -> tuple[int, ...]:
     # One CPU is left to everything else: a thread that shares its CPU measures the scheduler.
     automatic = max(1, len(set(allowed_cpus()) & set(near.cpus)) - 1)
-    counts = dict.fromkeys(automatic if count == 0 else count for count in threads)
-    return {count: choose_cpus(count, near.cpus) for count in counts}
-
-
-def _hash(value: object) -> str:
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    counts = tuple(dict.fromkeys(automatic if count == 0 else count for count in threads))
+    for count in counts:
+        choose_cpus(count, near.cpus)  # refuses too many, and what is no number of threads
+        if loaded and count + 1 > len(allowed_cpus()):
+            raise ParameterError(
+                f"{count} threads that load and one that chases are more than the {len(allowed_cpus())} CPUs",
+                "use fewer threads, or leave out loaded latency",
+            )
+    return counts

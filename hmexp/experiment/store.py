@@ -1,7 +1,8 @@
 """The store: a run directory that survives being killed at any moment.
 
-`points.jsonl` is only ever appended to, one line and one fsync per point. `run.json` is replaced
-whole. Everything else in the directory is made from these two.
+`launches.jsonl` and `points.jsonl` are only ever appended to, one line and one fsync per launch, and per
+point when all its launches are there. Of several lines for the same the last counts. `run.json` is
+replaced whole. Everything else in the directory is made from `points.jsonl` and `run.json`.
 """
 
 from __future__ import annotations
@@ -12,33 +13,24 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 from hmexp.errors import StoreError
+from hmexp.experiment.journal import append_line, drop_torn_line, sync_folder, told
+from hmexp.experiment.reader import Interner, read_lines, read_points, read_statuses, require_schema
 
 POINTS: Final = "points.jsonl"
+LAUNCHES: Final = "launches.jsonl"
 RUN: Final = "run.json"
 LATEST: Final = "latest"
+_FINISHED: Final = ("ok", "skipped")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 #: How long to wait for a killed run's last process to let go of the directory [s].
 _LOCK_PATIENCE_SECONDS: Final = 15.0
-
-
-@contextmanager
-def _told(what: str, path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says what was being done, and where."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(
-            f"{what} {path}: {reason}", "choose another folder with the parameter `results`"
-        ) from error
 
 
 def resolve_results(text: str) -> Path:
@@ -64,7 +56,9 @@ class RunDirectory:
         self.path = path
         self.run = run
         self._lock_fd = lock_fd
-        _drop_torn_line(path / POINTS)
+        self._finished: set[str] | None = None
+        for name in (POINTS, LAUNCHES):
+            drop_torn_line(path / name)
 
     def records(self) -> list[dict[str, Any]]:
         """The last record of each point."""
@@ -72,24 +66,28 @@ class RunDirectory:
 
     def finished_points(self) -> set[str]:
         """Ids of the points that need not be measured again."""
-        return {r["point_id"] for r in self.records() if r["status"] in ("ok", "skipped")}
+        if self._finished is None:
+            statuses = read_statuses(self.path / POINTS)
+            self._finished = {point for point, status in statuses.items() if status in _FINISHED}
+        return set(self._finished)
 
-    def append(self, record: Mapping[str, Any]) -> None:
-        """Add a record and return when it is on the disk."""
-        line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
-        path = self.path / POINTS
-        with _told("cannot write", path):
-            new = not path.exists()
-            fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
-            try:
-                data = line.encode()
-                while data:
-                    data = data[os.write(fd, data) :]
-                os.fsync(fd)
-            finally:
-                os.close(fd)
-            if new:
-                _sync_folder(self.path)
+    def launches(self) -> dict[str, dict[int, dict[str, Any]]]:
+        """The last record of each launch of the points that are not finished, by its point and its number."""
+        finished = self.finished_points()
+
+        def name(record: dict[str, Any]) -> tuple[str, int] | None:
+            key = (str(record["point_id"]), int(record["launch"]))
+            return None if key[0] in finished else key
+
+        found: dict[str, dict[int, dict[str, Any]]] = {}
+        for (point, number), record in read_lines(self.path / LAUNCHES, Interner(), name).items():
+            found.setdefault(point, {})[number] = record
+        return found
+
+    def append(self, record: Mapping[str, Any], file: str = POINTS) -> None:
+        """Add a record, of a point or of a launch, and return when it is on the disk."""
+        self._finished = None
+        append_line(self.path / file, record)
 
     def update(self, **changes: Any) -> None:
         """Change entries of `run.json`."""
@@ -112,7 +110,12 @@ class RunDirectory:
 
 
 def open_run(
-    results: Path, name: str, plan: str, describe: Mapping[str, Any], say: Callable[[str], None] = print
+    results: Path,
+    name: str,
+    plan: str,
+    describe: Mapping[str, Any],
+    say: Callable[[str], None] = print,
+    kind: str = "sweep",
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -128,6 +131,9 @@ def open_run(
         First content of `run.json` beside what this function puts there.
     say : callable
         Told what a person should know.
+    kind : str
+        What the run is of; begins the name of a new directory. `latest` points at sweeps alone, others
+        have a `latest-KIND`.
 
     Raises
     ------
@@ -135,15 +141,15 @@ def open_run(
         If the folder cannot be written, the name is taken by another plan, or another process is
         at work in the directory.
     """
-    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST):
+    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
         raise StoreError(
             f"run {name!r} is not a usable name", "use letters, digits, points, dashes and underscores"
         )
-    with _told("cannot make the results folder", results):
+    with told("cannot make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
         unfinished = _find_unfinished(results, plan)
-        name = unfinished or f"sweep-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+        name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
     known = (path / RUN).exists()
     if known and read_run(path)["plan"] != plan:
@@ -151,7 +157,7 @@ def open_run(
             f"run {name!r} in {results} was made with other parameters",
             "use the parameters it was made with, or another name for the run",
         )
-    with _told("cannot write in", results):
+    with told("cannot write in", results):
         path.mkdir(exist_ok=True)
     lock_fd = _lock(path, say)
     try:
@@ -163,7 +169,7 @@ def open_run(
                 path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe}
             )
             directory.update()
-        _point_latest(results, name)
+        _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
         os.close(lock_fd)
         raise
@@ -186,7 +192,7 @@ def _find_unfinished(results: Path, plan: str) -> str | None:
 
 def _lock(path: Path, say: Callable[[str], None]) -> int:
     lock = path / ".lock"
-    with _told("cannot write", lock):
+    with told("cannot write", lock):
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
     waited = False
@@ -210,27 +216,15 @@ def _lock(path: Path, say: Callable[[str], None]) -> int:
     return fd
 
 
-def _point_latest(results: Path, name: str) -> None:
-    latest = results / LATEST
-    temporary = results / f".{LATEST}.{os.getpid()}"
-    with _told("cannot write", latest):
+def _point_latest(results: Path, link: str, name: str) -> None:
+    latest = results / link
+    temporary = results / f".{link}.{os.getpid()}"
+    with told("cannot write", latest):
         if latest.exists() and not latest.is_symlink():
             return  # somebody's own folder
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(name)
         temporary.replace(latest)
-
-
-def _drop_torn_line(path: Path) -> None:
-    """Cut off what a killed process left of a line: no measurement can be read from it."""
-    if not path.exists():
-        return
-    with _told("cannot repair", path), path.open("r+b") as file:
-        data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole != len(data):
-            file.truncate(whole)
-            os.fsync(file.fileno())
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -239,26 +233,9 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     Raises
     ------
     StoreError
-        If a line that is complete cannot be read.
+        If a line that is complete cannot be read, or was written by a newer hmexp.
     """
-    file = path / POINTS
-    records: dict[str, dict[str, Any]] = {}
-    if not file.exists():
-        return []
-    with _told("cannot read", file):
-        lines = file.read_bytes().splitlines(keepends=True)
-    for number, line in enumerate(lines, start=1):
-        if not line.endswith(b"\n"):
-            break  # a process was killed while it wrote this; open_run cuts it off
-        try:
-            record = json.loads(line)
-            records[record["point_id"]] = record
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"line {number} of {file} is damaged: {error}",
-                "remove that line; its point is measured again",
-            ) from error
-    return list(records.values())
+    return list(read_points(path / POINTS, Interner()).values())
 
 
 def read_run(path: Path) -> dict[str, Any]:
@@ -267,25 +244,26 @@ def read_run(path: Path) -> dict[str, Any]:
     Raises
     ------
     StoreError
-        If it is missing or cannot be read.
+        If it is missing, cannot be read, or was written by a newer hmexp.
     """
     file = path / RUN
     if not file.is_file():
         raise StoreError(f"{path} is not a run directory: it has no {RUN}", "name a folder under results/")
     try:
-        with _told("cannot read", file):
+        with told("cannot read", file):
             run = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise StoreError(f"{file} is damaged: {error}") from error
     if not isinstance(run, dict) or "plan" not in run:
         raise StoreError(f"{file} is not of a run of hmexp")
+    require_schema(run, str(file))
     return run
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Replace a JSON file as a whole: a reader sees the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with _told("cannot write", path):
+    with told("cannot write", path):
         try:
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump(value, file, indent=2, allow_nan=False)
@@ -295,15 +273,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
-        _sync_folder(path.parent)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_folder(path.parent)
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""The worker: a fresh process that measures one point and prints one record.
+"""The worker: a fresh process that measures one launch of a point and prints one record.
 
 It is given its task as JSON on standard input and prints the record as one line of JSON on standard
 output; what a person should see goes to standard error. It dies with the process that started it.
@@ -11,21 +11,22 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hmexp import native
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError
-from hmexp.experiment.plan import SCHEMA, Point
+from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.experiment.point import SCHEMA, Point
 from hmexp.experiment.store import now
-from hmexp.measure.bandwidth import measure_bandwidth
-from hmexp.measure.latency import measure_latency
-from hmexp.measure.measurement import Measurement
+from hmexp.measure.quantity import measure, predictable
 from hmexp.memory.emulation import Emulation
-from hmexp.memory.region import Region, allocate
+from hmexp.memory.page_sizes import require_page_size
+from hmexp.memory.region import allocate
 from hmexp.system.provenance import timing_validity
+from hmexp.system.settings import ending_in_order, repair, without_numa_balancing
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class Task:
         Nodes of patterns that count as DRAM.
     cpus : tuple of int
         One CPU per thread.
+    launch : int
+        Which launch of the point this is, from 0.
     """
 
     point: Point
@@ -51,6 +54,12 @@ class Task:
     calibrating: bool
     dram_nodes: tuple[int, ...]
     cpus: tuple[int, ...]
+    launch: int = 0
+
+    @property
+    def point_id(self) -> str:
+        """Id of the point."""
+        return self.point.id
 
     def to_json(self) -> str:
         """The task as one line for `from_json`, with the process that is to be outlived by none."""
@@ -62,6 +71,7 @@ class Task:
                 "calibrating": self.calibrating,
                 "dram_nodes": self.dram_nodes,
                 "cpus": self.cpus,
+                "launch": self.launch,
             }
         )
 
@@ -74,27 +84,30 @@ class Task:
             bool(data["calibrating"]),
             tuple(data["dram_nodes"]),
             tuple(data["cpus"]),
+            data["launch"],
         )
 
     def empty_record(self) -> dict[str, Any]:
-        """The record of a point of which nothing is known yet."""
+        """The record of a launch of which nothing is known yet."""
         valid, note = timing_validity()
         pattern = self.point.parsed_pattern
         pages = pattern.pages_per_node(self.point.size_bytes // native.PAGE_BYTES, native.PAGE_BYTES)
         modelled = {node: count for node, count in pages.items() if count}
         dram = sum(count for node, count in modelled.items() if node in self.dram_nodes)
-        model = None
-        if self.emulation is not None:
-            model = {"value": self.emulation.predict(modelled, self.point.operation, self.point.threads)}
+        model, name = None, predictable(self.point.operation)
+        if self.emulation is not None and name is not None:
+            model = {"value": self.emulation.predict(modelled, name, self.point.threads)}
         return {
             "schema": SCHEMA,
             "point_id": self.point.id,
+            "launch": self.launch,
             "status": "failed",
             "reason": None,
             "error": None,
             "parameters": self.point.to_record(),
             "result": None,
             "setup": None,
+            "settings": None,
             "proof": None,
             "modelled_pages": {str(node): count for node, count in modelled.items()},
             "dram_share": dram / sum(modelled.values()),
@@ -109,46 +122,47 @@ class Task:
         }
 
 
-def measure(task: Task, region: Region) -> Measurement:
-    """Take the samples of a point."""
-    point = task.point
-    if point.operation == "latency":
-        return measure_latency(
-            region, cpu=task.cpus[0], samples=point.samples, sample_seconds=point.sample_seconds
-        )
-    return measure_bandwidth(
-        region,
-        point.operation,
-        point.threads,
-        cpus=task.cpus,
-        samples=point.samples,
-        sample_seconds=point.sample_seconds,
-    )
-
-
 def run(task: Task) -> dict[str, Any]:
-    """Measure a point; whatever happens is a record."""
+    """Measure a launch; whatever happens is a record."""
     started = time.monotonic()
     record = task.empty_record()
     try:
-        with allocate(
-            task.point.size_bytes,
-            task.point.parsed_pattern,
-            task.point.placer,
-            emulation=task.emulation,
-            calibrating=task.calibrating,
-        ) as region:
+        with ExitStack() as stack:
+            settings = stack.enter_context(without_numa_balancing())
+            record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
+            region = stack.enter_context(
+                allocate(
+                    task.point.size_bytes,
+                    task.point.parsed_pattern,
+                    task.point.placer,
+                    emulation=task.emulation,
+                    calibrating=task.calibrating,
+                    huge=require_page_size(task.point.parsed_pattern, task.point.page_bytes),
+                )
+            )
+            record["settings"] |= region.setup.details.get("settings", {})
             record["setup"] = {
                 "seconds": region.setup.seconds,
                 "ns_per_page": region.setup.ns_per_page,
                 "page_bytes": native.PAGE_BYTES,
                 "details": dict(region.setup.details),
             }
-            measurement = measure(task, region)
+            measurement = measure(
+                region,
+                task.point.operation,
+                task.point.threads,
+                task.cpus,
+                samples=task.point.samples,
+                sample_seconds=task.point.sample_seconds,
+                precision=task.point.precision,
+                most_samples=task.point.most_samples,
+                # Launches differ in the order of their random accesses, too.
+                seed=1 + task.launch,
+            )
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()
         record["status"] = "ok"
-    except PlacerUnavailableError as error:
+    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
         record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
     except PlacementError as error:
         record |= {"reason": str(error), "error": type(error).__name__}
@@ -162,19 +176,30 @@ def run(task: Task) -> dict[str, Any]:
     return record
 
 
-def main() -> None:
-    """Read a task, measure, print the record."""
+def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Read a task, have it done, print the record."""
     data = json.loads(sys.stdin.read())
     native.die_with_parent(data["parent"])
     # The record goes to the real standard output alone: a stray print must not damage it.
     out = os.dup(1)
     os.dup2(2, 1)
-    record = run(Task.from_json(data))
+    with ending_in_order():
+        for told in repair():
+            print(f"hmexp: {told}")
+        record = run_task(data)
     with os.fdopen(out, "w", encoding="utf-8") as stream:
         stream.write(json.dumps(record, allow_nan=False) + "\n")
+
+
+def main() -> None:
+    """Read a task, measure, print the record."""
+    serve(lambda data: run(Task.from_json(data)))
 
 
 if __name__ == "__main__":
     # Run from the folder of a notebook, that folder must not hide the standard library.
     sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
     main()
+    # The record is out and the pages are given back: taking the interpreter down would be waited for in vain.
+    sys.stderr.flush()
+    os._exit(0)

@@ -59,6 +59,8 @@ def measure_bandwidth(
     window_bytes: int = 0,
     samples: int = 10,
     sample_seconds: float = 0.05,
+    precision: float = 0.0,
+    most_samples: int | None = None,
 ) -> Measurement:
     """Measure how fast threads go over a region.
 
@@ -89,9 +91,11 @@ def measure_bandwidth(
     window_bytes : int
         If not 0, the bandwidth of each window of that length along the region is taken, too [bytes].
     samples : int
-        How many samples.
+        How many samples, at least.
     sample_seconds : float
         How long one should last, at least; rounded up to whole passes [s].
+    precision, most_samples
+        More samples are taken until the interval is so narrow, or there are so many: see `StopRule`.
 
     Returns
     -------
@@ -108,7 +112,7 @@ def measure_bandwidth(
         If the pages are not where they should be, before or after.
     """
     operation = find_operation(op)
-    require_samples(samples, sample_seconds)
+    rule = require_samples(samples, sample_seconds, precision, most_samples)
     bits = require_vectors(vector_bits, operation)
     _require_order(region, order, stride_bytes, share, window_bytes)
     chosen = place_threads(threads, placement if cpus is None else cpus)
@@ -131,15 +135,18 @@ def measure_bandwidth(
 
     before = proof(region, "before")
     trial = native.bandwidth(region.mapping, slices, job(1, 2), model)
-    passes = max(1, int(np.ceil(sample_seconds * 1e9 / _elapsed_ns(trial).min())))
-    run = native.bandwidth(region.mapping, slices, job(passes, samples), model)
+    passes = max(1, int(np.ceil(sample_seconds * 1e9 / _elapsed_ns(trial.samples).min())))
+    taken, stopped = rule.take(
+        lambda count: native.bandwidth(region.mapping, slices, job(passes, count), model).samples,
+        lambda found: found["payload_bytes"].sum(axis=1) / _elapsed_ns(found),
+    )
     windows = None
     if window_bytes:
         along = native.bandwidth(region.mapping, slices, job(passes, samples, window_bytes), model)
         windows = _window_gbps(along, slices, operation, window_bytes, passes * samples)
     after = proof(region, "after")
-    elapsed_ns = _elapsed_ns(run)
-    payload_bytes = int(run.samples["payload_bytes"][0].sum())
+    elapsed_ns = _elapsed_ns(taken)
+    payload_bytes = int(taken["payload_bytes"][0].sum())
     return Measurement(
         operation=operation.name,
         unit="GB/s",
@@ -158,12 +165,13 @@ def measure_bandwidth(
             "stride_bytes": stride_bytes if order == "strided" else None,
             "share": share,
             "per_payload": operation.to_record(),
-            "page_bytes": native.PAGE_BYTES,
-            "stragglers": _stragglers(run),
+            "page_bytes": after.page_bytes,
+            "stragglers": _stragglers(taken),
+            "stop": rule.to_record(stopped),
             **({} if windows is None else {"window_bytes": window_bytes, "window_gbps": windows}),
         },
         bus_bytes=operation.bus_bytes(payload_bytes),
-        noise=Noise.of(run.samples, modelled=region.emulation is not None),
+        noise=Noise.of(taken, modelled=region.emulation is not None),
     )
 
 
@@ -233,17 +241,17 @@ def _window_gbps(
     return found
 
 
-def _stragglers(run: BandwidthRun) -> dict[str, Any]:
+def _stragglers(taken: npt.NDArray[np.void]) -> dict[str, Any]:
     """How unequal the threads were: what each got while it ran, and how long the last one ran alone."""
-    spans = np.maximum(run.end_ns - run.start_ns, 1)
-    rates = np.median(run.samples["payload_bytes"] / spans, axis=0)
-    alone = (run.end_ns.max(axis=1) - run.end_ns.min(axis=1)) / _elapsed_ns(run)
+    start_ns, end_ns = taken["start_ns"], taken["end_ns"]
+    rates = np.median(taken["payload_bytes"] / np.maximum(end_ns - start_ns, 1), axis=0)
+    alone = (end_ns.max(axis=1) - end_ns.min(axis=1)) / _elapsed_ns(taken)
     return {
-        "late_start_ns": float(np.median(run.start_ns.max(axis=1) - run.start_ns.min(axis=1))),
+        "late_start_ns": float(np.median(start_ns.max(axis=1) - start_ns.min(axis=1))),
         "alone_at_the_end": round(float(np.median(alone)), 4),
         "thread_gbps": [round(float(rate), 4) for rate in rates],
     }
 
 
-def _elapsed_ns(run: BandwidthRun) -> npt.NDArray[np.int64]:
-    return np.asarray(run.end_ns.max(axis=1) - run.start_ns.min(axis=1))
+def _elapsed_ns(taken: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    return np.asarray(taken["end_ns"].max(axis=1) - taken["start_ns"].min(axis=1))

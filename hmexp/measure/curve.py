@@ -27,6 +27,8 @@ class LoadedPoint:
         The latency in each sample [ns].
     noise : Noise
         What else happened.
+    hops : int
+        Loads of the chase in each sample.
     """
 
     delay_ns: int | None
@@ -34,6 +36,7 @@ class LoadedPoint:
     latency: Summary
     samples: tuple[float, ...]
     noise: Noise
+    hops: int
 
 
 @dataclass(frozen=True)

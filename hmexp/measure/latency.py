@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hmexp import native
 from hmexp.errors import ParameterError
@@ -30,6 +32,8 @@ def measure_latency(
     cpu: int | None = None,
     samples: int = 10,
     sample_seconds: float = 0.05,
+    precision: float = 0.0,
+    most_samples: int | None = None,
     seed: int = 1,
     window_bytes: int | None = None,
     spacing_bytes: int | None = None,
@@ -37,6 +41,7 @@ def measure_latency(
     node: int | None = None,
     chains: int = 1,
     distribution: bool = False,
+    name: str = "latency",
 ) -> Measurement:
     """Measure the mean time of a load that depends on the load before it.
 
@@ -53,9 +58,11 @@ def measure_latency(
     cpu : int, optional
         The CPU to chase on; chosen if not given.
     samples : int
-        How many samples.
+        How many samples, at least.
     sample_seconds : float
         How long one should last [s].
+    precision, most_samples
+        More samples are taken until the interval is so narrow, or there are so many: see `StopRule`.
     seed : int
         Of the random cycle.
     window_bytes, spacing_bytes, ordered, node
@@ -65,6 +72,8 @@ def measure_latency(
         any of them.
     distribution : bool
         Whether to take percentiles over blocks of `BLOCK_HOPS` loads, too.
+    name : str
+        What the measurement is called.
 
     Returns
     -------
@@ -80,26 +89,33 @@ def measure_latency(
     MeasurementError
         If the ring is not one cycle through all lines.
     """
-    require_samples(samples, sample_seconds)
+    rule = require_samples(samples, sample_seconds, precision, most_samples)
     chosen = place_threads(1)[0] if cpu is None else cpu
     plan = RingPlan(spacing_bytes, window_bytes, ordered, node, seed)
     ring = prepare_ring(region, chosen, plan, chains=chains)
     before = proof(region, "before")
     trial, offsets = native.chase(region.mapping, chosen, _TRIAL_HOPS, 1, region.model, ring.starts)
     hops = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_HOPS)))
-    taken, offsets = native.chase(region.mapping, chosen, hops, samples, region.model, offsets)
+
+    def take(more: int) -> npt.NDArray[np.void]:
+        nonlocal offsets
+        found, offsets = native.chase(region.mapping, chosen, hops, more, region.model, offsets)
+        return found
+
+    taken, stopped = rule.take(take, lambda found: _spans(found) / (hops * chains))
     details: dict[str, Any] = {
         "threads": 1,
         "cpus": [chosen],
         "hops": hops,
         "chains": chains,
+        "stop": rule.to_record(stopped),
         **ring.details,
     }
     if distribution:
-        blocks = max(1000, hops * samples // BLOCK_HOPS)
+        blocks = max(1000, hops * len(taken) // BLOCK_HOPS)
         details["distribution"] = _distribution(region, chosen, blocks, offsets[0])
     after = proof(region, "after")
-    return _measurement(region, "latency", taken, hops * chains, details, (before, after))
+    return _measurement(region, name, taken, hops * chains, details, (before, after))
 
 
 @dataclass(frozen=True)
@@ -147,7 +163,7 @@ def measure_node_latencies(region: Region, **options: Any) -> NodeSplit:
     total = sum(counts.values())
     whole = measure_latency(region, **options)
     nodes = {node: measure_latency(region, node=node, **options) for node in counts}
-    return NodeSplit(whole, nodes, {node: count / total for node, count in counts.items()})
+    return NodeSplit(whole, nodes, {node: pages / total for node, pages in counts.items()})
 
 
 def measure_store_latency(
@@ -157,6 +173,8 @@ def measure_store_latency(
     cpu: int | None = None,
     samples: int = 10,
     sample_seconds: float = 0.05,
+    precision: float = 0.0,
+    most_samples: int | None = None,
     seed: int = 1,
 ) -> Measurement:
     """Measure the mean time of a store of a line and a wait until it has left the CPU.
@@ -170,7 +188,7 @@ def measure_store_latency(
         Its contents are overwritten.
     kind : str
         ``nt``: a non-temporal store and a fence; ``flush``: a store, a flush of the line and a fence.
-    cpu, samples, sample_seconds, seed
+    cpu, samples, sample_seconds, precision, most_samples, seed
         As for `measure_latency`.
 
     Returns
@@ -178,7 +196,7 @@ def measure_store_latency(
     Measurement
         In ns per store.
     """
-    require_samples(samples, sample_seconds)
+    rule = require_samples(samples, sample_seconds, precision, most_samples)
     if kind not in STORE_KINDS:
         raise ParameterError(f"kind of store {kind!r} is unknown", f"use one of: {', '.join(STORE_KINDS)}")
     if native.vector_bits() == 64:
@@ -190,16 +208,23 @@ def measure_store_latency(
     before = proof(region, "before")
     trial = native.store_latency(region.mapping, chosen, kind, _TRIAL_STORES, 1, region.model, seed)
     stores = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_STORES)))
-    taken = native.store_latency(region.mapping, chosen, kind, stores, samples, region.model, seed)
+    # Lines of an earlier call may be in a cache: each call goes in an order of its own.
+    seeds = count(seed + 1)
+    taken, stopped = rule.take(
+        lambda more: native.store_latency(
+            region.mapping, chosen, kind, stores, more, region.model, next(seeds)
+        ),
+        lambda found: _spans(found) / stores,
+    )
     after = proof(region, "after")
     details = {
         "threads": 1,
         "cpus": [chosen],
         "stores": stores,
+        "stop": rule.to_record(stopped),
         "order": "random",
         "window_bytes": region.size_bytes,
         "spacing_bytes": native.LINE_BYTES,
-        "page_bytes": native.PAGE_BYTES,
     }
     return _measurement(region, name, taken, stores, details, (before, after))
 
@@ -226,7 +251,7 @@ def _measurement(
         before=proofs[0],
         after=proofs[1],
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details=details,
+        details={**details, "page_bytes": proofs[1].page_bytes},
         noise=Noise.of(taken, modelled=region.emulation is not None),
     )
 

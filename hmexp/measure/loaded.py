@@ -130,6 +130,7 @@ def measure_loaded_latency(
         profile=None if region.emulation is None else region.emulation.profile.name,
         details={
             **ring.details,
+            "page_bytes": after[0].page_bytes,
             "cpus": list(chosen),
             "vector_bits": bits,
             "burst_bytes": BURST_BYTES,
@@ -190,6 +191,7 @@ class _Bench:
             summarise(latency),
             tuple(float(v) for v in latency),
             Noise.of(taken, modelled=self.probe.emulation is not None),
+            hops,
         )
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, Final, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import ParameterError, PlacementError
+from hmexp.measure.launches import join_results
 from hmexp.measure.noise import Noise
 from hmexp.measure.portrait import draw_measurement
-from hmexp.measure.statistics import Summary, summarise
+from hmexp.measure.statistics import Summary, summarise_launches
+from hmexp.measure.stopping import StopRule
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
+from hmexp.units import format_size
 
 #: Standard deviation of the samples, as a part of their mean, from which they are called unstable.
 UNSTABLE: Final = 0.05
@@ -46,6 +51,8 @@ class Measurement:
         estimate [bytes].
     noise : Noise or None
         What else happened to each sample; disturbed ones are kept, and marked there.
+    launches : tuple of Measurement
+        The launches that this is made of, by `join`; empty for one launch.
     """
 
     operation: str
@@ -59,11 +66,28 @@ class Measurement:
     details: dict[str, Any] = field(default_factory=dict)
     bus_bytes: int | None = None
     noise: Noise | None = None
+    launches: tuple[Measurement, ...] = ()
+
+    @classmethod
+    def join(cls, launches: Sequence[Self]) -> Self:
+        """Make one measurement of several launches of the same point."""
+        first, last = launches[0], launches[-1]
+        if len(launches) == 1:
+            return first
+        noise = [launch.noise for launch in launches if launch.noise is not None]
+        return replace(
+            first,
+            samples=np.concatenate([launch.samples for launch in launches]),
+            sample_seconds=np.concatenate([launch.sample_seconds for launch in launches]),
+            after=last.after,
+            noise=Noise.join(noise) if len(noise) == len(launches) else None,
+            launches=tuple(launches),
+        )
 
     @property
     def summary(self) -> Summary:
-        """Median, interval and spread of the samples [unit]."""
-        return summarise(self.samples)
+        """Median, interval and spread [unit]: over launches, if there are several, else over samples."""
+        return summarise_launches([launch.samples for launch in self.launches or (self,)])
 
     @property
     def median(self) -> float:
@@ -77,6 +101,8 @@ class Measurement:
 
     def to_record(self) -> dict[str, Any]:
         """The measurement as JSON-able values, without the proofs."""
+        if self.launches:
+            return join_results([launch.to_record() for launch in self.launches])
         return {
             "unit": self.unit,
             "samples": [round(float(value), 6) for value in self.samples],
@@ -87,6 +113,10 @@ class Measurement:
             "details": self.details,
             "noise": None if self.noise is None else self.noise.to_record(),
         }
+
+    def proof_record(self) -> dict[str, Any]:
+        """The proofs as JSON-able values: the first before, the last after."""
+        return {"before": self.before.to_record(), "after": self.after.to_record()}
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -102,8 +132,11 @@ class Measurement:
         emulated = f", EMULATED {self.profile}" if self.emulated else ""
         return (
             f"{self.operation} {s.median:.4g} {self.unit} "
-            f"(95 % interval {s.ci_low:.4g}..{s.ci_high:.4g}, n={s.n}{emulated})"
+            f"(95 % interval over {self._over(s)} {s.ci_low:.4g}..{s.ci_high:.4g}, n={s.n}{emulated})"
         )
+
+    def _over(self, summary: Summary) -> str:
+        return f"{len(self.launches)} launches" if summary.interval_over == "launches" else "samples"
 
     def _repr_html_(self) -> str:
         flags = () if self.noise is None else self.noise.flags
@@ -114,16 +147,17 @@ class Measurement:
         )  # fmt: skip
 
 
-def require_samples(samples: int, sample_seconds: float) -> None:
-    """Refuse a number of samples, or a length, that cannot give a number worth having.
+def require_samples(
+    samples: int, sample_seconds: float, precision: float = 0.0, most_samples: int | None = None
+) -> StopRule:
+    """The stop rule; refuses what cannot give a number worth having.
 
     Raises
     ------
     ParameterError
         Naming the value and the range.
     """
-    if isinstance(samples, bool) or not isinstance(samples, int) or not 1 <= samples <= 100_000:
-        raise ParameterError(f"samples {samples!r} is not a whole number from 1 to 100000")
+    rule = StopRule.of(samples, precision, most_samples)
     if isinstance(sample_seconds, bool) or not isinstance(sample_seconds, int | float):
         raise ParameterError(f"sample_seconds {sample_seconds!r} is not a number")
     if not 0.001 <= sample_seconds <= 60:
@@ -131,6 +165,7 @@ def require_samples(samples: int, sample_seconds: float) -> None:
             f"sample_seconds {sample_seconds} is outside 0.001..60",
             "shorter samples measure the clock and the scheduler, not the memory",
         )
+    return rule
 
 
 def proof(region: Region, stage: Literal["before", "after"]) -> Placement:
@@ -139,11 +174,20 @@ def proof(region: Region, stage: Literal["before", "after"]) -> Placement:
     Raises
     ------
     PlacementError
-        If they are not, with how many pages are where.
+        If they are not, with how many pages are where; or if huge pages were asked for and not given.
     """
     placement = region.placement()
     try:
-        return placement.require()
+        placement.require()
+        if region.huge and placement.page_bytes != HUGE_PAGE_BYTES:
+            raise PlacementError(
+                f"pages of {format_size(HUGE_PAGE_BYTES)} were asked for, and only "
+                f"{placement.huge_share:.1%} of the region is in such",
+                "set /sys/kernel/mm/transparent_hugepage/enabled to madvise or always, make contiguous "
+                "memory free (write 1 to /proc/sys/vm/compact_memory), or use a size that is a multiple",
+                placement.to_record(),
+            )
+        return placement
     except PlacementError as error:
         error.stage = stage
         raise

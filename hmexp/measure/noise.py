@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from itertools import chain
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -69,6 +71,31 @@ class Noise:
             tuple(round(float(part), 4) for part in stolen),
             flags,
             float(np.median(taken["waited_ns"] / span)) if modelled else None,
+        )
+
+    @classmethod
+    def join(cls, launches: Sequence[Self]) -> Self:
+        """The disturbances of several launches, one after the other."""
+        waited = [noise.waited for noise in launches if noise.waited is not None]
+        return cls(
+            tuple(chain.from_iterable(noise.preempted for noise in launches)),
+            tuple(chain.from_iterable(noise.migrated for noise in launches)),
+            tuple(chain.from_iterable(noise.off_cpu for noise in launches)),
+            tuple(chain.from_iterable(noise.stolen for noise in launches)),
+            tuple(chain.from_iterable(noise.flags for noise in launches)),
+            float(np.median(waited)) if waited else None,
+        )
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Read back what `to_record` wrote."""
+        return cls(
+            tuple(record["preempted"]),
+            tuple(record["migrated"]),
+            tuple(record["off_cpu"]),
+            tuple(record["stolen"]),
+            tuple(tuple(marks) for marks in record["flags"]),
+            record["waited_for_model"],
         )
 
     @property

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hmexp.errors import ParameterError
 from hmexp.markup import number
-from hmexp.measure.bandwidth import find_operation, measure_bandwidth
+from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.host import emulate as emulate_node
+from hmexp.measure.launch import LaunchRequest, launch
+from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
 from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
-from hmexp.memory.region import allocate
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
@@ -37,12 +39,15 @@ class MeasuredPoint:
         The emulated nodes.
     model : float or None
         What the emulated nodes must show [the measurement's unit].
+    parameters : mapping
+        What was asked for, JSON-able.
     """
 
     measurement: Measurement
     baseline: Measurement | None
     emulation: Emulation | None
     model: float | None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def of_dram(self) -> float | None:
@@ -65,8 +70,10 @@ class MeasuredPoint:
         found = self.measurement
         return {
             "operation": found.operation,
+            "parameters": dict(self.parameters),
             "result": found.to_record(),
-            "proof": {"before": found.before.to_record(), "after": found.after.to_record()},
+            "proof": found.proof_record(),
+            "launches": [{"proof": launch.proof_record()} for launch in found.launches or (found,)],
             "baseline": None if self.baseline is None else self.baseline.to_record(),
             "of_dram": self.of_dram,
             "model": self.model,
@@ -83,6 +90,8 @@ def measure_point(
     *,
     size: str | int = SIZE,
     placer: str = "first_touch",
+    pages: str = "page",
+    launches: int = 1,
     emulate: str = "auto",
     emulation: Emulation | None = None,
     baseline: bool = True,
@@ -102,6 +111,11 @@ def measure_point(
         Of the region [bytes].
     placer : str
         How the pages get to their nodes.
+    pages : str
+        Size of its pages: ``page`` is the machine's own; ``2MiB`` needs granules of as much.
+    launches : int
+        More than one: so many fresh processes, each with fresh pages, and an interval over them. One
+        is measured in this process.
     emulate : str
         ``auto``: a node of the pattern that is not there is emulated, unless the machine has real slow
         nodes; ``none``; or ``NODE=PROFILE``.
@@ -121,14 +135,20 @@ def measure_point(
     """
     parsed = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
     machine = topology or read_topology()
+    huge = require_page_size(parsed, find_page_bytes(pages))
+    require_launches(launches)
     quantity = quantities_of(op)
     if emulation is None:
         emulation = provide_emulation((parsed,), emulate, threads, machine, quantity, show)
 
     def take(what: Pattern) -> Measurement:
-        show(f"{op} on {what}")
-        with allocate(size, what, placer, emulation=emulation, topology=machine) as region:
-            return measure_bandwidth(region, op, threads, **options)
+        request = LaunchRequest(size, what, placer, emulation, huge, op, threads, options)
+        taken = []
+        for done in range(launches):
+            show(f"{op} on {what}" + (f", launch {done + 1} of {launches}" if launches > 1 else ""))
+            # A fresh process, where several are to tell how much processes differ.
+            taken.append(request.run(machine) if launches == 1 else launch(request))
+        return Measurement.join(taken)
 
     found = take(parsed)
     dram = Pattern((near_dram(machine),), parsed.granule_bytes)
@@ -137,7 +157,12 @@ def measure_point(
     model = None
     if emulation is not None:
         model = emulation.predict(_shares(parsed, found), find_operation(op).name, threads)
-    return MeasuredPoint(found, beside, emulation, model)
+    parameters = {
+        "pattern": str(parsed), "granule_bytes": parsed.granule_bytes, "size": str(size), "placer": placer,
+        "pages": pages, "launches": launches, "operation": find_operation(op).name, "threads": threads,
+        "emulate": emulate, "baseline": baseline, **{k: v for k, v in options.items() if v is not None},
+    }  # fmt: skip
+    return MeasuredPoint(found, beside, emulation, model, parameters)
 
 
 def quantities_of(op: str) -> tuple[Quantity, ...]:

@@ -55,7 +55,8 @@ def draw_measurement(
     """
     s = summary
     median = element("span", f"{number(s.median)} {unit}", style="font-size:1.45em;font-weight:bold")
-    spread = f"95 % interval {number(s.ci_low)} to {number(s.ci_high)}, median of {s.n} samples"
+    spread = f"95 % interval over {s.interval_over} {number(s.ci_low)} to {number(s.ci_high)}, "
+    spread += f"median of {s.n} samples"
     head = [f"{operation} ", median, f" {spread} "]
     if profile is not None:
         head.append(badge(f"EMULATED {profile}", "caution"))

@@ -108,6 +108,8 @@ def prepare_ring(
             pattern=region.pattern,
             node=plan.node,
             size_bytes=size,
+            # A multiple of the chains: some of the marks are where they begin.
+            marks=native.MAX_CHAINS // chains * chains,
         )
     except NativeError as error:
         if error.errno != errno.ENODATA:
@@ -116,14 +118,20 @@ def prepare_ring(
             f"a region of {format_size(size)} has fewer than two lines on node {plan.node}",
             "use a larger region or a smaller spacing",
         ) from error
-    length, starts = native.walk_ring(region.mapping, cpu, ring, chains)
+    length = native.walk_ring(region.mapping, cpu, ring)
     if length != ring.lines:
-        raise MeasurementError(f"the ring of {ring.lines} lines came back to its start after {length} steps")
+        what = f"a cycle of {length} lines" if length else "no cycle"
+        raise MeasurementError(f"the ring that was to go through {ring.lines} lines once is {what}")
+    starts = ring.marks[:: max(1, len(ring.marks) // chains)]
+    if len(starts) != chains:
+        raise ParameterError(
+            f"{chains} chases need {64 * chains} lines, and the ring has {ring.lines}",
+            "use a larger region or a smaller spacing",
+        )
     details = {
         "lines": ring.lines,
         "spacing_bytes": spacing,
         "window_bytes": window,
-        "page_bytes": native.PAGE_BYTES,
         "order": "ordered" if plan.ordered else "random",
         "node": plan.node,
     }
@@ -166,4 +174,9 @@ def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int,
         raise ParameterError(
             f"node {plan.node} is not in the pattern {region.pattern}",
             f"use one of: {', '.join(map(str, region.pattern.distinct_nodes))}",
+        )
+    if plan.node is not None and not region.knows_order:
+        raise ParameterError(
+            f"which lines are on node {plan.node} is not known: {region.placer.name} promises a ratio only",
+            "use a placer of exact order: see `hmexp placers`",
         )

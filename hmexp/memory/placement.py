@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import errno
-from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
-
-import numpy as np
 
 from hmexp import native
 from hmexp.errors import PlacementError
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, HUGE_SHARE
 from hmexp.memory.portrait import draw_placement
+from hmexp.memory.witnesses import ask_witnesses
 from hmexp.pattern import Pattern
-from hmexp.system.numa_maps import mapping_at, read_numa_maps
+from hmexp.system.smaps import read_huge_bytes
 from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
 STRIP_GRANULES: Final = 96
-_QUERY_PAGES: Final = 1 << 16
+#: Pages from which several threads look: below, starting them would take longer.
+_THREADED_PAGES: Final = 1 << 16
+_MOST_THREADS: Final = 8
+_PAGEMAP: Final = Path("/proc/self/pagemap")
 
 
 @dataclass(frozen=True)
@@ -36,9 +39,10 @@ class Placement:
     expected, found, numa_maps : dict of int to int
         Pages per real node: by the pattern, by the query, by `/proc/self/numa_maps` [pages].
     misplaced : int
-        Pages on another node than the pattern's [pages].
+        Pages on another node than the pattern's; if only a ratio is promised, those by which nodes differ
+        from the pattern's counts by more than one period [pages].
     first_misplaced : int or None
-        Index of the first of them.
+        Index of the first of them; None if only a ratio is promised.
     absent : dict of str to int
         Pages that are on no node, by the errno that the kernel gives as reason [pages].
     strip : tuple of two tuples of int
@@ -46,6 +50,10 @@ class Placement:
         id), and the real node that was found (-1: none).
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
+    huge_share : float
+        Part of the region that is in huge pages.
+    exact_order : bool
+        Whether the node of each page was promised; otherwise only the ratio, within one period.
     """
 
     pages: int
@@ -57,6 +65,15 @@ class Placement:
     absent: dict[str, int]
     strip: tuple[tuple[int, ...], tuple[int, ...]]
     placer_count: dict[int, int] | None = None
+    huge_share: float = 0.0
+    exact_order: bool = True
+
+    @property
+    def page_bytes(self) -> int | None:
+        """Size of the pages that the kernel really gave; None if there are both sizes [bytes]."""
+        if self.huge_share >= HUGE_SHARE:
+            return HUGE_PAGE_BYTES
+        return native.PAGE_BYTES if self.huge_share <= 1 - HUGE_SHARE else None
 
     @property
     def placer_agrees(self) -> bool:
@@ -77,10 +94,14 @@ class Placement:
     def summary(self) -> str:
         """One sentence for a person."""
         where = ", ".join(f"{count} on node {node}" for node, count in sorted(self.found.items())) or "none"
+        if self.ok and not self.exact_order:
+            return f"{self.pages} pages are in the ratio of the pattern, within one period ({where})"
         if self.ok:
             return f"all {self.pages} pages are in place ({where})"
         faults = []
-        if self.misplaced:
+        if self.misplaced and not self.exact_order:
+            faults.append(f"{self.misplaced} of {self.pages} pages are not in the ratio of the pattern")
+        elif self.misplaced:
             faults.append(
                 f"{self.misplaced} of {self.pages} pages are on a wrong node (the first is page "
                 f"{self.first_misplaced})"
@@ -117,6 +138,7 @@ class Placement:
         return {
             "ok": self.ok,
             "pages": self.pages,
+            "exact_order": self.exact_order,
             "expected": _keys_as_text(self.expected),
             "found": _keys_as_text(self.found),
             "misplaced": self.misplaced,
@@ -127,6 +149,8 @@ class Placement:
             "numa_maps_agrees": self.numa_maps_agrees,
             "placer_count": None if self.placer_count is None else _keys_as_text(self.placer_count),
             "strip": [list(row) for row in self.strip],
+            "huge_share": round(self.huge_share, 6),
+            "page_bytes": self.page_bytes,
             "summary": self.summary,
         }
 
@@ -139,6 +163,8 @@ def check_placement(
     pattern: Pattern,
     asked: Pattern | None = None,
     placer_count: dict[int, int] | None = None,
+    *,
+    exact_order: bool = True,
 ) -> Placement:
     """Ask the kernel where every page of a region is.
 
@@ -152,6 +178,8 @@ def check_placement(
         The pattern as the person wrote it, with emulated nodes; shown in the strip.
     placer_count : dict of int to int, optional
         Pages per node by the placer's own account [pages].
+    exact_order : bool
+        Whether the node of each page is promised, or only the ratio within one period.
 
     Raises
     ------
@@ -161,32 +189,39 @@ def check_placement(
         If `/proc/self/numa_maps` cannot be understood or has no line for the region.
     """
     pages = mapping.size_bytes // native.PAGE_BYTES
-    found: Counter[int] = Counter()
-    misplaced = 0
-    first_misplaced = None
-    for first in range(0, pages, _QUERY_PAGES):
-        count = min(_QUERY_PAGES, pages - first)
-        nodes = native.query_nodes(mapping, first, count)
-        wrong = (nodes != pattern.page_nodes(first, count, native.PAGE_BYTES)) & (nodes >= 0)
-        wrong_pages = int(np.count_nonzero(wrong))
-        if wrong_pages and first_misplaced is None:
-            first_misplaced = first + int(np.argmax(wrong))
-        misplaced += wrong_pages
-        values, counts = np.unique(nodes, return_counts=True)
-        found.update(dict(zip(values.tolist(), counts.tolist(), strict=True)))
-    line = mapping_at(mapping.address, read_numa_maps())
-    page_ratio = (line.kernelpagesize_bytes or native.PAGE_BYTES) // native.PAGE_BYTES
+    where, numa_maps = ask_witnesses(mapping, pattern)
+    expected = {node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n}
+    misplaced, first_misplaced = where.misplaced, where.first_misplaced
+    if not exact_order:
+        misplaced, first_misplaced = _count_unbalanced(where.found, expected, pattern), None
     return Placement(
         pages=pages,
-        expected={node: n for node, n in pattern.pages_per_node(pages, native.PAGE_BYTES).items() if n},
-        found={node: n for node, n in sorted(found.items()) if node >= 0},
-        numa_maps={node: n * page_ratio for node, n in sorted(line.pages.items()) if n},
+        expected=expected,
+        found=where.found,
+        numa_maps=numa_maps,
         misplaced=misplaced,
         first_misplaced=first_misplaced,
-        absent={errno.errorcode.get(-node, str(-node)): n for node, n in sorted(found.items()) if node < 0},
+        absent=where.absent,
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
+        huge_share=read_huge_bytes(mapping.address, mapping.size_bytes) / mapping.size_bytes,
+        exact_order=exact_order,
     )
+
+
+def _count_unbalanced(found: Mapping[int, int], expected: dict[int, int], pattern: Pattern) -> int:
+    """Pages by which nodes have more, or less, than their share and one period more or less [pages].
+
+    Both counts are whole periods and a part of one, so at most a period's share of the node apart.
+    """
+    granule_pages = pattern.granule_pages(native.PAGE_BYTES)
+    more = less = 0
+    for node in {*expected, *found}:
+        difference = found.get(node, 0) - expected.get(node, 0)
+        allowed = pattern.nodes.count(node) * granule_pages
+        more += max(0, difference - allowed)
+        less += max(0, -difference - allowed)
+    return max(more, less)
 
 
 def _strip(

@@ -57,11 +57,12 @@ def _strips(record: Mapping[str, Any]) -> Fragment:
     asked, found = ([int(node) for node in row] for row in record["strip"])
     real = {int(node) for node in record["expected"]}
     emulated = sorted(set(asked) - real)
+    exact = record.get("exact_order", True) is True
     # What an emulated node is backed by is not in the record: any node of the expected ones is right for it.
     wrong = {
         index
         for index, (a, f) in enumerate(zip(asked, found, strict=False))
-        if f != a and (a in real or f not in real)
+        if f < 0 or (exact and f != a and (a in real or f not in real))
     }
     titles = [
         f"granule {index}: asked for node {a}{' (emulated)' if a in emulated else ''}, found on "
@@ -69,6 +70,8 @@ def _strips(record: Mapping[str, Any]) -> Fragment:
         for index, (a, f) in enumerate(zip(asked, found, strict=False))
     ]
     told = f"The first {min(len(asked), 48)} granules of the region."
+    if not exact:
+        told += " Only the ratio is promised, not which page is where."
     if emulated:
         names = ", ".join(map(str, emulated))
         told += f" EMULATED: {names}; such pages are on a real node."

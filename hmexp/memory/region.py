@@ -9,16 +9,17 @@ from types import TracebackType
 from typing import Self
 
 from hmexp import native
-from hmexp.errors import CapacityError, PlacerUnavailableError, UnitError
+from hmexp.errors import CapacityError, PlacerUnavailableError, PlacerUnsuitableError, UnitError
 from hmexp.memory.emulation import Emulation, unhindered
 from hmexp.memory.placement import Placement, check_placement, describe_need
 from hmexp.memory.placers import Placer, find_placer
+from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
-from hmexp.units import MIB, format_size, parse_size
+from hmexp.units import format_size, parse_size
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ class Region:
         A whole number of pages [bytes].
     setup : SetupCost
         What placing the pages took.
+    huge : bool
+        Whether huge pages were asked for; the placement says what the kernel gave.
     model : NodeModel or None
         How loops over this region are slowed; None on real nodes.
     """
@@ -79,8 +82,9 @@ class Region:
         if emulation is not None:
             self.model = emulation.node_model(pattern)
         self.size_bytes = size_bytes
+        self.huge = huge
         # Aligned as huge pages are, so that the same layout can be had with them.
-        self.mapping = placer.map(size_bytes, max(2 * MIB, native.PAGE_BYTES), self.real_pattern, huge)
+        self.mapping = placer.map(size_bytes, max(HUGE_BYTES, native.PAGE_BYTES), self.real_pattern, huge)
         started = time.perf_counter()
         try:
             details = placer.place(self.mapping, self.real_pattern)
@@ -93,6 +97,14 @@ class Region:
     def pages(self) -> int:
         """How many pages there are [pages]."""
         return self.size_bytes // native.PAGE_BYTES
+
+    @property
+    def knows_order(self) -> bool:
+        """Whether each page is on the node that the pattern says, not only as many pages as it says.
+
+        Emulated nodes are so by definition: the model goes by the pattern.
+        """
+        return self.placer.exact_order or self.emulation is not None
 
     def pages_per_node(self) -> dict[int, int]:
         """Pages on each node of the pattern, emulated ones by their own id [pages]."""
@@ -112,7 +124,13 @@ class Region:
 
     def placement(self) -> Placement:
         """Ask the kernel where every page is now."""
-        return check_placement(self.mapping, self.real_pattern, self.pattern, self.placer.count(self.mapping))
+        return check_placement(
+            self.mapping,
+            self.real_pattern,
+            self.pattern,
+            self.placer.count(self.mapping),
+            exact_order=self.placer.exact_order,
+        )
 
     def close(self) -> None:
         """Give the memory back; closing twice is allowed."""
@@ -179,6 +197,8 @@ def allocate(
         If a node has less free memory than the region needs there.
     PlacerUnavailableError
         If the placer cannot work here.
+    PlacerUnsuitableError
+        If the placer cannot do this pattern, granule or kind of page.
     """
     if isinstance(pattern, str):
         pattern = Pattern.parse(pattern)
@@ -186,9 +206,15 @@ def allocate(
     if size_bytes >= 1 << 62:
         raise UnitError(f"size {size!r} is more than any machine can address")
     chosen = find_placer(placer) if isinstance(placer, str) else placer
-    reason = chosen.unavailable()
-    if reason is not None:
-        raise PlacerUnavailableError(f"placer {chosen.name} cannot work here: {reason}")
+    obstacle = chosen.unavailable()
+    if obstacle is not None:
+        raise PlacerUnavailableError(
+            f"placer {chosen.name} cannot work here: {obstacle.reason}", obstacle.remedy
+        )
+    # Of the pattern as asked: emulated nodes on one real node must not make it look like one node's.
+    obstacle = chosen.unsuitable(pattern, huge and pattern.granule_bytes >= HUGE_BYTES)
+    if obstacle is not None:
+        raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
     check_capacity(real_pattern, size_bytes, topology or read_topology(libnuma=LibNuma.load()))
     return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)

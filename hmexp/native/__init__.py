@@ -23,7 +23,19 @@ from hmexp.native.core import LINE_BYTES, PAGE_BYTES
 from hmexp.native.emulation import NodeModel, NodeRates
 from hmexp.native.loops import ORDERS, SAMPLE, BandwidthRun, Job, Order, Slice, bandwidth
 from hmexp.native.operations import OPERATIONS, VECTOR_BITS, Operation, vector_bits
-from hmexp.native.pages import PageMapping, first_touch, move_pages, populate, query_nodes, settle
+from hmexp.native.pages import PageMapping, advise, first_touch, move_pages, populate, query_nodes
+from hmexp.native.policies import (
+    FaultHandler,
+    Spreading,
+    bind_file,
+    bind_runs,
+    count_runs,
+    make_memory_file,
+    open_userfaultfd,
+    settle,
+    spread,
+    touch,
+)
 from hmexp.native.process import (
     ClockCheck,
     check_clock,
@@ -32,11 +44,15 @@ from hmexp.native.process import (
     hypervisor,
     now_ns,
 )
+from hmexp.native.where import FrameNodes, Where, find_pages
 
 __all__ = [
-    "LINE_BYTES", "MAX_CHAINS", "OPERATIONS", "ORDERS", "PAGE_BYTES", "SAMPLE", "STORE_KINDS", "VECTOR_BITS",
-    "BandwidthRun", "ClockCheck", "Job", "LoadedRun", "NodeModel", "NodeRates", "Operation", "Order",
-    "PageMapping", "Ring", "Slice", "StoreKind", "bandwidth", "build_ring", "chase", "chase_blocks",
-    "check_clock", "clock_description", "die_with_parent", "first_touch", "hypervisor", "loaded",
-    "move_pages", "now_ns", "populate", "query_nodes", "settle", "store_latency", "vector_bits", "walk_ring",
+    "LINE_BYTES", "MAX_CHAINS", "OPERATIONS", "ORDERS", "PAGE_BYTES", "SAMPLE", "STORE_KINDS",
+    "VECTOR_BITS", "BandwidthRun", "ClockCheck", "FaultHandler", "FrameNodes", "Job", "LoadedRun",
+    "NodeModel", "NodeRates", "Operation", "Order", "PageMapping", "Ring", "Slice", "Spreading",
+    "StoreKind", "Where", "advise", "bandwidth", "bind_file", "bind_runs", "build_ring", "chase",
+    "chase_blocks", "check_clock", "clock_description", "count_runs", "die_with_parent", "find_pages",
+    "first_touch", "hypervisor", "loaded", "make_memory_file", "move_pages", "now_ns",
+    "open_userfaultfd", "populate", "query_nodes", "settle", "spread", "store_latency", "touch",
+    "vector_bits", "walk_ring",
 ]  # fmt: skip

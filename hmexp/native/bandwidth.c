@@ -131,7 +131,8 @@ static void work(void *context, int thread)
 	int ret = 0;
 
 	if (run->machine)
-		ret = hm_traffic_init(&traffic, run->machine, run->map, hm_operation(run->job->operation));
+		ret = hm_traffic_init(&traffic, run->machine, run->map, hm_operation(run->job->operation),
+				      thread);
 	if (!ret)
 		ret = hm_streams_init(&streams, run->base, slice, run->job, NULL);
 	if (ret)
@@ -181,12 +182,13 @@ int hm_bandwidth(void *base, const struct hm_slice *slices, const struct hm_job 
 	int ret;
 
 	ret = hm_job_check(job, slices);
-	if (!ret)
+	/* Only modelled nodes are timed by ticks, and finding out how long one is takes a while. */
+	if (!ret && model)
 		ret = hm_clock_init();
 	if (!ret && model)
 		ret = hm_map_check(map, model);
 	if (!ret && model)
-		ret = hm_machine_init(&machine, model);
+		ret = hm_machine_init(&machine, model, job->threads);
 	if (ret)
 		return ret;
 	run.machine = model ? &machine : NULL;
@@ -207,6 +209,8 @@ int hm_bandwidth(void *base, const struct hm_slice *slices, const struct hm_job 
 	for (int i = 0; i < job->threads; i++)
 		*checksum ^= run.checksums[i * CHECKSUM_STRIDE];
 out:
+	if (model)
+		hm_machine_free(&machine);
 	free(cpus);
 	free(run.checksums);
 	return ret;

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import runpy
 from pathlib import Path
 
 import cffi
 
 HERE = Path(__file__).resolve().parent
 SOURCES = (
-    "clock.c", "process.c", "pages.c", "model.c", "team.c", "noise.c", "operations.c", "order.c", "streams.c",
-    "bandwidth.c", "ring.c", "chase.c", "store_latency.c", "loaded.c",
+    "clock.c", "process.c", "pages.c", "where.c", "mempolicy.c", "userfaultfd.c", "model.c", "team.c",
+    "noise.c", "operations.c", "order.c", "streams.c", "bandwidth.c", "ring.c", "chase.c", "store_latency.c",
+    "loaded.c",
 )  # fmt: skip
 #: setuptools wants paths relative to the folder of ``setup.py``.
 PREFIX = "hmexp/native"
+
+# By its path: the package cannot be imported before its core is there.
+SOURCES_CRC = runpy.run_path(str(HERE / "fingerprint.py"))["fingerprint"](HERE)
 
 ffibuilder = cffi.FFI()
 ffibuilder.cdef((HERE / "declarations.h").read_text())
@@ -22,7 +27,7 @@ ffibuilder.set_source(
     sources=[f"{PREFIX}/{name}" for name in SOURCES],
     include_dirs=[PREFIX],
     depends=[f"{PREFIX}/{path.name}" for path in sorted(HERE.glob("*.h"))],
-    define_macros=[("_GNU_SOURCE", "1")],
+    define_macros=[("_GNU_SOURCE", "1"), ("HM_SOURCES_CRC", f"{SOURCES_CRC}u")],
     extra_compile_args=[
         "-std=gnu11", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",
         "-Wno-missing-field-initializers",

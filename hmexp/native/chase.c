@@ -87,9 +87,13 @@ static void modelled_chains(struct hm_machine *machine, const struct hm_line **a
 	for (uint64_t i = 0; i < hops; i++) {
 		for (int c = 0; c < chains; c++) {
 			uint64_t ready = hm_access_wait(machine, done[c], waited);
-			struct hm_server *server = &machine->servers[at[c]->node];
+			unsigned int node = (unsigned int)at[c]->node;
+			struct hm_server *server = &machine->servers[node];
 
-			done[c] = hm_access_done(server, ready, server->cost[HM_TRANSFER_READ], server->latency);
+			/* On its way before the model is asked, whose bookkeeping the CPU would wait for first. */
+			__builtin_prefetch(at[c]->next);
+			done[c] = hm_access_done(machine, node, ready, server->cost[HM_TRANSFER_READ],
+						 server->latency);
 			at[c] = at[c]->next;
 			__asm__ volatile("" : "+r"(at[c]));
 		}
@@ -122,7 +126,8 @@ static void chase_work(void *context, int thread)
 		else
 			plain_hops(chase->at, chase->chains, chase->hops);
 		hm_sample_end(&noise, taken);
-		taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
+		if (chase->machine)
+			taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
 		taken->payload_bytes = (int64_t)(chase->hops * (uint64_t)chase->chains * HM_LINE_BYTES);
 	}
 }
@@ -149,10 +154,11 @@ static int run_chase(struct chase *chase, int cpu, const struct hm_model *model,
 		     uint64_t *offsets, void (*work)(void *context, int thread))
 {
 	const int32_t cpus[] = { cpu };
-	int ret = hm_clock_init();
+	/* Plain samples need no ticks, and finding out how long one is takes a while. */
+	int ret = model || chase->block_ns ? hm_clock_init() : 0;
 
 	if (!ret && model)
-		ret = hm_machine_init(machine, model);
+		ret = hm_machine_init(machine, model, 0);
 	if (ret)
 		return ret;
 	chase->machine = model ? machine : NULL;

@@ -17,9 +17,10 @@ const struct hm_line *hm_modelled_hops(struct hm_machine *machine, const struct 
  * for before, and its latency. An access that the host made late is made up for by the next ones, up to
  * the slack: the mean is the node's, the spread within the slack is the host's.
  */
-static inline uint64_t hm_access_done(struct hm_server *server, uint64_t ready, uint64_t cost, uint64_t latency)
+static inline uint64_t hm_access_done(struct hm_machine *machine, unsigned int node, uint64_t ready, uint64_t cost,
+				      uint64_t latency)
 {
-	return hm_charge(server, cost, ready, 0) - cost + latency;
+	return hm_charge(machine, node, cost, ready) - cost + latency;
 }
 
 /* Spin until @done; returns when the thread is ready for the next access. */

@@ -30,12 +30,12 @@ class Ring:
     ----------
     lines : int
         How many lines it has.
-    first_offset : int
-        Where one of them is [bytes].
+    marks : tuple of int
+        Where some of them are, evenly spaced on the ring [bytes].
     """
 
     lines: int
-    first_offset: int
+    marks: tuple[int, ...]
 
 
 def build_ring(
@@ -49,6 +49,7 @@ def build_ring(
     pattern: Pattern | None = None,
     node: int | None = None,
     size_bytes: int | None = None,
+    marks: int = MAX_CHAINS,
 ) -> Ring:
     """Write a ring through a mapping, one line every `spacing_bytes`.
 
@@ -65,8 +66,11 @@ def build_ring(
         Only lines on this node of the pattern.
     size_bytes : int, optional
         Only the beginning of the mapping [bytes].
+    marks : int
+        How many lines of the ring are to be known by their place; a short ring has fewer.
     """
-    lines, first = ffi.new("uint64_t *"), ffi.new("uint64_t *")
+    lines, made = ffi.new("uint64_t *"), ffi.new("int *", marks)
+    offsets = ffi.new("uint64_t[]", marks)
     if model is None and pattern is not None:
         index = number_nodes(pattern)
         c_map, _held = make_map(pattern, index)
@@ -77,27 +81,25 @@ def build_ring(
     size = mapping.size_bytes if size_bytes is None else size_bytes
     window = size if window_bytes is None else window_bytes
     ring = ffi.new("struct hm_ring *", (size, spacing_bytes, window, seed, int(ordered), chosen))
-    check(lib.hm_ring_build(mapping.base, ring, c_map, lines, first), "building the ring")
-    return Ring(int(lines[0]), int(first[0]))
+    check(lib.hm_ring_build(mapping.base, ring, c_map, made, offsets, lines), "building the ring")
+    return Ring(int(lines[0]), tuple(int(offset) for offset in offsets[0 : made[0]]))
 
 
-def walk_ring(mapping: PageMapping, cpu: int, ring: Ring, marks: int = 1) -> tuple[int, tuple[int, ...]]:
-    """Count the lines from the first one round to itself, giving up beyond `ring.lines`.
+def walk_ring(mapping: PageMapping, cpu: int, ring: Ring) -> int:
+    """Follow the ring from each mark to the next one, side by side, and count the lines.
 
     Returns
     -------
-    length : int
-        Lines counted.
-    offsets : tuple of int
-        `marks` lines, as far apart on the ring as can be [bytes].
+    int
+        How many lines the cycle has that goes through the marks in their order; 0 if there is none, or
+        none within `ring.lines` steps.
     """
     length = ffi.new("uint64_t *")
-    offsets = ffi.new("uint64_t[]", marks)
     check(
-        lib.hm_ring_walk(mapping.base, cpu, ring.first_offset, ring.lines, marks, offsets, length),
+        lib.hm_ring_walk(mapping.base, cpu, len(ring.marks), list(ring.marks), ring.lines, length),
         f"walking the ring on CPU {cpu}",
     )
-    return int(length[0]), tuple(int(offset) for offset in offsets)
+    return int(length[0])
 
 
 def chase(

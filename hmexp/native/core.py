@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno as errno_names
 import os
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from hmexp.errors import HmexpError, NativeError
+from hmexp.native.fingerprint import fingerprint
 
 try:
     from hmexp.native._core import ffi, lib
@@ -15,10 +17,34 @@ except ImportError as error:  # pragma: no cover - only where the build was skip
         f"the C core of hmexp cannot be loaded: {error}", "build it: `make setup`, or `pip install -e .`"
     ) from error
 
-__all__ = ["LINE_BYTES", "PAGE_BYTES", "check", "ffi", "lib"]
+__all__ = ["LINE_BYTES", "PAGE_BYTES", "check", "ffi", "lib", "require_current"]
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGESIZE")
 LINE_BYTES: Final = 64
+
+
+def require_current(compiled: Any, folder: Path) -> None:
+    """Refuse a compiled core that was not built from the sources in `folder`.
+
+    It would miss functions, or, worse, measure with the loops of another version. Where the sources were
+    not installed there is nothing to compare.
+
+    Raises
+    ------
+    HmexpError
+        Saying how to build it anew.
+    """
+    there = fingerprint(folder)
+    built = compiled.hm_sources_crc() if hasattr(compiled, "hm_sources_crc") else None
+    if there is not None and built != there:
+        raise HmexpError(
+            f"the compiled C core of hmexp was built from other sources than those in {folder}: hmexp has "
+            f"been updated since",
+            "build it again: `make setup`, or `pip install -e .`",
+        )
+
+
+require_current(lib, Path(__file__).parent)
 
 _POLICY_REMEDY: Final = (
     "the kernel or a container's filter refuses NUMA system calls: run outside the container, "

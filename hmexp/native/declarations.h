@@ -16,6 +16,7 @@ void hm_hypervisor(char out[16]);	/* CPUID's hypervisor signature, or an empty s
 
 /* ---- process.c ---- */
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
+uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
@@ -28,12 +29,54 @@ struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % e
 
 int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, int fd, void **base);
 int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes);
+int hm_advise(void *base, uint64_t bytes, int advice);
 int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_first_touch(void *base, const struct hm_layout *layout, int node);
-int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,
-	    int64_t failures[256]);
-int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout);
+int hm_move(void *base, const struct hm_layout *layout, uint64_t stride, int retries, int64_t limit_ns,
+	    int64_t *requested, int64_t failures[256]);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
+
+/* ---- where.c ---- */
+enum {
+	HM_MAX_NODES = 1024,
+	HM_MAX_ERRNO = 256,
+};
+
+struct hm_frames {			/* which node each frame of physical memory is on */
+	int pagemap_fd;			/* /proc/self/pagemap, opened by one who may see frames */
+	uint64_t block_shift;		/* a block is so many frames, as a power of two */
+	uint64_t blocks;
+	const int16_t *block_node;	/* the node of each block; negative where it is not known */
+};
+
+struct hm_where {
+	int64_t nodes[1024];		/* pages on each node */
+	int64_t absent[256];		/* pages on none, by errno */
+	int64_t misplaced;
+	int64_t first_misplaced;
+	int64_t asked;			/* pages that move_pages was asked about */
+};
+
+int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
+	     uint64_t first_page, uint64_t pages, struct hm_where *where);
+
+/* ---- mempolicy.c ---- */
+enum hm_spreading { HM_SPREAD_ANY, HM_SPREAD_EVENLY, HM_SPREAD_WEIGHTED };
+
+uint64_t hm_count_runs(const struct hm_layout *layout);	/* returns the count */
+int hm_bind_runs(void *base, const struct hm_layout *layout);
+int hm_bind_file(int fd, const struct hm_layout *layout, uint64_t window_pages);
+int hm_spread(void *base, uint64_t bytes, const struct hm_layout *layout, int how);
+
+/* ---- userfaultfd.c ---- */
+struct hm_handler;
+
+int hm_userfaultfd_open(int *fd);
+int hm_handler_start(void *base, const struct hm_layout *layout, struct hm_handler **out);
+int hm_handler_settle(struct hm_handler *handler);
+int64_t hm_handler_faults(const struct hm_handler *handler);	/* returns the count */
+int hm_handler_stop(struct hm_handler *handler);
+void hm_touch(void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes);
 
 /* ---- model.c: emulated nodes ---- */
 struct hm_map {				/* which node each granule of a region is on, from 0 up */
@@ -115,10 +158,9 @@ struct hm_ring {
 	int32_t node;			/* only lines of this node of the map; -1: all */
 };
 
-int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, uint64_t *lines,
-		  uint64_t *first);
-int hm_ring_walk(const void *base, int cpu, uint64_t first, uint64_t limit, int marks, uint64_t *offsets,
-		 uint64_t *length);
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int *marks,
+		  uint64_t *offsets, uint64_t *lines);
+int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length);
 
 /* ---- chase.c ---- */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,

@@ -112,7 +112,7 @@ static void work(void *context, int thread)
 	if (thread) {
 		if (loaded->machine)
 			ret = hm_traffic_init(&traffic, loaded->machine, loaded->load_map,
-					      hm_operation(loaded->job->operation));
+					      hm_operation(loaded->job->operation), thread - 1);
 		if (!ret)
 			ret = hm_streams_init(&streams, loaded->load, &loaded->slices[thread - 1], loaded->job,
 					      loaded->machine ? &traffic : NULL);
@@ -170,7 +170,7 @@ int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t 
 	if (!ret)
 		ret = hm_clock_init();
 	if (!ret && model)
-		ret = hm_machine_init(&machine, model);
+		ret = hm_machine_init(&machine, model, job->threads);
 	if (ret)
 		return ret;
 	loaded.machine = model ? &machine : NULL;
@@ -192,6 +192,8 @@ int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t 
 		ret = loaded.error;
 	*offset = (uint64_t)((const char *)loaded.at - (const char *)probe_base);
 out:
+	if (model)
+		hm_machine_free(&machine);
 	free(loaded.counters);
 	free(cpus);
 	return ret;

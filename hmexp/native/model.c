@@ -45,7 +45,7 @@ static int server_init(struct hm_server *server, const struct hm_model *model, i
 	return 0;
 }
 
-int hm_machine_init(struct hm_machine *machine, const struct hm_model *model)
+int hm_machine_init(struct hm_machine *machine, const struct hm_model *model, int threads)
 {
 	double rate = hm_ticks_per_ns();
 	int ret;
@@ -68,8 +68,21 @@ int hm_machine_init(struct hm_machine *machine, const struct hm_model *model)
 	machine->nodes = model->nodes;
 	machine->chunk_bytes = model->chunk_bytes;
 	machine->window = (unsigned int)(model->window_bytes / model->chunk_bytes);
+	if (threads) {
+		machine->ledgers = aligned_alloc(_Alignof(struct hm_ledger), (size_t)threads * sizeof(struct hm_ledger));
+		if (!machine->ledgers)
+			return -ENOMEM;
+		memset(machine->ledgers, 0, (size_t)threads * sizeof(struct hm_ledger));
+	}
+	machine->threads = threads;
 	machine->origin = hm_ticks();
 	return 0;
+}
+
+void hm_machine_free(struct hm_machine *machine)
+{
+	free(machine->ledgers);
+	machine->ledgers = NULL;
 }
 
 int hm_map_check(const struct hm_map *map, const struct hm_model *model)
@@ -84,9 +97,14 @@ int hm_map_check(const struct hm_map *map, const struct hm_model *model)
 }
 
 int hm_traffic_init(struct hm_traffic *traffic, struct hm_machine *machine, const struct hm_map *map,
-		    const struct hm_operation *operation)
+		    const struct hm_operation *operation, int thread)
 {
-	*traffic = (struct hm_traffic){ .machine = machine, .map = map, .operation = operation };
+	*traffic = (struct hm_traffic){
+		.machine = machine,
+		.map = map,
+		.operation = operation,
+		.ledger = &machine->ledgers[thread],
+	};
 	traffic->done = calloc(machine->window, sizeof(*traffic->done));
 	return traffic->done ? 0 : -ENOMEM;
 }
@@ -97,23 +115,45 @@ void hm_traffic_free(struct hm_traffic *traffic)
 	traffic->done = NULL;
 }
 
+/* The clock is read only where there is something to wait for: readings add up to some of the bandwidth. */
 static void wait_until(struct hm_traffic *traffic, uint64_t until)
 {
-	const struct hm_machine *machine = traffic->machine;
-	uint64_t begun = hm_model_now(machine), now = begun;
+	uint64_t begun;
 
-	while (now < until)
-		now = hm_model_now(machine);
-	traffic->waited += (now - begun) >> FRACTION_BITS;
+	if (traffic->now >= until)
+		return;
+	begun = traffic->now = hm_model_now(traffic->machine);
+	while (traffic->now < until)
+		traffic->now = hm_model_now(traffic->machine);
+	traffic->waited += (traffic->now - begun) >> FRACTION_BITS;
 }
 
-static void charge(struct hm_traffic *traffic, struct hm_server *server, uint64_t cost)
+/* Occupy a server for this thread's traffic, not from before @floor on; returns when the transfer is done. */
+static uint64_t occupy(struct hm_traffic *traffic, unsigned int node, uint64_t cost, uint64_t floor)
+{
+	struct hm_server *server = &traffic->machine->servers[node];
+	uint64_t base = __atomic_load_n(&server->base, __ATOMIC_RELAXED);
+	uint64_t used = hm_used(traffic->machine, node);
+
+	/* The server had nothing to do for a while. If somebody else has said so meanwhile, it is said. */
+	while (base + used < floor && !__atomic_compare_exchange_n(&server->base, &base, floor - used, 1,
+								   __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		;
+	if (base + used < floor)
+		base = floor - used;
+	__atomic_store_n(&traffic->ledger->used[node], traffic->ledger->used[node] + cost, __ATOMIC_RELAXED);
+	return base + used + cost;
+}
+
+static void charge(struct hm_traffic *traffic, unsigned int node, uint64_t cost)
 {
 	struct hm_machine *machine = traffic->machine;
-	uint64_t until;
+	uint64_t now, until;
 
 	wait_until(traffic, traffic->done[traffic->at]);
-	until = hm_charge(server, cost, hm_model_now(machine), machine->slack);
+	now = traffic->now;
+	/* What costs nothing occupies nobody. */
+	until = cost ? occupy(traffic, node, cost, now > machine->slack ? now - machine->slack : 0) : now;
 	traffic->done[traffic->at] = until;
 	if (++traffic->at == machine->window)
 		traffic->at = 0;
@@ -128,15 +168,20 @@ static enum hm_transfer transfer_of(const struct hm_operation *operation, int st
 	return operation->nontemporal ? HM_TRANSFER_WRITE_NT : HM_TRANSFER_WRITE;
 }
 
-void hm_traffic_chunk(struct hm_traffic *traffic, const uint64_t *offsets, uint64_t bytes)
+void hm_traffic_run(struct hm_traffic *traffic, const uint64_t *offsets, uint64_t bytes)
 {
 	const struct hm_operation *operation = traffic->operation;
+	const struct hm_machine *machine = traffic->machine;
+	const uint64_t chunk = machine->chunk_bytes, lines = chunk / HM_LINE_BYTES;
+	const int streams = operation->loads + operation->stores;
 
-	for (int stream = 0; stream < operation->loads + operation->stores; stream++) {
-		struct hm_server *server =
-			&traffic->machine->servers[hm_map_node(traffic->map, offsets[stream])];
+	traffic->now = hm_model_now(machine);
+	for (uint64_t part = 0; part < bytes; part += chunk) {
+		for (int stream = 0; stream < streams; stream++) {
+			unsigned int node = hm_map_node(traffic->map, offsets[stream] + part);
 
-		charge(traffic, server, server->cost[transfer_of(operation, stream)] * (bytes / HM_LINE_BYTES));
+			charge(traffic, node, machine->servers[node].cost[transfer_of(operation, stream)] * lines);
+		}
 	}
 }
 
@@ -145,6 +190,7 @@ void hm_traffic_lines(struct hm_traffic *traffic, const uint64_t *offsets, const
 {
 	const struct hm_operation *operation = traffic->operation;
 
+	traffic->now = hm_model_now(traffic->machine);
 	/* What a node is asked for is charged at once: a clock read for each line would be slower than the line. */
 	for (int stream = 0; stream < operation->loads + operation->stores; stream++) {
 		enum hm_transfer transfer = transfer_of(operation, stream);
@@ -154,7 +200,7 @@ void hm_traffic_lines(struct hm_traffic *traffic, const uint64_t *offsets, const
 			asked[hm_map_node(traffic->map, offsets[stream] + lines[i])]++;
 		for (int node = 0; node < traffic->machine->nodes; node++)
 			if (asked[node])
-				charge(traffic, &traffic->machine->servers[node],
+				charge(traffic, (unsigned int)node,
 				       traffic->machine->servers[node].cost[transfer] * asked[node]);
 	}
 }

@@ -23,14 +23,21 @@ enum hm_transfer { HM_TRANSFER_READ, HM_TRANSFER_WRITE, HM_TRANSFER_WRITE_NT, HM
 
 struct hm_server {
 	/* Two cache lines: neighbours are fetched in pairs, and servers must not disturb each other. */
-	_Alignas(128) uint64_t busy_until;	/* only ever touched by __atomic builtins */
+	_Alignas(128) uint64_t base;		/* see hm_busy_until(); only ever touched by __atomic builtins */
 	uint64_t cost[HM_TRANSFERS];		/* of one line */
 	uint64_t latency;
 	uint64_t store_latency[2];		/* by enum hm_store */
 };
 
+/* What one thread's traffic has cost each node so far. Only that thread writes it. */
+struct hm_ledger {
+	_Alignas(128) uint64_t used[HM_MAX_NODES];
+};
+
 struct hm_machine {
 	struct hm_server servers[HM_MAX_NODES];
+	struct hm_ledger *ledgers;	/* one for each thread that makes traffic */
+	int threads;
 	uint64_t origin;		/* tick 0 of the run */
 	uint64_t slack;			/* a late thread may use what a server could have done so recently */
 	uint64_t latency_slack;
@@ -39,7 +46,9 @@ struct hm_machine {
 	int nodes;
 };
 
-int hm_machine_init(struct hm_machine *machine, const struct hm_model *model);
+/* @threads: how many threads make traffic; those that only chase do not count. */
+int hm_machine_init(struct hm_machine *machine, const struct hm_model *model, int threads);
+void hm_machine_free(struct hm_machine *machine);
 int hm_map_check(const struct hm_map *map, const struct hm_model *model);
 
 static inline uint64_t hm_model_now(const struct hm_machine *machine)
@@ -49,19 +58,38 @@ static inline uint64_t hm_model_now(const struct hm_machine *machine)
 
 static inline unsigned int hm_map_node(const struct hm_map *map, uint64_t offset)
 {
-	return map->entry_node[offset / map->granule_bytes % map->entries];
+	/* One node is what a baseline has, and two divisions for each of its lines are felt. */
+	return map->entries == 1 ? map->entry_node[0] : map->entry_node[offset / map->granule_bytes % map->entries];
 }
 
-/* Occupy a server; returns when the transfer is done. */
-static inline uint64_t hm_charge(struct hm_server *server, uint64_t cost, uint64_t now, uint64_t slack)
+/* What all threads' traffic has cost a node. */
+static inline uint64_t hm_used(const struct hm_machine *machine, unsigned int node)
 {
-	uint64_t floor = now > slack ? now - slack : 0;
-	uint64_t busy = __atomic_load_n(&server->busy_until, __ATOMIC_RELAXED);
-	uint64_t until;
+	uint64_t used = 0;
+
+	for (int i = 0; i < machine->threads; i++)
+		used += __atomic_load_n(&machine->ledgers[i].used[node], __ATOMIC_RELAXED);
+	return used;
+}
+
+/*
+ * A server is busy until its base and what all ledgers say that it has been used for. Traffic goes to the
+ * ledger of its thread, which nobody else writes: an atomic addition to a counter of all would make the CPU
+ * wait for every load and store under way, each few kilobytes, and half the bandwidth with it. Only what is
+ * rare is added to the base: a chase's accesses, and the time that a server had nothing to do.
+ *
+ * This occupies a server for a chase; returns when the access is done.
+ */
+static inline uint64_t hm_charge(struct hm_machine *machine, unsigned int node, uint64_t cost, uint64_t now)
+{
+	struct hm_server *server = &machine->servers[node];
+	uint64_t base = __atomic_load_n(&server->base, __ATOMIC_RELAXED);
+	uint64_t used, until;
 
 	do {
-		until = (busy > floor ? busy : floor) + cost;
-	} while (!__atomic_compare_exchange_n(&server->busy_until, &busy, until, 1, __ATOMIC_RELAXED,
+		used = hm_used(machine, node);
+		until = (base + used > now ? base + used : now) + cost;
+	} while (!__atomic_compare_exchange_n(&server->base, &base, until - used, 1, __ATOMIC_RELAXED,
 					      __ATOMIC_RELAXED));
 	return until;
 }
@@ -71,18 +99,24 @@ struct hm_traffic {
 	struct hm_machine *machine;
 	const struct hm_map *map;
 	const struct hm_operation *operation;
+	struct hm_ledger *ledger;	/* of this thread */
 	uint64_t *done;			/* ring: when each of the last `window` chunks is done */
 	unsigned int at;
 	uint64_t latest;
+	uint64_t now;			/* when the clock was last looked at */
 	uint64_t waited;		/* ticks */
 };
 
 int hm_traffic_init(struct hm_traffic *traffic, struct hm_machine *machine, const struct hm_map *map,
-		    const struct hm_operation *operation);
+		    const struct hm_operation *operation, int thread);
 void hm_traffic_free(struct hm_traffic *traffic);
 
-/* Ask the nodes for @bytes of each stream, which begin at @offsets; waits while too much is under way. */
-void hm_traffic_chunk(struct hm_traffic *traffic, const uint64_t *offsets, uint64_t bytes);
+/*
+ * Ask the nodes for @bytes of each stream, which begin at @offsets, whole chunks; waits while too much is under way.
+ * The clock is read once, and where there is something to wait for: no more should be asked for at once than
+ * may be under way.
+ */
+void hm_traffic_run(struct hm_traffic *traffic, const uint64_t *offsets, uint64_t bytes);
 /* The same for one line of each stream at each of @count places. */
 void hm_traffic_lines(struct hm_traffic *traffic, const uint64_t *offsets, const uint64_t *lines,
 		      unsigned int count);

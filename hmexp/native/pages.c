@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core.h"
+#include "mempolicy.h"
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23		/* Linux 5.14 */
@@ -25,8 +25,8 @@
 #endif
 
 enum {
-	BATCH = 4096,			/* pages in one move_pages(2) */
-	MASK_WORDS = 1024 / (8 * sizeof(unsigned long)),
+	BATCH = 4096,			/* pages in one query by move_pages(2) */
+	MOVE_BATCH = 1024,		/* pages to be moved by one move_pages(2) */
 };
 
 /*
@@ -81,6 +81,12 @@ int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes)
 	return munmap((char *)base - page_bytes, bytes + 2 * page_bytes) ? -errno : 0;
 }
 
+/* madvise(2) of a whole range. */
+int hm_advise(void *base, uint64_t bytes, int advice)
+{
+	return madvise(base, bytes, advice) ? -errno : 0;
+}
+
 /* Touch every page of a range that holds nothing yet. -EFAULT where an access would be a SIGBUS. */
 int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
 {
@@ -103,61 +109,72 @@ int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
 
 static int touch_node(char *base, const struct hm_layout *layout, int node)
 {
-	uint64_t entry = 0;
+	uint64_t entry = 0, run;
 
-	for (uint64_t page = 0; page < layout->pages; page += layout->granule_pages) {
-		uint64_t left = layout->pages - page;
-		uint64_t run = left < layout->granule_pages ? left : layout->granule_pages;
+	for (uint64_t page = 0; page < layout->pages; page += run) {
+		const int ours = layout->nodes[entry] == node;
+		char *start = base + page * layout->page_bytes;
+		int ret;
 
-		if (layout->nodes[entry] == node) {
-			char *start = base + page * layout->page_bytes;
-
-			if (run == 1) {
-				*(volatile char *)start = 0;
-			} else {
-				int ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
-
-				if (ret)
-					return ret;
-			}
+		/* Granules in a row that are all for this node, or all for others: one request is cheaper than many. */
+		run = 0;
+		do {
+			run += layout->granule_pages;
+			if (++entry == layout->entries)
+				entry = 0;
+		} while (page + run < layout->pages && (layout->nodes[entry] == node) == ours);
+		if (!ours)
+			continue;
+		if (page + run > layout->pages)
+			run = layout->pages - page;
+		if (run == 1) {
+			*(volatile char *)start = 0;
+			continue;
 		}
-		if (++entry == layout->entries)
-			entry = 0;
+		ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
+		if (ret)
+			return ret;
 	}
 	return 0;
 }
 
-/* Touch the pages that belong on @node while this thread may allocate nowhere else. */
+/*
+ * Touch the pages that belong on @node while the mapping may have pages of that node alone. The policy is
+ * the mapping's and not the thread's: without one of its own, automatic NUMA balancing may take its pages
+ * away from the page tables meanwhile, and then the kernel neither moves them nor tells where they are.
+ */
 int hm_first_touch(void *base, const struct hm_layout *layout, int node)
 {
-	unsigned long old_mask[MASK_WORDS] = { 0 }, mask[MASK_WORDS] = { 0 };
-	const int bits = 8 * sizeof(unsigned long);
-	int old_mode, ret;
+	struct hm_mask mask = { 0 };
+	int ret = hm_mask_add(&mask, node);
 
-	if (node < 0 || node >= (int)sizeof(mask) * 8)
-		return -EINVAL;
-	if (syscall(SYS_get_mempolicy, &old_mode, old_mask, sizeof(mask) * 8, NULL, 0))
-		return -errno;
-	mask[node / bits] = 1UL << node % bits;
-	if (syscall(SYS_set_mempolicy, MPOL_BIND | MPOL_F_STATIC_NODES, mask, sizeof(mask) * 8 + 1))
-		return -errno;
-	ret = touch_node(base, layout, node);
-	/* MPOL_DEFAULT and MPOL_LOCAL want an empty mask, which is what get_mempolicy gave us. */
-	if (syscall(SYS_set_mempolicy, old_mode, old_mask, sizeof(mask) * 8 + 1) && !ret)
-		ret = -errno;
-	return ret;
+	if (!ret)
+		ret = hm_mbind(base, layout->pages * layout->page_bytes, MPOL_BIND, &mask);
+	return ret ? ret : touch_node(base, layout, node);
+}
+
+static int64_t elapsed_ns(const struct timespec *start)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (now.tv_sec - start->tv_sec) * INT64_C(1000000000) + now.tv_nsec - start->tv_nsec;
 }
 
 /*
- * Ask for every page to be moved to its node. Pages that are busy (under write-back, or in a
+ * Ask for every @stride-th page to be moved to its node. Pages that are busy (under write-back, or in a
  * per-CPU list) are asked for again @retries times. failures[e] counts pages refused with errno e.
+ *
+ * The kernel itself tries a busy page ten times; parts of a huge page kept it at that for minutes. So
+ * after @limit_ns no page is asked for any more: those that were not are counted under ETIME.
  */
-int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *requested,
-	    int64_t failures[256])
+int hm_move(void *base, const struct hm_layout *layout, uint64_t stride, int retries, int64_t limit_ns,
+	    int64_t *requested, int64_t failures[256])
 {
-	void **pages = malloc(BATCH * sizeof(*pages));
-	int *nodes = malloc(BATCH * sizeof(*nodes));
-	int *status = malloc(BATCH * sizeof(*status));
+	void **pages = malloc(MOVE_BATCH * sizeof(*pages));
+	int *nodes = malloc(MOVE_BATCH * sizeof(*nodes));
+	int *status = malloc(MOVE_BATCH * sizeof(*status));
+	struct timespec start;
 	int ret = 0;
 
 	*requested = 0;
@@ -166,17 +183,23 @@ int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *re
 		ret = -ENOMEM;
 		goto out;
 	}
-	for (uint64_t first = 0; first < layout->pages; first += BATCH) {
-		uint64_t left = layout->pages - first;
-		unsigned long count = left < BATCH ? left : BATCH;
+	if (!stride) {
+		ret = -EINVAL;
+		goto out;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	for (uint64_t page = 0; page < layout->pages; ) {
+		unsigned long count = 0;
 
-		for (unsigned long i = 0; i < count; i++) {
-			uint64_t page = first + i;
-
-			pages[i] = (char *)base + page * layout->page_bytes;
-			nodes[i] = layout->nodes[page / layout->granule_pages % layout->entries];
+		for (; count < MOVE_BATCH && page < layout->pages; page += stride) {
+			pages[count] = (char *)base + page * layout->page_bytes;
+			nodes[count++] = layout->nodes[page / layout->granule_pages % layout->entries];
 		}
 		*requested += (int64_t)count;
+		if (elapsed_ns(&start) >= limit_ns) {
+			failures[ETIME] += (int64_t)count;
+			continue;
+		}
 		for (int attempt = 0; ; attempt++) {
 			const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 			unsigned long busy = 0;
@@ -200,7 +223,7 @@ int hm_move(void *base, const struct hm_layout *layout, int retries, int64_t *re
 				}
 			}
 			count = busy;
-			if (!count || attempt == retries)
+			if (!count || attempt == retries || elapsed_ns(&start) >= limit_ns)
 				break;
 			nanosleep(&pause, NULL);
 		}
@@ -211,28 +234,6 @@ out:
 	free(nodes);
 	free(pages);
 	return ret;
-}
-
-/*
- * Have the kernel leave the pages where they are: a mapping with a policy of its own is not scanned by
- * automatic NUMA balancing (which would move pages to the node of the CPU that reads them). No page is
- * moved by this; one that is dropped and touched again comes from any of the nodes.
- */
-int hm_settle(void *base, uint64_t bytes, const struct hm_layout *layout)
-{
-	unsigned long mask[MASK_WORDS] = { 0 };
-	const int bits = 8 * sizeof(unsigned long);
-
-	for (uint64_t i = 0; i < layout->entries; i++) {
-		int node = layout->nodes[i];
-
-		if (node < 0 || node >= (int)sizeof(mask) * 8)
-			return -EINVAL;
-		mask[node / bits] |= 1UL << node % bits;
-	}
-	if (syscall(SYS_mbind, base, bytes, MPOL_BIND | MPOL_F_STATIC_NODES, mask, sizeof(mask) * 8 + 1, 0))
-		return -errno;
-	return 0;
 }
 
 /* The node of each page, or a negative errno for a page that is not there. */

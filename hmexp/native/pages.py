@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno as errno_names
+import math
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,13 @@ import numpy.typing as npt
 from hmexp.errors import NativeError
 from hmexp.native.core import PAGE_BYTES, check, ffi, lib
 from hmexp.pattern import Pattern
+
+
+class Closable(Protocol):
+    """Something that ends when it is told to."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class PageMapping:
@@ -33,7 +41,9 @@ class PageMapping:
         self, size_bytes: int, align_bytes: int = PAGE_BYTES, huge: bool = False, fd: int = -1
     ) -> None:
         self.fd = fd
+        self.huge = huge
         self._base: Any = None
+        self._keeper: Closable | None = None
         out = ffi.new("void **")
         check(
             lib.hm_map(size_bytes, PAGE_BYTES, align_bytes, int(huge), fd, out), f"mapping {size_bytes} bytes"
@@ -53,14 +63,23 @@ class PageMapping:
         """The start, as a number."""
         return int(ffi.cast("uintptr_t", self.base))
 
+    def keep(self, keeper: Closable) -> None:
+        """Have something that serves this mapping closed before the memory is given back."""
+        self._keeper = keeper
+
     def close(self) -> None:
         """Give the memory back; closing twice is allowed."""
+        keeper, self._keeper = self._keeper, None
         base, self._base = self._base, None
-        if base is not None:
-            check(lib.hm_unmap(base, self.size_bytes, PAGE_BYTES), "munmap")
         fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        try:
+            if keeper is not None:
+                keeper.close()
+        finally:
+            if fd >= 0:
+                os.close(fd)
+            if base is not None:
+                check(lib.hm_unmap(base, self.size_bytes, PAGE_BYTES), "munmap")
 
     def array(self) -> npt.NDArray[np.uint8]:
         """The bytes, without a copy; the array must not be used after `close`."""
@@ -71,13 +90,25 @@ class PageMapping:
             self.close()
 
 
-def _layout(pattern: Pattern, pages: int) -> tuple[Any, Any]:
+def make_layout(pattern: Pattern, pages: int) -> tuple[Any, Any]:
+    """The core's ``struct hm_layout``, and what must be kept alive while it is used."""
     nodes = np.asarray(pattern.nodes, dtype=np.int32)
     held = ffi.from_buffer("int32_t[]", nodes)
     layout = ffi.new(
         "struct hm_layout *", (held, len(nodes), pattern.granule_pages(PAGE_BYTES), pages, PAGE_BYTES)
     )
     return layout, (nodes, held)
+
+
+def advise(mapping: PageMapping, advice: int) -> None:
+    """Advise the kernel about a whole mapping: ``MADV_...`` of `mmap`.
+
+    Raises
+    ------
+    NativeError
+        If the kernel does not take that advice for such a mapping.
+    """
+    check(lib.hm_advise(mapping.base, mapping.size_bytes, advice), f"madvise with advice {advice}")
 
 
 def populate(mapping: PageMapping) -> None:
@@ -92,39 +123,49 @@ def populate(mapping: PageMapping) -> None:
 
 
 def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
-    """Touch the pages that `pattern` has on `node`, allocating on that node alone.
-
-    The policy of the calling thread is as before when it returns.
-    """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    """Touch the pages that `pattern` has on `node`, with the mapping bound to that node alone."""
+    layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
     check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}")
 
 
-def move_pages(mapping: PageMapping, pattern: Pattern, retries: int) -> tuple[int, dict[str, int]]:
+def move_pages(
+    mapping: PageMapping,
+    pattern: Pattern,
+    retries: int,
+    limit_seconds: float = math.inf,
+    stride_pages: int = 1,
+) -> tuple[int, dict[str, int]]:
     """Move every page to its node.
+
+    Parameters
+    ----------
+    mapping : PageMapping
+        With all its pages there.
+    pattern : Pattern
+        Where they belong.
+    retries : int
+        Times that a batch asks again for its busy pages, a millisecond apart.
+    limit_seconds : float
+        After this no page is asked for any more [s].
+    stride_pages : int
+        Ask for every so many pages only [pages].
 
     Returns
     -------
     requested : int
-        Pages asked for [pages].
+        Pages that there were to be moved [pages].
     failures : dict
-        Pages that could not be moved, by the name of the errno [pages].
+        Pages that were not, by the name of the errno; ETIME: not asked for in time [pages].
     """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
+    layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
     requested = ffi.new("int64_t *")
     failures = ffi.new("int64_t[256]")
-    check(lib.hm_move(mapping.base, layout, retries, requested, failures), "move_pages")
+    limit_ns = int(min(limit_seconds, 1e9) * 1e9)
+    check(
+        lib.hm_move(mapping.base, layout, stride_pages, retries, limit_ns, requested, failures), "move_pages"
+    )
     counted = {errno_names.errorcode.get(code, str(code)): int(failures[code]) for code in range(256)}
     return int(requested[0]), {name: count for name, count in counted.items() if count}
-
-
-def settle(mapping: PageMapping, pattern: Pattern) -> None:
-    """Keep automatic NUMA balancing from moving the pages, by a policy of the mapping's own.
-
-    To be called when they are in place: the policy takes any node of the pattern for a new page.
-    """
-    layout, _held = _layout(pattern, mapping.size_bytes // PAGE_BYTES)
-    check(lib.hm_settle(mapping.base, mapping.size_bytes, layout), "mbind of the region")
 
 
 def query_nodes(mapping: PageMapping, first_page: int, pages: int) -> npt.NDArray[np.int32]:

@@ -4,6 +4,9 @@
 
 #include "core.h"
 
+/* Walkers of one ring: as many loads as a core has under way at once. */
+#define HM_MAX_MARKS	16
+
 struct hm_line {
 	struct hm_line *next;
 	uint64_t node;			/* modelled node of this very line, fetched along with it */

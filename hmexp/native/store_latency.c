@@ -86,7 +86,7 @@ static void stores_work(void *context, int thread)
 				unsigned int node = hm_map_node(stores->map, offsets[at]);
 				struct hm_server *server = &stores->machine->servers[node];
 
-				done = hm_access_done(server, done, server->cost[HM_TRANSFER_WRITE_NT],
+				done = hm_access_done(stores->machine, node, done, server->cost[HM_TRANSFER_WRITE_NT],
 						      server->store_latency[stores->kind]);
 			}
 			store_line(stores->base + offsets[at++], stores->kind, ++value);
@@ -119,7 +119,7 @@ int hm_store_latency(void *base, uint64_t bytes, int cpu, int kind, uint64_t sto
 	if (!ret && model)
 		ret = hm_map_check(map, model);
 	if (!ret && model)
-		ret = hm_machine_init(&machine, model);
+		ret = hm_machine_init(&machine, model, 0);
 	if (ret)
 		return ret;
 	run.machine = model ? &machine : NULL;

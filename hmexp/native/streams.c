@@ -65,21 +65,24 @@ static void move_to(const struct hm_streams *streams, uint64_t from, char **at)
 uint64_t hm_streams_run(const struct hm_streams *streams, uint64_t from, uint64_t bytes, uint64_t value)
 {
 	char *at[HM_MAX_STREAMS];
-	uint64_t chunk, sum = 0;
+	uint64_t offsets[HM_MAX_STREAMS], chunk, most, run, sum = 0;
 
 	if (!streams->traffic) {
 		move_to(streams, from, at);
 		return streams->loops.run(at, bytes, value);
 	}
 	chunk = streams->traffic->machine->chunk_bytes;
-	for (uint64_t done = 0; done < bytes; done += chunk) {
-		uint64_t offsets[HM_MAX_STREAMS];
-
+	/* As much as may be under way at once is asked for, then gone over in one call, as without a model. */
+	most = streams->traffic->machine->window / (unsigned int)streams_of(streams->operation) * chunk;
+	if (most < chunk)
+		most = chunk;
+	for (uint64_t done = 0; done < bytes; done += run) {
+		run = bytes - done < most ? bytes - done : most;
 		for (int i = 0; i < HM_MAX_STREAMS; i++)
 			offsets[i] = streams->offsets[i] + from + done;
-		hm_traffic_chunk(streams->traffic, offsets, chunk);
+		hm_traffic_run(streams->traffic, offsets, run);
 		move_to(streams, from + done, at);
-		sum ^= streams->loops.run(at, chunk, value);
+		sum ^= streams->loops.run(at, run, value);
 	}
 	return sum;
 }

@@ -6,13 +6,17 @@ high / low of the other]``. That is wider than a joint 95 % interval, so a claim
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hmexp.measure.quantity import is_latency
+from hmexp.report.loading import knees
 from hmexp.report.numbers import digits, interval, percent, signed, with_unit
 from hmexp.report.predictions import predict
-from hmexp.report.results import OPERATIONS, Estimate, Point, Results, say_series, short_pattern
+from hmexp.report.results import Estimate, Point, Results, short_pattern
+from hmexp.report.wording import say_series
 
 KEEP: Final = 0.9
 #: Farther from a known truth than this, an emulated point is doubtful.
@@ -48,7 +52,7 @@ def advise(results: Results) -> Advice:
         )  # fmt: skip
     sentences: list[str] = []
     missing = _missing_points(results)
-    for operation in OPERATIONS:
+    for operation in results.operations:
         points = results.select(operation)
         if not points:
             if operation in {p.operation for p in results.points}:
@@ -58,12 +62,13 @@ def advise(results: Results) -> Advice:
         for series in dict.fromkeys(p.series for p in points):
             group = [p for p in points if p.series == series]
             where = say_series(series, varying)
-            say = _latency if operation == "latency" else _bandwidth
+            say = _latency if is_latency(operation) else _bandwidth
             said, lacking = say(group, results, f" ({where})" if where else "")
             sentences += said
+            sentences += knees(group)
             missing += lacking
     preface = _preface(results) if sentences else None
-    return Advice(None, preface, tuple(sentences), tuple(missing), tuple(_cautions(results)))
+    return Advice(None, preface, tuple(sentences), tuple(missing), tuple(cautions(results)))
 
 
 def _preface(results: Results) -> str | None:
@@ -76,7 +81,7 @@ def _preface(results: Results) -> str | None:
     )
 
 
-def _cautions(results: Results) -> Iterable[str]:
+def cautions(results: Results) -> Iterable[str]:
     """Say what makes this run's numbers doubtful as a whole."""
     predictions = predict(results)
     if results.emulated:
@@ -88,6 +93,14 @@ def _cautions(results: Results) -> Iterable[str]:
                 f"{percent(TRUTH_LIMIT)} from the profile's own curve ({_list(off)}). Most often another "
                 "program kept the machine busy, or samples are too short: repeat on a quiet machine first."
             )
+    disturbed = [p for p in results.ok if p.disturbed]
+    if disturbed:
+        counted = Counter(mark for p in disturbed for marks in p.flags for mark in marks)
+        named = ", ".join(f"{mark} {count}" for mark, count in counted.most_common())
+        yield (
+            f"{sum(p.disturbed for p in disturbed)} of {sum(len(p.samples) for p in results.ok)} samples "
+            f"were disturbed ({named}): they are marked in figures and tables, and all are kept."
+        )
     wide = [p for p in results.ok if p.value.high - p.value.low > SPREAD_LIMIT * p.value.median]
     if wide:
         yield (
@@ -114,16 +127,17 @@ def _missing_points(results: Results) -> list[str]:
 
 def _bandwidth(group: Sequence[Point], results: Results, where: str) -> tuple[list[str], list[str]]:
     operation = group[0].operation
-    best = max(group, key=lambda p: p.value.median)
     base = baseline(group)
     said = []
-    if len(group) > 1:
+    asked = [p for p in group if not p.added]
+    best = max(asked or group, key=lambda p: p.value.median)
+    if len(asked) > 1:
         relation = f", {_times(best, base)} all DRAM" if base is not None and best is not base else ""
         text = (
             f"Best measured ratio for {operation}{where}: {_name(best, results)} with "
             f"{with_unit(best)} {interval(best.value)}{relation}."
         )
-        rivals = [p for p in group if p is not best and p.value.high >= best.value.low]
+        rivals = [p for p in asked if p is not best and p.value.high >= best.value.low]
         if rivals:
             text += f" Its interval overlaps that of {_names(rivals, group)}: they are not told apart."
         said.append(text)
@@ -153,8 +167,8 @@ def _latency(group: Sequence[Point], _: Results, where: str) -> tuple[list[str],
     base = baseline(group)
     if base is None:
         values = "; ".join(f"{_short(p, group)} {with_unit(p)} {interval(p.value)}" for p in group)
-        return [f"Latency{where}: {values}."], [
-            f"No all-DRAM latency point{where}: what a ratio costs in latency cannot be said."
+        return [f"{_call(group)}{where}: {values}."], [
+            f"No all-DRAM {group[0].operation} point{where}: what a ratio costs in latency cannot be said."
         ]
     costs = []
     for point in sorted((p for p in group if p.share < 1), key=lambda p: -p.share):
@@ -165,17 +179,22 @@ def _latency(group: Sequence[Point], _: Results, where: str) -> tuple[list[str],
             f"({digits(relative(point, base).median)}×)"
         )
     if not costs:
-        return [], [f"Only all-DRAM latency points{where}: there is no ratio to compare."]
-    start = f"Latency{where} is {with_unit(base)} {interval(base.value)} all in DRAM"
+        return [], [f"Only all-DRAM {group[0].operation} points{where}: there is no ratio to compare."]
+    start = f"{_call(group)}{where} is {with_unit(base)} {interval(base.value)} all in DRAM"
     return [f"{start}; a ratio costs: {'; '.join(costs)}."], []
+
+
+def _call(group: Sequence[Point]) -> str:
+    operation = group[0].operation
+    return "Latency" if operation == "latency" else f"Latency ({operation})"
 
 
 def baseline(group: Sequence[Point]) -> Point | None:
     """Return the all-DRAM point that others are compared with: the best one if there are several."""
-    every = [p for p in group if p.share == 1]
+    every = [p for p in group if p.share == 1 and not p.added] or [p for p in group if p.share == 1]
     if not every:
         return None
-    better = min if every[0].operation == "latency" else max
+    better = min if is_latency(every[0].operation) else max
     return better(every, key=lambda p: p.value.median)
 
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from hmexp.measure.quantity import LATENCIES, is_latency
 from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
 from hmexp.report.numbers import with_unit
@@ -21,14 +22,24 @@ _PANEL_WIDTH: Final = 4.9
 _MANY_SAMPLES: Final = 4000
 _HALF: Final = 0.5
 _EDGE: Final = 22.0
-_TITLES: Final = {"read": "Read bandwidth", "write": "Write bandwidth", "latency": "Latency"}
+_TITLES: Final = {
+    "read": "Read bandwidth", "write": "Write bandwidth", "latency": "Latency",
+    "latency_window": "Latency in windows of 16 MiB", "store_nt": "Non-temporal store and fence",
+    "store_flush": "Store, flush and fence",
+}  # fmt: skip
+_QUIET: Final[dict[str, Any]] = {"marker": ".", "alpha": 0.28, "markersize": 4.5, "markeredgewidth": 0}
+_DISTURBED: Final[dict[str, Any]] = {"marker": "x", "alpha": 0.6, "markersize": 3.2, "markeredgewidth": 0.7}
 _DOTTED: Final = (0, (1, 2))
 
 
 def bandwidth_operations(results: Results) -> list[str]:
-    """Return what was measured besides latency, read and write first."""
-    measured = dict.fromkeys(("read", "write", *(p.operation for p in results.points)))
-    return [op for op in measured if op and op != "latency" and results.select(op, ok_only=False)]
+    """Return what was measured besides latencies, read and write first."""
+    return [op for op in results.operations if not is_latency(op)]
+
+
+def latency_operations(results: Results) -> list[str]:
+    """Return the idle latencies that were measured."""
+    return [op for op in LATENCIES if op in results.operations]
 
 
 @style.styled()
@@ -41,7 +52,7 @@ def bandwidth_against_ratio(results: Results) -> Figure:
 @style.styled()
 def latency_against_ratio(results: Results) -> Figure:
     """Draw latency against the DRAM share: samples, medians, intervals and model."""
-    return _against_ratio(results, ["latency"], "Latency")
+    return _against_ratio(results, latency_operations(results) or ["latency"], "Latency")
 
 
 def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Figure:
@@ -65,7 +76,7 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
             axes.set_title(panel_title(_TITLES.get(operation, f"{operation} bandwidth"), row))
-            axes.set_ylabel("ns per access" if operation == "latency" else "GB/s of payload")
+            axes.set_ylabel("ns per access" if is_latency(operation) else "GB/s of payload")
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
             _draw_panel(axes, inside, results, layout, predictions)
     for axes in panels[0]:
@@ -92,10 +103,11 @@ def _draw_panel(
             _name_optimum(axes, model.best, float(model.values.max()))
         for point in (p for p in group if p.share == 1):
             _draw_baseline(axes, point, layout, named=single)
-    for point, x, aside in side_by_side(points):
+    for point, x, aside in side_by_side([p for p in points if not p.added]):
         _draw_point(axes, point, x, aside, layout)
-    if single and len(points) > 1 and points[0].operation != "latency":
-        _name_best(axes, max(points, key=lambda p: p.value.median), top)
+    asked = [p for p in points if not p.added]
+    if single and len(asked) > 1 and not is_latency(asked[0].operation):
+        _name_best(axes, max(asked, key=lambda p: p.value.median), top)
 
 
 def _draw_model(axes: Axes, model: Curve, group: Sequence[Point], results: Results, layout: Layout) -> None:
@@ -123,10 +135,12 @@ def slow_kind(results: Results, points: Sequence[Point]) -> str:
 def _draw_point(axes: Axes, point: Point, x: float, aside: float, layout: Layout) -> None:
     colour = layout.colour(point)
     # Beside the median, so that neither hides the other.
-    axes.plot(
-        np.full(len(point.samples), x + aside), point.samples, ".", color=colour, alpha=0.28,
-        markersize=4.5, markeredgewidth=0, zorder=2.5, rasterized=len(point.samples) > _MANY_SAMPLES,
-    )  # fmt: skip
+    samples, marked = np.array(point.samples), np.array([bool(marks) for marks in point.flags], dtype=bool)
+    for chosen, look in ((~marked, _QUIET), (marked, _DISTURBED)):
+        axes.plot(
+            np.full(int(chosen.sum()), x + aside), samples[chosen], color=colour, linestyle="none",
+            zorder=2.5, rasterized=len(samples) > _MANY_SAMPLES, **look,
+        )  # fmt: skip
     style.draw_estimate(axes, x, point.value, colour, layout.marker(point))
 
 
@@ -177,8 +191,10 @@ def _key(
     if not layout.hue:
         add("median, 95 % interval", color=style.INK, marker="o", linestyle="none", markersize=5.5)
     add("samples", color=style.INK, alpha=0.4, marker=".", linestyle="none", markersize=6)
+    if any(p.disturbed for p in points if not p.added):
+        add("disturbed samples", color=style.INK, linestyle="none", **(_DISTURBED | {"markersize": 4.5}))
     for source in sorted({predictions[p.point_id].source for p in points if p.point_id in predictions}):
-        if layout.hue or points[0].operation == "latency":
+        if layout.hue or is_latency(points[0].operation):
             add(SOURCE_NAMES[source], color=style.MUTED)
         else:
             slow = style.KIND_COLOURS[slow_kind(results, points)]

@@ -11,7 +11,7 @@ from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
 from hmexp.report.numbers import signed
 from hmexp.report.predictions import SOURCE_NAMES, Prediction, predict
-from hmexp.report.results import OPERATIONS, Estimate, Point, Results
+from hmexp.report.results import Estimate, Point, Results
 from hmexp.report.tables import NO_MODEL
 
 BAND_PERCENT: Final = 10.0
@@ -21,8 +21,9 @@ BAND_PERCENT: Final = 10.0
 def model_error(results: Results) -> Figure:
     """Draw how far each measured median is from its model, in percent, with a band of 10 %."""
     predictions = predict(results)
-    points = [p for p in results.ok if p.point_id in predictions and predictions[p.point_id].value > 0]
-    operations = [op for op in OPERATIONS if any(p.operation == op for p in points)]
+    known = [p for p in results.ok if p.point_id in predictions and not p.added]
+    points = [p for p in known if predictions[p.point_id].value > 0]
+    operations = [op for op in results.operations if any(p.operation == op for p in points)]
     layout = Layout.of(results, points)
     said = [SOURCE_NAMES[s] for s in sorted({predictions[p.point_id].source for p in points})]
     hollow = any(predictions[p.point_id].is_endpoint for p in points)
@@ -42,7 +43,7 @@ def model_error(results: Results) -> Figure:
         axes_row[0].set_ylabel("error [%]")
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
-            axes.set_title(panel_title(operation.capitalize(), row))
+            axes.set_title(panel_title(operation.replace("_", " ").capitalize(), row))
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
             axes.axhspan(-BAND_PERCENT, BAND_PERCENT, color="#eef1f4", linewidth=0, zorder=0)
             axes.axhline(0, color=style.MUTED, linewidth=0.9, zorder=1)

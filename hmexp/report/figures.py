@@ -10,9 +10,15 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from hmexp.report import style
-from hmexp.report.curves import bandwidth_against_ratio, bandwidth_operations, latency_against_ratio
+from hmexp.report.curves import (
+    bandwidth_against_ratio,
+    bandwidth_operations,
+    latency_against_ratio,
+    latency_operations,
+)
 from hmexp.report.deviation import model_error
 from hmexp.report.files import write_atomically
+from hmexp.report.loading import loaded_latency, loaded_operations
 from hmexp.report.predictions import predict
 from hmexp.report.results import Results
 from hmexp.report.strips import placement_strips, strips_of
@@ -22,6 +28,7 @@ __all__ = [
     "bandwidth_against_ratio",
     "inline_svg",
     "latency_against_ratio",
+    "loaded_latency",
     "model_error",
     "placement_strips",
     "png_bytes",
@@ -40,10 +47,12 @@ def all_figures(results: Results) -> dict[str, Figure]:
     figures = {}
     if bandwidth_operations(results):
         figures["bandwidth_against_ratio"] = bandwidth_against_ratio(results)
-    if results.select("latency", ok_only=False):
+    if latency_operations(results):
         figures["latency_against_ratio"] = latency_against_ratio(results)
+    if loaded_operations(results):
+        figures["loaded_latency"] = loaded_latency(results)
     predicted = predict(results)
-    if any(point.point_id in predicted for point in results.ok):
+    if any(point.point_id in predicted for point in results.ok if not point.added):
         figures["model_error"] = model_error(results)
     if strips_of(results):
         figures["placement_strips"] = placement_strips(results)

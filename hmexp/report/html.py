@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -12,50 +13,53 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
-from hmexp.report import figures, style
-from hmexp.report.advice import advise
+from hmexp.report import cost as offers
+from hmexp.report import figures, pareto, style
+from hmexp.report.advice import KEEP, advise, cautions
+from hmexp.report.cost import Prices
+from hmexp.report.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.files import write_atomically
-from hmexp.report.numbers import MISSING, digits, interval, signed
+from hmexp.report.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.overview import overview
 from hmexp.report.predictions import Prediction, predict
-from hmexp.report.results import (
-    FUNCTIONAL_ONLY,
-    OPERATIONS,
-    Point,
-    Results,
-    finite,
-    say_parameter,
-    say_series,
-    short_pattern,
-)
+from hmexp.report.results import FUNCTIONAL_ONLY, Point, Results, finite, short_pattern
 from hmexp.report.strips import strips_of
 from hmexp.report.tables import frame_of, pages_text, proof_ok, samples_of, write_csv
+from hmexp.report.wording import say_parameter, say_series
 from hmexp.units import format_size
 
 _TITLES: Final = {
     "bandwidth_against_ratio": "Bandwidth against ratio",
     "latency_against_ratio": "Latency against ratio",
+    "loaded_latency": "Latency under load",
     "model_error": "Measurement against model",
     "placement_strips": "Pattern asked, pages found",
+    pareto.STEM: pareto.TITLE,
 }
 _CAPTIONS: Final = {
     "bandwidth_against_ratio": """\
 Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
-samples. The line is the model: it rises while the slow memory limits and falls once DRAM does. Where an
-interval is shorter than its dot, the tables have the numbers.""",
+samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
+and falls once DRAM does. Where an interval is shorter than its dot, the tables have the numbers.""",
     "latency_against_ratio": """\
 What does a ratio cost in idle latency? A dependent pointer chase, one access at a time.""",
+    "loaded_latency": """\
+How much headroom? One thread chases pointers while the others stream at one rate after the other; each line
+is a launch, rings mark the knee. A pattern that is said to be not saturated could not be loaded enough by
+these threads to find its limit.""",
     "model_error": """\
 Can the model be trusted here? By published figures the bandwidth model is exact to 1 % away from its optimum,
 and measurements stay 6 to 14 % below it close to the optimum.""",
     "placement_strips": """\
 Can this run be trusted? The node of each granule as the pattern asks for it, and the node on which the kernel
 says its page is. A red triangle marks a page in the wrong place.""",
+    pareto.STEM: pareto.CAPTION,
 }
+_COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP) -> Path:
     """Write `report.html`, `points.csv`, `samples.csv` and `figures/` of a run.
 
     Everything is made from `points.jsonl` and `run.json`; each file is replaced whole or not at all.
@@ -64,6 +68,10 @@ def write_report(run_dir: Path) -> Path:
     ----------
     run_dir : Path
         The run's directory.
+    prices : Prices, optional
+        Of memory: then the report also says what each ratio costs, and writes `cost.csv`.
+    keep : float
+        Share of all DRAM's bandwidth that the cheapest ratio is to keep.
 
     Returns
     -------
@@ -79,13 +87,24 @@ def write_report(run_dir: Path) -> Path:
     write_csv(frame_of(results), run_dir / "points.csv")
     write_csv(samples_of(results), run_dir / "samples.csv")
     drawn = {}
-    for stem, figure in figures.all_figures(results).items():
+    shown = excerpt(results)
+    every = figures.all_figures(shown)
+    found = offers.markets(shown, prices) if prices is not None else []
+    if prices is not None:
+        write_csv(offers.frame_of(offers.markets(results, prices), prices), run_dir / _COST)
+        every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)} if found else {}
+    else:
+        # Of other prices, from an earlier report: beside this one they would be taken for its own.
+        for stale in (_COST, f"figures/{pareto.STEM}.svg", f"figures/{pareto.STEM}.png"):
+            (run_dir / stale).unlink(missing_ok=True)
+    for stem, figure in every.items():
         svg, _ = figures.save(figure, run_dir / "figures", stem)
         drawn[stem] = svg.read_text(encoding="utf-8")
-    return write_atomically(run_dir / "report.html", render(results, drawn))
+    said = offers.sentences(found, shown, prices, keep) if prices is not None else []
+    return write_atomically(run_dir / "report.html", render(results, drawn, said))
 
 
-def render(results: Results, svgs: Mapping[str, str]) -> str:
+def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ()) -> str:
     """Make the page.
 
     Parameters
@@ -94,28 +113,34 @@ def render(results: Results, svgs: Mapping[str, str]) -> str:
         The run.
     svgs : dict of str to str
         The text of each figure's SVG file, by stem.
+    costs : sequence of str
+        What is to be said of prices.
     """
     source = resources.files("hmexp.report").joinpath("template.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    predictions = predict(results)
-    drawn = {stem: _figure(stem, svg, results) for stem, svg in svgs.items()}
-    varying = {n for op in OPERATIONS for n in results.varying(results.select(op))}
+    shown = excerpt(results)
+    advice = replace(advise(shown), cautions=tuple(cautions(results)))
+    predictions = predict(shown)
+    drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
+    varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
     return environment.from_string(source).render(
         results=results,
+        note=shown.note,
+        costs=costs,
         functional_only=FUNCTIONAL_ONLY,
         counts=_counts(results),
-        advice=advise(results),
-        overview=overview(results),
+        advice=advice,
+        overview=overview(shown),
         placement=drawn.pop("placement_strips", None),
         figures=list(drawn.values()),
         varying=bool(varying),
-        common=style.common_parameters(results, results.ok),
-        points=[_row(point, predictions.get(point.point_id), varying) for point in results.ok],
-        failed=[_failed(point) for point in results.not_ok],
-        strips=strips_of(results),
-        model_source=frame_of(results).attrs["model_source"],
+        common=style.common_parameters(shown, shown.ok),
+        points=[_row(point, predictions.get(point.point_id), varying) for point in shown.ok],
+        failed=[_failed(point) for point in results.not_ok[:MOST_FAILURES]],
+        strips=strips_of(shown),
+        model_source=frame_of(shown).attrs["model_source"],
         method=_method(results),
         nodes=[_node(node) for node in results.run.get("nodes") or ()],
         emulation=_emulation(results),
@@ -151,6 +176,7 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
     last = after or before
     expected, found = pages_text(last.get("expected")), pages_text(last.get("found"))
     error = None if prediction is None else (point.value.median / prediction.value - 1) * 100
+    relation = finite((record.get("of_dram") or {}).get("median"))
     agrees = last.get("numa_maps_agrees")
     return {
         "operation": point.operation,
@@ -161,6 +187,10 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
         "interval": interval(point.value),
         "unit": point.unit or "",
         "samples": len(point.samples),
+        "launches": len(record.get("launches") or ()) or 1,
+        "disturbed": point.disturbed,
+        "added": point.added,
+        "of_dram": percent(relation) if relation is not None else MISSING,
         "model": digits(prediction.value, 4) if prediction else MISSING,
         "error": MISSING if prediction is None or prediction.is_endpoint else signed(error),
         "proof": proof_ok(record),
@@ -205,6 +235,7 @@ def _method(results: Results) -> dict[str, str]:
     seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
+        "launches": spread(len(p.record.get("launches") or ()) or 1 for p in results.ok),
         "seconds": spread(s for s in seconds if isinstance(s, int | float)),
     }
 

@@ -10,7 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
 from hmexp.report import style
-from hmexp.report.results import OPERATIONS, Point, Results, Series, say_series
+from hmexp.report.results import Point, Results
+from hmexp.report.wording import Series, say_series
 
 #: Widest spread over which points at the same share are set side by side [percent of DRAM share].
 _SPREAD: Final = 3.0
@@ -33,9 +34,11 @@ class Layout:
         as varying only if it does within one operation.
         """
         varying = dict.fromkeys(
-            name for op in OPERATIONS for name in results.varying([p for p in points if p.operation == op])
+            name
+            for op in results.operations
+            for name in results.varying([p for p in points if p.operation == op])
         )
-        preferred = ["threads", "placer", "granule_bytes"]
+        preferred = ["threads", "page_bytes", "placer", "granule_bytes"]
         ordered = sorted(varying, key=lambda name: preferred.index(name) if name in preferred else 99)
         hue = ordered[0] if ordered else None
         rows = dict.fromkeys(_only(point, ordered[1:]) for point in points)

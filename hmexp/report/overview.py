@@ -8,10 +8,11 @@ from typing import Final
 
 from hmexp.report.advice import baseline, relative
 from hmexp.report.numbers import interval, percent, with_unit
-from hmexp.report.results import Point, Results, Series, say_series, short_pattern
+from hmexp.report.results import Point, Results, short_pattern
+from hmexp.report.wording import Series, say_series
 
 #: Parameters of the region: they make rows. All others (threads, ...) make columns.
-_REGION: Final = ("size_bytes", "granule_bytes", "placer")
+_REGION: Final = ("size_bytes", "granule_bytes", "page_bytes", "placer")
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Overview:
 
 def overview(results: Results) -> Overview:
     """Make the table; different points are never merged into one cell."""
-    points = [p for p in results.points if p.operation]
+    points = [p for p in results.points if p.operation and not p.added]
     columns = dict.fromkeys((p.operation, _only(p.series, region=False)) for p in points)
     ordered = sorted(points, key=lambda p: (-(p.dram_share if p.dram_share is not None else -1), p.pattern))
     rows = dict.fromkeys((_only(p.series, region=True), p.ratio or "?", p.pattern) for p in ordered)
@@ -53,7 +54,7 @@ def overview(results: Results) -> Overview:
     cells = {}
     for point in points:
         column = (point.operation, _only(point.series, region=False))
-        peers = [p for p in results.select(point.operation) if p.series == point.series]
+        peers = results.peers(point)
         row = (_only(point.series, region=True), point.ratio or "?", point.pattern)
         cells[row, column] = _cell(point, peers, tops.get(column, 0.0))
     region_names = [n for n in results.varying(points) if n in _REGION]

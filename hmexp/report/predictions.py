@@ -8,6 +8,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from hmexp.errors import HmexpError
+from hmexp.measure.quantity import is_latency, is_loaded, predictable
+from hmexp.memory.emulation import Emulation
+from hmexp.memory.profile import FIGURES
 from hmexp.report.models import Floats, bandwidth_gbps, best_share, latency_ns
 from hmexp.report.results import Point, Results, finite
 
@@ -61,7 +65,7 @@ def predict(results: Results) -> dict[str, Prediction]:
             value = finite((point.record.get("model") or {}).get("value"))
             if value is not None and value > 0:
                 predictions[point.point_id] = Prediction(value, "profile")
-        elif point.ok and (ends := endpoints(point, results)) is not None:
+        elif point.ok and not is_loaded(point.operation) and (ends := endpoints(point, results)) is not None:
             dram, slow = ends
             if min(dram.value.median, slow.value.median) <= 0:
                 continue
@@ -79,7 +83,7 @@ def endpoints(point: Point, results: Results) -> tuple[Point, Point] | None:
     They differ from it in nothing but the pattern, and have the same mix of nodes within each kind:
     ``0,1,2`` is a mixture of ``0,1`` and ``2``, not of ``0`` and ``2``.
     """
-    peers = [p for p in results.select(point.operation) if p.series == point.series]
+    peers = results.peers(point)
     # A point of one kind only tells half the mixture: take the other half if there is one choice.
     dram = _end(peers, "dram_mix", point)
     slow = _end(peers, "slow_mix", point)
@@ -114,10 +118,10 @@ def curve(points: Sequence[Point], results: Results, predictions: dict[str, Pred
     if ends is not None:
         expected = np.array([_model(operation, float(x), *ends) for x in shares])
         if bool(np.all(np.abs(values / expected - 1) <= _SAME)):
-            best = None if operation == "latency" else best_share(*ends)
+            best = None if is_latency(operation) else best_share(*ends)
             grid = np.linspace(0, 1, 201)
             grid = grid if best is None else np.sort(np.append(grid, best))
-            smooth = latency_ns(grid, *ends) if operation == "latency" else bandwidth_gbps(grid, *ends)
+            smooth = latency_ns(grid, *ends) if is_latency(operation) else bandwidth_gbps(grid, *ends)
             return Curve(grid, smooth, source, best)
     if len(known) < _MIN_SERIES:
         return None
@@ -126,7 +130,7 @@ def curve(points: Sequence[Point], results: Results, predictions: dict[str, Pred
 
 
 def _model(operation: str, share: float, dram: float, slow: float) -> float:
-    return latency_ns(share, dram, slow) if operation == "latency" else bandwidth_gbps(share, dram, slow)
+    return latency_ns(share, dram, slow) if is_latency(operation) else bandwidth_gbps(share, dram, slow)
 
 
 def _measured_ends(points: Sequence[Point], results: Results) -> tuple[float, float] | None:
@@ -139,19 +143,26 @@ def _measured_ends(points: Sequence[Point], results: Results) -> tuple[float, fl
 
 
 def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, float] | None:
-    keys = {
-        "read": "read_gbps",
-        "write": "write_gbps",
-        "write_nt": "write_nt_gbps",
-        "latency": "latency_ns",
-    }
-    key = keys.get(points[0].operation)
-    nodes = (results.emulation or {}).get("nodes") or {}
+    """What the emulated nodes show alone, by their own model: between them it is the curve of two numbers."""
     dram = {node for p in points for node in p.dram_mix}
     slow = {node for p in points for node in p.slow_mix}
-    if key is None or len(dram) != 1 or len(slow) != 1:
+    operation = predictable(points[0].operation)
+    if operation is None or len(dram) != 1 or len(slow) != 1:
         return None
-    ends = tuple(finite((nodes.get(str(group.pop())) or {}).get(key)) for group in (dram, slow))
-    if any(end is None or end <= 0 for end in ends):
-        return None
-    return ends[0] or 0.0, ends[1] or 0.0
+    threads = dict(points[0].series).get("threads")
+    try:
+        emulation = Emulation.from_record(results.emulation or {})
+        count = threads if isinstance(threads, int) else 1
+        fast_end, slow_end = (emulation.predict({node: 1}, operation, count) for node in (*dram, *slow))
+    except (HmexpError, LookupError, TypeError, ValueError):
+        return _stored_ends(operation, dram.pop(), slow.pop(), results)
+    return fast_end, slow_end
+
+
+def _stored_ends(operation: str, dram: int, slow: int, results: Results) -> tuple[float, float] | None:
+    """The two speeds as `run.json` has them, for a profile that this version cannot read."""
+    nodes = (results.emulation or {}).get("nodes") or {}
+    figure = {str(quantity): name for quantity, name in FIGURES.items()}.get(operation)
+    found = [finite((nodes.get(str(node)) or {}).get(figure)) for node in (dram, slow)]
+    known = [value for value in found if value is not None and value > 0]
+    return (known[0], known[1]) if len(known) == len(found) else None

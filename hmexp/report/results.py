@@ -13,11 +13,9 @@ from typing import Any, Final
 from hmexp.errors import PatternError
 from hmexp.pattern import Pattern
 from hmexp.report.portrait import Row, draw_run
-from hmexp.units import format_size
+from hmexp.report.wording import Series, say_series
 
 Record = Mapping[str, Any]
-#: All parameters of a point but its pattern and its operation: points that share them are comparable.
-Series = tuple[tuple[str, Any], ...]
 
 OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
@@ -65,6 +63,11 @@ class Point:
     dram_mix: Mapping[int, Fraction] = field(default_factory=dict)  # share of each node among DRAM pages
     slow_mix: Mapping[int, Fraction] = field(default_factory=dict)
     ratio: str | None = None
+    #: Not asked for: all DRAM, for others to be compared with.
+    added: bool = False
+    #: What disturbed each sample, and the launch that it is of.
+    flags: tuple[tuple[str, ...], ...] = ()
+    launch_of: tuple[int, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -84,6 +87,11 @@ class Point:
         return self.dram_share
 
     @property
+    def disturbed(self) -> int:
+        """How many samples have a mark."""
+        return sum(bool(marks) for marks in self.flags)
+
+    @property
     def why(self) -> str:
         """The reason of a failure on one line."""
         return " ".join((self.reason or "no reason recorded").split())
@@ -100,6 +108,9 @@ class Point:
         if median is not None:
             low, high = finite(result.get("ci_low")), finite(result.get("ci_high"))
             estimate = Estimate(median, median if low is None else low, median if high is None else high)
+        samples = tuple(v for v in map(finite, result.get("samples") or ()) if v is not None)
+        flags = tuple(tuple(marks) for marks in (result.get("noise") or {}).get("flags") or ())
+        sizes = [int(launch["n"]) for launch in result.get("launches") or ()] or [len(samples)]
         dram_mix, slow_mix, ratio = _mixes(pattern, frozenset(dram_nodes))
         return cls(
             record=record,
@@ -110,12 +121,15 @@ class Point:
             operation=operation,
             series=tuple(sorted(parameters.items())),
             unit=result.get("unit"),
-            samples=tuple(v for v in map(finite, result.get("samples") or ()) if v is not None),
+            samples=samples,
             estimate=estimate,
             dram_share=finite(record.get("dram_share")),
             dram_mix=dram_mix,
             slow_mix=slow_mix,
             ratio=ratio,
+            added=record.get("added") is True,
+            flags=flags if len(flags) == len(samples) else ((),) * len(samples),
+            launch_of=tuple(number for number, size in enumerate(sizes) for _ in range(size)),
         )
 
 
@@ -141,6 +155,8 @@ class Results:
 
     run: Record
     points: tuple[Point, ...]
+    #: What must be said of the points as a whole: that they are not all of the run's.
+    note: str | None = None
 
     @classmethod
     def from_records(cls, records: Iterable[Record], run: Record) -> Results:
@@ -152,24 +168,38 @@ class Results:
     @classmethod
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
-        from hmexp.experiment import store
+        from hmexp.experiment import reader, store
 
-        return cls.from_records(store.read_records(run_dir), store.read_run(run_dir))
+        share = reader.Interner()
+
+        def take(record: dict[str, Any]) -> Record:
+            # The launches' own proofs: the report shows those of the point, and they are most of a record.
+            record.pop("launches", None)
+            return share(record)
+
+        found = reader.read_points(run_dir / store.POINTS, take)
+        return cls.from_records(found.values(), store.read_run(run_dir))
 
     @property
     def name(self) -> str:
         """Name of the run."""
         return str(self.run.get("name") or "unnamed run")
 
-    @property
+    @cached_property
     def ok(self) -> tuple[Point, ...]:
         """The points that were measured and proven."""
         return tuple(point for point in self.points if point.ok)
 
-    @property
+    @cached_property
     def not_ok(self) -> tuple[Point, ...]:
         """The points that failed or were skipped: listed with their reasons, never drawn."""
         return tuple(point for point in self.points if not point.ok)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What was measured, read, write and latency first."""
+        measured = dict.fromkeys(point.operation for point in self.points if point.operation)
+        return tuple(sorted(measured, key=lambda op: OPERATIONS.index(op) if op in OPERATIONS else 99))
 
     @property
     def unfinished(self) -> int:
@@ -182,12 +212,12 @@ class Results:
         found: Record | None = self.run.get("emulation")
         return found
 
-    @property
+    @cached_property
     def emulated(self) -> bool:
         """True if any speed in this run is a software model's."""
         return self.emulation is not None or any(point.record.get("emulated") for point in self.points)
 
-    @property
+    @cached_property
     def timing_valid(self) -> bool:
         """False if the run, or any point of it, says that its timings mean nothing."""
         said = [self.run.get("timing_valid"), *(point.record.get("timing_valid") for point in self.points)]
@@ -214,13 +244,13 @@ class Results:
         kinds |= {node: str(profile.get("kind") or guessed) for node in self.backing}
         return kinds | dict.fromkeys(self.dram_nodes, "dram")
 
-    @property
+    @cached_property
     def slow_name(self) -> str:
         """What to call the slow memory: its kind if there is one kind only, else `slow`."""
         slow = {self.kinds.get(node, "unknown") for point in self.points for node in point.slow_mix}
         return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 else "slow"
 
-    @property
+    @cached_property
     def labels(self) -> tuple[str, ...]:
         """What must be written on every figure, table and page of this run."""
         labels = []
@@ -233,11 +263,31 @@ class Results:
             labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} scaled to this host")
         if not self.timing_valid:
             labels.append(FUNCTIONAL_ONLY)
+        if self.note is not None:
+            labels.append(self.note)
         return tuple(labels)
 
     def select(self, operation: str, ok_only: bool = True) -> tuple[Point, ...]:
         """Return the points of one operation."""
-        return tuple(p for p in (self.ok if ok_only else self.points) if p.operation == operation)
+        return tuple(p for p in self._by_operation.get(operation, ()) if p.ok or not ok_only)
+
+    def peers(self, point: Point) -> tuple[Point, ...]:
+        """Return the measured points that differ from one in nothing but the pattern, itself among them."""
+        return self._by_series.get((point.operation, repr(point.series)), ())
+
+    @cached_property
+    def _by_operation(self) -> dict[str, list[Point]]:
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(point.operation, []).append(point)
+        return found
+
+    @cached_property
+    def _by_series(self) -> dict[tuple[str, str], tuple[Point, ...]]:
+        found: dict[tuple[str, str], list[Point]] = {}
+        for point in self.ok:
+            found.setdefault((point.operation, repr(point.series)), []).append(point)
+        return {key: tuple(points) for key, points in found.items()}
 
     def varying(self, points: Sequence[Point]) -> tuple[str, ...]:
         """Name the parameters, beside the pattern, in which points differ."""
@@ -264,29 +314,6 @@ class Results:
             for point in shown
         ]  # fmt: skip
         return draw_run(repr(self), self.labels, rows, len(self.points) - len(shown))
-
-
-def say_parameter(name: str, value: Any) -> str:
-    """Write one parameter for people: `4 threads`, `4KiB granule`."""
-    if name.endswith("_bytes") and isinstance(value, int):
-        noun = name.removesuffix("_bytes")
-        return f"{format_size(value)} {noun}" if noun != "size" else format_size(value)
-    if name == "threads":
-        return f"{value} thread{'s' if value != 1 else ''}"
-    if name == "samples":
-        return f"{value} samples"
-    if name == "sample_seconds":
-        return f"{value} s each"
-    return str(value) if name == "placer" else f"{name} {value}"
-
-
-def say_series(series: Series, names: Iterable[str]) -> str:
-    """Write the named parameters of a series for people."""
-    values = dict(series)
-    order = ["size_bytes", "granule_bytes", "threads", "placer", "samples", "sample_seconds"]
-    given = {name for name, value in values.items() if value is not None}
-    wanted = sorted(set(names) & given, key=lambda n: (order.index(n) if n in order else 99, n))
-    return ", ".join(say_parameter(name, values[name]) for name in wanted)
 
 
 def _order(point: Point) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,12 +24,15 @@ POINT_COLUMNS: Final[dict[str, str]] = {
     "modelled_pages": "string", "misplaced_before": "Int64", "misplaced_after": "Int64",
     "absent_pages": "Int64", "numa_maps_agrees": "boolean", "model": "Float64",
     "model_error_percent": "Float64", "setup_ns_per_page": "Float64", "started": "string",
-    "elapsed_seconds": "Float64",
+    "elapsed_seconds": "Float64", "launches": "Int64", "interval_over": "string", "stopped": "string",
+    "disturbed_samples": "Int64", "huge_share": "Float64", "added_baseline": "boolean",
+    "baseline_id": "string", "of_dram": "Float64", "of_dram_low": "Float64", "of_dram_high": "Float64",
 }  # fmt: skip
 SAMPLE_COLUMNS: Final[dict[str, str]] = {
     "point_id": "string", "pattern": "string", "ratio": "string", "operation": "string", "threads": "Int64",
     "sample": "Int64", "value": "Float64", "unit": "string", "sample_seconds": "Float64",
-    "payload_bytes": "Int64", "emulated": "boolean", "timing_valid": "boolean",
+    "payload_bytes": "Int64", "emulated": "boolean", "timing_valid": "boolean", "launch": "Int64",
+    "disturbed": "string",
 }  # fmt: skip
 NO_MODEL: Final = "no model: the all-DRAM or the all-slow point is missing"
 _RESULT_NUMBERS: Final = ("median", "ci_low", "ci_high", "mad", "minimum", "maximum")
@@ -85,6 +89,7 @@ def _frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
 
 def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
     record, parameters = point.record, dict(point.series)
+    relation = record.get("of_dram") or {}
     result, setup = record.get("result") or {}, record.get("setup") or {}
     proof = record.get("proof") or {}
     before, after = proof.get("before") or {}, proof.get("after") or {}
@@ -103,7 +108,8 @@ def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
         "placer": parameters.get("placer"),
         "granule_bytes": whole(parameters.get("granule_bytes")),
         "size_bytes": whole(parameters.get("size_bytes")),
-        "page_bytes": whole(setup.get("page_bytes")),
+        # What the kernel gave; older records have the machine's page in their setup alone.
+        "page_bytes": whole(last.get("page_bytes") if "page_bytes" in last else setup.get("page_bytes")),
         "threads": whole(parameters.get("threads")),
         "operation": point.operation,
         "unit": point.unit,
@@ -127,7 +133,25 @@ def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
         "setup_ns_per_page": finite(setup.get("ns_per_page")),
         "started": record.get("started"),
         "elapsed_seconds": finite(record.get("elapsed_seconds")),
+        "launches": (len(result.get("launches") or ()) or 1) if result else None,
+        "interval_over": (result.get("interval_over") or "samples") if result else None,
+        "stopped": _stopped(result),
+        "disturbed_samples": point.disturbed if result else None,
+        "huge_share": finite(last.get("huge_share")),
+        "added_baseline": point.added,
+        "baseline_id": record.get("baseline_id"),
+        "of_dram": finite(relation.get("median")),
+        "of_dram_low": finite(relation.get("ci_low")),
+        "of_dram_high": finite(relation.get("ci_high")),
     }
+
+
+def _stopped(result: Record) -> str | None:
+    """Why the launches stopped, such as `precision 4, cap 1`; None if that is not recorded."""
+    launches = result.get("launches") or [{"details": result.get("details") or {}}]
+    stops = [(launch.get("details") or {}).get("stop") or {} for launch in launches]
+    counted = Counter(stop["stopped"] for stop in stops if "stopped" in stop)
+    return ", ".join(f"{why} {count}" for why, count in counted.most_common()) or None
 
 
 def _sample_rows(point: Point) -> Iterable[dict[str, Any]]:
@@ -147,16 +171,18 @@ def _sample_rows(point: Point) -> Iterable[dict[str, Any]]:
             "payload_bytes": whole(payload[number]) if number < len(payload) else None,
             "emulated": truth(point.record.get("emulated")),
             "timing_valid": truth(point.record.get("timing_valid")),
+            "launch": point.launch_of[number] if number < len(point.launch_of) else None,
+            "disturbed": " ".join(point.flags[number]) if number < len(point.flags) else None,
         }
 
 
 def proof_ok(record: Record) -> bool | None:
-    """True if every page was in its place before and after; None if that was never looked at."""
-    proof = record.get("proof") or {}
-    before, after = proof.get("before"), proof.get("after")
-    if before is None and after is None:
+    """True if every page was in its place before and after each launch; None if that was not looked at."""
+    proofs = [launch.get("proof") for launch in record.get("launches") or ()] or [record.get("proof")]
+    parts = [(proof or {}).get(stage) for proof in proofs for stage in ("before", "after")]
+    if not any(part is not None for part in parts):
         return None
-    return all(part is not None and part.get("ok") is True for part in (before, after))
+    return all(part is not None and part.get("ok") is True for part in parts)
 
 
 def pages_text(pages: Mapping[str, int] | None) -> str | None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ctypes
 import importlib
-import importlib.metadata
 import importlib.util
 import sys
 import warnings
@@ -159,6 +158,9 @@ def _import_binding() -> ModuleType:
 
 
 def _binding_is_installed() -> bool:
+    # Only ever needed to say what is wrong, and slow to load.
+    import importlib.metadata
+
     try:
         importlib.metadata.distribution("py-libnuma")
     except importlib.metadata.PackageNotFoundError:

@@ -132,6 +132,45 @@ def read_numa_maps(pid: int | None = None, proc_root: Path = Path("/proc")) -> l
     return parse_numa_maps(text)
 
 
+def count_pages_within(start: int, length_bytes: int, proc_root: Path = Path("/proc")) -> dict[int, int]:
+    """Add up the bytes on each node in the mappings of this process that start inside a range [bytes].
+
+    The file is read line by line and no further than the range: a region may be of so many mappings that
+    a list of them would be larger than what is known of its pages.
+
+    Raises
+    ------
+    HmexpError
+        If the file cannot be read, or no mapping starts exactly at `start`.
+    ParseError
+        If a line does not look as documented.
+    """
+    path = proc_root / "self" / "numa_maps"
+    counts: dict[int, int] = {}
+    begins = False
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
+                address = text.partition(" ")[0]
+                if _ADDRESS.fullmatch(address) is None:
+                    raise _error(number, text, f"{address[:_SHOWN]!r} is no address")
+                at = int(address, 16)
+                if at >= start + length_bytes:
+                    break
+                if at >= start:
+                    begins |= at == start
+                    found = _parse_line(text, number)
+                    for node, pages in found.pages.items():
+                        counts[node] = counts.get(node, 0) + pages * (found.kernelpagesize_bytes or 0)
+    except OSError:
+        begins = False
+    if not begins:
+        mapping_at(start, read_numa_maps(proc_root=proc_root))  # an error that says why
+        raise HmexpError(f"no mapping starts at {start:x} in {path}", "the mapping is gone")
+    return {node: n for node, n in sorted(counts.items()) if n}
+
+
 def mapping_at(start: int, mappings: Sequence[NumaMapping]) -> NumaMapping:
     """Return the mapping that starts at exactly this address.
 

@@ -6,10 +6,9 @@ the kernel's command line only the parameters that touch memory, CPUs or timing.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import re
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -49,7 +48,7 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
         "kernel": lambda: read_text(proc_root / "sys" / "kernel" / "osrelease"),
         "kernel_version": lambda: read_text(proc_root / "sys" / "kernel" / "version"),
         "kernel_parameters": lambda: _kernel_parameters(proc_root),
-        "architecture": platform.machine,
+        "architecture": lambda: os.uname().machine,
         "cpu_model": lambda: _cpu_model(proc_root),
         "cpus_online": lambda: _cpus_online(sys_root),
         "caches": lambda: _caches(sys_root),
@@ -71,7 +70,7 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
         "cgroup": lambda: _cgroup(sys_root, proc_root),
         "load_average": lambda: _load_average(proc_root),
         "glibc": lambda: os.confstr("CS_GNU_LIBC_VERSION"),
-        "python": platform.python_version,
+        "python": lambda: sys.version.split()[0],
         "packages": lambda: {name: _version(name) for name in _PACKAGES},
         "checkout": lambda: describe_checkout(Path(__file__).resolve().parents[1]),
     }
@@ -228,6 +227,9 @@ def _load_average(proc_root: Path) -> list[float] | None:
 
 
 def _version(package: str) -> str | None:
+    # A worker asks for no version, and need not pay for the means of finding one.
+    import importlib.metadata
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -4,22 +4,42 @@
 # Build a debug kernel for the lab, without root and without touching the
 # system: debug-kernel.sh SOURCE BUILD
 #
-#   SOURCE  an unpacked kernel source tree, or Debian's linux-source-*.tar.xz
-#   BUILD   directory to build in (4 GB); it ends with vmlinux, bzImage and
-#           everything needed as KDIR to build the module
+#   SOURCE  a version such as 6.1: the package linux-source-6.1 is downloaded;
+#           or an unpacked kernel source tree, or a linux-source-*.tar.xz
+#   BUILD   directory to build in (2 GB with the source); it ends with vmlinux,
+#           bzImage and everything needed as KDIR to build the module
 #
-# Then:  make -C kernel_module KDIR=BUILD
+# Then:  debug-run.sh BUILD, or make -C kernel_module KDIR=BUILD
+# JOBS= and CC= are heeded.  Needs gcc, make, flex, bison and bc.
 set -eu
 
-[ $# -eq 2 ] || { sed -n '4,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { sed -n '4,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$2"
 build=$(cd "$2" && pwd)
-if [ -f "$1" ]; then
-	mkdir -p "$build/source"
-	[ -f "$build/source/Makefile" ] ||
-		tar -C "$build/source" --strip-components=1 -xf "$1"
-	src=$build/source
+tarball=$1
+case $1 in
+[0-9]*) # a version
+	if [ ! -e "$1" ]; then
+		tarball=$build/debian/usr/src/linux-source-$1.tar.xz
+		[ -f "$tarball" ] || (
+			mkdir -p "$build/debian"
+			cd "$build/debian"
+			apt-get -q download "linux-source-$1"
+			dpkg-deb -x linux-source-"$1"_*.deb .
+			rm linux-source-"$1"_*.deb
+		)
+	fi ;;
+esac
+if [ -f "$tarball" ]; then
+	# Not "source": that is a link which the kernel's makefile makes.
+	[ -f "$build/linux/Makefile" ] || {
+		rm -rf "$build/linux.part"
+		mkdir "$build/linux.part"
+		tar -C "$build/linux.part" --strip-components=1 -xf "$tarball"
+		mv "$build/linux.part" "$build/linux"
+	}
+	src=$build/linux
 else
 	src=$(cd "$1" && pwd)
 fi
@@ -38,4 +58,6 @@ while IFS='=' read -r option value; do
 		echo "debug-kernel: $option is not $value in this source" >&2
 done <"$here/debug.config"
 k -j"${JOBS:-$(nproc)}" vmlinux bzImage modules
+# For the list of what is built in: daxctl asks for "kmem".
+k INSTALL_MOD_PATH="$build" modules_install
 echo "$build: $(k kernelrelease)"

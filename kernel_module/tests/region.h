@@ -139,12 +139,30 @@ static bool cmdline_has(const char *word)
 	return strstr(slurp("/proc/cmdline"), word) != NULL;
 }
 
-/* inject.sh: from here on, not while the program itself is being loaded. */
-__attribute__((constructor))
-static void fail_if_told(void)
+/*
+ * inject.sh: may allocations of this thread, and of those it starts, fail?
+ * Opening the switch is one that may.
+ */
+__attribute__((unused))
+static void inject(bool on)
 {
-	if (getenv("HM_FAIL"))
-		spew("/proc/self/make-it-fail", "1");
+	int i, err = 0;
+
+	if (!getenv("HM_FAIL"))
+		return;
+	for (i = 0; i < 1000; i++) {
+		err = spew("/proc/self/make-it-fail", on ? "1" : "0");
+		if (!err)
+			return;
+	}
+	bail_out("/proc/self/make-it-fail: %s", strerror(-err));
+}
+
+/* From here on, not while the program itself is being loaded. */
+__attribute__((constructor))
+static void inject_if_told(void)
+{
+	inject(true);
 }
 
 /* ------------------------------------------------------------------ nodes -- */

@@ -7,6 +7,7 @@
 #
 #   TESTS="abi layout"   only these
 #   STRESS=120           seconds of stress (20)
+#   PATIENCE=1800        seconds for each test, beside the stress (600)
 #   HM_SEED=FILE         the description with the first module's test program
 #   PARAMETERS="..."     for the module
 #   OUT=DIR              where to leave the TAP of each test
@@ -35,7 +36,7 @@ for t in $tests; do
 	*) set -- ;;
 	esac
 	began=$(date +%s)
-	timeout "$((600 + ${STRESS:-20}))" "$here/$t" "$@" >"$out/$t.tap" 2>"$out/$t.err"
+	timeout "$((${PATIENCE:-600} + ${STRESS:-20}))" "$here/$t" "$@" >"$out/$t.tap" 2>"$out/$t.err"
 	status=$?
 	good=$(grep -c '^ok' "$out/$t.tap")
 	skips=$(grep -c '# SKIP' "$out/$t.tap")
@@ -64,6 +65,15 @@ if [ -w /sys/kernel/debug/kmemleak ]; then
 		failed=1
 	else
 		echo "leaks: none of ours ($(grep -c unreferenced "$out/leaks") in all)"
+	fi
+fi
+# Lock checking turns itself off with its first complaint.
+if [ -r /proc/lockdep_stats ]; then
+	if grep -q 'debug_locks: *1$' /proc/lockdep_stats; then
+		echo "lock checking: on to the end"
+	else
+		echo "lock checking: FAILED, it has turned itself off"
+		failed=1
 	fi
 fi
 if rmmod hybridmem; then

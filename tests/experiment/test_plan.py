@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hmexp.errors import CapacityError, HmexpError, ParameterError, PatternError
+from hmexp.errors import CapacityError, EmulationError, HmexpError, ParameterError, PatternError
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Plan, make_plan
 from hmexp.memory.emulation import EmulationRequest
@@ -78,6 +78,10 @@ def test_ids_are_stable_and_tell_points_apart() -> None:
         "samples": 1,
         "sample_seconds": 1.0,
         "emulate": None,
+        "page_bytes": 2 << 20,
+        "launches": 9,
+        "precision": 0.5,
+        "most_samples": 9,
     }
     assert set(changes) == set(point.to_record())
     for change in ({name: value} for name, value in changes.items()):
@@ -126,6 +130,14 @@ def test_automatic_threads_leave_a_cpu() -> None:
         (ONE, {"emulate": "0=optane-dcpmm"}, ParameterError, "real node"),
         (ONE, {"emulate": "yes"}, ParameterError, "NODE=PROFILE"),
         (ONE, {"samples": 0}, ParameterError, "samples"),
+        (ONE, {"launches": 0}, ParameterError, "launches 0 is not a whole number from 1 to 100"),
+        (ONE, {"precision": 1e-9}, ParameterError, "precision 1e-09"),
+        (ONE, {"samples": 5, "most_samples": 4}, ParameterError, "most_samples 4"),
+        (ONE, {"pages": ["1MiB"]}, ParameterError, "use 4KiB or 2MiB"),
+        (ONE, {"pages": ["2MiB"]}, ParameterError, "granules of 4KiB cannot .*use granules of 2MiB or more"),
+        (ONE, {"operations": ["loaded_sort"]}, ParameterError, "loaded_sort.*loaded_OPERATION"),
+        (ONE, {"operations": ["store_nt"], "emulate": "2=cxl-expander"}, EmulationError, "store_nt_ns"),
+        (ONE, {"operations": ["loaded"], "threads": len(CPUS)}, ParameterError, "use fewer threads"),
         (ONE, {"sample_seconds": 1e-6}, ParameterError, "sample_seconds"),
     ],
 )
@@ -137,3 +149,47 @@ def test_what_cannot_be_done_is_refused(
     with pytest.raises(error) as caught:
         plan(topology, **values)
     assert re.search(says, str(caught.value), re.DOTALL), str(caught.value)
+
+
+def test_hybrid_points_get_an_all_dram_point_alike_in_all_but_the_pattern() -> None:
+    made = plan(
+        ONE, patterns=["0,2", "2"], operations=["read", "latency"], granules=["4KiB", "2MiB"], threads=[1]
+    )
+    added = [p for p in made.points if p.id in made.added]
+    assert {(p.pattern, p.operation, p.granule_bytes) for p in added} == {
+        ("0", operation, granule) for operation in ("read", "latency") for granule in (4096, 2 << 20)
+    }
+    by_id = {p.id: p for p in made.points}
+    asked = [p for p in made.points if p.id not in made.added]
+    assert set(made.baselines) == {p.id for p in asked}
+    for point in asked:
+        assert dataclasses.replace(point, pattern="0") == by_id[made.baselines[point.id]]
+
+
+def test_an_all_dram_point_that_was_asked_for_is_not_added() -> None:
+    made = plan(ONE, patterns=["1:0", "1:1"], operations=["read"])
+    assert not made.added
+    assert list(made.baselines.values()) == [next(p.id for p in made.points if p.pattern == "0")]
+
+
+def test_dram_too_small_for_the_baseline_is_said_and_no_obstacle() -> None:
+    made = plan(OPTANE, patterns=["3"], operations=["read"], size="20GiB")
+    assert not made.added and not made.baselines
+    assert any("no all-DRAM point" in note for note in made.notes)
+
+
+def test_pages_of_2_mib_make_other_points_and_whole_pages() -> None:
+    made = plan(
+        ONE, patterns=["0,2"], granules=["2MiB"], pages=["4KiB", "2MiB"], operations=["read"], size="5MiB"
+    )
+    assert {p.page_bytes for p in made.points} == {4096, 2 << 20}
+    assert {p.size_bytes for p in made.points} == {6 << 20}
+    assert len(made.added) == 2
+
+
+def test_loaded_latency_takes_a_cpu_more_than_it_has_threads() -> None:
+    if len(CPUS) < 2:
+        pytest.skip("one CPU cannot chase and load")
+    made = plan(ONE, patterns=["0"], operations=["loaded", "loaded_3:1"], threads=[1])
+    assert [p.operation for p in made.points] == ["loaded_read", "loaded_mix_3_1"]
+    assert all(len(made.cpus[p.cpu_count]) == 2 for p in made.points)

@@ -20,7 +20,8 @@ from hmexp.experiment import launcher
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Plan, make_plan
-from hmexp.experiment.runner import Outcome, Progress, run_sweep
+from hmexp.experiment.progress import Progress
+from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.experiment.store import read_records, read_run
 from hmexp.experiment.worker import Task
 from hmexp.system.topology import read_topology
@@ -30,6 +31,8 @@ SMALL: dict[str, Any] = {
     "samples": 2,
     "sample_seconds": 0.002,
     "operations": ["read", "latency"],
+    "launches": 1,
+    "precision": 0,
 }
 
 
@@ -54,8 +57,8 @@ def sweep(results: Path, watch: Watch | None = None, **values: Any) -> Outcome:
     return run_sweep(plan(results, **values), watch or Watch(), lambda _: None)
 
 
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (path / "points.jsonl").read_text().splitlines()]
+def lines(path: Path, file: str = "points.jsonl") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (path / file).read_text().splitlines()]
 
 
 def test_a_sweep_measures_each_point_once_with_its_proof(tmp_path: Path) -> None:
@@ -87,12 +90,13 @@ def test_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         sweep(tmp_path, Watch(interrupt), patterns=["0", "0,2"])
     path = (tmp_path / "latest").resolve()
-    kept = (path / "points.jsonl").read_bytes()
+    kept = (path / "launches.jsonl").read_bytes()
     scale = read_run(path)["emulation"]
     assert len(kept.splitlines()) == 2
     outcome = sweep(tmp_path, patterns=["0", "0,2"])
     assert outcome.path == path
-    assert (path / "points.jsonl").read_bytes().startswith(kept)
+    assert (path / "launches.jsonl").read_bytes().startswith(kept)
+    assert len((path / "launches.jsonl").read_bytes().splitlines()) == 4
     assert len({r["point_id"] for r in lines(path)}) == len(lines(path)) == 4
     assert read_run(path)["emulation"] == scale  # one truth for all points of a run
 
@@ -170,7 +174,7 @@ def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pyt
             return task.empty_record() | {"reason": "the worker was killed by SIGKILL", "error": "Killed"}
         return real(task, timeout_seconds)
 
-    monkeypatch.setattr("hmexp.experiment.runner.launch", flaky)
+    monkeypatch.setattr("hmexp.experiment.measuring.launch", flaky)
     outcome = sweep(tmp_path, patterns=["0"])
     assert outcome.counts == {"ok": 1, "failed": 1}
     with pytest.raises(SweepError, match=r"1 of 2 points failed: latency on 0 .*SIGKILL"):
@@ -263,8 +267,87 @@ def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
     assert "ENOMEM" in record["reason"] or record["error"] == "MemoryError"
 
 
+def test_launches_are_made_in_rounds_and_each_has_its_proof(tmp_path: Path) -> None:
+    outcome = sweep(tmp_path, patterns=["0", "0,2"], launches=3, seed=4)
+    launches = lines(outcome.path, "launches.jsonl")
+    assert [record["launch"] for record in launches] == [0] * 4 + [1] * 4 + [2] * 4
+    rounds = [[r["point_id"] for r in launches[first : first + 4]] for first in (0, 4, 8)]
+    assert all(len(set(one)) == 4 for one in rounds) and len({tuple(one) for one in rounds}) > 1
+    records = {r["point_id"]: r for r in lines(outcome.path)}
+    assert len(records) == 4
+    for record in records.values():
+        own = [launch for launch in launches if launch["point_id"] == record["point_id"]]
+        result = record["result"]
+        assert result["samples"] == [value for launch in own for value in launch["result"]["samples"]]
+        assert result["interval_over"] == "launches"
+        assert result["ci_low"] <= result["median"] <= result["ci_high"]
+        assert [part["n"] for part in result["launches"]] == [2, 2, 2]
+        assert len(result["noise"]["flags"]) == len(result["payload_bytes"]) == 6
+        assert [part["proof"]["after"]["ok"] for part in record["launches"]] == [True] * 3
+        assert all(part["details"]["stop"]["stopped"] == "fixed" for part in result["launches"])
+
+
+def test_a_launch_that_fails_fails_its_point_and_is_the_one_that_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = launcher.launch
+
+    def flaky(task: Task, timeout_seconds: float) -> dict[str, Any]:
+        if task.launch == 1 and task.point.operation == "read":
+            return task.empty_record() | {"reason": "it fell over", "error": "Crashed"}
+        return real(task, timeout_seconds)
+
+    monkeypatch.setattr("hmexp.experiment.measuring.launch", flaky)
+    outcome = sweep(tmp_path, patterns=["0"], launches=3)
+    assert outcome.counts == {"ok": 1, "failed": 1}
+    failed = next(r for r in lines(outcome.path) if r["status"] == "failed")
+    assert failed["reason"] == "it fell over" and failed["result"] is None
+    assert [part["status"] for part in failed["launches"]] == ["ok", "failed"]
+    monkeypatch.undo()
+    again = sweep(tmp_path, patterns=["0"], launches=3)
+    assert again.path == outcome.path and again.counts == {"ok": 2}
+    tries = Counter(
+        (r["launch"], r["status"])
+        for r in lines(again.path, "launches.jsonl")
+        if r["point_id"] == failed["point_id"]
+    )
+    assert tries == {(0, "ok"): 1, (1, "failed"): 1, (1, "ok"): 1, (2, "ok"): 1}
+
+
+def test_a_hybrid_point_holds_its_multiple_of_dram(tmp_path: Path) -> None:
+    outcome = sweep(tmp_path, patterns=["0,2"], operations=["read"], launches=2)
+    by_pattern = {r["parameters"]["pattern"]: r for r in lines(outcome.path)}
+    base, hybrid = by_pattern["0"], by_pattern["0,2"]
+    assert base["added"] and not hybrid["added"]
+    assert read_run(outcome.path)["added"] == [base["point_id"]]
+    assert hybrid["baseline_id"] == base["point_id"] and base["of_dram"] is None
+    relation = hybrid["of_dram"]
+    assert relation["median"] == hybrid["result"]["median"] / base["result"]["median"]
+    assert relation["ci_low"] <= relation["median"] <= relation["ci_high"]
+
+
+def test_latencies_of_every_kind_and_under_load_are_points(tmp_path: Path) -> None:
+    from hmexp.native import vector_bits
+    from hmexp.system.cpus import allowed_cpus
+
+    operations = ["latency_window"]
+    operations += ["store_nt", "store_flush"] if vector_bits() > 64 else []
+    operations += ["loaded_read"] if len(allowed_cpus()) > 1 else []
+    outcome = sweep(tmp_path, patterns=["0"], operations=operations, size="2MiB")
+    outcome.require_complete()
+    records = {r["parameters"]["operation"]: r for r in lines(outcome.path)}
+    assert list(records) != [] and set(records) == set(operations)
+    for name, record in records.items():
+        assert record["result"]["unit"] == "ns" and record["proof"]["after"]["ok"]
+        assert (record["model"] is None) == (name == "loaded_read")
+    if "loaded_read" in records:
+        details = records["loaded_read"]["result"]["details"]
+        assert details["curve"][0]["delay_ns"] is None and details["curve"][-1]["delay_ns"] == 0
+        assert isinstance(details["knee"]["saturated"], bool)
+
+
 @pytest.mark.parametrize("target", ["worker", "runner"])
-def test_kill_9_in_mid_sweep_loses_one_point_at_most(tmp_path: Path, target: str) -> None:
+def test_kill_9_in_mid_sweep_loses_one_launch_at_most(tmp_path: Path, target: str) -> None:
     arguments = [
         "sweep",
         "--results",
@@ -275,11 +358,15 @@ def test_kill_9_in_mid_sweep_loses_one_point_at_most(tmp_path: Path, target: str
         "2",
         "--sample-seconds",
         "0.2",
+        "--launches",
+        "2",
+        "--precision",
+        "0",
     ]
     arguments += ["--patterns", "0", "0,2", "--operations", "read", "write", "--emulate", "2=optane-dcpmm"]
     command = [sys.executable, "-m", "hmexp", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    points = tmp_path / "latest" / "points.jsonl"
+    points = tmp_path / "latest" / "launches.jsonl"
     deadline = time.monotonic() + 60
     while not (points.exists() and points.read_bytes().count(b"\n") >= 1):
         assert time.monotonic() < deadline and process.poll() is None
@@ -292,13 +379,15 @@ def test_kill_9_in_mid_sweep_loses_one_point_at_most(tmp_path: Path, target: str
     status = process.wait(60)
     assert status == (1 if target == "worker" else -signal.SIGKILL)
     path = (tmp_path / "latest").resolve()
-    kept = [r for r in lines(path) if r["status"] == "ok"]
+    kept = [r for r in lines(path, "launches.jsonl") if r["status"] == "ok"]
     assert kept
 
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "latest").resolve() == path
-    ok = [r for r in lines(path) if r["status"] == "ok"]
+    ok = [r for r in lines(path, "launches.jsonl") if r["status"] == "ok"]
     assert ok[: len(kept)] == kept
-    assert len(ok) == len({r["point_id"] for r in ok}) == 4
+    assert len(ok) == len({(r["point_id"], r["launch"]) for r in ok}) == 8
+    points = [r for r in lines(path) if r["status"] == "ok"]
+    assert len(points) == len({r["point_id"] for r in points}) == 4
     assert (path / "report.html").exists() and (path / "points.csv").exists()

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hmexp.errors import StoreError
 from hmexp.experiment import store
+from hmexp.experiment.point import SCHEMA
+from hmexp.experiment.reader import read_points, read_statuses
 from hmexp.experiment.store import RunDirectory, open_run, read_records, read_run, resolve_results, write_json
 
 
@@ -154,3 +156,22 @@ def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path / "notebooks")
     assert resolve_results("auto") == tmp_path / "results"
     assert resolve_results("here") == tmp_path / "notebooks" / "here"
+
+
+def test_statuses_are_found_without_reading_records_and_damage_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "points.jsonl"
+    whole = [
+        {"schema": SCHEMA, "point_id": "a", "status": "failed", "result": None},
+        {"schema": 1, "point_id": "b", "status": "ok"},
+        {"status": "skipped", "point_id": "c"},
+        {"schema": SCHEMA, "point_id": "a", "status": "ok", "result": None},
+    ]
+    text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in whole)
+    torn = f'{{"schema":{SCHEMA},"point_id":"d","status":"ok","re'
+    file.write_text(text + torn)
+    expected = {"a": "ok", "b": "ok", "c": "skipped"}
+    assert read_statuses(file) == read_points(file, lambda record: record["status"]) == expected
+    for bad in ("garbage\n", torn + "\n", '{"schema":99,"point_id":"e","status":"ok"}\n'):
+        file.write_text(bad + text)
+        with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl (is damaged|has schema 99)"):
+            read_statuses(file)

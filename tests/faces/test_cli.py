@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hmexp.memory.placers import PLACERS
 from hmexp.system.cpus import allowed_cpus
 
 TOO_MANY = len(allowed_cpus()) + 1
@@ -94,6 +96,7 @@ def test_nodes_and_doctor(tmp_path: Path) -> None:
 def test_sweep_and_report(tmp_path: Path) -> None:
     done = hmexp(
         "sweep", "--size", "1MiB", "--samples", "2", "--sample-seconds", "0.002", "--patterns", "0", "1:1",
+        "--launches", "2", "--precision", "0.5", "--most-samples", "3", "--pages", "page",
         "--operations", "read", "--emulate", "5=optane-dcpmm", "--run", "mine", cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -115,3 +118,19 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.stderr == ""
     assert done.stdout.strip() == "0"
+
+
+def test_placers_are_told_with_what_stands_in_their_way(tmp_path: Path) -> None:
+    done = hmexp("placers", "--json", cwd=tmp_path)
+    assert done.returncode == 0
+    records = {record["name"]: record for record in json.loads(done.stdout)}
+    assert set(records) == set(PLACERS)
+    for name, record in records.items():
+        assert record["available"] is (PLACERS[name].unavailable() is None)
+        assert record["available"] is (record["reason"] is None) is (record["remedy"] is None)
+    assert records["weighted"]["promise"] == "ratio only" and records["mbind"]["lazy"] is True
+    shown = hmexp("placers", cwd=tmp_path).stdout
+    for name, record in records.items():
+        assert f"{name:<13}  {'yes' if record['available'] else 'no '}" in shown
+        if record["reason"]:
+            assert record["reason"].split()[0] in shown and "->" in shown

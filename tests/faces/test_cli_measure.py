@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from hmexp.measure.point import near_dram
+from hmexp.measure.point import measure_point, near_dram
 from hmexp.report.terminal import draw_curve
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import read_topology
@@ -98,3 +98,68 @@ def test_a_curve_is_drawn_within_its_field() -> None:
     assert max(map(len, lines)) <= 11 + 64
     assert "400" in lines[1] and lines[-1].endswith("10")
     assert draw_curve([0.0], [0.0], "x", "y").count("*") == 1
+
+
+def shape(value: object) -> object:
+    """A record without its timing values: its fields, and what is not a float or depends on time."""
+    if isinstance(value, dict):
+        return {name: shape(part) for name, part in value.items() if name not in TIMED}
+    if isinstance(value, list):
+        return [shape(part) for part in value]
+    return float if isinstance(value, float) else value
+
+
+#: What differs from run to run: rates, counts of passes that fill a time, and what disturbed a sample.
+TIMED = ("passes", "payload_bytes", "bus_bytes", "noise", "of_dram", "stragglers")
+
+
+@pytest.mark.parametrize("launches", [1, 2])
+def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, launches: int) -> None:
+    done = hmexp(
+        "measure", *SLOW, "--op", "read", "--threads", "1", "--launches", str(launches), "--json", *QUICK,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    called = measure_point(
+        f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches, samples=2,
+        sample_seconds=0.001,
+    ).to_record()  # fmt: skip
+    called = json.loads(json.dumps(called))
+    assert set(told) == set(called) and set(told["result"]) == set(called["result"])
+    # Options that the command always states have the values that the call takes by default.
+    assert called["parameters"].items() <= told["parameters"].items()
+    assert set(told["result"]["noise"]) == set(called["result"]["noise"])
+    told.pop("parameters"), called.pop("parameters")
+    assert shape(told) == shape(called)
+    assert told["proof"] == called["proof"]
+    assert len(told["launches"]) == launches
+    assert told["result"]["interval_over"] == ("launches" if launches > 1 else "samples")
+
+
+def test_a_launch_that_cannot_be_is_the_error_that_it_would_be_here(tmp_path: Path) -> None:
+    done = hmexp(
+        "measure", "--pattern", NODE, "--op", "read", "--launches", "2", "--threads", TOO_MANY, *QUICK,
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert TOO_MANY in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("measure", "--launches", "0"), "launches 0"),
+        (("measure", "--precision", "2"), "precision 2"),
+        (("measure", "--precision", "0.1", "--most-samples", "1"), "most_samples 1"),
+        (("measure", "--pages", "1GiB"), "2MiB"),
+        (("latency", "--pages", "3MiB"), "2MiB"),
+        (("measure", "--emulate", "901=optane-dcpmm", "--pages", "2MiB"), "granules of 2MiB or more"),
+        (("latency", "--emulate", "901=optane-dcpmm", "--pages", "2MiB"), "granules of 2MiB or more"),
+    ],
+)
+def test_what_a_launch_and_a_page_cannot_be(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+    command, *rest = arguments
+    done = hmexp(command, "--pattern", f"{NODE},901", *QUICK, *rest, cwd=tmp_path)
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert says in done.stderr

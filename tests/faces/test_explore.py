@@ -89,6 +89,7 @@ def test_the_first_hour_through_papermill(tmp_path: Path) -> None:
         ({"patern": "0"}, "did you mean 'pattern'"),
         ({"pattern": "0,,2"}, "entry 2 is empty"),
         ({"operation": "latency"}, "is no bandwidth"),
+        ({"operation": "loaded_read"}, "is no bandwidth"),
         ({"threads": 0}, "not a whole number above 0"),
     ],
 )

@@ -20,6 +20,12 @@ from hmexp.notebook import injected_names
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "sweep.ipynb"
 SMALL = [
     "-p",
+    "launches",
+    "1",
+    "-p",
+    "precision",
+    "0",
+    "-p",
     "size",
     "1MiB",
     "-p",
@@ -82,6 +88,8 @@ def test_a_sweep_through_papermill(tmp_path: Path) -> None:
         (["-p", "patterns", "0,,2"], "entry 2 is empty"),
         (["-p", "size", "3 bananas"], "bananas"),
         (["-y", "threads: two"], "not a whole number"),
+        (["-p", "launches", "0"], "launches 0"),
+        (["-p", "precision", "5"], "precision 5"),
         (["-p", "results", "/proc/none"], "/proc/none"),
     ],
 )

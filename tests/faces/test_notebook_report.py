@@ -89,6 +89,7 @@ def test_runs_are_found_by_folder_by_name_and_by_default(tmp_path: Path) -> None
         ({"runs": []}, "runs is an empty list"),
         ({"runs": ["no-such-run"]}, "no-such-run"),
         ({"runs": [[1]]}, "is not a text"),
+        ({"runs": [str(ROOT / "results" / "example-placers")]}, "is a study of placers, not a sweep"),
     ],
 )
 def test_what_cannot_be_shown_is_refused(tmp_path: Path, parameters: dict[str, Any], says: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from hmexp.experiment.runner import Progress
+from hmexp.experiment.progress import Progress
 from hmexp.progress import (
     Displays,
     LogLines,
@@ -33,6 +33,8 @@ SWEEP = {
     "patterns": ["0", "2"],
     "operations": ["read"],
     "size": "1MiB",
+    "launches": 1,
+    "precision": 0,
     "samples": 2,
     "sample_seconds": 0.02,
     "emulate": "2=optane-dcpmm",
@@ -41,7 +43,7 @@ SWEEP = {
 
 def test_progress_is_told_in_words() -> None:
     html = progress_html(Progress(3, 12, 1, 75.4, "read on <0>"))
-    assert "3 of 12 points" in html and "1 min 15 s left" in html and "1 failed" in html
+    assert "3 of 12 launches" in html and "1 min 15 s left" in html and "1 failed" in html
     assert "&lt;0&gt;" in html and "25.00%" in html
     assert [format_seconds(s) for s in (0, 59.4, 60, 3599, 7260)] == [
         "0 s",
@@ -61,9 +63,9 @@ def test_a_log_gets_few_lines_and_always_the_last() -> None:
         lines.show(Progress(done, points, 0, float(points - done), "read on 0"))
     lines.show(Progress(points, points, 2, 0.0, ""))
     told = stream.getvalue().splitlines()
-    assert told[0].startswith("0 of 36000 points")
-    assert told[1].startswith("10 of 36000 points")
-    assert told[-1] == "36000 of 36000 points · 2 failed"
+    assert told[0].startswith("0 of 36000 launches")
+    assert told[1].startswith("10 of 36000 launches")
+    assert told[-1] == "36000 of 36000 launches · 2 failed"
     done_at = [int(line.split()[0]) for line in told[:-1]]
     assert 100 < len(told) < 300
     assert max(b - a for a, b in pairwise(done_at)) <= 300
@@ -128,8 +130,8 @@ def run_papermill(folder: Path, *arguments: str, **environment: str) -> subproce
 def test_papermills_log_has_the_progress_and_the_saved_notebook_the_bar(tmp_path: Path) -> None:
     done = run_papermill(tmp_path, "--log-output", "--no-progress-bar")
     assert done.returncode == 0, done.stderr
-    assert "0 of 2 points" in done.stderr
-    assert "2 of 2 points" in done.stderr
+    assert "0 of 2 launches" in done.stderr
+    assert "2 of 2 launches" in done.stderr
     bars = re.findall(r"width:([0-9.]+)%;height:100%", (tmp_path / "out.ipynb").read_text())
     assert bars == ["100.00"]
 
@@ -146,7 +148,7 @@ def test_the_terminal_of_make_sweep_has_the_bar(tmp_path: Path) -> None:
         os.close(master)
     assert done.returncode == 0, done.stderr
     assert "2/2" in text
-    assert "of 2 points ·" not in json.dumps(
+    assert "of 2 launches ·" not in json.dumps(
         [
             output.get("text")
             for cell in json.loads((tmp_path / "out.ipynb").read_text())["cells"]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pytest
 
 import hmexp.lab
 from hmexp.lab.errors import LabNeedError
+from hmexp.lab.headers import headers_directory
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.tools import Tools, ensure_tools
 
+ROOT = Path(__file__).resolve().parents[2]
 KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
 REQUIRED_VARIABLE = "HMEXP_LAB_REQUIRED"
 
@@ -59,3 +63,28 @@ def guest(kernel: Kernel) -> Callable[..., hmexp.lab.LabResult]:
         return hmexp.lab.run(command, **{"kernel": kernel.release, "timeout_seconds": 120, **options})  # type: ignore[arg-type]
 
     return run
+
+
+@pytest.fixture(scope="session")
+def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of `kernel_module/`, built for the kernel under test without a warning at W=1."""
+    if not (shutil.which("make") and shutil.which("gcc")):
+        pytest.skip("no compiler")
+    place = tmp_path_factory.mktemp("module") / "kernel_module"
+    # Without what a developer may have built in place, for another kernel.
+    shutil.copytree(
+        ROOT / "kernel_module", place, ignore=shutil.ignore_patterns("*.ko", "*.o", ".*", "probe.h*")
+    )
+    try:
+        directory = headers_directory(kernel.release)
+    except LabNeedError as error:
+        if os.environ.get("HMEXP_LAB_REQUIRED"):
+            raise
+        pytest.skip(f"no headers: {error.message}")
+    for target in ("check-build", "modules", "tests"):
+        done = subprocess.run(
+            ["make", "-s", "-C", str(place), f"KDIR={directory}", target], capture_output=True, text=True
+        )
+        assert done.returncode == 0, f"make {target}\n{done.stdout}\n{done.stderr}"
+        assert "warning" not in done.stdout + done.stderr
+    return place

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import MeasurementError
-from hmexp.measure.statistics import summarise
+from hmexp.measure.statistics import summarise, summarise_launches
 
 values = st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=30)
 
@@ -33,3 +33,34 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 def test_what_is_no_sample_is_refused(samples: list[float]) -> None:
     with pytest.raises(MeasurementError):
         summarise(samples)
+
+
+@given(st.lists(values, min_size=2, max_size=8))
+def test_the_summary_of_launches_is_ordered_and_says_what_it_is_over(launches: list[list[float]]) -> None:
+    s = summarise_launches(launches)
+    assert s.interval_over == "launches"
+    assert s.n == sum(map(len, launches))
+    assert 0 < s.ci_low <= s.median <= s.ci_high
+    assert s.minimum <= s.median <= s.maximum
+    assert s == summarise_launches(launches)
+
+
+def test_one_launch_has_the_interval_of_its_samples() -> None:
+    samples = [1.0, 1.1, 1.2, 1.05]
+    assert summarise_launches([samples]) == summarise(samples)
+    assert summarise(samples).interval_over == "samples"
+
+
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_the_interval_over_launches_covers_drift_that_the_one_over_samples_misses(count: int) -> None:
+    """Launches differ by ten times what samples within them do."""
+    generator = np.random.default_rng(count)
+    over_launches = over_samples = 0
+    for _ in range(200):
+        launches = [generator.normal(100 * np.exp(d), 0.1, 5) for d in generator.normal(0, 0.01, count)]
+        s = summarise_launches(launches)
+        over_launches += s.ci_low <= 100 <= s.ci_high
+        one = summarise(launches[0])
+        over_samples += one.ci_low <= 100 <= one.ci_high
+    assert over_launches >= 0.93 * 200
+    assert over_samples < 0.5 * 200

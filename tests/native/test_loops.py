@@ -221,7 +221,7 @@ def test_the_ring_visits_every_line_once(mapping: PageMapping) -> None:
     ring = native.build_ring(mapping, seed=3)
     lines = ring.lines
     assert lines == SIZE // 64
-    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == lines
+    assert native.walk_ring(mapping, cpus(1)[0], ring) == lines
     next_lines = (mapping.array().view(np.uint64)[::8].astype(np.int64) - mapping.address) // 64
     seen = np.zeros(lines, dtype=bool)
     at = 0
@@ -240,16 +240,33 @@ def test_rings_of_different_seeds_differ_and_of_one_seed_do_not(mapping: PageMap
     assert ring(1) == ring(1) != ring(2)
 
 
-def test_a_broken_ring_is_noticed(mapping: PageMapping) -> None:
-    """A shuffle that is not one cycle comes round early, or never to the first line."""
+@pytest.mark.parametrize("marks", [1, 2, 3, native.MAX_CHAINS])
+def test_a_broken_ring_is_noticed(mapping: PageMapping, marks: int) -> None:
+    """Two lines of a cycle that swap what comes after them make two cycles of it, wherever they are."""
     words = mapping.array().view(np.uint64)
-    ring = native.build_ring(mapping, seed=3)
-    first, second = int(words[0]), 0
-    second = int(words[(first - mapping.address) // 8])
-    words[(second - mapping.address) // 8] = mapping.address  # 0 -> first -> second -> 0
-    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == 3
-    words[(second - mapping.address) // 8] = first  # never back at 0
-    assert native.walk_ring(mapping, cpus(1)[0], ring)[0] == ring.lines + 1
+    ring = native.build_ring(mapping, seed=3, marks=marks)
+    random = np.random.default_rng(marks)
+    for _ in range(20):
+        a, b = (8 * int(line) for line in random.choice(ring.lines, 2, replace=False))
+        words[a], words[b] = words[b], words[a]
+        assert native.walk_ring(mapping, cpus(1)[0], ring) < ring.lines
+        words[a], words[b] = words[b], words[a]
+        assert native.walk_ring(mapping, cpus(1)[0], ring) == ring.lines
+    words[a] = mapping.address + 8 * a  # a line that leads to itself: nobody comes by again
+    assert native.walk_ring(mapping, cpus(1)[0], ring) == 0
+
+
+def test_a_ring_whose_marks_are_in_another_order_is_noticed(mapping: PageMapping) -> None:
+    """Each walker would come to its end, and the lines be counted twice over."""
+    ring = native.build_ring(mapping, seed=3, marks=3)
+    a, b, c = ring.marks
+    assert native.walk_ring(mapping, cpus(1)[0], native.Ring(ring.lines, (a, c, b))) == 0
+
+
+def test_a_short_ring_has_fewer_marks(mapping: PageMapping) -> None:
+    ring = native.build_ring(mapping, seed=3, spacing_bytes=SIZE // 4)
+    assert ring.lines == 4 and sorted(ring.marks) == [SIZE // 4 * i for i in range(4)]
+    assert native.walk_ring(mapping, cpus(1)[0], ring) == 4
 
 
 def test_a_chase_makes_its_hops(mapping: PageMapping) -> None:
@@ -274,9 +291,8 @@ def test_a_chase_makes_its_hops(mapping: PageMapping) -> None:
 @pytest.mark.parametrize("modelled", [False, True])
 def test_parallel_chases_each_make_their_hops(mapping: PageMapping, chains: int, modelled: bool) -> None:
     model = NodeModel(Pattern((0, 2)), {0: NodeRates(0, 0, 1), 2: NodeRates(0, 0, 1)}, 65536)
-    ring = native.build_ring(mapping, 3, model)
-    length, starts = native.walk_ring(mapping, cpus(1)[0], ring, chains)
-    assert length == ring.lines and len(set(starts)) == chains
+    starts = native.build_ring(mapping, 3, model, marks=chains).marks
+    assert len(set(starts)) == chains
     words = mapping.array().view(np.uint64)
     wanted = []
     for start in starts:
@@ -291,8 +307,9 @@ def test_parallel_chases_each_make_their_hops(mapping: PageMapping, chains: int,
 def walk(mapping: PageMapping, ring: native.Ring) -> list[int]:
     """Offsets of the ring's lines, as they come."""
     words = mapping.array().view(np.uint64)
-    found, at = [ring.first_offset], int(words[ring.first_offset // 8]) - mapping.address
-    while at != ring.first_offset:
+    first = ring.marks[0]
+    found, at = [first], int(words[first // 8]) - mapping.address
+    while at != first:
         found.append(at)
         at = int(words[at // 8]) - mapping.address
     return found
@@ -382,7 +399,7 @@ def test_a_chase_under_load_counts_what_the_load_did(mapping: PageMapping, name:
                 break
     assert most > 10
     assert (mapping.array()[:half] == before).all()
-    assert native.walk_ring(mapping, one, ring)[0] == ring.lines
+    assert native.walk_ring(mapping, one, ring) == ring.lines
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a chase and a load take two CPUs")

@@ -16,11 +16,12 @@ POINT_COLUMNS = (
     "point_id,status,reason,pattern,ratio,dram_share,placer,granule_bytes,size_bytes,page_bytes,threads,operation,"
     "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,emulated,profile,timing_valid,proof_ok,pages,"
     "pages_expected,pages_found,modelled_pages,misplaced_before,misplaced_after,absent_pages,numa_maps_agrees,"
-    "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds"
+    "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds,launches,interval_over,stopped,"
+    "disturbed_samples,huge_share,added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high"
 )
 SAMPLE_COLUMNS = (
     "point_id,pattern,ratio,operation,threads,sample,value,unit,sample_seconds,payload_bytes,"
-    "emulated,timing_valid"
+    "emulated,timing_valid,launch,disturbed"
 )
 
 
@@ -150,3 +151,30 @@ def test_a_table_that_cannot_be_written_says_so_and_leaves_nothing(
     with pytest.raises(StoreError, match=r"points\.csv cannot be written"):
         write_csv(points_frame([], synthetic.make_run(0)), target)
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_launches_disturbances_and_the_multiple_of_dram_are_columns(
+    synthetic: SimpleNamespace, tmp_path: Path
+) -> None:
+    record = synthetic.make_record("0,2", "read", samples=4)
+    quiet: list[str] = []
+    record["result"] |= {
+        "interval_over": "launches",
+        "noise": {"flags": [quiet, ["preempted", "steal"], quiet, quiet]},
+        "launches": [
+            {"n": 3, "median": 1.0, "details": {"stop": {"stopped": "precision"}}},
+            {"n": 1, "median": 1.0, "details": {"stop": {"stopped": "cap"}}},
+        ],
+    }
+    record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": {"ok": False}}}]
+    record |= {"baseline_id": "b", "of_dram": {"median": 0.5, "ci_low": 0.4, "ci_high": 0.6}}
+    added = synthetic.make_record("0", "read") | {"added": True}
+    rows = _written(points_frame([record, added], synthetic.make_run(2)), tmp_path)
+    row = next(row for row in rows if row["pattern"] == "0,2")
+    assert (row["launches"], row["interval_over"], row["stopped"]) == ("2", "launches", "precision 1, cap 1")
+    assert (row["disturbed_samples"], row["of_dram"], row["baseline_id"]) == ("1", "0.5", "b")
+    assert row["proof_ok"] == "False"  # of the second launch
+    assert {row["pattern"]: row["added_baseline"] for row in rows} == {"0": "True", "0,2": "False"}
+    samples = _written(samples_frame([record], synthetic.make_run(1)), tmp_path)
+    assert [s["launch"] for s in samples] == ["0", "0", "0", "1"]
+    assert [s["disturbed"] for s in samples] == ["", "preempted steal", "", ""]

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hmexp.errors import HmexpError, ParseError
 from hmexp.system.numa_maps import (
     NumaMapping,
+    count_pages_within,
     mapping_at,
     mappings_within,
     parse_numa_maps,
@@ -301,3 +302,24 @@ def test_what_the_kernel_refuses(
 
 def _resident_pages() -> int:
     return sum(sum(mapping.pages.values()) for mapping in read_numa_maps())
+
+
+def test_pages_within_a_range_are_added_up_without_the_rest(tmp_path: Path) -> None:
+    (tmp_path / "self").mkdir()
+    (tmp_path / "self" / "numa_maps").write_text(
+        "1000 default anon=1 dirty=1 N0=1 kernelpagesize_kB=4\n"
+        "2000 bind:0 anon=3 dirty=3 N0=3 kernelpagesize_kB=4\n"
+        "5000 bind:1 anon=1 dirty=1 N1=1 kernelpagesize_kB=4\n"
+        "6000 bind:0\n"
+        "200000 bind:1 huge anon=2 dirty=2 N1=2 kernelpagesize_kB=2048\n"
+        "600000 ?\n"
+    )
+    assert count_pages_within(0x2000, 0x4000, tmp_path) == {0: 3 * 4096, 1: 4096}
+    assert count_pages_within(0x6000, 0x1000, tmp_path) == {}
+    assert count_pages_within(0x200000, 0x400000, tmp_path) == {1: 2 * 2 << 20}
+    with pytest.raises(ParseError):
+        count_pages_within(0x200000, 0x400001, tmp_path)
+    with pytest.raises(HmexpError):
+        count_pages_within(0x3000, 0x1000, tmp_path)
+    with pytest.raises(HmexpError):
+        count_pages_within(0x3000, 0x1000, tmp_path / "nowhere")

@@ -2,35 +2,109 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
 from typing import Final
 
-from hmexp.errors import ParameterError
+from hmexp.errors import HmexpError, NativeError, PlacerUnsuitableError
+from hmexp.memory.placers.protocol import Obstacle
 from hmexp.native import PAGE_BYTES, PageMapping
-from hmexp.pattern import Pattern
+from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
+from hmexp.system.sysfs import read_choice
+from hmexp.system.topology import read_topology
 from hmexp.units import MIB, format_size
 
 HUGE_BYTES: Final = 2 * MIB
+THP: Final = Path("/sys/kernel/mm/transparent_hugepage")
+_ELSEWHERE: Final = (
+    "run outside the container, or give it the capability (docker run --cap-add SYS_NICE); see `hmexp doctor`"
+)
 
 
 class AnonymousPlacer:
-    """Pages of an anonymous mapping, put in place by system calls that every kernel with nodes has."""
+    """Pages of an anonymous mapping, put in place by system calls that every kernel with nodes has.
 
+    The base of the others, which override what differs.
+    """
+
+    name: str
     exact_order = True
+    lazy = False
+    needs = "nothing"
+    granules = (PAGE_BYTES, MAX_GRANULE_BYTES)
+    #: The kernel's switch for huge pages in such mappings.
+    huge_switch = THP / "enabled"
+    huge_off = frozenset({"never"})
 
-    def unavailable(self) -> str | None:
+    def unavailable(self) -> Obstacle | None:
+        """See `Placer`: one page is placed, on a node that has memory."""
+        try:
+            self.probe(Pattern((read_topology().memory_nodes[0].id,), PAGE_BYTES))
+        except NativeError as error:
+            # Without memory for a page it is the region that cannot be had, not the placer.
+            if error.errno == errno.ENOMEM:
+                return None
+            return Obstacle(error.message, error.remedy or _ELSEWHERE)
+        except HmexpError as error:
+            return Obstacle(error.message, error.remedy or "see `hmexp doctor`")
+        return None
+
+    def probe(self, pattern: Pattern) -> None:
+        """Place one page of `pattern`, to see whether it can be done."""
+        mapping = self.make_mapping(PAGE_BYTES, PAGE_BYTES, False)
+        try:
+            self.place(mapping, pattern)
+        finally:
+            mapping.close()
+
+    def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
         """See `Placer`."""
+        smallest, largest = self.granules
+        alone = len(pattern.distinct_nodes) == 1
+        if not alone and not smallest <= pattern.granule_bytes <= largest:
+            return Obstacle(
+                f"{self.name} cannot do granules of {format_size(pattern.granule_bytes)}",
+                f"use granules of {_range(smallest, largest)}, or another placer: see `hmexp placers`",
+            )
+        if not huge:
+            return None
+        if not alone and pattern.granule_bytes % HUGE_BYTES:
+            return Obstacle(
+                f"a granule of {format_size(pattern.granule_bytes)} cannot be of huge pages",
+                f"use granules of {format_size(HUGE_BYTES)} or more, or pages of {format_size(PAGE_BYTES)}",
+            )
+        choice = read_choice(self.huge_switch)
+        if choice is None or choice in self.huge_off:
+            state = f"{self.huge_switch} is {choice}" if choice else "this kernel has none"
+            return Obstacle(
+                f"{self.name} cannot have huge pages: {state}",
+                f"as root: echo advise > {self.huge_switch}"
+                if self.huge_switch.name == "shmem_enabled"
+                else f"as root: echo madvise > {self.huge_switch}",
+            )
         return None
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
         """See `Placer`."""
-        alone = len(pattern.distinct_nodes) == 1
-        if huge and not alone and pattern.granule_bytes % HUGE_BYTES:
-            raise ParameterError(
-                f"a granule of {format_size(pattern.granule_bytes)} cannot be of huge pages",
-                f"use granules of {format_size(HUGE_BYTES)} or more, or pages of {format_size(PAGE_BYTES)}",
-            )
+        obstacle = self.unsuitable(pattern, huge)
+        if obstacle is not None:
+            raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
+        return self.make_mapping(size_bytes, align_bytes, huge)
+
+    def make_mapping(self, size_bytes: int, align_bytes: int, huge: bool) -> PageMapping:
+        """The mapping itself."""
         return PageMapping(size_bytes, align_bytes, huge)
 
     def count(self, mapping: PageMapping) -> dict[int, int] | None:  # noqa: ARG002
         """See `Placer`."""
         return None
+
+    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+        """See `Placer`."""
+        raise NotImplementedError
+
+
+def _range(smallest: int, largest: int) -> str:
+    if smallest == largest:
+        return format_size(smallest)
+    return f"{format_size(smallest)} to {format_size(largest)}"

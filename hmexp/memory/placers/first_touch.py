@@ -1,4 +1,4 @@
-"""First touch: one pass over the region per node, with the task bound to that node."""
+"""First touch: one pass over the region per node, with the region bound to that node."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from hmexp.pattern import Pattern
 
 
 class FirstTouch(AnonymousPlacer):
-    """Bind the thread to a node, touch that node's pages, go on with the next node.
+    """Bind the mapping to a node, touch that node's pages, go on with the next node.
 
-    One mapping in the kernel's list, no page is ever moved, and the thread's own policy is as
-    before. A page that is dropped (MADV_DONTNEED) or copied after a fork comes from any node of the
+    One mapping in the kernel's list, no page is ever moved, and the thread's own policy is not
+    touched. A page that is dropped (MADV_DONTNEED) or copied after a fork comes from any node of the
     pattern: the order holds only as long as the pages stay.
     """
 

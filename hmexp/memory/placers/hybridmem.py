@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from hmexp import native
-from hmexp.errors import CapacityError, NativeError, ParameterError, ParseError
+from hmexp.errors import CapacityError, NativeError, ParseError, PlacerUnsuitableError
 from hmexp.memory.placers.anonymous import HUGE_BYTES
+from hmexp.memory.placers.protocol import Obstacle
 from hmexp.native import PAGE_BYTES, PageMapping
-from hmexp.pattern import Pattern
+from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
 from hmexp.units import format_size
 
 DEVICE: Final = Path("/dev/hybridmem")
@@ -53,31 +54,41 @@ class Hybridmem:
 
     name = "hybridmem"
     exact_order = True
+    lazy = True
+    needs = "the kernel module"
+    granules = (PAGE_BYTES, MAX_GRANULE_BYTES)
 
     def __init__(self, strict: bool = True) -> None:
         self.strict = strict
 
-    def unavailable(self) -> str | None:
+    def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
         if not DEVICE.exists():
-            return f"{DEVICE} is not there: the kernel module is not loaded; {_INSTALL}"
+            return Obstacle(f"{DEVICE} is not there: the kernel module is not loaded", _INSTALL)
         try:
             os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
-            return (
-                f"{DEVICE} cannot be opened: {os.strerror(error.errno or 0)}; run as root, or join the group "
-                f"that its udev rule names"
+            return Obstacle(
+                f"{DEVICE} cannot be opened: {os.strerror(error.errno or 0)}",
+                "run as root, or join the group that its udev rule names",
+            )
+        return None
+
+    def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
+        """See `Placer`."""
+        if huge and pattern.granule_bytes % HUGE_BYTES:
+            return Obstacle(
+                f"the kernel module gives huge pages for granules of {format_size(HUGE_BYTES)} or more, not "
+                f"of {format_size(pattern.granule_bytes)}",
+                f"use granules of {format_size(HUGE_BYTES)} or more",
             )
         return None
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
         """See `Placer`. The module gives huge pages for granules of as much, whatever is asked."""
-        if huge and pattern.granule_bytes % HUGE_BYTES:
-            raise ParameterError(
-                f"the kernel module gives huge pages for granules of {format_size(HUGE_BYTES)} or more, not "
-                f"of {format_size(pattern.granule_bytes)}",
-                f"use granules of {format_size(HUGE_BYTES)} or more",
-            )
+        obstacle = self.unsuitable(pattern, huge)
+        if obstacle is not None:
+            raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
         fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
         try:
             shift = pattern.granule_pages(PAGE_BYTES).bit_length() - 1
@@ -97,6 +108,9 @@ class Hybridmem:
                 "see `hmexp nodes` for the nodes with memory, and hybridmem(4)",
                 code,
             ) from error
+
+    def bind(self, mapping: PageMapping, pattern: Pattern) -> None:
+        """See `LazyPlacer`: the file that is mapped has the pattern already."""
 
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """See `Placer`."""

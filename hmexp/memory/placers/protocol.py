@@ -2,10 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why something cannot be done here.
+
+    Parameters
+    ----------
+    reason : str
+        What is in the way, exactly.
+    remedy : str
+        What to do about it.
+    """
+
+    reason: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.reason}; {self.remedy}"
 
 
 class Placer(Protocol):
@@ -19,8 +39,23 @@ class Placer(Protocol):
     def exact_order(self) -> bool:
         """Whether it promises the node of each page, not only how many pages each node gets."""
 
-    def unavailable(self) -> str | None:
-        """Why it cannot work on this machine, or None if it can."""
+    @property
+    def lazy(self) -> bool:
+        """Whether a page that is touched first, or again after it was dropped, gets to its node by itself."""
+
+    @property
+    def needs(self) -> str:
+        """What it needs of the machine, in a few words."""
+
+    @property
+    def granules(self) -> tuple[int, int]:
+        """The smallest and the largest granule that it can do [bytes]."""
+
+    def unavailable(self) -> Obstacle | None:
+        """Why it cannot work on this machine, or None if it can. Found by trying."""
+
+    def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
+        """Why it cannot do this pattern (with these pages), or None if it can, where it works at all."""
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
         """Make the mapping for a region of `pattern` (of real nodes), with no page of it touched.
@@ -30,8 +65,8 @@ class Placer(Protocol):
 
         Raises
         ------
-        ParameterError
-            If the placer cannot have huge pages for this pattern.
+        PlacerUnsuitableError
+            If the placer cannot do this pattern, or not with huge pages.
         NativeError
             If a system call is refused.
         """
@@ -45,7 +80,21 @@ class Placer(Protocol):
         Returns
         -------
         dict
-            What is worth recording about how it went, JSON-able.
+            What is worth recording about how it went, JSON-able. `settings`, if it is there, has the
+            settings of the machine that were changed meanwhile, before and used.
+
+        Raises
+        ------
+        NativeError
+            If a system call is refused.
+        """
+
+
+class LazyPlacer(Placer, Protocol):
+    """A placer that says where pages belong before they are touched, whoever touches them."""
+
+    def bind(self, mapping: PageMapping, pattern: Pattern) -> None:
+        """Say where the pages of `mapping` belong; none is touched.
 
         Raises
         ------

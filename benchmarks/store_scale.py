@@ -1,0 +1,143 @@
+"""Many stored points: what loading, reporting, comparing and resuming cost, in time and memory.
+
+.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER]
+
+The records are those of results/example, multiplied: other parameters, other noise, the same shape. Each step
+runs in a process of its own, whose peak memory is its own. Exits with 1 if a step is over its limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import itertools
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from quiet import say_load
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLE = ROOT / "results" / "example"
+#: Limits of a step [s] and [MiB]. The three that read everything share the first one.
+SECONDS, MEBIBYTES, RESUME_SECONDS = 10.0, 500.0, 1.0
+LOAD = "import sys, hmexp; data = hmexp.load(sys.argv[1]); print(data)"
+REPORT = "import sys; from hmexp.cli import main; main(['report', sys.argv[1]])"
+COMPARE = "import sys; from hmexp.cli import main; main(['compare', sys.argv[1], sys.argv[2], '--json'])"
+RESUME = """
+import sys, time
+from pathlib import Path
+from hmexp.experiment.store import open_run, read_run
+path = Path(sys.argv[1])
+start = time.perf_counter()
+with open_run(path.parent, path.name, read_run(path)["plan"], {}) as directory:
+    opened = time.perf_counter()
+    found = len(directory.finished_points())
+    print(f"finished_points: {found} points, {time.perf_counter() - opened:.2f} s", file=sys.stderr)
+print(f"SECONDS {time.perf_counter() - start:.3f}")
+"""
+
+
+def make_points(count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str, Any]]:
+    """Yield records like the example's, each of parameters of its own; `drift` makes them faster."""
+    noise = random.Random(seed)
+    records = [json.loads(line) for line in (EXAMPLE / "points.jsonl").read_text().splitlines()]
+    sizes, granules = [1 << n for n in range(24, 34)], [4096 << n for n in range(0, 12, 2)]
+    placers, threads = ["first_touch", "move_pages", "hybridmem", "mbind"], itertools.count(1)
+    grid = ((n, *rest) for n in threads for rest in itertools.product(placers, granules, sizes))
+    made = 0
+    for number, placer, granule, size in grid:
+        for record in copy.deepcopy(records):
+            changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": number}
+            record["parameters"] |= changed
+            text = json.dumps(record["parameters"], sort_keys=True)
+            record["point_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
+            factor = noise.gauss(drift, 0.01)
+            result = record["result"]
+            for name in ("median", "ci_low", "ci_high", "mad", "minimum", "maximum"):
+                result[name] *= factor
+            result["samples"] = [round(value * factor, 6) for value in result["samples"]]
+            yield record
+            made += 1
+            if made == count:
+                return
+
+
+def make_run(folder: Path, count: int, seed: int) -> Path:
+    """Write a run directory of `count` points."""
+    folder.mkdir(parents=True)
+    with (folder / "points.jsonl").open("w", encoding="utf-8") as file:
+        for record in make_points(count, seed):
+            file.write(json.dumps(record, separators=(",", ":")) + "\n")
+    run = json.loads((EXAMPLE / "run.json").read_text())
+    run |= {"name": folder.name, "points": count, "finished": None, "counts": {"ok": count}}
+    (folder / "run.json").write_text(json.dumps(run))
+    return folder
+
+
+def run_step(code: str, *arguments: Path) -> tuple[float, float, float, str]:
+    """Run code in a process of its own; return its time, its CPU time [s], peak memory [MiB] and output."""
+    with tempfile.TemporaryFile("w+") as output:
+        start = time.perf_counter()
+        pid = os.posix_spawn(
+            sys.executable, [sys.executable, "-c", code, *map(str, arguments)], os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, output.fileno(), 1)],
+        )  # fmt: skip
+        _, status, usage = os.wait4(pid, 0)
+        seconds = time.perf_counter() - start
+        output.seek(0)
+        text = output.read()
+    if os.waitstatus_to_exitcode(status) != 0:
+        sys.exit(f"a step failed with status {os.waitstatus_to_exitcode(status)}")
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, text
+
+
+def main() -> None:
+    """Make two runs, time each step, exit with 1 if one is over its limit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--points", type=int, default=10_000)
+    parser.add_argument("--keep", type=Path, default=None, help="write the runs here, and leave them")
+    options = parser.parse_args()
+    say_load("before")
+    with tempfile.TemporaryDirectory() as temporary:
+        base = options.keep or Path(temporary)
+        runs = [make_run(base / name, options.points, seed) for seed, name in enumerate(("first", "second"))]
+        stored = (runs[0] / "points.jsonl").stat().st_size / 2**20
+        print(f"{options.points} points a run, {stored:.1f} MiB of records each")
+        over = _steps(runs)
+    say_load("after")
+    sys.exit(1 if over else 0)
+
+
+def _steps(runs: list[Path]) -> list[str]:
+    over = []
+    total = 0.0
+    print("step        seconds  CPU seconds   peak MiB   (the whole process, the start of Python included)")
+    for name, code, given in (
+        ("load", LOAD, runs[:1]), ("report", REPORT, runs[:1]), ("compare", COMPARE, runs),
+    ):  # fmt: skip
+        seconds, busy, peak, _ = run_step(code, *given)
+        total += seconds
+        over += [name] if peak > MEBIBYTES else []
+        print(f"{name:<10} {seconds:8.2f} {busy:12.2f} {peak:10.0f}", flush=True)
+    _, busy, peak, text = run_step(RESUME, runs[0])
+    seconds = float(text.split("SECONDS")[1])
+    print(
+        f"{'resume':<10} {seconds:8.2f} {busy:12.2f} {peak:10.0f}   (opens the run, finds what is finished)"
+    )
+    over += ["resume"] if seconds > RESUME_SECONDS or peak > MEBIBYTES else []
+    over += ["load, report and compare together"] if total > SECONDS else []
+    print(f"load, report and compare: {total:.2f} s of {SECONDS:g} s")
+    print(f"over the limit: {', '.join(over)}" if over else "every step is within its limits")
+    return over
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""One point of a sweep: what is measured, stored and resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from hmexp.measure.quantity import is_loaded
+from hmexp.native import PAGE_BYTES
+from hmexp.pattern import Pattern
+from hmexp.units import format_size
+
+#: Of the records; a change makes old points other points. Those of 1 had one launch and no stop rule.
+SCHEMA: Final = 2
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination of parameters: what is measured, stored and resumed."""
+
+    pattern: str
+    granule_bytes: int
+    size_bytes: int
+    placer: str
+    operation: str
+    threads: int
+    samples: int
+    sample_seconds: float
+    emulate: str | None
+    page_bytes: int = PAGE_BYTES
+    launches: int = 1
+    precision: float = 0.0
+    most_samples: int | None = None
+
+    @property
+    def id(self) -> str:
+        """Stable name: a hash of the parameters and of the schema of the records."""
+        return hash_of({"schema": SCHEMA, **asdict(self)})
+
+    @property
+    def parsed_pattern(self) -> Pattern:
+        """The pattern with its granule."""
+        return Pattern.parse(self.pattern, self.granule_bytes)
+
+    @property
+    def cpu_count(self) -> int:
+        """How many CPUs it takes: one for the chase beside the threads that load it."""
+        return self.threads + is_loaded(self.operation)
+
+    def to_record(self) -> dict[str, Any]:
+        """The parameters as JSON-able values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        pattern = self.pattern if len(self.pattern) <= 24 else f"{self.pattern[:21]}..."
+        pages = f", {format_size(self.page_bytes)} pages" if self.page_bytes != PAGE_BYTES else ""
+        return (
+            f"{self.operation} on {pattern} by {self.placer}, {self.threads} thread{'s'[: self.threads > 1]}"
+            f"{pages}"
+        )
+
+
+def hash_of(value: object) -> str:
+    """A short hash of a JSON-able value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,136 @@
+"""Whether a placement survives what programs do: fork and write, drop and touch again, huge pages."""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import re
+import signal
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hmexp import native
+from hmexp.errors import MeasurementError
+from hmexp.measure.setup import look, open_mapping
+from hmexp.memory.placers import Placer
+from hmexp.native import PageMapping
+from hmexp.pattern import Pattern
+
+#: Longest time that a child may take to write its pages [s].
+_CHILD_SECONDS: Final = 120
+_HEAD: Final = re.compile(r"([0-9a-f]+)-[0-9a-f]+ ")
+
+
+def after_fork(placer_name: str, pattern: Pattern, size_bytes: int) -> dict[str, Any]:
+    """Fork, have the child write every page, and look at the pages of both.
+
+    Returns
+    -------
+    dict
+        ``shared``: whether the parent sees what the child wrote; ``child`` and ``parent``: where their
+        pages are then.
+    """
+    placer, mapping = open_mapping(placer_name, pattern, size_bytes)
+    try:
+        placer.place(mapping, pattern)
+        found = _ask_child(lambda: _write_all(placer, mapping, pattern))
+        if "error" in found:
+            raise MeasurementError(f"the forked child could not write its pages: {found['error']}")
+        return {
+            "shared": bool(mapping.array()[0] == 1),
+            "child": found,
+            "parent": look(placer, mapping, pattern),
+        }
+    finally:
+        mapping.close()
+
+
+def after_drop(placer_name: str, pattern: Pattern, size_bytes: int) -> dict[str, Any]:
+    """Drop all pages with ``MADV_DONTNEED``, touch them again, and look where they are."""
+    placer, mapping = open_mapping(placer_name, pattern, size_bytes)
+    try:
+        placer.place(mapping, pattern)
+        native.advise(mapping, mmap.MADV_DONTNEED)
+        native.populate(mapping)
+        return {"again": look(placer, mapping, pattern)}
+    finally:
+        mapping.close()
+
+
+def with_huge_pages(placer_name: str, pattern: Pattern, size_bytes: int) -> dict[str, Any]:
+    """Place where transparent huge pages are allowed, which hmexp itself forbids for small granules.
+
+    Returns
+    -------
+    dict
+        ``placed``: where the pages are; ``huge_bytes``: how much of the region is huge pages;
+        ``setting``: the machine's own, without which the advice does nothing.
+    """
+    placer, mapping = open_mapping(placer_name, pattern, size_bytes)
+    setting = Path("/sys/kernel/mm/transparent_hugepage/enabled")
+    try:
+        native.advise(mapping, mmap.MADV_HUGEPAGE)
+        placer.place(mapping, pattern)
+        return {
+            "placed": look(placer, mapping, pattern),
+            "huge_bytes": _huge_bytes(mapping),
+            "setting": setting.read_text(encoding="ascii").strip() if setting.exists() else None,
+        }
+    finally:
+        mapping.close()
+
+
+BEHAVIOURS: Final[Mapping[str, Callable[[str, Pattern, int], dict[str, Any]]]] = {
+    "fork": after_fork,
+    "drop": after_drop,
+    "huge": with_huge_pages,
+}
+
+
+def _write_all(placer: Placer, mapping: PageMapping, pattern: Pattern) -> dict[str, Any]:
+    native.populate(mapping)  # as a write to each page
+    mapping.array()[0] = 1
+    return look(placer, mapping, pattern)
+
+
+def _ask_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What `work` returns in a forked child of this process."""
+    begin, end = os.pipe()
+    child = os.fork()
+    if child == 0:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(_CHILD_SECONDS)
+        answer: dict[str, Any] = {"error": "it ended early"}
+        try:
+            answer = work()
+        except Exception as error:  # noqa: BLE001 - the child must not go on with the parent's work
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        finally:
+            os.close(begin)
+            with os.fdopen(end, "w") as stream:
+                stream.write(json.dumps(answer))
+            os._exit(0)
+    os.close(end)
+    with os.fdopen(begin) as stream:
+        text = stream.read()
+    _, status = os.waitpid(child, 0)
+    if text:
+        found: dict[str, Any] = json.loads(text)
+        return found
+    return {"error": f"it was ended by {signal.Signals(os.WTERMSIG(status)).name}"}
+
+
+def _huge_bytes(mapping: PageMapping) -> int:
+    """Memory of a mapping that is in huge pages [bytes]."""
+    start, end = mapping.address, mapping.address + mapping.size_bytes
+    total, inside = 0, False
+    with Path("/proc/self/smaps").open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            head = _HEAD.match(line)
+            if head is not None:
+                inside = start <= int(head[1], 16) < end
+            elif inside and line.startswith(("AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:")):
+                total += int(line.split()[1]) * 1024
+    return total

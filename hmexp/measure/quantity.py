@@ -1,0 +1,164 @@
+"""What a point can measure, by name: bandwidth of an operation, a latency, or a loaded latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from hmexp import native
+from hmexp.errors import ParameterError
+from hmexp.measure.bandwidth import OPERATIONS, find_operation, measure_bandwidth
+from hmexp.measure.curve import LoadedCurve
+from hmexp.measure.latency import measure_latency, measure_store_latency
+from hmexp.measure.loaded import measure_loaded_latency
+from hmexp.measure.measurement import Measurement
+from hmexp.memory.profile import FIGURES, Quantity
+from hmexp.memory.region import Region
+from hmexp.units import MIB
+
+#: Idle latencies, all by one thread: of loads at random over the region, or within windows that a TLB
+#: covers, and of stores.
+LATENCIES: Final = ("latency", "latency_window", "store_nt", "store_flush")
+#: What comes before the operation that loads: ``loaded_read``.
+LOADED: Final = "loaded_"
+WINDOW_BYTES: Final = 16 * MIB
+#: A curve has some twenty rates: each gets this much at most.
+_LOADED_SAMPLES: Final = 5
+_LOADED_SECONDS: Final = 0.02
+
+
+def find_quantity(name: str) -> str:
+    """The quantity's own name; ``3:1`` is ``mix_3_1``, ``loaded`` is ``loaded_read``.
+
+    Raises
+    ------
+    ParameterError
+        If there is none, with the names there are.
+    """
+    if name in LATENCIES:
+        return name
+    if name == LOADED.rstrip("_"):
+        name = f"{LOADED}read"
+    loading = name.removeprefix(LOADED)
+    try:
+        found = find_operation(loading).name
+    except ParameterError:
+        raise ParameterError(
+            f"operation {name!r} is unknown",
+            f"use some of: {', '.join((*OPERATIONS, *LATENCIES))}, or {LOADED}OPERATION for the latency "
+            f"under that load",
+        ) from None
+    return found if loading == name else f"{LOADED}{found}"
+
+
+def is_loaded(name: str) -> bool:
+    """Whether it is a latency under load."""
+    return name.startswith(LOADED)
+
+
+def is_latency(name: str) -> bool:
+    """Whether less of it is better; its unit is ns then, else GB/s."""
+    return name in LATENCIES or is_loaded(name)
+
+
+def streaming(name: str) -> str | None:
+    """The operation that streams over memory in it; None for an idle latency."""
+    return None if name in LATENCIES else name.removeprefix(LOADED)
+
+
+def predictable(name: str) -> str | None:
+    """What `Emulation.predict` calls it; None if there is no prediction."""
+    if is_loaded(name):
+        return None
+    return "latency" if name == "latency_window" else name
+
+
+def figures_of(name: str) -> tuple[Quantity, ...]:
+    """What an emulation must know of the host for it, besides what it always does."""
+    found = [quantity for quantity in FIGURES if quantity == name and quantity.startswith("store")]
+    operation = streaming(name)
+    if operation is not None and native.OPERATIONS[operation].nontemporal:
+        found.append("write_nt")
+    return tuple(found)
+
+
+def measure(
+    region: Region,
+    name: str,
+    threads: int,
+    cpus: Sequence[int],
+    *,
+    samples: int,
+    sample_seconds: float,
+    precision: float = 0.0,
+    most_samples: int | None = None,
+    seed: int = 1,
+) -> Measurement:
+    """Measure a quantity of a region.
+
+    Parameters
+    ----------
+    region : Region
+        Its contents are overwritten.
+    name : str
+        Of `find_quantity`.
+    threads : int
+        For a bandwidth, and those that load for a loaded latency.
+    cpus : sequence of int
+        One for each thread; the chase's comes first for a loaded latency.
+    samples, sample_seconds, precision, most_samples
+        As for `measure_bandwidth`. A curve of loaded latency takes at most 5 samples of 20 ms at each
+        rate, and has no stop rule.
+    seed : int
+        Of random orders of a chase.
+    """
+    if is_loaded(name):
+        curve = measure_loaded_latency(
+            region, streaming(name) or "read", threads, cpus=cpus, samples=min(samples, _LOADED_SAMPLES),
+            sample_seconds=min(sample_seconds, _LOADED_SECONDS),
+        )  # fmt: skip
+        return at_full_load(curve, name)
+    often: dict[str, Any] = {
+        "samples": samples, "sample_seconds": sample_seconds, "precision": precision,
+        "most_samples": most_samples,
+    }  # fmt: skip
+    match name:
+        case "latency":
+            return measure_latency(region, cpu=cpus[0], seed=seed, **often)
+        case "latency_window":
+            window = min(WINDOW_BYTES, region.size_bytes)
+            return measure_latency(
+                region, cpu=cpus[0], seed=seed, window_bytes=window, name="latency_window", **often
+            )
+        case "store_nt":
+            return measure_store_latency(region, "nt", cpu=cpus[0], seed=seed, **often)
+        case "store_flush":
+            return measure_store_latency(region, "flush", cpu=cpus[0], seed=seed, **often)
+    return measure_bandwidth(region, name, threads, cpus=cpus, **often)
+
+
+def at_full_load(curve: LoadedCurve, name: str) -> Measurement:
+    """The latency under all the load that the threads can make, with the whole curve in its details."""
+    last = curve.points[-1]
+    latency = np.array(last.samples)
+    record = curve.to_record()
+    return Measurement(
+        operation=name,
+        unit="ns",
+        samples=latency,
+        sample_seconds=latency * last.hops / 1e9,
+        payload_bytes=last.hops * native.LINE_BYTES,
+        before=curve.before[0],
+        after=curve.after[0],
+        profile=curve.profile,
+        details={
+            "threads": curve.threads,
+            "idle_ns": curve.idle_ns,
+            "knee": record["knee"],
+            "curve": record["points"],
+            **curve.details,
+        },
+        noise=last.noise,
+    )

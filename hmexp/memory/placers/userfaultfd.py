@@ -1,0 +1,74 @@
+"""Page faults handled by a thread of our own."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from hmexp import native
+from hmexp.errors import NativeError
+from hmexp.memory.placers.anonymous import AnonymousPlacer
+from hmexp.memory.placers.protocol import Obstacle
+from hmexp.native import PageMapping
+from hmexp.pattern import Pattern
+
+
+class Userfaultfd(AnonymousPlacer):
+    """A thread binds itself to the node of the page that is touched, and copies zeros there.
+
+    The thread lives as long as the region, so a page that is dropped comes back on its node. One fault
+    brings the rest of its granule, 512 pages at most. A forked child has no such thread: the pages that
+    it copies come from any node of the pattern.
+    """
+
+    name = "userfaultfd"
+    lazy = True
+    needs = "userfaultfd(2)"
+
+    def unavailable(self) -> Obstacle | None:
+        """See `Placer`."""
+        try:
+            os.close(native.open_userfaultfd())
+        except NativeError as error:
+            return _explain(error)
+        return super().unavailable()
+
+    def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
+        """See `Placer`."""
+        if huge:
+            return Obstacle(
+                "userfaultfd cannot have huge pages: the kernel copies page by page",
+                "use another placer for huge pages: first_touch, mbind, move_pages",
+            )
+        return super().unsuitable(pattern)
+
+    def bind(self, mapping: PageMapping, pattern: Pattern) -> None:
+        """See `LazyPlacer`."""
+        self._start(mapping, pattern)
+
+    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+        """See `Placer`."""
+        handler = self._start(mapping, pattern)
+        native.touch(mapping)
+        handler.settle()
+        return {"faults": handler.faults}
+
+    def _start(self, mapping: PageMapping, pattern: Pattern) -> native.FaultHandler:
+        handler = native.FaultHandler(mapping, pattern)
+        mapping.keep(handler)
+        return handler
+
+
+def _explain(error: NativeError) -> Obstacle:
+    if error.errno == errno.ENOSYS:
+        return Obstacle(
+            "the kernel has no userfaultfd(2), or a container's filter hides it",
+            "boot a kernel built with CONFIG_USERFAULTFD=y; run outside the container",
+        )
+    if error.errno in (errno.EPERM, errno.EACCES):
+        return Obstacle(
+            "this process may not use userfaultfd(2), nor open /dev/userfaultfd",
+            "run as root or with CAP_SYS_PTRACE; or, as root: sysctl vm.unprivileged_userfaultfd=1; in a "
+            "container, its filter (seccomp) must allow the call",
+        )
+    return Obstacle(error.message, error.remedy or "see userfaultfd(2)")

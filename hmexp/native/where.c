@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Where the pages of a region are, counted and held against its pattern without a list of them.
+ *
+ * move_pages(2) finds each page anew from its address. /proc/self/pagemap walks the page table once and
+ * gives the frame of each page; which node a frame is on is what its block of memory says. That is several
+ * times faster, but the kernel tells frames to CAP_SYS_ADMIN alone, a block may be of two nodes, and the
+ * zero page has a frame and no placement. Whatever pagemap leaves open is asked of move_pages.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "core.h"
+
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define PAGEMAP_PRESENT (1ULL << 63)
+#define PAGEMAP_FILE (1ULL << 61)
+#define PAGEMAP_EXCLUSIVE (1ULL << 56)
+#define PAGEMAP_FRAME ((1ULL << 55) - 1)
+
+enum {
+	BATCH = 4096,			/* pages looked at in one go: the lists stay in the cache */
+	OPEN = -4096,			/* no errno: what pagemap does not tell */
+};
+
+struct batch {
+	uint64_t entries[BATCH];
+	const void *addresses[BATCH];
+	int32_t index[BATCH];
+	int32_t status[BATCH];
+	int32_t nodes[BATCH];
+};
+
+static int read_entries(const struct hm_frames *frames, uint64_t page, unsigned long count, uint64_t *entries)
+{
+	size_t done = 0, bytes = count * sizeof(*entries);
+
+	while (done < bytes) {
+		ssize_t got = pread(frames->pagemap_fd, (char *)entries + done, bytes - done,
+				    (off_t)(page * sizeof(*entries) + done));
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got ? -errno : -EIO;
+		done += (size_t)got;
+	}
+	return 0;
+}
+
+/*
+ * The zero page is neither of a file nor mapped once only, as every page of ours is; a page that a child
+ * shares with us after a fork is not either, and is asked about.
+ */
+static int32_t node_of(const struct hm_frames *frames, uint64_t entry)
+{
+	uint64_t frame = entry & PAGEMAP_FRAME, block;
+
+	if (!(entry & PAGEMAP_PRESENT) || !(entry & (PAGEMAP_FILE | PAGEMAP_EXCLUSIVE)) || !frame)
+		return OPEN;
+	block = frame >> frames->block_shift;
+	if (block >= frames->blocks || frames->block_node[block] < 0)
+		return OPEN;
+	return frames->block_node[block];
+}
+
+static int ask(struct batch *batch, const char *start, unsigned long count, uint64_t page_bytes,
+	       struct hm_where *where)
+{
+	unsigned long open = 0;
+
+	for (unsigned long i = 0; i < count; i++) {
+		if (batch->nodes[i] != OPEN)
+			continue;
+		batch->addresses[open] = start + i * page_bytes;
+		batch->index[open++] = (int32_t)i;
+	}
+	if (!open)
+		return 0;
+	if (syscall(SYS_move_pages, 0, open, batch->addresses, NULL, batch->status, 0) < 0)
+		return -errno;
+	for (unsigned long i = 0; i < open; i++)
+		batch->nodes[batch->index[i]] = batch->status[i];
+	where->asked += (int64_t)open;
+	return 0;
+}
+
+static int tally(const struct hm_layout *layout, uint64_t first, const int32_t *nodes, unsigned long count,
+		 struct hm_where *where)
+{
+	uint64_t entry = first / layout->granule_pages % layout->entries;
+	uint64_t left = layout->granule_pages - first % layout->granule_pages;
+
+	for (unsigned long i = 0; i < count; i++) {
+		int32_t node = nodes[i];
+
+		if (node >= 0) {
+			if (node >= HM_MAX_NODES)
+				return -ERANGE;
+			where->nodes[node]++;
+			if (node != layout->nodes[entry] && !where->misplaced++)
+				where->first_misplaced = (int64_t)(first + i);
+		} else {
+			where->absent[node > -HM_MAX_ERRNO ? -node : 0]++;
+		}
+		if (!--left) {
+			left = layout->granule_pages;
+			if (++entry == layout->entries)
+				entry = 0;
+		}
+	}
+	return 0;
+}
+
+/*
+ * Count where @pages pages from @first_page on are. @frames may be NULL: then move_pages is asked about
+ * every page. What is counted is added to @where, whose first_misplaced has a meaning only if misplaced
+ * is not zero.
+ */
+int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
+	     uint64_t first_page, uint64_t pages, struct hm_where *where)
+{
+	struct batch *batch;
+	int ret = 0;
+
+	if (first_page > layout->pages || pages > layout->pages - first_page)
+		return -EINVAL;
+	batch = malloc(sizeof(*batch));
+	if (!batch)
+		return -ENOMEM;
+	for (uint64_t done = 0; done < pages && !ret; ) {
+		unsigned long count = pages - done < BATCH ? pages - done : BATCH;
+		const char *start = (const char *)base + (first_page + done) * layout->page_bytes;
+
+		if (frames)
+			ret = read_entries(frames, (uintptr_t)start / layout->page_bytes, count, batch->entries);
+		if (ret)
+			break;
+		for (unsigned long i = 0; i < count; i++)
+			batch->nodes[i] = frames ? node_of(frames, batch->entries[i]) : OPEN;
+		ret = ask(batch, start, count, layout->page_bytes, where);
+		if (!ret)
+			ret = tally(layout, first_page + done, batch->nodes, count, where);
+		done += count;
+	}
+	free(batch);
+	return ret;
+}

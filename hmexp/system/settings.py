@@ -1,0 +1,316 @@
+"""Settings of the whole machine that spoil a placement: captured, set, and put back on every way out.
+
+Automatic NUMA balancing moves pages; the weights of weighted interleave are global. Whoever changes them
+writes a journal first (`journal`): put back by the holder when it ends in an orderly way, exceptions,
+Ctrl-C and SIGTERM included, and by the next command of hmexp if it was killed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+from hmexp.errors import SettingsError
+from hmexp.system.journal import Change, Journal, JournalDirectory, boot_id, held_by
+from hmexp.system.sysfs import read_text
+
+DIRECTORY: Final = Path("/run/hmexp")
+NUMA_BALANCING: Final = "kernel.numa_balancing"
+WEIGHTS: Final = "weighted_interleave"
+#: Two sweeps side by side take turns at weights; one holds them while it populates a region.
+WAIT_SECONDS: Final = 120.0
+_SHORT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting as it was, and as it is used.
+
+    Parameters
+    ----------
+    before, used : str or None
+        Its values; None where there is no such setting.
+    note : str or None
+        Why it is not what was wanted.
+    """
+
+    before: str | None
+    used: str | None
+    note: str | None = None
+
+    def to_record(self) -> dict[str, str | None]:
+        """As JSON-able values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The files of a machine's settings.
+
+    Parameters
+    ----------
+    sys_root, proc_root : Path
+        Where `/sys` and `/proc` are.
+    directory : Path
+        Where the journals are.
+    """
+
+    sys_root: Path = Path("/sys")
+    proc_root: Path = Path("/proc")
+    directory: Path = field(default=DIRECTORY)
+
+    @property
+    def numa_balancing(self) -> Path:
+        """Whether the kernel moves pages to the CPU that uses them."""
+        return self.proc_root / "sys/kernel/numa_balancing"
+
+    @property
+    def weights_directory(self) -> Path:
+        """The weights of weighted interleave, a file for each node."""
+        return self.sys_root / "kernel/mm/mempolicy/weighted_interleave"
+
+    @property
+    def journals(self) -> JournalDirectory:
+        """The journals."""
+        return JournalDirectory(self.directory)
+
+    def weight_files(self) -> tuple[dict[int, Path], list[Path]]:
+        """The weights' files by node, and the others there: the automatic mode, by whatever name."""
+        nodes: dict[int, Path] = {}
+        modes: list[Path] = []
+        try:
+            entries = sorted(self.weights_directory.iterdir())
+        except OSError:
+            return {}, []
+        for path in entries:
+            match = re.fullmatch(r"node(\d+)", path.name, re.ASCII)
+            if match is not None:
+                nodes[int(match[1])] = path
+            elif read_text(path) in ("true", "false"):
+                modes.append(path)
+        return nodes, modes
+
+    def knows(self, path: str) -> bool:
+        """Whether this is one of the files that are ever written."""
+        one = Path(path)
+        return one == self.numa_balancing or one.parent == self.weights_directory
+
+
+#: The machine that this process runs on.
+HERE: Final = Machine()
+
+
+@contextmanager
+def without_numa_balancing(machine: Machine = HERE) -> Iterator[dict[str, Setting]]:
+    """Switch automatic NUMA balancing off for a while, if it is on and that is allowed.
+
+    Several may do so at once: the last to leave puts it back. Where it cannot be changed, what is done
+    goes on, and the setting's note says why.
+    """
+    before = read_text(machine.numa_balancing)
+    if before is None:
+        yield {NUMA_BALANCING: Setting(None, None, "the kernel has no automatic NUMA balancing")}
+        return
+    with ExitStack() as stack:
+        try:
+            held = stack.enter_context(_held({machine.numa_balancing: "0"}, machine))
+            setting = Setting(held[machine.numa_balancing], "0")
+        except SettingsError as error:
+            setting = Setting(before, before, None if before == "0" else str(error))
+        yield {NUMA_BALANCING: setting}
+
+
+@contextmanager
+def interleave_weights(
+    weights: Mapping[int, int], machine: Machine = HERE, wait_seconds: float = WAIT_SECONDS
+) -> Iterator[dict[str, Setting]]:
+    """Set weights of weighted interleave, alone on this machine until they are put back.
+
+    Raises
+    ------
+    SettingsError
+        If they cannot be set, or another holds them for too long.
+    """
+    nodes, modes = machine.weight_files()
+    missing = sorted(set(weights) - set(nodes))
+    if missing:
+        raise SettingsError(
+            f"{machine.weights_directory} has no weight of node {', '.join(map(str, missing))}",
+            "boot Linux 6.9 or later; see `hmexp nodes` for the nodes there are",
+        )
+    wanted: dict[Path, str | None] = {nodes[node]: str(weight) for node, weight in weights.items()}
+    # Writing a weight ends the automatic mode, and its values come back with it.
+    wanted |= dict.fromkeys(modes)
+    with machine.journals.locked("weights", wait_seconds), _held(wanted, machine) as before:
+        yield {f"{WEIGHTS}.{path.name}": Setting(old, read_text(path)) for path, old in before.items()}
+
+
+def repair(machine: Machine = HERE) -> list[str]:
+    """Put back what processes that were killed had changed.
+
+    Returns
+    -------
+    list of str
+        A sentence for each setting that was put back, or could not be. Never an error.
+    """
+    journals = machine.journals
+    if not journals.any():
+        return []
+    try:
+        with journals.locked("settings", _SHORT_SECONDS):
+            return _repair_locked(machine)
+    except (SettingsError, OSError):
+        # Somebody who may not look at the journals could not write the settings either.
+        return []
+
+
+@contextmanager
+def ending_in_order() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP exceptions for a while, where they would end the process at once.
+
+    Only in the main thread, and only where nobody else handles them.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    changed = [
+        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
+    ]
+    for number in changed:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number in changed:
+            signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def _held(wanted: Mapping[Path, str | None], machine: Machine) -> Iterator[dict[Path, str]]:
+    """Set files, and put them back; yields what they held before anybody of hmexp changed them.
+
+    None for a value: it is captured and put back, but not set.
+    """
+    journals = machine.journals
+    with ending_in_order():
+        fd, path = -1, Path()
+        try:
+            with journals.locked("settings", _SHORT_SECONDS):
+                _repair_locked(machine)
+                fd, path, changes = _begin(wanted, machine)
+                for change in changes:
+                    _set(change)
+            yield {Path(change.path): change.before for change in changes}
+        finally:
+            if fd >= 0:
+                with journals.locked("settings", _SHORT_SECONDS):
+                    _end(fd, path, machine)
+
+
+def _begin(wanted: Mapping[Path, str | None], machine: Machine) -> tuple[int, Path, tuple[Change, ...]]:
+    held = held_by(machine.journals.read()[0])
+    changes = []
+    for path, used in wanted.items():
+        now = read_text(path)
+        if now is None:
+            raise SettingsError(f"{path} cannot be read", "run as root")
+        before = held[str(path)].before if str(path) in held else now
+        changes.append(Change(str(path), before, used))
+        if used is not None and now != used and not os.access(path, os.W_OK):
+            raise _refused(path, "it is read-only here")
+    try:
+        fd, journal = machine.journals.write(Journal.of_this_process(tuple(changes), machine.proc_root))
+    except OSError as error:
+        raise SettingsError(f"no journal can be written in {machine.directory}: {error.strerror}") from error
+    return fd, journal, tuple(changes)
+
+
+def _set(change: Change) -> None:
+    path = Path(change.path)
+    if change.used is None or read_text(path) == change.used:
+        return
+    problem = _write(path, change.used)
+    if problem is not None:
+        raise _refused(path, problem)
+
+
+def _end(fd: int, path: Path, machine: Machine) -> None:
+    try:
+        alive, _ = machine.journals.read()
+        mine = Journal.parse(path.read_text(encoding="utf-8"))
+        if mine is not None:
+            # What another still uses is for the other to put back.
+            others = list(alive)
+            others.remove(mine)
+            problems = _restore(mine, held_by(others), machine)
+            if problems:
+                raise SettingsError("; ".join(problems), "put it back by hand, as root")
+        path.unlink()
+    finally:
+        os.close(fd)
+
+
+def _repair_locked(machine: Machine) -> list[str]:
+    alive, ended = machine.journals.read()
+    told: list[str] = []
+    for path, journal in ended:
+        problems: list[str] = []
+        if journal is not None and journal.boot_id == boot_id(machine.proc_root):
+            before = {change.path: read_text(Path(change.path)) for change in journal.changes}
+            problems = _restore(journal, held_by(alive), machine)
+            told += [
+                f"{change.path} is {change.before} again; process {journal.pid}, which had set it, was killed"
+                for change in journal.changes
+                if not problems and before[change.path] != read_text(Path(change.path))
+            ]
+        told += problems
+        if not problems:
+            path.unlink(missing_ok=True)
+    return told
+
+
+def _restore(journal: Journal, held: Mapping[str, Change], machine: Machine) -> list[str]:
+    """Put values back; what somebody else has set since is left as that one wants it."""
+    problems = []
+    for change in journal.changes:
+        path = Path(change.path)
+        now = read_text(path)
+        if change.path in held or not machine.knows(change.path) or now == change.before:
+            continue
+        if change.used is not None and now != change.used:
+            continue
+        problem = _write(path, change.before)
+        if problem is not None:
+            problems.append(f"{path} cannot be put back to {change.before}: {problem}")
+    return problems
+
+
+def _write(path: Path, text: str) -> str | None:
+    """Write a file of the kernel; returns why it was refused."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.write(fd, text.encode())
+        finally:
+            os.close(fd)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
+
+
+def _refused(path: Path, why: str) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be set: {why}", "run as root, in a container with /sys and /proc/sys writable"
+    )

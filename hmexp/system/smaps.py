@@ -1,0 +1,57 @@
+"""How much of a mapping is in huge pages, by ``/proc/PID/smaps``.
+
+A mapping is a line ``START-END PERMISSIONS ...``, followed by lines ``Name: COUNT kB``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from hmexp.errors import ParseError
+
+#: What the kernel counts as mapped by an entry of the level above the pages'; which of them there are
+#: depends on the kernel.
+_HUGE: Final = frozenset(
+    {"AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb"}
+)
+_HEAD: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} ", re.ASCII)
+
+
+def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self/smaps")) -> int:
+    """Bytes of an address range that huge pages hold [bytes].
+
+    Parameters
+    ----------
+    address, size_bytes : int
+        The range; mappings within it are counted, there may be several [bytes].
+    path : Path
+        The file, of this process by default.
+
+    Raises
+    ------
+    ParseError
+        If the file cannot be read, or has no mapping in the range.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise ParseError(f"{path} cannot be read: {error.strerror}", "mount /proc") from error
+    end = address + size_bytes
+    inside, mappings, huge = False, 0, 0
+    for line in text.splitlines():
+        head = _HEAD.match(line)
+        if head is not None:
+            inside = address <= int(head[1], 16) and int(head[2], 16) <= end
+            mappings += inside
+        elif inside:
+            name, _, value = line.partition(":")
+            if name in _HUGE:
+                number, _, unit = value.strip().partition(" ")
+                if not number.isdigit() or unit != "kB":
+                    raise ParseError(f"{path} has a line that is not understood: {line!r}")
+                huge += int(number) * 1024
+    if not mappings:
+        raise ParseError(f"{path} has no mapping in {address:x}-{end:x}")
+    return huge

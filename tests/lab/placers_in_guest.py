@@ -1,0 +1,369 @@
+"""Every placer on a machine with three nodes; run inside the lab by test_placers.py.
+
+Arguments: the kernel module, and a directory for results. One line is printed for each thing that was seen.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import hmexp
+from hmexp import native
+from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.experiment.parameters import SweepParameters
+from hmexp.experiment.plan import Point, make_plan
+from hmexp.experiment.runner import Outcome, run_sweep
+from hmexp.experiment.worker import Task, run
+from hmexp.memory.placement import check_placement
+from hmexp.memory.placers import PLACERS, Placer
+from hmexp.native import PAGE_BYTES
+from hmexp.pattern import Pattern
+from hmexp.system.settings import HERE, NUMA_BALANCING, interleave_weights, repair, without_numa_balancing
+from hmexp.system.sysfs import read_text
+from hmexp.system.topology import read_topology
+
+MODULE, RESULTS = sys.argv[1:]
+TOPOLOGY = read_topology()
+ORDERS = ("0,2,2", "2,0", "0,2,0,0,2", str(Pattern.from_ratio({0: 7, 2: 5})))
+#: Granule [bytes], and granules in a region.
+SIZES = ((4096, 602), (65536, 17), (2 << 20, 4))
+SYS_MOVE_PAGES = 279
+STARTED = time.monotonic()
+
+
+def say(text: str) -> None:
+    print(f"{text}  [{time.monotonic() - STARTED:.0f} s]", flush=True)
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Do something in a process of its own; returns its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        work()
+        status = 0
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else 1
+    except KeyboardInterrupt:
+        status = 130
+    except BaseException:  # noqa: BLE001 - nothing may come back from a child
+        print(f"child: {traceback.format_exc()}", flush=True)
+    os._exit(status)
+
+
+def status_of(pid: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def wait_for(what: Callable[[], object], why: str, seconds: float = 400) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, f"waited in vain for {why}"
+        time.sleep(0.05)
+
+
+def patterns_of(placer: Placer) -> list[Pattern]:
+    """What a placer can do of all there is; what it cannot, it must refuse."""
+    every = [Pattern.parse(order, granule) for order in ORDERS for granule, _ in SIZES]
+    able = []
+    for pattern in every:
+        if placer.unsuitable(pattern) is None:
+            able.append(pattern)
+            continue
+        try:
+            hmexp.allocate(pattern.period_bytes, pattern, placer, topology=TOPOLOGY).close()
+        except PlacerUnsuitableError:
+            continue
+        raise AssertionError(f"{placer.name} did what it said it cannot")
+    return able
+
+
+def matrix(placer: Placer) -> None:
+    able = patterns_of(placer)
+    for pattern in able:
+        granules = dict(SIZES)[pattern.granule_bytes]
+        size_bytes = granules * pattern.granule_bytes - 3 * PAGE_BYTES
+        assert size_bytes % pattern.period_bytes
+        with hmexp.allocate(size_bytes, pattern, placer, topology=TOPOLOGY) as region:
+            placement = region.placement().require()
+            assert placement.numa_maps == placement.found and not placement.absent
+            assert placement.exact_order is placer.exact_order
+            if placer.exact_order:
+                assert placement.misplaced == 0 and placement.found == placement.expected
+            assert sum(placement.found.values()) == region.pages
+    say(f"{placer.name}: {len(able)} layouts proven")
+
+
+def huge(placer: Placer) -> None:
+    pattern = Pattern.parse("0,2,2", 2 << 20)
+    if placer.unsuitable(pattern, huge=True) is not None:
+        return
+    with hmexp.allocate(4 << 21, pattern, placer, topology=TOPOLOGY, huge=True) as region:
+        region.placement().require()
+    say(f"{placer.name}: huge pages proven")
+
+
+def two_regions_at_once(placer: Placer) -> None:
+    orders = ("0,2", "2,1") if placer.name == "interleave" else ("0,2,2", "2,0,0,0")
+    regions: dict[str, hmexp.Region] = {}
+
+    def allocate(order: str) -> None:
+        regions[order] = hmexp.allocate(701 * PAGE_BYTES, order, placer, topology=TOPOLOGY)
+
+    threads = [threading.Thread(target=allocate, args=(order,)) for order in orders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(regions) == 2
+    for region in regions.values():
+        region.placement().require()
+        region.close()
+    say(f"{placer.name}: two regions at once proven")
+
+
+def two_threads_in_one_region(placer: Placer) -> None:
+    if not placer.lazy:
+        return
+    pattern = Pattern.parse("0,2" if placer.name == "interleave" else "2,0,0", PAGE_BYTES)
+    mapping = placer.map(901 * PAGE_BYTES, PAGE_BYTES, pattern)
+    placer.bind(mapping, pattern)  # type: ignore[attr-defined]
+    threads = [threading.Thread(target=native.touch, args=(mapping,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    check_placement(mapping, pattern, exact_order=placer.exact_order).require()
+    mapping.close()
+    say(f"{placer.name}: two threads in one region proven")
+
+
+def as_points() -> None:
+    """Each placer as the worker does it: measured, or skipped with reason and remedy."""
+    for name, placer in PLACERS.items():
+        order = "0,2" if name == "interleave" else "0,2,2"
+        point = Point(order, PAGE_BYTES, 1 << 20, name, "read", 1, 3, 0.001, None)
+        record = run(Task(point, None, False, (0,), (0,)))
+        obstacle = placer.unavailable()
+        if obstacle is None:
+            assert record["status"] == "ok", record
+            assert record["settings"][NUMA_BALANCING] == {"before": "1", "used": "0", "note": None}, record
+            if name == "weighted":
+                assert record["settings"]["weighted_interleave.node2"]["used"] == "2"
+        else:
+            assert record["status"] == "skipped" and record["error"] == "PlacerUnavailableError"
+            assert obstacle.reason in record["reason"] and obstacle.remedy in record["reason"]
+        say(f"{name}: as a point {record['status']}")
+    point = Point("0,2,2", PAGE_BYTES, 1 << 20, "interleave", "read", 1, 3, 0.001, None)
+    record = run(Task(point, None, False, (0,), (0,)))
+    assert record["status"] == "skipped" and "same share" in record["reason"], record
+    assert settings() == BEFORE
+
+
+def unavailable_here() -> None:
+    """Before the module is loaded, and for somebody without rights."""
+    try:
+        hmexp.allocate("1MiB", "0,2", "hybridmem", topology=TOPOLOGY)
+        said = "it is there"
+    except PlacerUnavailableError as error:
+        said = str(error)
+    assert "not loaded" in said and "make -C kernel_module" in said
+
+    def as_nobody() -> None:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+        obstacle = PLACERS["weighted"].unavailable()
+        assert obstacle is not None, "nobody may not set weights"
+        say(f"nobody: weighted: {obstacle.reason}")
+        obstacle = PLACERS["userfaultfd"].unavailable()
+        if obstacle is not None:
+            assert "CAP_SYS_PTRACE" in obstacle.remedy
+            say(f"nobody: userfaultfd: {obstacle.reason}")
+        else:  # faults of programs alone, since Linux 5.11
+            matrix(PLACERS["userfaultfd"])
+        with without_numa_balancing() as seen:
+            assert seen[NUMA_BALANCING].used == "1" and seen[NUMA_BALANCING].note, seen
+
+    assert status_of(in_child(as_nobody)) == 0
+
+
+def settings() -> dict[str, str | None]:
+    """Each setting that hmexp ever writes, as it is now."""
+    nodes, modes = HERE.weight_files()
+    return {str(path): read_text(path) for path in (HERE.numa_balancing, *nodes.values(), *modes)}
+
+
+def settings_come_back() -> None:
+    """Of a holder that ends in each way."""
+    nodes, _ = HERE.weight_files()
+
+    def hold(work: Callable[[], None]) -> None:
+        with without_numa_balancing():
+            if not nodes:
+                work()
+                return
+            with interleave_weights({0: 7, 2: 5}):
+                assert (read_text(nodes[0]), read_text(nodes[2])) == ("7", "5")
+                work()
+
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    def rest() -> None:
+        time.sleep(400)
+
+    assert status_of(in_child(lambda: hold(lambda: None))) == 0
+    assert settings() == BEFORE
+    assert status_of(in_child(lambda: hold(fail))) == 1
+    assert settings() == BEFORE
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)):
+        pid = in_child(lambda: hold(rest))
+        wait_for(lambda: held(nodes), "the settings")
+        os.kill(pid, number)
+        assert status_of(pid) == status
+        if number == signal.SIGKILL:
+            assert settings() != BEFORE
+            for told in repair():
+                say(told)
+        assert settings() == BEFORE, (number, settings())
+        say(f"settings are as before after {signal.Signals(number).name}")
+
+
+def held(nodes: dict[int, Path]) -> bool:
+    return read_text(HERE.numa_balancing) == "0" and (not nodes or read_text(nodes[2]) == "5")
+
+
+def settings_read_only() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def alone() -> None:
+        assert libc.unshare(0x00020000) == 0  # CLONE_NEWNS
+        for words in ("--make-rprivate /", "--bind /proc/sys /proc/sys", "-o remount,ro,bind /proc/sys"):
+            subprocess.run(["mount", *words.split()], check=True)
+        with without_numa_balancing() as seen:
+            assert seen[NUMA_BALANCING].used == "1"
+            say(f"read-only: {seen[NUMA_BALANCING].note}")
+
+    assert status_of(in_child(alone)) == 0
+
+
+class Quiet:
+    def show(self, progress: object) -> None:
+        """Nobody looks."""
+
+
+def sweep(name: str, seconds: float) -> Outcome:
+    parameters = SweepParameters.from_mapping(
+        {
+            "patterns": ["0,2"], "operations": ["read"], "placers": ["first_touch"], "threads": [1],
+            "size": "4MiB", "samples": 3, "sample_seconds": seconds, "emulate": "none",
+            "results": f"{RESULTS}/{name}",
+        }
+    )  # fmt: skip
+    return run_sweep(make_plan(parameters, TOPOLOGY), Quiet(), say)
+
+
+def find_workers() -> list[Path]:
+    """The folders of the workers' processes."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if b"hmexp.experiment.worker" in (folder / "cmdline").read_bytes():
+                found.append(folder)
+        except OSError:
+            continue
+    return found
+
+
+def find_region() -> tuple[int, int] | None:
+    """The worker's process and the start of its region, once all pages of it are there."""
+    for folder in find_workers():
+        try:
+            for line in (folder / "numa_maps").read_text().splitlines():
+                if "static:0,2 " in line and "N0=512 N2=512" in line:
+                    return int(folder.name), int(line.split()[0], 16)
+        except OSError:
+            continue
+    return None
+
+
+def sabotage() -> None:
+    """Wait until a worker takes its samples, then move some of its pages."""
+    wait_for(find_region, "a region")
+    time.sleep(4)
+    found = find_region()
+    assert found is not None
+    pid, address = found
+    count = 10
+    pages = (ctypes.c_void_p * count)(*(address + page * PAGE_BYTES for page in range(count)))
+    nodes, status = (ctypes.c_int * count)(*[1] * count), (ctypes.c_int * count)(*[-1] * count)
+    libc = ctypes.CDLL(None, use_errno=True)
+    left = libc.syscall(SYS_MOVE_PAGES, pid, ctypes.c_ulong(count), pages, nodes, status, 2)
+    assert left == 0 and list(status) == [1] * count, (left, list(status))
+
+
+def moved_behind_its_back() -> None:
+    saboteur = in_child(sabotage)
+    outcome = sweep("sabotage", 4.0)
+    assert status_of(saboteur) == 0
+    assert dict(outcome.counts) == {"failed": 1}, outcome
+    record = json.loads((outcome.path / "points.jsonl").read_text().splitlines()[0])
+    assert record["error"] == "PlacementError" and record["result"] is None, record
+    assert record["proof"]["before"] is None and record["proof"]["after"]["misplaced"] == 10, record
+    assert record["proof"]["after"]["found"]["1"] == 10
+    assert record["settings"][NUMA_BALANCING] == {"before": "1", "used": "0", "note": None}
+    assert settings() == BEFORE
+    say(f"caught: {record['reason'].splitlines()[0]}")
+
+
+def a_sweep_is_ended() -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        pid = in_child(lambda: sweep(f"ended-{number}", 30.0) and None)  # noqa: B023 - used at once
+        wait_for(lambda: read_text(HERE.numa_balancing) == "0", "a worker")
+        os.kill(pid, number)
+        assert status_of(pid) in (143, -signal.SIGKILL)
+        if number == signal.SIGKILL:
+            assert settings() != BEFORE
+            wait_for(lambda: find_workers() == [], "the end of the worker")
+            done = subprocess.run([sys.executable, "-m", "hmexp", "placers"], capture_output=True, text=True)
+            assert "kernel/numa_balancing is 1 again; process" in done.stderr, done.stderr
+            print(done.stdout, flush=True)
+        assert settings() == BEFORE, (number, settings())
+        say(f"a sweep ended by {signal.Signals(number).name} left the settings as before")
+
+
+# The shell of the guest starts us in the background, where Ctrl-C is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+HERE.numa_balancing.write_text("1")
+BEFORE = settings()
+print(json.dumps(BEFORE), flush=True)
+unavailable_here()
+subprocess.run(["insmod", MODULE], check=True)
+for each in PLACERS.values():
+    reason = each.unavailable()
+    if reason is not None:
+        assert each.name == "weighted", reason
+        say(f"{each.name}: not here: {reason.reason}")
+        continue
+    for check in (matrix, huge, two_regions_at_once, two_threads_in_one_region):
+        check(each)
+assert settings() == BEFORE
+settings_come_back()
+settings_read_only()
+as_points()
+moved_behind_its_back()
+a_sweep_is_ended()
+say("all seen")
