@@ -48,7 +48,8 @@ static void full_shared_strict(void)
 	ok(gets_efault(at + n * PAGE, len / PAGE - n),
 	   "a system call gets EFAULT");
 	ok(vmstat("oom_kill") == kills, "no process was killed");
-	ok(!region_punch(fd, 0, 16 * MIB), "after a punch");
+	/* Much more than is touched again: some of it goes to the node's reserve. */
+	ok(!region_punch(fd, 0, 48 * MIB), "after a punch");
 	ok(touch_until_sigbus(at, 8 * MIB, true) == 8 * MIB / PAGE,
 	   "there is room again");
 	munmap(at, len);
@@ -181,7 +182,8 @@ static void reclaim(int flags)
 			       fill_page_cache(tiny, total * 6 / 10, disk);
 	char *at;
 
-	if (cache < total * 6 / 10) {
+	/* With as much again, more than the node has, in any case. */
+	if (cache < total / 2) {
 		skip("reclaim", disk < 0 ? "no loop device" :
 					   "the node cannot be filled with page cache");
 		goto out;
