@@ -12,6 +12,7 @@ from hmexp import native
 from hmexp.errors import ParameterError
 from hmexp.measure.measurement import Measurement, proof, require_samples
 from hmexp.measure.noise import Noise
+from hmexp.measure.statistics import median_of
 from hmexp.measure.threads import make_slices, place_threads, shared_slices
 from hmexp.memory.region import Region
 from hmexp.native import BandwidthRun, Job, Operation, Order, Slice
@@ -244,11 +245,11 @@ def _window_gbps(
 def _stragglers(taken: npt.NDArray[np.void]) -> dict[str, Any]:
     """How unequal the threads were: what each got while it ran, and how long the last one ran alone."""
     start_ns, end_ns = taken["start_ns"], taken["end_ns"]
-    rates = np.median(taken["payload_bytes"] / np.maximum(end_ns - start_ns, 1), axis=0)
+    rates = median_of(taken["payload_bytes"] / np.maximum(end_ns - start_ns, 1), axis=0)
     alone = (end_ns.max(axis=1) - end_ns.min(axis=1)) / _elapsed_ns(taken)
     return {
-        "late_start_ns": float(np.median(start_ns.max(axis=1) - start_ns.min(axis=1))),
-        "alone_at_the_end": round(float(np.median(alone)), 4),
+        "late_start_ns": float(median_of(start_ns.max(axis=1) - start_ns.min(axis=1))),
+        "alone_at_the_end": round(float(median_of(alone)), 4),
         "thread_gbps": [round(float(rate), 4) for rate in rates],
     }
 

@@ -16,7 +16,7 @@ from hmexp.measure.knee import Knee, find_knee
 from hmexp.measure.measurement import proof, require_samples
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
-from hmexp.measure.statistics import summarise
+from hmexp.measure.statistics import median_of, summarise
 from hmexp.measure.threads import make_slices, place_threads
 from hmexp.memory.region import Region
 from hmexp.native import Job, NodeModel, Slice
@@ -184,10 +184,10 @@ class _Bench:
         span = np.maximum(taken["end_ns"] - taken["start_ns"], 1)
         latency = span / hops
         # The next rate is a little higher: its hops will take about as long.
-        self.hop_ns = float(np.median(latency))
+        self.hop_ns = float(median_of(latency))
         return LoadedPoint(
             delay_ns,
-            float(np.median(load_bytes / span)),
+            float(median_of(load_bytes / span)),
             summarise(latency),
             tuple(float(v) for v in latency),
             Noise.of(taken, modelled=self.probe.emulation is not None),

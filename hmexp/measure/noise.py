@@ -11,6 +11,8 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
+from hmexp.measure.statistics import median_of
+
 #: Part of a sample's time that a thread may be off its CPU, or its CPU be stolen by the hypervisor.
 FOREIGN: Final = 0.03
 STOLEN: Final = 0.01
@@ -70,7 +72,7 @@ class Noise:
             tuple(round(float(part), 4) for part in off_cpu),
             tuple(round(float(part), 4) for part in stolen),
             flags,
-            float(np.median(taken["waited_ns"] / span)) if modelled else None,
+            float(median_of(taken["waited_ns"] / span)) if modelled else None,
         )
 
     @classmethod
@@ -83,7 +85,7 @@ class Noise:
             tuple(chain.from_iterable(noise.off_cpu for noise in launches)),
             tuple(chain.from_iterable(noise.stolen for noise in launches)),
             tuple(chain.from_iterable(noise.flags for noise in launches)),
-            float(np.median(waited)) if waited else None,
+            float(median_of(waited)) if waited else None,
         )
 
     @classmethod

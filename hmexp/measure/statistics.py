@@ -77,8 +77,12 @@ def summarise(samples: npt.ArrayLike) -> Summary:
     """
     values = _checked(samples)
     generator = np.random.default_rng(_SEED)
-    low, high = np.percentile(_resampled_medians(values, _RESAMPLES, generator), [2.5, 97.5])
-    return _summary(values, float(np.median(values)), float(low), float(high), "samples")
+    resampled = np.sort(_resampled_medians(values, _RESAMPLES, generator))
+    # As numpy.percentile has it, which needs as much as numpy.median.
+    low, high = np.interp(
+        [0.025 * (_RESAMPLES - 1), 0.975 * (_RESAMPLES - 1)], np.arange(_RESAMPLES), resampled
+    )
+    return _summary(values, float(median_of(values)), float(low), float(high), "samples")
 
 
 def summarise_launches(launches: Sequence[npt.ArrayLike]) -> Summary:
@@ -108,23 +112,44 @@ def summarise_launches(launches: Sequence[npt.ArrayLike]) -> Summary:
     if not values:
         raise MeasurementError("there are no launches to summarise")
     count = len(values)
-    median = float(np.median([np.median(samples) for samples in values]))
+    middle = float(median_of([median_of(samples) for samples in values]))
     generator = np.random.default_rng(_SEED)
     # A launch that is drawn twice gets its samples drawn twice.
     drawn = np.array([_resampled_medians(samples, _RESAMPLES, generator) for samples in values])
     chosen = generator.integers(0, count, size=(_RESAMPLES, count))
     again = generator.integers(0, _RESAMPLES, size=(_RESAMPLES, count))
-    spread = float(np.std(np.log(np.median(drawn[chosen, again], axis=1))))
+    spread = float(np.std(np.log(median_of(drawn[chosen, again], axis=1))))
     student = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else _NORMAL + 2.5 / count
     reach = float(np.exp(min(student * spread, 700.0)))
-    return _summary(np.concatenate(values), median, median / reach, median * reach, "launches")
+    return _summary(np.concatenate(values), middle, middle / reach, middle * reach, "launches")
+
+
+def median_of(values: npt.ArrayLike, axis: int | None = None) -> npt.NDArray[np.float64]:
+    """Median of values that are all numbers.
+
+    As `numpy.median`, which loads all of `numpy.ma` for values that are masked: half as much again of
+    what a worker needs of numpy, for every launch.
+
+    Parameters
+    ----------
+    values : array_like
+        No NaN among them, and at least one.
+    axis : int, optional
+        Along which; over all if not given.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    array = np.sort(array.ravel() if axis is None else array, axis=-1 if axis is None else axis)
+    where = -1 if axis is None else axis
+    count = array.shape[where]
+    middle = array.take([(count - 1) // 2, count // 2], axis=where)
+    return np.asarray(middle.mean(axis=where))
 
 
 def _resampled_medians(
     values: npt.NDArray[np.float64], times: int, generator: np.random.Generator
 ) -> npt.NDArray[np.float64]:
     drawn = values[generator.integers(0, values.size, size=(times, values.size))]
-    return np.asarray(np.median(drawn, axis=1))
+    return median_of(drawn, axis=1)
 
 
 def _summary(
@@ -139,7 +164,7 @@ def _summary(
         median=median,
         ci_low=low,
         ci_high=high,
-        mad=float(np.median(np.abs(values - median))),
+        mad=float(median_of(np.abs(values - median))),
         minimum=float(values.min()),
         maximum=float(values.max()),
         interval_over=over,
