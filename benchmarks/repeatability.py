@@ -2,57 +2,68 @@
 
 A process differs from the next by more than its samples differ from one another: where its pages are, and
 what the machine does meanwhile. An interval over the samples of one process cannot cover that, so a sweep's
-points, and these, are of several launches, and their intervals are over the launches.
+points, and these, are of several launches, and their intervals are over the launches. A machine also drifts
+from minute to minute; a sweep therefore takes its launches in rounds, one of each point, in an order of each
+round's own. So it is done here: intervals of points that are measured one after the other (`--one-by-one`)
+say nothing about the drift between them, and cover less.
 
-.venv/bin/python benchmarks/repeatability.py [--times 20] [--op read] [--launches 5]
+.venv/bin/python benchmarks/repeatability.py [--times 20] [--op read] [--launches 5] [--one-by-one]
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import random
 import statistics
-import subprocess
 import sys
+from typing import Any
 
 from quiet import say_load
 
+from hmexp.experiment.joining import join_launches
+from hmexp.experiment.launcher import launch
 from hmexp.experiment.parameters import SweepParameters
+from hmexp.experiment.plan import make_plan
+from hmexp.experiment.worker import Task
 from hmexp.measure.point import near_dram
 from hmexp.system.topology import read_topology
+
+
+def order(times: int, launches: int, one_by_one: bool) -> list[tuple[int, int]]:
+    """Which launch of which repetition comes when."""
+    if one_by_one:
+        return [(one, number) for one in range(times) for number in range(launches)]
+    shuffler = random.Random(0)
+    found = []
+    for number in range(launches):
+        found += [(one, number) for one in shuffler.sample(range(times), times)]
+    return found
 
 
 def main() -> None:
     """Measure, print each interval, exit with 1 if too few cover the overall median."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--times", type=int, default=20)
-    default = SweepParameters()
-    parser.add_argument("--launches", type=int, default=default.launches)
+    parser.add_argument("--launches", type=int, default=SweepParameters().launches)
     parser.add_argument("--op", default="read")
-    parser.add_argument("--threads", default="1")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--one-by-one", action="store_true")
     options = parser.parse_args()
     say_load("before")
-    command = [sys.executable, "-m", "hmexp", "measure", "--json", "--no-baseline", "--emulate", "none"]
-    command += [
-        "--pattern",
-        str(near_dram(read_topology())),
-        "--op",
-        options.op,
-        "--threads",
-        options.threads,
-        "--launches",
-        str(options.launches),
-        "--samples",
-        str(default.samples),
-        "--sample-seconds",
-        str(default.sample_seconds),
-        "--precision",
-        str(default.precision),
-    ]
-    found = []
-    for _ in range(options.times):
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        found.append(json.loads(done.stdout)["result"])
+    topology = read_topology()
+    given = {
+        "patterns": [str(near_dram(topology))], "operations": [options.op], "threads": [options.threads],
+        "launches": options.launches, "emulate": "none",
+    }  # fmt: skip
+    plan = make_plan(SweepParameters.from_mapping(given), topology)
+    (point,) = plan.points
+    taken: list[list[dict[str, Any]]] = [[] for _ in range(options.times)]
+    for one, number in order(options.times, options.launches, options.one_by_one):
+        record = launch(Task(point, None, False, plan.dram_nodes, plan.cpus[point.cpu_count], number), 60)
+        if record["status"] != "ok":
+            sys.exit(f"a launch failed: {record['reason']}")
+        taken[one].append(record)
+    found = [join_launches(launches, added=False, baseline_id=None)["result"] for launches in taken]
     overall = statistics.median(result["median"] for result in found)
     covered = 0
     for result in found:
