@@ -78,8 +78,11 @@ def likwid(setting: Setting) -> float | None:
 
 
 def mbw(setting: Setting) -> float | None:
-    """mbw's copy by assignment; it counts what is copied once [GB/s]."""
-    if setting.operation != "copy" or setting.threads != 1:
+    """mbw's copy by assignment; it counts what is copied once [GB/s].
+
+    Its compiler has made a memcpy of that, and glibc's, of so much, has non-temporal stores.
+    """
+    if setting.operation != "copy_nt" or setting.threads != 1:
         return None
     out = run(setting, "mbw", "-q", "-n", "3", "-t1", str(setting.size_mib // 2))
     found = re.search(r"AVG.*Copy:\s+([\d.]+)", out)

@@ -12,8 +12,9 @@
  * operation as constants, so that each loop holds nothing but its own loads and stores.
  *
  * Software prefetch runs ahead of the loads: across a 4 KiB page the hardware's own does not. It stops
- * at the end of what is asked for, so that nothing is fetched that is not claimed. Loads alone go along
- * FAN places at once, a few pages apart: one place does not keep enough lines under way.
+ * at the end of what is asked for, so that nothing is fetched that is not claimed. Loads alone, and copies
+ * by non-temporal stores, go along FAN places at once, a page or a few apart: one place does not keep enough
+ * lines under way. (glibc's memcpy does the same for large copies.)
  */
 #define VEC	NAME(vec)
 #define VECTORS	(HM_LINE_BYTES / (BITS / 8))
@@ -90,22 +91,25 @@ TARGET INLINE uint64_t NAME(fold)(const struct NAME(sums) *sums)
 	return sum;
 }
 
-/* Whole blocks of FAN x FAN_BYTES, a quarter of each at a time from each of its parts; returns where they end. */
-TARGET INLINE uint64_t NAME(fanned)(char *const *streams, uint64_t bytes, struct NAME(sums) *sums, uint64_t ahead)
+/* Whole blocks of FAN x @part_bytes, a line of each part in turn; returns where they end. */
+TARGET INLINE uint64_t NAME(fanned)(char *const *streams, uint64_t bytes, struct NAME(sums) *sums, uint64_t ahead,
+				    uint64_t part_bytes, int kind, int reads, int nontemporal)
 {
-	const uint64_t block = FAN * FAN_BYTES, last = FAN_BYTES - HM_LINE_BYTES;
+	const uint64_t block = FAN * part_bytes, last = part_bytes - HM_LINE_BYTES;
 	uint64_t from = 0;
 
 	for (; from + block <= bytes; from += block) {
-		for (uint64_t at = 0; at < FAN_BYTES; at += HM_LINE_BYTES) {
+		for (uint64_t at = 0; at < part_bytes; at += HM_LINE_BYTES) {
 			uint64_t next = at + ahead < last ? at + ahead : last;
 
 #pragma GCC unroll 4
 			for (int part = 0; part < FAN; part++) {
-				const uint64_t start = from + (uint64_t)part * FAN_BYTES;
+				const uint64_t start = from + (uint64_t)part * part_bytes;
 
-				__builtin_prefetch(streams[0] + start + next);
-				NAME(step)(streams, start + at, KIND_APART, 1, 0, 0, (VEC){ 0 }, sums, part);
+#pragma GCC unroll 4
+				for (int s = 0; s < reads; s++)
+					__builtin_prefetch(streams[s] + start + next);
+				NAME(step)(streams, start + at, kind, reads, 0, nontemporal, (VEC){ 0 }, sums, part);
 			}
 		}
 	}
@@ -122,7 +126,12 @@ TARGET INLINE uint64_t NAME(sequential)(char *const *given, uint64_t bytes, uint
 	const int unroll = reads && writes && kind == KIND_APART ? 2 : 4;
 	const uint64_t unrolled = unroll * HM_LINE_BYTES, last = bytes - unrolled;
 	struct NAME(sums) sums = { 0 };
-	uint64_t at = kind == KIND_APART && reads == 1 && !writes ? NAME(fanned)(streams, bytes, &sums, ahead) : 0;
+	uint64_t at = 0;
+
+	if (kind == KIND_APART && reads == 1 && !writes)
+		at = NAME(fanned)(streams, bytes, &sums, ahead, FAN_BYTES, kind, reads, nontemporal);
+	else if (kind == KIND_COPY && nontemporal)
+		at = NAME(fanned)(streams, bytes, &sums, ahead, FAN_BYTES_NT, kind, reads, nontemporal);
 
 	for (; at + unrolled <= bytes; at += unrolled) {
 		if (ahead && writes) {

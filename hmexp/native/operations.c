@@ -10,9 +10,13 @@ enum { KIND_APART, KIND_COPY, KIND_TRIAD };
 /* How far the software prefetch runs ahead [bytes]: of the loads alone, and of loads among stores. */
 #define AHEAD		512
 #define AHEAD_MIXED	512
-/* Places that loads alone go along at once, and how far they are apart [bytes]. */
+/*
+ * Places that loads alone, and copies by non-temporal stores, go along at once, and how far they are
+ * apart [bytes].
+ */
 #define FAN		4
 #define FAN_BYTES	UINT64_C(16384)
+#define FAN_BYTES_NT	UINT64_C(4096)
 #define SUMS		4
 
 /*
