@@ -19,7 +19,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 ko=${1:-$here/../hybridmem.ko}
 out=${OUT:-$(mktemp -d)}
 tests=${TESTS:-"abi layout sharing io huge limits movement defects seed.sh stress populate"}
-splat='BUG:|WARNING:|Oops|KASAN|general protection|lockdep|INFO: task|INFO: rcu|possible (recursive|circular)|Bad page|unreferenced object|stack guard|refcount_t'
+splat='BUG:|WARNING:|Oops|KASAN:|general protection|INFO: lockdep|INFO: task|INFO: rcu|possible (recursive|circular|irq)|inconsistent lock state|held lock freed|still has locks held|suspicious RCU|Bad page|unreferenced object|stack guard|refcount_t'
 failed=0
 
 if [ ! -x "$here/abi" ]; then
