@@ -125,14 +125,19 @@ static void work(void *context, int thread)
 {
 	struct run *run = context;
 	const struct hm_slice *slice = &run->slices[run->job->shared ? 0 : thread];
+	const struct hm_operation *operation = hm_operation(run->job->operation);
 	struct hm_traffic traffic = { 0 };
 	struct hm_streams streams;
 	uint64_t sum = 0;
 	int ret = 0;
 
+	/*
+	 * A window for each stream: they meet the pages of a slow node all at once, and what is under way at the
+	 * other nodes meanwhile must not run dry.
+	 */
 	if (run->machine)
-		ret = hm_traffic_init(&traffic, run->machine, run->map, hm_operation(run->job->operation),
-				      thread);
+		ret = hm_traffic_init(&traffic, run->machine, run->map, operation, thread,
+				      run->machine->window * (unsigned int)(operation->loads + operation->stores));
 	if (!ret)
 		ret = hm_streams_init(&streams, run->base, slice, run->job, NULL);
 	if (ret)

@@ -112,7 +112,8 @@ static void work(void *context, int thread)
 	if (thread) {
 		if (loaded->machine)
 			ret = hm_traffic_init(&traffic, loaded->machine, loaded->load_map,
-					      hm_operation(loaded->job->operation), thread - 1);
+					      hm_operation(loaded->job->operation), thread - 1,
+					      loaded->machine->window);
 		if (!ret)
 			ret = hm_streams_init(&streams, loaded->load, &loaded->slices[thread - 1], loaded->job,
 					      loaded->machine ? &traffic : NULL);

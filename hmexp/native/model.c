@@ -97,15 +97,16 @@ int hm_map_check(const struct hm_map *map, const struct hm_model *model)
 }
 
 int hm_traffic_init(struct hm_traffic *traffic, struct hm_machine *machine, const struct hm_map *map,
-		    const struct hm_operation *operation, int thread)
+		    const struct hm_operation *operation, int thread, unsigned int window)
 {
 	*traffic = (struct hm_traffic){
+		.window = window,
 		.machine = machine,
 		.map = map,
 		.operation = operation,
 		.ledger = &machine->ledgers[thread],
 	};
-	traffic->done = calloc(machine->window, sizeof(*traffic->done));
+	traffic->done = calloc(window, sizeof(*traffic->done));
 	return traffic->done ? 0 : -ENOMEM;
 }
 
@@ -155,7 +156,7 @@ static void charge(struct hm_traffic *traffic, unsigned int node, uint64_t cost)
 	/* What costs nothing occupies nobody. */
 	until = cost ? occupy(traffic, node, cost, now > machine->slack ? now - machine->slack : 0) : now;
 	traffic->done[traffic->at] = until;
-	if (++traffic->at == machine->window)
+	if (++traffic->at == traffic->window)
 		traffic->at = 0;
 	if (until > traffic->latest)
 		traffic->latest = until;

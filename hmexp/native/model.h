@@ -101,14 +101,16 @@ struct hm_traffic {
 	const struct hm_operation *operation;
 	struct hm_ledger *ledger;	/* of this thread */
 	uint64_t *done;			/* ring: when each of the last `window` chunks is done */
+	unsigned int window;
 	unsigned int at;
 	uint64_t latest;
 	uint64_t now;			/* when the clock was last looked at */
 	uint64_t waited;		/* ticks */
 };
 
+/* @window: how many chunks may be under way. */
 int hm_traffic_init(struct hm_traffic *traffic, struct hm_machine *machine, const struct hm_map *map,
-		    const struct hm_operation *operation, int thread);
+		    const struct hm_operation *operation, int thread, unsigned int window);
 void hm_traffic_free(struct hm_traffic *traffic);
 
 /*

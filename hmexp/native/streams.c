@@ -73,7 +73,7 @@ uint64_t hm_streams_run(const struct hm_streams *streams, uint64_t from, uint64_
 	}
 	chunk = streams->traffic->machine->chunk_bytes;
 	/* As much as may be under way at once is asked for, then gone over in one call, as without a model. */
-	most = streams->traffic->machine->window / (unsigned int)streams_of(streams->operation) * chunk;
+	most = streams->traffic->window / (unsigned int)streams_of(streams->operation) * chunk;
 	if (most < chunk)
 		most = chunk;
 	for (uint64_t done = 0; done < bytes; done += run) {
