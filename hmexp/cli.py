@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
         ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
         ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),
-        ("most-samples", int, "cap on a launch's samples; 0 is four times --samples"),
+        ("most-samples", int, "cap on a launch's samples; 0 is twice --samples"),
         ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
         ("results", str, "folder of the run directories"),
         ("run", str, "name of the run directory; auto goes on with an unfinished one"),

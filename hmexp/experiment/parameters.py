@@ -42,7 +42,7 @@ class SweepParameters:
         Half the width of a launch's 95 % interval, as a part of its median, at which it stops; 0 for
         exactly `samples`.
     most_samples : int
-        Cap on the samples of a launch; 0 is four times `samples`.
+        Cap on the samples of a launch; 0 is twice `samples`.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str

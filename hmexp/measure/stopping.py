@@ -45,7 +45,7 @@ class StopRule:
 
     @classmethod
     def of(cls, samples: int, precision: float = 0.0, most_samples: int | None = None) -> StopRule:
-        """The rule, refused if it cannot be used; without `most_samples` the cap is four times `samples`.
+        """The rule, refused if it cannot be used; without `most_samples` the cap is twice `samples`.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class StopRule:
                 f"precision {precision:g} is neither 0 nor between {FINEST:g} and 1",
                 "0.01 stops at 1 % of the median; 0 takes the given number of samples",
             )
-        most = min(4 * samples, MOST_SAMPLES) if most_samples is None else most_samples
+        most = min(2 * samples, MOST_SAMPLES) if most_samples is None else most_samples
         if isinstance(most, bool) or not isinstance(most, int) or not samples <= most <= MOST_SAMPLES:
             raise ParameterError(
                 f"most_samples {most!r} is not a whole number from {samples}, which is samples, to "
