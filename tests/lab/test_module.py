@@ -51,6 +51,7 @@ def module(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         directory = headers_directory(kernel.release)
     except LabNeedError as error:
+        # As in conftest.py: only where nothing requires the lab.
         if os.environ.get("HMEXP_LAB_REQUIRED"):
             raise
         pytest.skip(f"no headers: {error.message}")

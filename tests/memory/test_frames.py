@@ -26,6 +26,7 @@ THIRD_WRONG = Pattern((NODE, NODE, NODE + 1))
 @pytest.fixture
 def frames() -> Iterator[native.FrameNodes]:
     with open_frames() as found:
+        # CI is root and sees them; without the capability test_placement.py tests the other way.
         if found is None:
             pytest.skip("this process may not see frames (CAP_SYS_ADMIN)")
         yield found
@@ -215,6 +216,7 @@ def test_a_kernel_that_tells_no_blocks(tmp_path: Path) -> None:
 
 def test_this_machine_has_blocks_as_the_kernel_counts_them() -> None:
     found = read_memory_blocks()
+    # A kernel without memory hotplug has none, and the proof then asks move_pages.
     if found is None:
         pytest.skip("this kernel has no memory blocks")
     assert found.block_bytes >= mmap.PAGESIZE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +22,7 @@ _ELSEWHERE: Final = (
 )
 
 
-class AnonymousPlacer:
+class AnonymousPlacer(ABC):
     """Pages of an anonymous mapping, put in place by system calls that every kernel with nodes has.
 
     The base of the others, which override what differs.
@@ -99,9 +100,9 @@ class AnonymousPlacer:
         """See `Placer`."""
         return None
 
+    @abstractmethod
     def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
         """See `Placer`."""
-        raise NotImplementedError
 
 
 def _range(smallest: int, largest: int) -> str:
