@@ -1,7 +1,7 @@
 """hmexp against the tools that Debian ships, interleaved in one run, as ratios with their spread.
 
-Peers that are not installed are left out, and said so (apt-get install likwid mbw sysbench). Payload is
-counted the same way for all: copy and triad are what is read and what is written. Huge pages are given to
+Peers that are not installed are left out, and said so (apt-get install likwid mbw sysbench linux-perf).
+Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are given to
 likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
 
     make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--size-mib 512]
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import re
 import shutil
 import statistics
@@ -101,8 +102,36 @@ def sysbench(setting: Setting) -> float | None:
     return float(found[1]) * 1.048576 / 1000 if found else None
 
 
+def perf(setting: Setting) -> float | None:
+    """perf's routines for memory; they count what is copied once, in units of 2^30 bytes [GB/s].
+
+    The kernel's unrolled loops have regular stores. What glibc takes for so much, and the CPU's own string
+    instructions, leave out the reading of what is written: they stand beside non-temporal stores.
+    """
+    functions = {
+        "write": ("memset", "x86-64-unrolled"), "write_nt": ("memset", "x86-64-stosb"),
+        "copy": ("memcpy", "x86-64-unrolled"), "copy_nt": ("memcpy", "default"),
+    }  # fmt: skip
+    if (
+        setting.operation not in functions
+        or setting.threads != 1
+        or setting.huge
+        or platform.machine() != "x86_64"
+    ):
+        return None
+    routine, function = functions[setting.operation]
+    buffers = 2 if routine == "memcpy" else 1
+    out = run(
+        setting, "perf", "bench", "mem", routine, "-f", function, "-l", "8",
+        "-s", f"{setting.size_mib // buffers}MB",
+    )  # fmt: skip
+    found = re.search(r"([\d.]+) GB/sec", out)
+    return buffers * float(found[1]) * 1.073741824 if found else None
+
+
 PEERS: dict[str, tuple[str, Peer]] = {
     "likwid": ("likwid-bench", likwid), "mbw": ("mbw", mbw), "sysbench": ("sysbench", sysbench),
+    "perf": ("perf", perf),
 }  # fmt: skip
 
 
@@ -149,6 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--size-mib", type=int, default=512)
+    parser.add_argument("--pages", nargs="+", default=["4KiB", "2MiB"], choices=["4KiB", "2MiB"])
     parser.add_argument("--operations", nargs="+", default=list(LIKWID), choices=list(LIKWID))
     options = parser.parse_args()
     say_load("before")
@@ -156,11 +186,11 @@ def main() -> None:
     for name in PEERS.keys() - peers.keys():
         print(f"{name} is not installed and left out")
     if not peers:
-        sys.exit("no peer is installed: apt-get install likwid mbw sysbench")
+        sys.exit("no peer is installed: apt-get install likwid mbw sysbench linux-perf")
     print(f"{'operation':<10}threads, pages  {'peer':<8}{'GB/s':>7}{'ours':>8}   ratio (spread)")
     node = near_dram(read_topology())
     slow = 0
-    for huge in (False, True):
+    for huge in (pages == "2MiB" for pages in options.pages):
         with allocate(f"{options.size_mib}MiB", Pattern((node,)), huge=huge) as region:
             for operation in options.operations:
                 for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):

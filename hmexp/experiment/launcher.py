@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -44,15 +45,14 @@ def launch(
         The worker's record; a failed one with the reason if it crashed, was killed or took too long.
     """
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", worker],
+        [sys.executable, "-S", "-P", "-m", worker],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
         errors="replace",
-        # Nothing here multiplies matrices: threads for it would take time to start, and CPUs from the loops.
-        env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        env=_environment(),
         # Ctrl-C is for the runner, which then ends the worker.
         start_new_session=True,
     )
@@ -81,6 +81,19 @@ def launch(
             task, "the worker printed something else than the record of its point", "Crashed", out[:500]
         )
     return record
+
+
+def _environment() -> dict[str, str]:
+    """What the worker is started with: this process's own path of modules, ready to be used.
+
+    Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
+    the time that a launch may cost.
+    """
+    here = str(Path(__file__).parents[2])
+    # Run from the folder of a notebook, that folder must not hide the standard library; ours comes last.
+    path = dict.fromkeys([*(entry for entry in sys.path if entry not in ("", str(Path.cwd()))), here])
+    # Nothing there multiplies matrices: threads for it would take time to start, and CPUs from the loops.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _signal_name(number: int) -> str:

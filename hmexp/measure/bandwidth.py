@@ -135,7 +135,7 @@ def measure_bandwidth(
         )  # fmt: skip
 
     before = proof(region, "before")
-    trial = native.bandwidth(region.mapping, slices, job(1, 2), model)
+    trial = native.bandwidth(region.mapping, slices, job(1, 1), model)
     passes = max(1, int(np.ceil(sample_seconds * 1e9 / _elapsed_ns(trial.samples).min())))
     taken, stopped = rule.take(
         lambda count: native.bandwidth(region.mapping, slices, job(passes, count), model).samples,

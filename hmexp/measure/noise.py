@@ -106,6 +106,11 @@ class Noise:
         return sum(bool(marks) for marks in self.flags)
 
     @property
+    def host_bound(self) -> bool:
+        """Whether threads hardly waited for emulated nodes: the speed is then that of the host."""
+        return self.waited is not None and self.waited < BOUND
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know."""
         told = []
@@ -115,7 +120,7 @@ class Noise:
             told.append(
                 f"{self.disturbed} of {len(self.flags)} samples were disturbed ({named}); all are kept"
             )
-        if self.waited is not None and self.waited < BOUND:
+        if self.waited is not None and self.host_bound:
             told.append(
                 f"the threads waited for the emulated nodes only {self.waited:.1%} of the time: this is the "
                 f"speed of the host, not of the model"

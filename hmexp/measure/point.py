@@ -38,7 +38,8 @@ class MeasuredPoint:
     emulation : Emulation or None
         The emulated nodes.
     model : float or None
-        What the emulated nodes must show [the measurement's unit].
+        What the emulated nodes must show [the measurement's unit]; None on real nodes, and where the
+        host is slower than they are.
     parameters : mapping
         What was asked for, JSON-able.
     """
@@ -155,7 +156,7 @@ def measure_point(
     same = len(parsed.distinct_nodes) == 1 and parsed.distinct_nodes == dram.distinct_nodes
     beside = take(dram) if baseline and not same else None
     model = None
-    if emulation is not None:
+    if emulation is not None and not (found.noise is not None and found.noise.host_bound):
         model = emulation.predict(_shares(parsed, found), find_operation(op).name, threads)
     parameters = {
         "pattern": str(parsed), "granule_bytes": parsed.granule_bytes, "size": str(size), "placer": placer,

@@ -29,14 +29,26 @@ struct marks {
 	uint64_t made;
 };
 
+/* How far ahead lines are asked for: building a ring meets each of them cold, and need not wait for one by one. */
+enum { AHEAD = 32 };
+
 static void shuffle(uint32_t *items, uint64_t count, struct hm_random *random)
 {
-	for (uint64_t i = count; i > 1; i--) {
-		uint64_t j = hm_random_below(random, i);
-		uint32_t swap = items[i - 1];
+	uint64_t drawn[AHEAD];
 
-		items[i - 1] = items[j];
-		items[j] = swap;
+	for (uint64_t left = count; left > 1; ) {
+		uint64_t batch = left - 1 < AHEAD ? left - 1 : AHEAD;
+
+		for (uint64_t k = 0; k < batch; k++) {
+			drawn[k] = hm_random_below(random, left - k);
+			__builtin_prefetch(&items[drawn[k]], 1);
+		}
+		for (uint64_t k = 0; k < batch; k++, left--) {
+			uint32_t swap = items[left - 1];
+
+			items[left - 1] = items[drawn[k]];
+			items[drawn[k]] = swap;
+		}
 	}
 }
 
@@ -88,6 +100,8 @@ static void link_lines(void *base, const struct plan *plan, const uint32_t *orde
 			uint64_t offset = plan->lines[i] * ring->spacing_bytes;
 			struct hm_line *line = (struct hm_line *)((char *)base + offset);
 
+			if (i + AHEAD < end)
+				__builtin_prefetch((char *)base + plan->lines[i + AHEAD] * ring->spacing_bytes, 1);
 			if (marks->made < marks->count && position == plan->count * marks->made / marks->count)
 				marks->offsets[marks->made++] = offset;
 			line->node = map ? hm_map_node(map, offset) : 0;
