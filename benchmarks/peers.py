@@ -1,8 +1,8 @@
 """hmexp against the tools that Debian ships, interleaved in one run, as ratios with their spread.
 
 Peers that are not installed are left out, and said so (apt-get install likwid mbw sysbench linux-perf).
-Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are given to
-likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
+Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are
+given to likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
 
     make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--size-mib 512]
 """

@@ -32,7 +32,7 @@ from hmexp.system.topology import read_topology
 #: In the order of the numbers in `peer/plain_loops.c`.
 LOOPS = ("read", "write", "write_nt", "copy", "copy_nt", "triad", "triad_nt")
 ROUNDS = 6
-SKEW_BYTES = 22 * 64
+SKEW_BYTES = 128
 
 
 class PlainLoops:
@@ -57,7 +57,7 @@ class PlainLoops:
         known = OPERATIONS[operation]
         streams = known.loads + known.stores
         part = region.size_bytes // streams // 4096 * 4096 - 4096
-        # Apart by some lines more than whole pages: a load 4096 bytes from a store would wait for it.
+        # A load that lies whole pages from a store under way would wait for it: a little further than that.
         starts = [
             ctypes.c_void_p(region.mapping.address + (part + SKEW_BYTES) * i) for i in (*range(streams), 0, 0)
         ][:3]

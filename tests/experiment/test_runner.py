@@ -248,6 +248,20 @@ def test_a_worker_without_its_parent_measures_nothing(tmp_path: Path) -> None:
     assert done.returncode != 0 and done.stdout == ""
 
 
+def test_a_worker_is_not_led_astray_by_files_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the folder of a notebook, or before everything else on its path, there may be files of any name."""
+    made = plan(tmp_path, patterns=["0"], operations=["read"], emulate="none")
+    task = Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads])
+    for name in ("json", "numpy", "hmexp", "sitecustomize"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    record = launch(task, 60)
+    assert record["status"] == "ok", record["reason"]
+
+
 def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
     """A limit below what the region needs: an error in the record, not a traceback on the screen."""
     made = plan(tmp_path, patterns=["0"], operations=["read"], size="64MiB", emulate="none")

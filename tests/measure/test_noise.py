@@ -45,3 +45,6 @@ def test_a_model_that_nobody_waited_for_did_not_set_the_speed() -> None:
     assert Noise.of(samples(waited_ns=waited), modelled=True).warnings == ()
     assert "speed of the host" in Noise.of(samples(), modelled=True).warnings[0]
     assert Noise.of(samples()).waited is None
+    assert Noise.of(samples(), modelled=True).host_bound
+    assert not Noise.of(samples(waited_ns=waited), modelled=True).host_bound
+    assert not Noise.of(samples()).host_bound, "real nodes are nobody's model"
