@@ -38,4 +38,9 @@ def test_every_placer(guest: Callable[..., LabResult], built: Path, tmp_path: Pa
     if "weighted: not here: the kernel does not know MPOL_WEIGHTED_INTERLEAVE" not in result.text:
         assert "\nweighted: 4 layouts proven" in result.text
     assert "caught: wrong placement: 10 of 1024 pages are on a wrong node" in result.text
+    assert "\ncaught: 5 pages below an emulated node" in result.text
+    for name in ("hybridmem", "weighted", "userfaultfd"):
+        assert f"\n{name} refuses: " in result.text
+    for name in ("SIGINT", "SIGTERM", "SIGKILL"):
+        assert f"\na sweep ended by {name} left the settings as before" in result.text
     assert "\nall seen" in result.text
