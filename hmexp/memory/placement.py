@@ -17,8 +17,8 @@ from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
 STRIP_GRANULES: Final = 96
-#: Pages up to which small pages are counted too, and not only known of: smaps walks the page tables once more,
-#: which would take longer than either witness.
+#: Pages up to which small pages are counted too, and not only known of: smaps walks the page tables once
+#: more, which would take longer than either witness.
 _COUNTED_PAGES: Final = 1 << 16
 
 

@@ -85,7 +85,7 @@ class Hybridmem:
         return None
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
-        """See `Placer`. The module gives huge pages for granules of as much, where the mapping allows them."""
+        """See `Placer`. The module gives huge pages for granules of as much, if the mapping allows it."""
         obstacle = self.unsuitable(pattern, huge)
         if obstacle is not None:
             raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
