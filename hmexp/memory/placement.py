@@ -49,7 +49,7 @@ class Placement:
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
     huge_share : float
-        Part of the region that is in huge pages.
+        Part of the region that is in huge pages; in a region over 256 MiB that forbids them, 0 uncounted.
     exact_order : bool
         Whether the node of each page was promised; otherwise only the ratio, within one period.
     """
