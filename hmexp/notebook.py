@@ -14,7 +14,7 @@ from typing import Any, Final
 import pandas as pd
 from IPython.core.getipython import get_ipython
 
-from hmexp.errors import HmexpError, SweepError
+from hmexp.errors import SweepError
 from hmexp.experiment.parameters import SweepParameters, require_known
 from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.runner import Outcome, run_sweep
@@ -109,11 +109,11 @@ class Sweep:
 
         Raises
         ------
-        HmexpError
+        SweepError
             If the sweep was not run yet.
         """
         if self.outcome is None:
-            raise HmexpError("the sweep was not run yet", "run the cell with `sweep.run()` first")
+            raise not_run("sweep")
         return self.outcome.path
 
     def status(self) -> inline.Html:
@@ -148,8 +148,13 @@ class Sweep:
     def require_complete(self) -> None:
         """Raise SweepError if a point failed: the notebook, and papermill with it, must not end well then."""
         if self.outcome is None:
-            raise SweepError("the sweep was not run", "run the cell with `sweep.run()` first")
+            raise not_run("sweep")
         self.outcome.require_complete()
+
+
+def not_run(what: str) -> SweepError:
+    """The error of a notebook whose cell that measures was passed over."""
+    return SweepError(f"the {what} was not run yet", f"run the cell with `{what}.run()` first")
 
 
 def refuse_unknown(names: Iterable[str]) -> None:

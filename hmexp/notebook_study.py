@@ -12,14 +12,13 @@ from typing import Any, Final
 
 import pandas as pd
 
-from hmexp.errors import HmexpError, SweepError
 from hmexp.experiment.granule_study import GranuleParameters, make_granule_study
 from hmexp.experiment.placer_study import PlacerParameters, make_placer_study
 from hmexp.experiment.runner import Outcome
 from hmexp.experiment.store import resolve_results
 from hmexp.experiment.study import Study, run_study
 from hmexp.memory.emulation import Emulation
-from hmexp.notebook import refuse_unknown
+from hmexp.notebook import not_run, refuse_unknown
 from hmexp.progress import notebook_display
 from hmexp.report import figures, inline
 from hmexp.report.study import StudyResults
@@ -86,11 +85,11 @@ class StudyNotebook:
 
         Raises
         ------
-        HmexpError
+        SweepError
             If the study was not run yet.
         """
         if self._path is None:
-            raise HmexpError("the study was not run yet", "run the cell with `study.run()` first")
+            raise not_run("study")
         return StudyResults.load(self._path, self.name)
 
     def status(self) -> inline.Html:
@@ -115,7 +114,7 @@ class StudyNotebook:
         if self.outcome is not None:
             self.outcome.require_complete()
         elif self._path is None:
-            raise SweepError("the study was not run", "run the cell with `study.run()` first")
+            raise not_run("study")
 
 
 def _find_run(records: str, given: Mapping[str, Any]) -> Path:

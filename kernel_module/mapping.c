@@ -107,8 +107,12 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	if (!*foliop)
 		return ret;
 	err = hm_insert(hf, *foliop, vmf->pgoff);
-	if (!err)
+	if (!err) {
+		/* Only now: who loses the race for a page has placed none. */
+		if (want.nid != NUMA_NO_NODE && folio_nid(*foliop) != want.nid)
+			hm_count(hf, HM_FALLBACKS, 1);
 		return 0;
+	}
 	*foliop = NULL;
 	return err == -EEXIST ? 0 : vmf_error(err);
 }

@@ -83,11 +83,8 @@ struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
 		return NULL;
 	}
 	/* The nearest node that has memory; the task's own if it is offline. */
-	folio = node_state(want.nid, N_MEMORY) ?
+	return node_state(want.nid, N_MEMORY) ?
 		__folio_alloc(gfp, 0, want.nid, NULL) : folio_alloc(gfp, 0);
-	if (folio && folio_nid(folio) != want.nid)
-		hm_count(hf, HM_FALLBACKS, 1);
-	return folio;
 }
 
 /**

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.parameters import check_fields
 from hmexp.experiment.placer_study import whole_pages
-from hmexp.experiment.study import Study, StudyPoint
+from hmexp.experiment.study import Study, StudyParameters, StudyPoint
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.measurement import require_samples
 from hmexp.measure.point import near_dram, provide_emulation, quantities_of
@@ -26,7 +25,7 @@ _HUGE_BYTES = 2 * MIB
 
 
 @dataclass(frozen=True)
-class GranuleParameters:
+class GranuleParameters(StudyParameters):
     """Parameters of the study of granularity, under the names they have in the notebook.
 
     Parameters
@@ -50,8 +49,6 @@ class GranuleParameters:
         As for a sweep.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
-    results, run, timeout_seconds, seed
-        As for a sweep.
     """
 
     pattern: str = "auto"
@@ -65,25 +62,6 @@ class GranuleParameters:
     samples: int = 10
     sample_seconds: float = 0.05
     emulate: str = "auto"
-    results: str = "auto"
-    run: str = "auto"
-    timeout_seconds: float = 300.0
-    seed: int = 0
-
-    @classmethod
-    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
-        """Check values that come from a notebook or a command line.
-
-        Raises
-        ------
-        ParameterError
-            If a name is unknown, or a value has a type that cannot be used.
-        """
-        return cls(**check_fields(cls(), given))
-
-    def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
 def make_granule_study(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Self
+from dataclasses import dataclass
+from typing import Final
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.parameters import check_fields
-from hmexp.experiment.study import Study, StudyPoint
+from hmexp.experiment.study import Study, StudyParameters, StudyPoint
 from hmexp.measure.behaviour import BEHAVIOURS
 from hmexp.memory.placers import PLACERS, find_placer
 from hmexp.memory.region import check_capacity
@@ -30,7 +28,7 @@ _GROWING: Final = (1024, 2048, 4096, 8192, 16384, 32768, 49152, 60000, 65000, 65
 
 
 @dataclass(frozen=True)
-class PlacerParameters:
+class PlacerParameters(StudyParameters):
     """Parameters of the study of placers, under the names they have in the notebook.
 
     Parameters
@@ -49,12 +47,6 @@ class PlacerParameters:
         Of the regions that are forked, dropped, and given huge pages.
     limit_granules : tuple of str
         Granules at which regions are grown until the kernel refuses to have more mappings.
-    results, run : str
-        As for a sweep.
-    timeout_seconds : float
-        Longest time of a process [s].
-    seed : int
-        Of the order in which the processes are started.
     """
 
     pattern: str = "auto"
@@ -65,25 +57,6 @@ class PlacerParameters:
     pairs: int = 3
     behaviour_size: str = "16MiB"
     limit_granules: tuple[str, ...] = ("page", "64KiB", "2MiB")
-    results: str = "auto"
-    run: str = "auto"
-    timeout_seconds: float = 300.0
-    seed: int = 0
-
-    @classmethod
-    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
-        """Check values that come from a notebook or a command line.
-
-        Raises
-        ------
-        ParameterError
-            If a name is unknown, or a value has a type that cannot be used.
-        """
-        return cls(**check_fields(cls(), given))
-
-    def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
 def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study:

@@ -9,10 +9,11 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, Self
 
 from hmexp.experiment.launcher import launch
+from hmexp.experiment.parameters import check_fields
 from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.experiment.runner import Outcome, settings_in_order
 from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
@@ -23,6 +24,41 @@ from hmexp.units import format_size
 
 SCHEMA: Final = 1
 _WORKER: Final = "hmexp.experiment.study_worker"
+
+
+@dataclass(frozen=True)
+class StudyParameters:
+    """What the parameters of every study have, under the names they have in its notebook.
+
+    Parameters
+    ----------
+    results, run : str
+        As for a sweep.
+    timeout_seconds : float
+        Longest time of a process [s].
+    seed : int
+        Of the order in which the processes are started.
+    """
+
+    results: str = "auto"
+    run: str = "auto"
+    timeout_seconds: float = 300.0
+    seed: int = 0
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        """Check values that come from a notebook or a command line.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, or a value has a type that cannot be used.
+        """
+        return cls(**check_fields(cls(), given))
+
+    def to_record(self) -> dict[str, Any]:
+        """The parameters as JSON-able values."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
 @dataclass(frozen=True)

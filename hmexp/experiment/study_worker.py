@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.experiment.recording import recorded
 from hmexp.experiment.study import StudyTask
 from hmexp.experiment.worker import serve
 from hmexp.measure.behaviour import BEHAVIOURS
@@ -68,25 +66,14 @@ KINDS: Final[Mapping[str, Callable[[Values, Emulation | None], dict[str, Any]]]]
 
 def run(task: StudyTask) -> dict[str, Any]:
     """Take a point; whatever happens is a record."""
-    started = time.monotonic()
     record = task.empty_record()
     if not task.point.parameters.get("emulated", False):
         record |= {"emulated": False, "profile": None}
-    try:
+    with recorded(record, lambda error: {"result": {"proof": error.placement}}):
         with without_numa_balancing() as settings:
             record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
             record["result"] = KINDS[task.point.kind](task.point.parameters, task.emulation)
         record["status"] = "ok"
-    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
-        record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
-    except PlacementError as error:
-        record |= {"reason": str(error), "error": type(error).__name__, "result": {"proof": error.placement}}
-    except (HmexpError, MemoryError) as error:
-        record |= {"reason": str(error) or "out of memory", "error": type(error).__name__}
-    except Exception as error:  # noqa: BLE001 - a bug is a record too, or the study would lose the point
-        reason = f"{type(error).__name__}: {error}"
-        record |= {"reason": reason, "error": type(error).__name__, "traceback": traceback.format_exc()}
-    record["elapsed_seconds"] = round(time.monotonic() - started, 3)
     return record
 
 

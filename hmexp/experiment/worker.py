@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from hmexp import native
-from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.errors import PlacementError
 from hmexp.experiment.point import SCHEMA, Point
+from hmexp.experiment.recording import recorded
 from hmexp.experiment.store import now
 from hmexp.measure.quantity import measure, predictable
 from hmexp.memory.emulation import Emulation
@@ -124,9 +123,8 @@ class Task:
 
 def run(task: Task) -> dict[str, Any]:
     """Measure a launch; whatever happens is a record."""
-    started = time.monotonic()
     record = task.empty_record()
-    try:
+    with recorded(record, _proof_of):
         with ExitStack() as stack:
             settings = stack.enter_context(without_numa_balancing())
             record["settings"] = {name: setting.to_record() for name, setting in settings.items()}
@@ -165,18 +163,11 @@ def run(task: Task) -> dict[str, Any]:
             # What the emulated nodes must show is not what was measured: no error is to be told from it.
             record["model"] = None
         record["status"] = "ok"
-    except (PlacerUnavailableError, PlacerUnsuitableError) as error:
-        record |= {"status": "skipped", "reason": str(error), "error": type(error).__name__}
-    except PlacementError as error:
-        record |= {"reason": str(error), "error": type(error).__name__}
-        record["proof"] = {"before": None, "after": None, error.stage or "before": error.placement}
-    except (HmexpError, MemoryError) as error:
-        record |= {"reason": str(error) or "out of memory", "error": type(error).__name__}
-    except Exception as error:  # noqa: BLE001 - a bug is a record too, or the sweep would lose the point
-        reason = f"{type(error).__name__}: {error}"
-        record |= {"reason": reason, "error": type(error).__name__, "traceback": traceback.format_exc()}
-    record["elapsed_seconds"] = round(time.monotonic() - started, 3)
     return record
+
+
+def _proof_of(error: PlacementError) -> dict[str, Any]:
+    return {"proof": {"before": None, "after": None, error.stage or "before": error.placement}}
 
 
 def serve(run_task: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from hmexp import native
@@ -18,10 +17,9 @@ from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
 STRIP_GRANULES: Final = 96
-#: Pages from which several threads look: below, starting them would take longer.
-_THREADED_PAGES: Final = 1 << 16
-_MOST_THREADS: Final = 8
-_PAGEMAP: Final = Path("/proc/self/pagemap")
+#: Pages up to which small pages are counted too, and not only known of: smaps walks the page tables once
+#: more, which would take longer than either witness.
+_COUNTED_PAGES: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Placement:
     placer_count : dict of int to int or None
         Pages per node by the placer's own account (the kernel module's counters) [pages].
     huge_share : float
-        Part of the region that is in huge pages.
+        Part of the region that is in huge pages; in a region over 256 MiB that forbids them, 0 uncounted.
     exact_order : bool
         Whether the node of each page was promised; otherwise only the ratio, within one period.
     """
@@ -204,9 +202,16 @@ def check_placement(
         absent=where.absent,
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
-        huge_share=read_huge_bytes(mapping.address, mapping.size_bytes) / mapping.size_bytes,
+        huge_share=_huge_share(mapping, pages),
         exact_order=exact_order,
     )
+
+
+def _huge_share(mapping: native.PageMapping, pages: int) -> float:
+    """Part of a region that huge pages hold; a mapping made without them has MADV_NOHUGEPAGE."""
+    if not mapping.huge and pages > _COUNTED_PAGES:
+        return 0.0
+    return read_huge_bytes(mapping.address, mapping.size_bytes) / mapping.size_bytes
 
 
 def _count_unbalanced(found: Mapping[int, int], expected: dict[int, int], pattern: Pattern) -> int:

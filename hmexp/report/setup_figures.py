@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -65,7 +66,9 @@ def setup_costs(study: StudyResults) -> Figure:
 
 
 def _say_left_out(reasons: Sequence[str]) -> str:
-    return "".join(f". Not measured: {reason.splitlines()[0]}" for reason in reasons)
+    # "weighted: placer weighted cannot work here: why" says it twice.
+    lines = (re.sub(r": placer \w+ cannot work here: ", ": ", reason.splitlines()[0]) for reason in reasons)
+    return "".join(f". Not measured: {line}" for line in lines)
 
 
 def _draw_times(axes: Axes, costs: Sequence[SetupCosts]) -> None:

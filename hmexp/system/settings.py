@@ -8,104 +8,29 @@ Ctrl-C and SIGTERM included, and by the next command of hmexp if it was killed.
 from __future__ import annotations
 
 import os
-import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Final
 
 from hmexp.errors import SettingsError
-from hmexp.system.journal import Change, Journal, JournalDirectory, boot_id, held_by
+from hmexp.system.journal import Change, Journal, boot_id, held_by
+from hmexp.system.setting_files import HERE, Machine, Setting, write_text
 from hmexp.system.sysfs import read_text
 
-DIRECTORY: Final = Path("/run/hmexp")
+__all__ = [
+    "HERE", "NUMA_BALANCING", "WEIGHTS", "Machine", "Setting", "ending_in_order", "interleave_weights",
+    "repair", "without_numa_balancing",
+]  # fmt: skip
+
 NUMA_BALANCING: Final = "kernel.numa_balancing"
 WEIGHTS: Final = "weighted_interleave"
 #: Two sweeps side by side take turns at weights; one holds them while it populates a region.
 WAIT_SECONDS: Final = 120.0
 _SHORT_SECONDS: Final = 10.0
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A setting as it was, and as it is used.
-
-    Parameters
-    ----------
-    before, used : str or None
-        Its values; None where there is no such setting.
-    note : str or None
-        Why it is not what was wanted.
-    """
-
-    before: str | None
-    used: str | None
-    note: str | None = None
-
-    def to_record(self) -> dict[str, str | None]:
-        """As JSON-able values."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class Machine:
-    """The files of a machine's settings.
-
-    Parameters
-    ----------
-    sys_root, proc_root : Path
-        Where `/sys` and `/proc` are.
-    directory : Path
-        Where the journals are.
-    """
-
-    sys_root: Path = Path("/sys")
-    proc_root: Path = Path("/proc")
-    directory: Path = field(default=DIRECTORY)
-
-    @property
-    def numa_balancing(self) -> Path:
-        """Whether the kernel moves pages to the CPU that uses them."""
-        return self.proc_root / "sys/kernel/numa_balancing"
-
-    @property
-    def weights_directory(self) -> Path:
-        """The weights of weighted interleave, a file for each node."""
-        return self.sys_root / "kernel/mm/mempolicy/weighted_interleave"
-
-    @property
-    def journals(self) -> JournalDirectory:
-        """The journals."""
-        return JournalDirectory(self.directory)
-
-    def weight_files(self) -> tuple[dict[int, Path], list[Path]]:
-        """The weights' files by node, and the others there: the automatic mode, by whatever name."""
-        nodes: dict[int, Path] = {}
-        modes: list[Path] = []
-        try:
-            entries = sorted(self.weights_directory.iterdir())
-        except OSError:
-            return {}, []
-        for path in entries:
-            match = re.fullmatch(r"node(\d+)", path.name, re.ASCII)
-            if match is not None:
-                nodes[int(match[1])] = path
-            elif read_text(path) in ("true", "false"):
-                modes.append(path)
-        return nodes, modes
-
-    def knows(self, path: str) -> bool:
-        """Whether this is one of the files that are ever written."""
-        one = Path(path)
-        return one == self.numa_balancing or one.parent == self.weights_directory
-
-
-#: The machine that this process runs on.
-HERE: Final = Machine()
 
 
 @contextmanager
@@ -137,7 +62,7 @@ def interleave_weights(
     Raises
     ------
     SettingsError
-        If they cannot be set, or another holds them for too long.
+        If they cannot be set, could not be put back, or another holds them for too long.
     """
     nodes, modes = machine.weight_files()
     missing = sorted(set(weights) - set(nodes))
@@ -149,8 +74,12 @@ def interleave_weights(
     wanted: dict[Path, str | None] = {nodes[node]: str(weight) for node, weight in weights.items()}
     # Writing a weight ends the automatic mode, and its values come back with it.
     wanted |= dict.fromkeys(modes)
-    with machine.journals.locked("weights", wait_seconds), _held(wanted, machine) as before:
-        yield {f"{WEIGHTS}.{path.name}": Setting(old, read_text(path)) for path, old in before.items()}
+    with machine.journals.locked("weights", wait_seconds):
+        one_way = machine.one_way_mode()
+        if one_way is not None:
+            raise SettingsError(*one_way)
+        with _held(wanted, machine) as before:
+            yield {f"{WEIGHTS}.{path.name}": Setting(old, read_text(path)) for path, old in before.items()}
 
 
 def repair(machine: Machine = HERE) -> list[str]:
@@ -241,7 +170,7 @@ def _set(change: Change) -> None:
     path = Path(change.path)
     if change.used is None or read_text(path) == change.used:
         return
-    problem = _write(path, change.used)
+    problem = write_text(path, change.used)
     if problem is not None:
         raise _refused(path, problem)
 
@@ -291,23 +220,10 @@ def _restore(journal: Journal, held: Mapping[str, Change], machine: Machine) -> 
             continue
         if change.used is not None and now != change.used:
             continue
-        problem = _write(path, change.before)
+        problem = write_text(path, change.before)
         if problem is not None:
             problems.append(f"{path} cannot be put back to {change.before}: {problem}")
     return problems
-
-
-def _write(path: Path, text: str) -> str | None:
-    """Write a file of the kernel; returns why it was refused."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
-        try:
-            os.write(fd, text.encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        return error.strerror or str(error)
-    return None
 
 
 def _refused(path: Path, why: str) -> SettingsError:

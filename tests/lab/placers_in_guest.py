@@ -24,6 +24,7 @@ from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import Point, make_plan
 from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.experiment.worker import Task, run
+from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import PLACERS, Placer
 from hmexp.native import PAGE_BYTES
@@ -37,7 +38,7 @@ TOPOLOGY = read_topology()
 ORDERS = ("0,2,2", "2,0", "0,2,0,0,2", str(Pattern.from_ratio({0: 7, 2: 5})))
 #: Granule [bytes], and granules in a region.
 SIZES = ((4096, 602), (65536, 17), (2 << 20, 4))
-SYS_MOVE_PAGES = 279
+SYS_MOVE_PAGES, SYS_USERFAULTFD = 279, 323
 STARTED = time.monotonic()
 
 
@@ -111,8 +112,12 @@ def huge(placer: Placer) -> None:
     if placer.unsuitable(pattern, huge=True) is not None:
         return
     with hmexp.allocate(4 << 21, pattern, placer, topology=TOPOLOGY, huge=True) as region:
-        region.placement().require()
-    say(f"{placer.name}: huge pages proven")
+        share = region.placement().require().huge_share
+    if placer.name == "hybridmem" and os.uname().release.startswith("5.10"):
+        assert share == 0, share  # its kernel has no folios
+    else:
+        assert share == 1, share
+    say(f"{placer.name}: huge pages proven, {share:.0%}")
 
 
 def two_regions_at_once(placer: Placer) -> None:
@@ -134,20 +139,94 @@ def two_regions_at_once(placer: Placer) -> None:
     say(f"{placer.name}: two regions at once proven")
 
 
-def two_threads_in_one_region(placer: Placer) -> None:
-    if not placer.lazy:
+def two_processes_at_once(placer: Placer) -> None:
+    """Weights are the machine's: who sets them must make other processes wait."""
+    if placer.name != "weighted":
         return
+
+    def allocate(order: str) -> None:
+        for _ in range(5):
+            with hmexp.allocate(301 * PAGE_BYTES, order, placer, topology=TOPOLOGY) as region:
+                region.placement().require()
+
+    children = [in_child(lambda order=order: allocate(order)) for order in ("0,0,0,2", "0,1,2,2", "2,1")]
+    assert [status_of(pid) for pid in children] == [0, 0, 0]
+    assert settings() == BEFORE
+    say(f"{placer.name}: three processes at once proven")
+
+
+def two_threads_in_one_region(placer: Placer) -> None:
+    """One populates; the other touches the pages meanwhile, from the end."""
     pattern = Pattern.parse("0,2" if placer.name == "interleave" else "2,0,0", PAGE_BYTES)
     mapping = placer.map(901 * PAGE_BYTES, PAGE_BYTES, pattern)
-    placer.bind(mapping, pattern)  # type: ignore[attr-defined]
-    threads = [threading.Thread(target=native.touch, args=(mapping,)) for _ in range(2)]
+    if placer.lazy:
+        placer.bind(mapping, pattern)  # type: ignore[attr-defined]
+        threads = [threading.Thread(target=native.touch, args=(mapping,)) for _ in range(2)]
+    else:
+        memory = (ctypes.c_char * mapping.size_bytes).from_address(mapping.address)
+
+        def touch() -> None:
+            for at in range(mapping.size_bytes - PAGE_BYTES, -1, -PAGE_BYTES):
+                memory[at] = b"\0"
+
+        threads = [
+            threading.Thread(target=placer.place, args=(mapping, pattern)),
+            threading.Thread(target=touch),
+        ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    check_placement(mapping, pattern, exact_order=placer.exact_order).require()
+    placement = check_placement(mapping, pattern, exact_order=placer.exact_order)
+    if placer.lazy or placer.name == "move_pages":
+        placement.require()
+        how = "proven"
+    else:
+        # Whose touch comes first decides: it may be wrong, and then the proof must say so.
+        pages = mapping.size_bytes // PAGE_BYTES
+        found = native.query_nodes(mapping, 0, pages)
+        wrong = int((found != pattern.page_nodes(0, pages, PAGE_BYTES)).sum())
+        if placer.exact_order:
+            assert placement.misplaced == wrong and placement.ok is (wrong == 0), placement
+        else:
+            counts = {int(node): int((found == node).sum()) for node in set(found)}
+            near = abs(counts.get(2, 0) - pages / 3) <= 2
+            assert placement.found == counts and placement.ok is near, (placement, counts)
+        how = f"told as it is, {placement.misplaced} misplaced"
     mapping.close()
-    say(f"{placer.name}: two threads in one region proven")
+    say(f"{placer.name}: two threads in one region {how}")
+
+
+def refuses(name: str, *words: str) -> None:
+    """A placer that is not here: an error from `allocate`, and a point that is skipped and recorded."""
+    obstacle = PLACERS[name].unavailable()
+    assert obstacle is not None and obstacle.remedy, f"{name} is here"
+    for word in words:
+        assert word in str(obstacle), obstacle
+    try:
+        hmexp.allocate("1MiB", "0,2", name, topology=TOPOLOGY)
+        said = "it is there"
+    except PlacerUnavailableError as error:
+        said = str(error)
+    assert obstacle.reason in said and obstacle.remedy in said, said
+    record = run(
+        Task(Point("0,2", PAGE_BYTES, 1 << 20, name, "read", 1, 3, 0.001, None), None, False, (0,), (0,))
+    )
+    assert record["status"] == "skipped" and record["error"] == "PlacerUnavailableError", record
+    assert obstacle.reason in record["reason"] and obstacle.remedy in record["reason"], record
+    say(f"{name} refuses: {obstacle.reason}")
+
+
+def automatic_weights() -> None:
+    """A mode that could not be had back is not left; its owner may leave it."""
+    one_way = HERE.one_way_mode()
+    if one_way is None:
+        say("weights: nothing automatic that would not come back")
+        return
+    refuses("weighted", "could not be made so again", "echo false >")
+    assert settings() == BEFORE
+    for path in HERE.weight_files()[1]:
+        path.write_text("false")
 
 
 def as_points() -> None:
@@ -172,28 +251,45 @@ def as_points() -> None:
     assert settings() == BEFORE
 
 
+class _Filter(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_ushort),
+        ("jt", ctypes.c_ubyte),
+        ("jf", ctypes.c_ubyte),
+        ("k", ctypes.c_uint),
+    )
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.POINTER(_Filter)))
+
+
+def forbid(number: int) -> None:
+    """Have a system call refused with EPERM, as a container's filter does."""
+    steps = (_Filter * 4)(
+        _Filter(0x20, 0, 0, 0),  # load the call's number
+        _Filter(0x15, 0, 1, number),
+        _Filter(0x06, 0, 0, 0x00050000 | 1),  # SECCOMP_RET_ERRNO, EPERM
+        _Filter(0x06, 0, 0, 0x7FFF0000),  # SECCOMP_RET_ALLOW
+    )
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, ctypes.byref(_Program(4, steps)), 0, 0) == 0  # PR_SET_SECCOMP
+
+
 def unavailable_here() -> None:
     """Before the module is loaded, and for somebody without rights."""
-    try:
-        hmexp.allocate("1MiB", "0,2", "hybridmem", topology=TOPOLOGY)
-        said = "it is there"
-    except PlacerUnavailableError as error:
-        said = str(error)
-    assert "not loaded" in said and "make -C kernel_module" in said
+    refuses("hybridmem", "not loaded", "make -C kernel_module")
 
     def as_nobody() -> None:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
-        obstacle = PLACERS["weighted"].unavailable()
-        assert obstacle is not None, "nobody may not set weights"
-        say(f"nobody: weighted: {obstacle.reason}")
-        obstacle = PLACERS["userfaultfd"].unavailable()
-        if obstacle is not None:
-            assert "CAP_SYS_PTRACE" in obstacle.remedy
-            say(f"nobody: userfaultfd: {obstacle.reason}")
-        else:  # faults of programs alone, since Linux 5.11
+        refuses("weighted")
+        if PLACERS["userfaultfd"].unavailable() is None:  # faults of programs alone, since Linux 5.11
             matrix(PLACERS["userfaultfd"])
+        forbid(SYS_USERFAULTFD)
+        refuses("userfaultfd", "CAP_SYS_PTRACE", "seccomp")
         with without_numa_balancing() as seen:
             assert seen[NUMA_BALANCING].used == "1" and seen[NUMA_BALANCING].note, seen
 
@@ -269,8 +365,8 @@ def sweep(name: str, seconds: float) -> Outcome:
     parameters = SweepParameters.from_mapping(
         {
             "patterns": ["0,2"], "operations": ["read"], "placers": ["first_touch"], "threads": [1],
-            "size": "4MiB", "samples": 3, "sample_seconds": seconds, "emulate": "none",
-            "results": f"{RESULTS}/{name}",
+            "size": "4MiB", "launches": 1, "precision": 0, "samples": 3, "sample_seconds": seconds,
+            "emulate": "none", "results": f"{RESULTS}/{name}",
         }
     )  # fmt: skip
     return run_sweep(make_plan(parameters, TOPOLOGY), Quiet(), say)
@@ -288,9 +384,9 @@ def find_workers() -> list[Path]:
     return found
 
 
-def find_region() -> tuple[int, int] | None:
-    """The worker's process and the start of its region, once all pages of it are there."""
-    for folder in find_workers():
+def find_region(folders: list[Path]) -> tuple[int, int] | None:
+    """The process among them whose region has all its pages, and the start of that region."""
+    for folder in folders:
         try:
             for line in (folder / "numa_maps").read_text().splitlines():
                 if "static:0,2 " in line and "N0=512 N2=512" in line:
@@ -300,24 +396,23 @@ def find_region() -> tuple[int, int] | None:
     return None
 
 
-def sabotage() -> None:
-    """Wait until a worker takes its samples, then move some of its pages."""
-    wait_for(find_region, "a region")
-    time.sleep(4)
-    found = find_region()
+def sabotage(folders: Callable[[], list[Path]], first: int, count: int, node: int) -> None:
+    """Wait until a process takes its samples, then move some pages of its region."""
+    wait_for(lambda: find_region(folders()), "a region")
+    time.sleep(2)
+    found = find_region(folders())
     assert found is not None
     pid, address = found
-    count = 10
-    pages = (ctypes.c_void_p * count)(*(address + page * PAGE_BYTES for page in range(count)))
-    nodes, status = (ctypes.c_int * count)(*[1] * count), (ctypes.c_int * count)(*[-1] * count)
+    pages = (ctypes.c_void_p * count)(*(address + (first + page) * PAGE_BYTES for page in range(count)))
+    nodes, status = (ctypes.c_int * count)(*[node] * count), (ctypes.c_int * count)(*[-1] * count)
     libc = ctypes.CDLL(None, use_errno=True)
     left = libc.syscall(SYS_MOVE_PAGES, pid, ctypes.c_ulong(count), pages, nodes, status, 2)
-    assert left == 0 and list(status) == [1] * count, (left, list(status))
+    assert left == 0 and list(status) == [node] * count, (left, list(status))
 
 
 def moved_behind_its_back() -> None:
-    saboteur = in_child(sabotage)
-    outcome = sweep("sabotage", 4.0)
+    saboteur = in_child(lambda: sabotage(find_workers, 0, 10, 1))
+    outcome = sweep("sabotage", 2.0)
     assert status_of(saboteur) == 0
     # The other one is all DRAM, to be compared with, and nobody has touched it.
     assert dict(outcome.counts) == {"failed": 1, "ok": 1}, outcome
@@ -331,12 +426,39 @@ def moved_behind_its_back() -> None:
     say(f"caught: {record['reason'].splitlines()[0]}")
 
 
+def moved_below_an_emulated_node() -> None:
+    """Node 5 is emulated on memory of node 2, of which another process takes pages to node 0."""
+    host = NodeSpeed(read_gbps=1.0, write_gbps=1.0, latency_ns=100.0)
+    emulation = Emulation.scale_to_host(EmulationRequest.parse("5=optane-dcpmm"), host, [0], 2)
+    record = RESULTS + "/emulated.json"
+
+    def measure() -> None:
+        point = Point("0,5", PAGE_BYTES, 4 << 20, "first_touch", "read", 1, 3, 2.0, None)
+        Path(record).write_text(json.dumps(run(Task(point, emulation, False, (0,), (0,)))))
+
+    pid = in_child(measure)
+    # Every other of them was on node 0 already.
+    sabotage(lambda: [Path(f"/proc/{pid}")], 100, 10, 0)
+    assert status_of(pid) == 0
+    told = json.loads(Path(record).read_text())
+    assert (told["status"], told["error"], told["result"]) == ("failed", "PlacementError", None), told
+    assert told["emulated"] and told["proof"]["before"] is None, told
+    after = told["proof"]["after"]
+    assert after["misplaced"] == 5 and after["first_misplaced"] == 101, after
+    assert after["expected"] == {"0": 512, "2": 512} and after["found"] == {"0": 517, "2": 507}, after
+    say("caught: 5 pages below an emulated node")
+
+
 def a_sweep_is_ended() -> None:
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         pid = in_child(lambda: sweep(f"ended-{number}", 30.0) and None)  # noqa: B023 - used at once
         wait_for(lambda: read_text(HERE.numa_balancing) == "0", "a worker")
         os.kill(pid, number)
-        assert status_of(pid) in (143, -signal.SIGKILL)
+        status = status_of(pid)
+        assert status == {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGKILL: -9}[number], (
+            number,
+            status,
+        )
         if number == signal.SIGKILL:
             assert settings() != BEFORE
             wait_for(lambda: find_workers() == [], "the end of the worker")
@@ -352,6 +474,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 HERE.numa_balancing.write_text("1")
 BEFORE = settings()
 print(json.dumps(BEFORE), flush=True)
+automatic_weights()
+BEFORE = settings()
 unavailable_here()
 subprocess.run(["insmod", MODULE], check=True)
 for each in PLACERS.values():
@@ -360,12 +484,13 @@ for each in PLACERS.values():
         assert each.name == "weighted", reason
         say(f"{each.name}: not here: {reason.reason}")
         continue
-    for check in (matrix, huge, two_regions_at_once, two_threads_in_one_region):
+    for check in (matrix, huge, two_regions_at_once, two_processes_at_once, two_threads_in_one_region):
         check(each)
 assert settings() == BEFORE
 settings_come_back()
 settings_read_only()
 as_points()
 moved_behind_its_back()
+moved_below_an_emulated_node()
 a_sweep_is_ended()
 say("all seen")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -233,6 +234,31 @@ def test_a_setting_that_is_not_there_or_cannot_be_written_is_noted(machine: Mach
     with without_numa_balancing(machine) as settings:
         assert settings[NUMA_BALANCING].before is None
         assert settings[NUMA_BALANCING].note == "the kernel has no automatic NUMA balancing"
+
+
+def test_an_automatic_mode_that_would_not_come_back_is_left_alone(machine: Machine) -> None:
+    """Linux 7.3 is in it without knowing bandwidths, and then cannot be put into it again (ENODEV)."""
+    fd = os.memfd_create("auto", os.MFD_ALLOW_SEALING)
+    try:
+        os.write(fd, b"true\n")
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        auto = machine.weights_directory / "auto"
+        auto.unlink()
+        auto.symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
+        refused = pytest.raises(SettingsError, match="auto is true, and could not be made so again")
+        with refused as caught, interleave_weights({0: 7}, machine):
+            raise AssertionError("it was set")
+        assert caught.value.remedy == f"if it need not be so, as root: echo false > {auto}"
+        assert values(machine) == BEFORE
+        assert not list(machine.directory.glob("*.journal"))
+        # What the remedy says, done: nothing is in the way.
+        auto.unlink()
+        auto.write_text("false\n")
+        with interleave_weights({0: 7}, machine):
+            assert values(machine)["node0"] == "7"
+        assert values(machine) == BEFORE | {"auto": "false"}
+    finally:
+        os.close(fd)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")

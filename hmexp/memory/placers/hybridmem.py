@@ -85,7 +85,7 @@ class Hybridmem:
         return None
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
-        """See `Placer`. The module gives huge pages for granules of as much, whatever is asked."""
+        """See `Placer`. The module gives huge pages for granules of as much, if the mapping allows it."""
         obstacle = self.unsuitable(pattern, huge)
         if obstacle is not None:
             raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
@@ -96,7 +96,7 @@ class Hybridmem:
             nodes = array.array("H", pattern.nodes)
             address, length = nodes.buffer_info()
             fcntl.ioctl(fd, _SET_PATTERN, _PATTERN.pack(address, length, 0))
-            return PageMapping(size_bytes, align_bytes, fd=fd)
+            return PageMapping(size_bytes, align_bytes, huge, fd)
         except OSError as error:
             os.close(fd)
             if isinstance(error, NativeError):

@@ -7,7 +7,7 @@ import os
 from typing import Final
 
 from hmexp import native
-from hmexp.errors import NativeError
+from hmexp.errors import NativeError, SettingsError
 from hmexp.memory.placers.interleave import Interleaving
 from hmexp.memory.placers.protocol import Obstacle
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
@@ -89,4 +89,9 @@ def _weights_obstacle(node: int) -> Obstacle | None:
         return Obstacle(
             f"the old weights cannot be kept in {HERE.directory}: {error.strerror}", "run as root"
         )
-    return None
+    try:
+        with HERE.journals.locked("weights", 0):
+            one_way = HERE.one_way_mode()
+    except SettingsError:
+        return None  # another process holds weights now: so it can be done
+    return None if one_way is None else Obstacle(*one_way)
