@@ -177,8 +177,8 @@ def _sweep(options: argparse.Namespace) -> int:
     print(plan.headline)
     for note in plan.notes:
         print(f"note: {note}")
-    outcome = run_sweep(plan, stream_display(), tqdm.write)
-    print(f"Report: {write_report(outcome.path)}")
+    outcome = run_sweep(plan, stream_display(), tqdm.write, write_report)
+    print(f"Report: {outcome.path / 'report.html'}")
     outcome.require_complete()
     return 0
 
