@@ -15,8 +15,8 @@ def add_command(commands: Any) -> None:
     parser = commands.add_parser(
         "campaign", help="run several notebooks by papermill, gathered in one folder", allow_abbrev=False,
         description="Run every entry of a campaign file that is not finished, one after another. Killed at "
-        "any moment, the same command again goes on. An entry is run anew if its parameters or the code of its "
-        "notebook were changed.",
+        "any moment, the same command again goes on. An entry is run anew if its parameters or its notebook "
+        "were changed.",
         epilog="Exit status: 0 when every entry is finished; 1 if one failed or its kernel died; 2 if the "
         "file is wrong (nothing was run then); 130 after Ctrl-C.",
     )  # fmt: skip

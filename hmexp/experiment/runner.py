@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -155,5 +156,10 @@ def _conclude(plan: Plan, directory: RunDirectory, reported: bool) -> Outcome:
         if record["status"] == "failed"
     )
     complete = len(records) == len(wanted) and not failures
-    directory.update(counts=counts, finished=now() if complete else None, reported=reported)
+    directory.update(
+        counts=counts,
+        finished=now() if complete else None,
+        reported=reported,
+        load_average_after=list(os.getloadavg()),
+    )
     return Outcome(directory.path, counts, failures)

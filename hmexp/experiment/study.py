@@ -252,5 +252,9 @@ def _conclude(study: Study, directory: RunDirectory) -> Outcome:
     )
     counts = dict(Counter(record["status"] for record in records))
     complete = len(records) == len(wanted) and not failures
-    directory.update(counts=counts, finished=now() if complete else None)
+    directory.update(
+        counts=counts,
+        finished=now() if complete else None,
+        load_average_after=list(os.getloadavg()),
+    )
     return Outcome(directory.path, counts, failures)
