@@ -8,6 +8,7 @@ output. What papermill and the kernel say goes to standard error.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import sys
@@ -66,16 +67,20 @@ def execute(request: dict[str, Any]) -> dict[str, str | None]:
     except PapermillExecutionError as error:
         words = f"{error.ename}: {error.evalue}".strip()[:_LONGEST]
         return _outcome("failed", f"cell {error.exec_count}: {words}")
-    except DeadKernelError:
-        status = WatchedKernel.status
-        if status is not None and status < 0:
-            name = _name(-status)
-            return _outcome("kernel died", f"the notebook's kernel was killed by {name}", name)
-        how = "died" if status is None else f"ended with status {status}"
-        return _outcome("kernel died", f"the notebook's kernel {how}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells of it
+        # While it starts, the death of a kernel has no class of its own.
+        if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
+            return _died(WatchedKernel.status)
         return _outcome("failed", f"papermill: {type(error).__name__}: {error}"[:_LONGEST])
     return _outcome("finished", None)
+
+
+def _died(status: int | None) -> dict[str, str | None]:
+    if status is not None and status < 0:
+        name = _name(-status)
+        return _outcome("kernel died", f"the notebook's kernel was killed by {name}", name)
+    how = "died" if status is None else f"ended with status {status}"
+    return _outcome("kernel died", f"the notebook's kernel {how}")
 
 
 def _outcome(status: str, reason: str | None, signal_name: str | None = None) -> dict[str, str | None]:
@@ -96,6 +101,8 @@ def main() -> None:
     # Whatever else writes to standard output must not come between.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
+    # The log of the entry: what papermill does, and what the notebook prints meanwhile.
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
     outcome = execute(request)
     out.write(json.dumps(outcome) + "\n")
     out.close()

@@ -96,6 +96,7 @@ def test_a_kernel_that_dies_is_told_and_the_next_entry_runs(folder: Path) -> Non
     assert "no more bananas" in done.stdout and "killed by SIGKILL" in done.stdout
     executed = json.loads((folder / "out" / entries["ends"]["executed"]).read_text())
     assert executed["cells"][-1]["outputs"][0]["text"] in ("well\n", ["well\n"])
+    assert "well\n" in (folder / "out" / entries["ends"]["log"]).read_text()
     page = (folder / "out" / "index.html").read_text()
     assert "Some &lt;b&gt;notebooks&lt;/b&gt;" in page and "kernel died" in page
     for link in re.findall(r'href="([^"]*)"', page):
@@ -111,6 +112,21 @@ def test_a_kernel_that_dies_is_told_and_the_next_entry_runs(folder: Path) -> Non
     assert "dies: its parameters were changed (how)" in done.stdout
     assert (folder / "out" / entries["ends"]["executed"]).stat() == before
     assert set(summary(folder)) == set(changed)
+
+
+def test_a_kernel_that_dies_as_it_starts_is_told_as_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel = folder / "jupyter" / "kernels" / "python3"
+    kernel.mkdir(parents=True)
+    command = ["/bin/sh", "-c", "sleep 1; kill -SEGV $$", "{connection_file}"]
+    (kernel / "kernel.json").write_text(
+        json.dumps({"argv": command, "display_name": "x", "language": "python"})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(folder / "jupyter"))
+    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
+    outcome = hmexp.run_campaign(write_campaign(folder, one=("tiny.ipynb", {})), say=lambda _: None)
+    assert (outcome.entries[0].status, outcome.entries[0].signal) == ("kernel died", "SIGSEGV")
 
 
 def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -> None:
