@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from hmexp.campaign import run_campaign
     from hmexp.errors import HmexpError
     from hmexp.measure.bandwidth import measure_bandwidth
     from hmexp.measure.host import emulate
@@ -28,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "HmexpError", "Pattern", "Region", "allocate", "emulate", "load", "measure_bandwidth", "measure_latency",
     "measure_loaded_latency", "measure_node_latencies", "measure_point", "measure_store_latency",
-    "read_topology",
+    "read_topology", "run_campaign",
 ]  # fmt: skip
 
 #: Loaded when they are first asked for: a worker starts anew for every point and needs few of them.
@@ -46,6 +47,7 @@ _HOMES: Final = {
     "measure_point": "hmexp.measure.point",
     "measure_store_latency": "hmexp.measure.latency",
     "read_topology": "hmexp.system.topology",
+    "run_campaign": "hmexp.campaign",
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 import hmexp
-from hmexp import cli_compare
+from hmexp import cli_campaign, cli_compare
 from hmexp.cli_latency import add_latency
 from hmexp.cli_measure import add_measure
 from hmexp.cli_placers import add_placers
@@ -128,6 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
 
     cli_compare.add_command(commands)
+    cli_campaign.add_command(commands)
 
     lab.add_parser(commands)
     return parser
@@ -177,8 +178,8 @@ def _sweep(options: argparse.Namespace) -> int:
     print(plan.headline)
     for note in plan.notes:
         print(f"note: {note}")
-    outcome = run_sweep(plan, stream_display(), tqdm.write)
-    print(f"Report: {write_report(outcome.path)}")
+    outcome = run_sweep(plan, stream_display(), tqdm.write, write_report)
+    print(f"Report: {outcome.path / 'report.html'}")
     outcome.require_complete()
     return 0
 

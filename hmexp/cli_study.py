@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from hmexp.experiment.granule_study import GranuleParameters, make_granule_study
@@ -50,8 +51,11 @@ def _run(options: argparse.Namespace) -> int:
     print(study.headline)
     for note in study.notes:
         print(f"Note: {note}")
-    outcome = run_study(study, stream_display(), emulate=emulate)
-    for path in write_study(outcome.path):
+    written: list[Path] = []
+    outcome = run_study(
+        study, stream_display(), emulate=emulate, report=lambda run: written.extend(write_study(run))
+    )
+    for path in written:
         print(f"Written: {path}")
     outcome.require_complete()
     return 0

@@ -99,9 +99,8 @@ class Sweep:
 
     def run(self) -> None:
         """Measure what is missing, with a progress bar, and write the report."""
-        self.outcome = run_sweep(self.plan, notebook_display())
-        report = write_report(self.outcome.path)
-        print(f"Report: {report}")
+        self.outcome = run_sweep(self.plan, notebook_display(), report=write_report)
+        print(f"Report: {self.outcome.path / 'report.html'}")
 
     @property
     def path(self) -> Path:

@@ -74,9 +74,8 @@ class StudyNotebook:
         if self._path is not None and self.outcome is None:
             print("Nothing is measured: the records were given.")
             return
-        self.outcome = run_study(self.study, notebook_display(), emulate=self._emulate)
+        self.outcome = run_study(self.study, notebook_display(), emulate=self._emulate, report=write_study)
         self._path = self.outcome.path
-        write_study(self._path)
         print(f"Written: {self._path}")
 
     @property

@@ -74,6 +74,7 @@ def test_readme_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
         "measure",
         "latency",
         "report",
+        "campaign",
         "compare",
         "lab",
     }

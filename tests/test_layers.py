@@ -15,7 +15,10 @@ LAYERS = (
     (
         "__init__",
         "__main__",
+        "campaign",
+        "campaign_driver",
         "cli",
+        "cli_campaign",
         "cli_compare",
         "cli_latency",
         "cli_measure",

@@ -1,7 +1,8 @@
-"""Files of JSON lines that are only ever appended to, and survive being killed at any moment."""
+"""Files of JSON that survive being killed at any moment: lines that are only appended, or replaced whole."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Final
 from hmexp.errors import StoreError
 
 _BLOCK_BYTES: Final = 1 << 16
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -21,17 +23,34 @@ def told(what: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        raise StoreError(
-            f"{what} {path}: {reason}", "choose another folder with the parameter `results`"
-        ) from error
+        remedy = "choose another folder with the parameter `results`"
+        if error.errno in _FULL:
+            remedy = f"make room there, and the same command again goes on; or {remedy}"
+        raise StoreError(f"{what} {path}: {reason}", remedy) from error
 
 
-def append_line(path: Path, record: Mapping[str, Any]) -> None:
-    """Add a record as one line and return when it is on the disk."""
+def append_line(path: Path, record: Mapping[str, Any], *, new: bool) -> None:
+    """Add a record as one line and return when it is on the disk.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    record : mapping
+        What to add.
+    new : bool
+        Whether the file may be made. One that was there and is no longer is not made again: what it had
+        would be gone without a word.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written; what was written of the line is cut off when the file is next opened.
+    """
     line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
+    make = os.O_CREAT if new else 0
     with told("cannot write", path):
-        new = not path.exists()
-        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | make | os.O_CLOEXEC, 0o666)
         try:
             data = line.encode()
             while data:
@@ -61,6 +80,25 @@ def drop_torn_line(path: Path) -> None:
         if end != size:
             file.truncate(end)
             os.fsync(file.fileno())
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Replace a JSON file as a whole: a reader sees the old one or the new one.
+
+    Its folder must be held by this process: what a killed one leaves is written over.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with told("cannot write", path):
+        try:
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump(value, file, indent=2, allow_nan=False)
+                file.write("\n")
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

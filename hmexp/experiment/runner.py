@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -50,11 +51,26 @@ class Outcome:
             )  # fmt: skip
 
 
-def run_sweep(plan: Plan, display: ProgressDisplay, say: Callable[[str], None] = print) -> Outcome:
+def run_sweep(
+    plan: Plan,
+    display: ProgressDisplay,
+    say: Callable[[str], None] = print,
+    report: Callable[[Path], object] | None = None,
+) -> Outcome:
     """Measure every point of a plan that was not measured yet.
 
     Every launch is stored at once, so being killed loses at most the launch in flight; the same call
     again goes on. Failed launches are tried again, finished points are not touched.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to measure.
+    display, say
+        Shown the progress, and told what a person should know.
+    report : callable, optional
+        Writes the report of the run directory it is given. A run that is killed meanwhile is gone on with,
+        rather than measured anew.
 
     Raises
     ------
@@ -71,7 +87,11 @@ def run_sweep(plan: Plan, display: ProgressDisplay, say: Callable[[str], None] =
         directory.update(points=len(plan.points), added=sorted(plan.added), finished=None)
         emulation = _emulation(plan, directory, display, say)
         measure_rest(plan, directory, emulation, display, say)
-        return _conclude(plan, directory)
+        outcome = _conclude(plan, directory, reported=report is None)
+        if report is not None:
+            report(outcome.path)
+            directory.update(reported=True)
+        return outcome
 
 
 @contextmanager
@@ -126,7 +146,7 @@ def _emulation(
     return emulation
 
 
-def _conclude(plan: Plan, directory: RunDirectory) -> Outcome:
+def _conclude(plan: Plan, directory: RunDirectory, reported: bool) -> Outcome:
     wanted = {point.id: point for point in plan.points}
     records = [record for record in directory.records() if record["point_id"] in wanted]
     counts = dict(Counter(record["status"] for record in records))
@@ -136,5 +156,10 @@ def _conclude(plan: Plan, directory: RunDirectory) -> Outcome:
         if record["status"] == "failed"
     )
     complete = len(records) == len(wanted) and not failures
-    directory.update(counts=counts, finished=now() if complete else None)
+    directory.update(
+        counts=counts,
+        finished=now() if complete else None,
+        reported=reported,
+        load_average_after=list(os.getloadavg()),
+    )
     return Outcome(directory.path, counts, failures)

@@ -7,12 +7,10 @@ replaced whole. Everything else in the directory is made from `points.jsonl` and
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +18,8 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from hmexp.errors import StoreError
-from hmexp.experiment.journal import append_line, drop_torn_line, sync_folder, told
+from hmexp.experiment.journal import append_line, drop_torn_line, sync_folder, told, write_json
+from hmexp.experiment.lock import hold, require_held
 from hmexp.experiment.reader import Interner, read_lines, read_points, read_statuses, require_schema
 
 POINTS: Final = "points.jsonl"
@@ -29,8 +28,6 @@ RUN: Final = "run.json"
 LATEST: Final = "latest"
 _FINISHED: Final = ("ok", "skipped")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
-#: How long to wait for a killed run's last process to let go of the directory [s].
-_LOCK_PATIENCE_SECONDS: Final = 15.0
 
 
 def resolve_results(text: str) -> Path:
@@ -57,6 +54,7 @@ class RunDirectory:
         self.run = run
         self._lock_fd = lock_fd
         self._finished: set[str] | None = None
+        self._files = {name for name in (POINTS, LAUNCHES) if (path / name).exists()}
         for name in (POINTS, LAUNCHES):
             drop_torn_line(path / name)
 
@@ -85,12 +83,27 @@ class RunDirectory:
         return found
 
     def append(self, record: Mapping[str, Any], file: str = POINTS) -> None:
-        """Add a record, of a point or of a launch, and return when it is on the disk."""
+        """Add a record, of a point or of a launch, and return when it is on the disk.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written, or the directory was removed or moved meanwhile.
+        """
         self._finished = None
-        append_line(self.path / file, record)
+        require_held(self.path, self._lock_fd)
+        append_line(self.path / file, record, new=file not in self._files)
+        self._files.add(file)
 
     def update(self, **changes: Any) -> None:
-        """Change entries of `run.json`."""
+        """Change entries of `run.json`.
+
+        Raises
+        ------
+        StoreError
+            As `append`.
+        """
+        require_held(self.path, self._lock_fd)
         self.run |= changes
         write_json(self.path / RUN, self.run)
 
@@ -151,18 +164,16 @@ def open_run(
         unfinished = _find_unfinished(results, plan)
         name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
-    known = (path / RUN).exists()
-    if known and read_run(path)["plan"] != plan:
-        raise StoreError(
-            f"run {name!r} in {results} was made with other parameters",
-            "use the parameters it was made with, or another name for the run",
-        )
+    _read_known(path, plan)
     with told("cannot write in", results):
         path.mkdir(exist_ok=True)
-    lock_fd = _lock(path, say)
+        sync_folder(results)
+    lock_fd = hold(path, say)
     try:
-        if known:
-            directory = RunDirectory(path, lock_fd, read_run(path))
+        # Once more: whoever held it may have made it meanwhile.
+        run = _read_known(path, plan)
+        if run is not None:
+            directory = RunDirectory(path, lock_fd, run)
             say(f"Going on with {path.name}: {len(directory.finished_points())} points are there already.")
         else:
             directory = RunDirectory(
@@ -176,6 +187,26 @@ def open_run(
     return directory
 
 
+def _read_known(path: Path, plan: str) -> dict[str, Any] | None:
+    """The `run.json` of a directory to go on in; None if there is none yet."""
+    if (path / RUN).exists():
+        run = read_run(path)
+        if run["plan"] != plan:
+            raise StoreError(
+                f"run {path.name!r} in {path.parent} was made with other parameters",
+                "use the parameters it was made with, or another name for the run",
+            )
+        return run
+    for name in (POINTS, LAUNCHES):
+        file = path / name
+        if file.exists() and file.stat().st_size:
+            raise StoreError(
+                f"{path} has measurements in {name}, but no {RUN} that says of what",
+                "move the folder away, or give this run another name",
+            )
+    return None
+
+
 def _find_unfinished(results: Path, plan: str) -> str | None:
     found = []
     for path in results.glob(f"*/{RUN}"):
@@ -185,46 +216,27 @@ def _find_unfinished(results: Path, plan: str) -> str | None:
             run = read_run(path.parent)
         except StoreError:
             continue
-        if run.get("plan") == plan and run.get("finished") is None:
+        done = run.get("finished") is not None and run.get("reported") is not False
+        if run.get("plan") == plan and not done:
             found.append((str(run.get("started")), path.parent.name))
     return max(found)[1] if found else None
 
 
-def _lock(path: Path, say: Callable[[str], None]) -> int:
-    lock = path / ".lock"
-    with told("cannot write", lock):
-        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
-    waited = False
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-            if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > deadline:
-                os.close(fd)
-                raise StoreError(
-                    f"process {holder} is at work in {path}", "wait for it, or give this run another name"
-                ) from error
-            if not waited:
-                say(f"Waiting for process {holder} to let go of {path.name}.")
-                waited = True
-            time.sleep(0.2)
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
 def _point_latest(results: Path, link: str, name: str) -> None:
     latest = results / link
-    temporary = results / f".{link}.{os.getpid()}"
+    # One name for all, under a lock: what a killed process leaves, the next one takes away.
+    temporary = results / f".{link}.new"
     with told("cannot write", latest):
         if latest.exists() and not latest.is_symlink():
             return  # somebody's own folder
-        temporary.unlink(missing_ok=True)
-        temporary.symlink_to(name)
-        temporary.replace(latest)
+        fd = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            temporary.unlink(missing_ok=True)
+            temporary.symlink_to(name)
+            temporary.replace(latest)
+        finally:
+            os.close(fd)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -258,22 +270,6 @@ def read_run(path: Path) -> dict[str, Any]:
         raise StoreError(f"{file} is not of a run of hmexp")
     require_schema(run, str(file))
     return run
-
-
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file as a whole: a reader sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with told("cannot write", path):
-        try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(value, file, indent=2, allow_nan=False)
-                file.write("\n")
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        sync_folder(path.parent)
 
 
 def now() -> str:

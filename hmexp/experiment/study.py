@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Final, Self
 
 from hmexp.experiment.launcher import launch
@@ -197,6 +198,7 @@ def run_study(
     display: ProgressDisplay,
     say: Callable[[str], None] = print,
     emulate: Callable[[], Emulation | None] = lambda: None,
+    report: Callable[[Path], object] | None = None,
 ) -> Outcome:
     """Measure every point of a study that was not measured yet.
 
@@ -208,6 +210,8 @@ def run_study(
         As for `run_sweep`.
     emulate : callable
         Makes the emulated nodes; called once per run directory, which keeps them.
+    report : callable, optional
+        As for `run_sweep`.
 
     Raises
     ------
@@ -222,7 +226,11 @@ def run_study(
         directory.update(points=len(study.points), finished=None)
         emulation = _emulation(directory, emulate)
         _measure_rest(study, directory, emulation, display, say)
-        return _conclude(study, directory)
+        outcome = _conclude(study, directory, reported=report is None)
+        if report is not None:
+            report(outcome.path)
+            directory.update(reported=True)
+        return outcome
 
 
 def _describe(study: Study) -> dict[str, Any]:
@@ -280,7 +288,7 @@ def _measure_rest(
     display.show(Progress(total, total, failed, 0.0, ""))
 
 
-def _conclude(study: Study, directory: RunDirectory) -> Outcome:
+def _conclude(study: Study, directory: RunDirectory, reported: bool) -> Outcome:
     wanted = {point.id: point for point in study.points}
     records = [record for record in directory.records() if record["point_id"] in wanted]
     failures = tuple(
@@ -288,5 +296,10 @@ def _conclude(study: Study, directory: RunDirectory) -> Outcome:
     )
     counts = dict(Counter(record["status"] for record in records))
     complete = len(records) == len(wanted) and not failures
-    directory.update(counts=counts, finished=now() if complete else None)
+    directory.update(
+        counts=counts,
+        finished=now() if complete else None,
+        reported=reported,
+        load_average_after=list(os.getloadavg()),
+    )
     return Outcome(directory.path, counts, failures)

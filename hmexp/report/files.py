@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -21,6 +22,7 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(path)
         try:
             with temporary.open("wb") as file:
                 file.write(data)
@@ -35,3 +37,11 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
             "check the folder's permissions and the free space, or give another results folder",
         ) from error
     return path
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove what a process that was killed has left of the same file."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        number = left.name.split(".")[-2]
+        if number.isdigit() and not Path("/proc", number).exists():
+            left.unlink(missing_ok=True)

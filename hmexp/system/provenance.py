@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import HmexpError
 from hmexp.system.checkout import describe_checkout
+from hmexp.system.cpu_state import read_frequency, read_idle, read_microcode, read_mitigations
+from hmexp.system.firmware import read_firmware, read_memory_devices
 from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_choice, read_int, read_text
 
 if TYPE_CHECKING:
@@ -50,15 +52,21 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
         "kernel_parameters": lambda: _kernel_parameters(proc_root),
         "architecture": lambda: os.uname().machine,
         "cpu_model": lambda: _cpu_model(proc_root),
+        "microcode": lambda: read_microcode(sys_root, proc_root),
         "cpus_online": lambda: _cpus_online(sys_root),
         "caches": lambda: _caches(sys_root),
         "virtualization": lambda: _virtualization(sys_root, proc_root),
         "cpu_governors": lambda: _governors(sys_root),
         "turbo": lambda: _turbo(sys_root),
+        "cpu_frequency": lambda: read_frequency(sys_root),
+        "cpu_idle": lambda: read_idle(sys_root),
+        "mitigations": lambda: read_mitigations(sys_root),
+        "smt_control": lambda: read_text(sys_root / "devices/system/cpu/smt/control"),
         "smt_active": lambda: _flag(read_text(sys_root / "devices/system/cpu/smt/active")),
         "page_bytes": lambda: os.sysconf("SC_PAGE_SIZE"),
         "thp_enabled": lambda: read_choice(sys_root / "kernel/mm/transparent_hugepage/enabled"),
         "thp_defrag": lambda: read_choice(sys_root / "kernel/mm/transparent_hugepage/defrag"),
+        "thp_shmem": lambda: read_choice(sys_root / "kernel/mm/transparent_hugepage/shmem_enabled"),
         "numa_balancing": lambda: read_int(proc_root / "sys/kernel/numa_balancing"),
         "demotion_enabled": lambda: _flag(read_text(sys_root / "kernel/mm/numa/demotion_enabled")),
         "weighted_interleave": lambda: _weights(sys_root),
@@ -67,6 +75,9 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
         "overcommit_memory": lambda: read_int(proc_root / "sys/vm/overcommit_memory"),
         "memory_total_bytes": lambda: _meminfo(proc_root).get("MemTotal"),
         "swap_total_bytes": lambda: _meminfo(proc_root).get("SwapTotal"),
+        "memory_devices": lambda: read_memory_devices(sys_root),
+        "firmware": lambda: read_firmware(sys_root),
+        "hybridmem": lambda: _hybridmem(sys_root),
         "cgroup": lambda: _cgroup(sys_root, proc_root),
         "load_average": lambda: _load_average(proc_root),
         "glibc": lambda: os.confstr("CS_GNU_LIBC_VERSION"),
@@ -219,6 +230,13 @@ def _cgroup(sys_root: Path, proc_root: Path) -> dict[str, str | None] | None:
     folder = sys_root / "fs/cgroup" / match[1]
     limits = ("cpu.max", "memory.max", "cpuset.mems")
     return {name.replace(".", "_"): read_text(folder / name) for name in limits}
+
+
+def _hybridmem(sys_root: Path) -> dict[str, str | None] | None:
+    folder = sys_root / "module/hybridmem"
+    if not folder.is_dir():
+        return None
+    return {name: read_text(folder / name) for name in ("version", "srcversion")}
 
 
 def _load_average(proc_root: Path) -> list[float] | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import StoreError
-from hmexp.experiment import store
+from hmexp.experiment import lock
+from hmexp.experiment.journal import write_json
 from hmexp.experiment.point import SCHEMA
 from hmexp.experiment.reader import read_points, read_statuses
-from hmexp.experiment.store import RunDirectory, open_run, read_records, read_run, resolve_results, write_json
+from hmexp.experiment.store import RunDirectory, open_run, read_records, read_run, resolve_results
 
 
 def quiet(text: str) -> None:
@@ -98,7 +100,7 @@ def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
 
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store, "_LOCK_PATIENCE_SECONDS", 0.3)
+    monkeypatch.setattr(lock, "_LOCK_PATIENCE_SECONDS", 0.3)
     with opened(tmp_path, "mine"), pytest.raises(StoreError, match="is at work in"):
         opened(tmp_path, "mine")
     opened(tmp_path, "mine").close()
@@ -175,3 +177,78 @@ def test_statuses_are_found_without_reading_records_and_damage_is_told(tmp_path:
         file.write_text(bad + text)
         with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl (is damaged|has schema 99)"):
             read_statuses(file)
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "another in its place"])
+def test_a_directory_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Path, how: str) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"))
+        directory.path.rename(tmp_path / "elsewhere")
+        if how == "removed":
+            shutil.rmtree(tmp_path / "elsewhere")
+        if how == "another in its place":
+            opened(tmp_path, "mine").close()
+        there = sorted(directory.path.glob("*"))
+        with pytest.raises(StoreError, match="removed or moved") as caught:
+            directory.append(record("b"))
+        with pytest.raises(StoreError, match="removed or moved"):
+            directory.update(finished="now")
+        assert str(directory.path) in str(caught.value)
+        assert sorted(directory.path.glob("*")) == there
+        assert not (directory.path / "points.jsonl").exists()
+
+
+def test_a_file_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        (directory.path / "points.jsonl").unlink()
+        with pytest.raises(StoreError, match=r"points\.jsonl: No such file"):
+            directory.append(record("b"))
+        assert not (directory.path / "points.jsonl").exists()
+
+
+def test_a_line_that_does_not_fit_is_told_and_cut_off(tmp_path: Path) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"))
+    file = tmp_path / "mine" / "points.jsonl"
+    whole = file.read_bytes()
+    script = (
+        "import resource, sys\nfrom pathlib import Path\nfrom hmexp.experiment.store import open_run\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 10},) * 2)\n"
+        "d.append({'point_id': 'b', 'status': 'ok'})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1 and f"cannot write {file}: File too large" in done.stderr
+    assert "make room there" in done.stderr
+    assert len(file.read_bytes()) == len(whole) + 10
+    opened(tmp_path, "mine").close()
+    assert file.read_bytes() == whole
+
+
+def test_what_killed_processes_left_is_written_over(tmp_path: Path) -> None:
+    opened(tmp_path, "mine").close()
+    (tmp_path / ".latest.new").symlink_to("nowhere")
+    (tmp_path / "mine" / ".run.json.new").write_text("{")
+    with opened(tmp_path, "mine") as directory:
+        directory.update(counts={})
+    assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}
+
+
+def test_measurements_of_nobody_knows_what_are_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"), "launches.jsonl")
+    (directory.path / "run.json").unlink()
+    with pytest.raises(StoreError, match=r"launches\.jsonl, but no run\.json"):
+        opened(tmp_path, "mine")
+
+
+def test_a_run_killed_while_its_report_was_written_is_gone_on_with(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.update(finished="2026-01-01", reported=False)
+    with opened(tmp_path) as again:
+        assert again.path == directory.path
+        again.update(reported=True)
+    (tmp_path / again.path.name).rename(tmp_path / "earlier")
+    with opened(tmp_path) as anew:
+        assert anew.path.name != "earlier" and anew.run["finished"] is None

@@ -33,7 +33,8 @@ def cpuinfo(model: str) -> str:
 def machine(capture: Capture) -> tuple[Path, Path]:
     """A machine with every file that is looked at."""
     sys_root, proc_root = capture("optane")
-    put(proc_root / "cpuinfo", cpuinfo("Some Xeon"))
+    cpus = [f"{cpuinfo('Some Xeon')}microcode\t: 0x500360{n}\n" for n in (6, 5)]
+    put(proc_root / "cpuinfo", "\n".join(cpus))
     put(proc_root / "cmdline", "BOOT_IMAGE=/vmlinuz root=UUID=1234 ip=10.0.0.7 numa_balancing=disable "
         "systemd.hostname=lab7 memmap=4G!12G mitigations=off quiet -- mem=7 secret")  # fmt: skip
     put(proc_root / "loadavg", "0.50 0.25 0.10 1/234 5678")
@@ -59,6 +60,21 @@ def machine(capture: Capture) -> tuple[Path, Path]:
     put(sys_root / CLOCKS, "tsc hpet")
     put(sys_root / "class/dmi/id/sys_vendor", "Some Vendor")
     put(sys_root / "class/dmi/id/product_serial", "SERIAL-42")
+    put(sys_root / "class/dmi/id/bios_version", "2.1")
+    put(sys_root / "class/dmi/id/bios_date", "01/02/2026")
+    put(sys_root / "module/hybridmem/version", "1.0")
+    put(
+        sys_root / "kernel/mm/transparent_hugepage/shmem_enabled",
+        "always within_size advise [never] deny force",
+    )
+    put(sys_root / "devices/system/cpu/vulnerabilities/meltdown", "Mitigation: PTI")
+    put(sys_root / "devices/system/cpu/smt/control", "off")
+    put(sys_root / "devices/system/cpu/cpuidle/current_driver", "intel_idle")
+    put(sys_root / "devices/system/cpu/cpuidle/current_governor", "menu")
+    for cpu, most in enumerate([3_900_000, 2_100_000]):
+        put(sys_root / f"devices/system/cpu/cpu{cpu}/cpufreq/scaling_max_freq", str(most))
+        put(sys_root / f"devices/system/cpu/cpu{cpu}/cpufreq/scaling_min_freq", "800000")
+        put(sys_root / f"devices/system/cpu/cpu{cpu}/cpufreq/scaling_driver", "intel_pstate")
     return sys_root, proc_root
 
 
@@ -70,6 +86,28 @@ def test_state_of_a_machine(machine: tuple[Path, Path]) -> None:
         "cpus_online": 8,
         "cpu_governors": ["performance", "powersave"],
         "turbo": False,
+        "microcode": ["0x5003605", "0x5003606"],
+        "cpu_frequency": {
+            "drivers": ["intel_pstate"],
+            "preferences": None,
+            "least_khz": 800_000,
+            "most_khz": 3_900_000,
+            "hardware_most_khz": None,
+            "base_khz": None,
+        },
+        "cpu_idle": {"driver": "intel_idle", "governor": "menu"},
+        "mitigations": {"meltdown": "Mitigation: PTI"},
+        "smt_control": "off",
+        "thp_shmem": "never",
+        "hybridmem": {"version": "1.0", "srcversion": None},
+        "firmware": {
+            "bios_vendor": None,
+            "bios_version": "2.1",
+            "bios_date": "01/02/2026",
+            "board_vendor": None,
+            "board_name": None,
+        },
+        "memory_devices": None,
         "thp_enabled": "madvise",
         "thp_defrag": "madvise",
         "numa_balancing": 1,
@@ -112,7 +150,11 @@ def test_nothing_readable_is_no_error(tmp_path: Path) -> None:
     state = collect(tmp_path / "sys", tmp_path / "proc")
     unreadable = set(state) - {
         "architecture", "virtualization", "page_bytes", "glibc", "python", "packages", "checkout",
+        "firmware", "cpu_frequency", "cpu_idle",
     }  # fmt: skip
+    for name in ("firmware", "cpu_frequency", "cpu_idle"):
+        assert isinstance(state[name], dict)
+        assert set(state[name].values()) == {None}
     assert {name: state[name] for name in unreadable} == dict.fromkeys(unreadable)
     assert json.loads(json.dumps(state)) == state
 
@@ -209,3 +251,8 @@ def test_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert describe_checkout(other) is None  # installed inside some other checkout
     monkeypatch.setenv("PATH", "")
     assert describe_checkout(package) is None  # no git
+
+
+def test_microcode_where_the_list_of_cpus_has_none(tmp_path: Path) -> None:
+    put(tmp_path / "sys/devices/system/cpu/cpu0/microcode/version", "0x71")
+    assert collect(tmp_path / "sys", tmp_path / "proc")["microcode"] == ["0x71"]
