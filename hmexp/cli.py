@@ -82,13 +82,19 @@ def _parser() -> argparse.ArgumentParser:
         ("granules", str, "granules, such as 4KiB; page is the machine's page"),
         ("pages", str, "sizes of pages: page is the machine's; 2MiB needs granules of as much"),
         ("placers", str, "ways of placing the pages; all is every one there is"),
+        ("size", str, "sizes of the regions"),
+        (
+            "access",
+            str,
+            "orders of a bandwidth's accesses; or random_line, random_granule, strided:8KiB",
+        ),
         ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
+        ("cpu-nodes", str, "nodes on whose CPUs the threads run; near is the first with memory and CPUs"),
     )
     for name, kind, text in lists:
-        shown = " ".join(map(str, getattr(default, name)))
+        shown = " ".join(map(str, getattr(default, name.replace("-", "_"))))
         sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
     single: tuple[tuple[str, type, str], ...] = (
-        ("size", str, "size of each region"),
         ("launches", int, "fresh processes with fresh pages for each point"),
         ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),

@@ -26,8 +26,9 @@ def calibrate(
 ) -> tuple[Emulation, list[dict[str, Any]]]:
     """Measure the host and scale the plan's profile to it.
 
-    The region has the size and the pages of the sweep's, all on the backing node; the threads are
-    as few as the sweep's fewest, so that the same modelled speeds hold for all its points.
+    The region has the size (the largest) and the pages of the sweep's, all on the backing node; the threads
+    are as few as the sweep's fewest, and bandwidth is measured in each of its orders of access and from each
+    of its CPU nodes, so that the same modelled speeds hold for all its points.
 
     Parameters
     ----------
@@ -54,10 +55,16 @@ def calibrate(
     asked = (figure for point in plan.points for figure in figures_of(point.operation))
     quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
     launches = []
+    # Each way once: a latency has no other order of access.
+    ways = dict.fromkeys(
+        _point(plan, quantity, threads, point) for quantity in quantities for point in plan.points
+    )
     for number in range(LAUNCHES):
-        for quantity in quantities:
+        for point in ways:
+            quantity = point.operation
             show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
-            record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
+            task = Task(point, None, True, (plan.backing_node,), plan.cpus_of(point))
+            record = launch(task, plan.parameters.timeout_seconds)
             if record["status"] != "ok":
                 raise SweepError(
                     f"the host could not be measured, to scale the emulation to it ({quantity}): "
@@ -68,7 +75,9 @@ def calibrate(
                 {
                     "quantity": quantity,
                     "unit": result["unit"],
-                    "threads": 1 if quantity in LATENCIES else threads,
+                    "threads": point.threads,
+                    "access": point.access,
+                    "cpu_node": point.cpu_node,
                     **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
                     "load_average": record["machine"]["load_average"],
                 }
@@ -89,17 +98,18 @@ def _modelled_dram(plan: Plan) -> tuple[int, ...]:
     return tuple(sorted(nodes | {plan.backing_node}))
 
 
-def _task(plan: Plan, quantity: Quantity, threads: int) -> Task:
-    first = plan.points[0]
-    point: Point = replace(
-        first,
+def _point(plan: Plan, quantity: Quantity, threads: int, like: Point) -> Point:
+    return replace(
+        plan.points[0],
         pattern=str(plan.backing_node),
         operation=quantity,
         threads=1 if quantity in LATENCIES else threads,
         placer="first_touch",
         emulate="calibration",
+        size_bytes=max(each.size_bytes for each in plan.points),
         # The slower pages, if there are both: the modelled speeds must be carried by either.
         page_bytes=min(each.page_bytes for each in plan.points),
         launches=1,
+        access=like.access,
+        cpu_node=like.cpu_node,
     )
-    return Task(point, None, True, (plan.backing_node,), plan.cpus[point.cpu_count])

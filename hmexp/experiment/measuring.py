@@ -49,7 +49,7 @@ def measure_rest(
         pace = (time.monotonic() - started) / measured if measured else None
         seconds = None if pace is None else pace * left
         display.show(Progress(done + len(todo) - left, plan.launches, failed, seconds, str(point)))
-        task = Task(point, emulation, False, plan.dram_nodes, plan.cpus[point.cpu_count], number)
+        task = Task(point, emulation, False, plan.dram_nodes, plan.cpus_of(point), number)
         record = launch(task, plan.parameters.timeout_seconds)
         measured += 1
         directory.append(record, LAUNCHES)

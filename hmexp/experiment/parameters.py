@@ -22,16 +22,22 @@ class SweepParameters:
         Of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...), ``latency``,
         ``latency_window``, ``store_nt``, ``store_flush``, and ``loaded_OPERATION``: latency while that
         operation loads the memory.
-    size : str
-        Size of each region, such as ``256MiB``.
+    size : tuple of str
+        Sizes of the regions, such as ``256MiB``; ``64MiB,1GiB`` are two.
     granules : tuple of str
         Granules, such as ``4KiB``; ``page`` is the machine's page.
     pages : tuple of str
         Sizes of pages: ``page`` is the machine's, ``2MiB`` needs granules of as much.
     placers : tuple of str
         Ways of placing the pages; ``all`` is every one there is.
+    access : tuple of str
+        Orders of a bandwidth's accesses: ``sequential``, ``random_line``, ``random_granule``, ``strided``
+        (by 4 KiB) or ``strided:8KiB``. Latencies have their own order, and are measured once.
     threads : tuple of int
         Numbers of threads for bandwidth, and of those that load; 0 is all CPUs but one.
+    cpu_nodes : tuple of str
+        Nodes on whose CPUs the threads run, by number; ``near`` is the first that has memory and CPUs,
+        and other nodes' CPUs if those are too few.
     launches : int
         Fresh processes with fresh pages for each point.
     samples : int
@@ -58,11 +64,13 @@ class SweepParameters:
 
     patterns: tuple[str, ...] = ("1:0", "3:1", "1:1", "1:2", "0:1")
     operations: tuple[str, ...] = ("read", "write", "latency")
-    size: str = "256MiB"
+    size: tuple[str, ...] = ("256MiB",)
     granules: tuple[str, ...] = ("page",)
     pages: tuple[str, ...] = ("page",)
     placers: tuple[str, ...] = ("first_touch",)
+    access: tuple[str, ...] = ("sequential",)
     threads: tuple[int, ...] = (0,)
+    cpu_nodes: tuple[str, ...] = ("near",)
     launches: int = 5
     samples: int = 5
     sample_seconds: float = 0.05
@@ -95,8 +103,10 @@ class SweepParameters:
         values: dict[str, Any] = {}
         for name, value in given.items():
             match name:
-                case "patterns" | "operations" | "granules" | "pages" | "placers":
+                case "patterns" | "operations" | "granules" | "pages" | "placers" | "access" | "cpu_nodes":
                     values[name] = check_texts(name, value)
+                case "size":
+                    values[name] = _sizes(value)
                 case "threads":
                     items = value if isinstance(value, list | tuple) else [value]
                     values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
@@ -111,8 +121,9 @@ class SweepParameters:
         return cls(**values)
 
     def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        """The parameters as JSON-able values; a single size is a text."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return values | ({"size": self.size[0]} if len(self.size) == 1 else {})
 
 
 def check_fields(defaults: Any, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,6 +189,11 @@ def check_texts(name: str, value: Any) -> tuple[str, ...]:
     """One text or several, each once."""
     items = value if isinstance(value, list | tuple) else [value]
     return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
+
+
+def _sizes(value: Any) -> tuple[str, ...]:
+    texts = check_texts("size", value)
+    return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
 
 
 def check_whole(name: str, value: Any) -> int:

@@ -19,6 +19,7 @@ from typing import Any
 
 from hmexp import native
 from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.experiment.access import read_access
 from hmexp.experiment.point import SCHEMA, Point
 from hmexp.experiment.store import now
 from hmexp.measure.quantity import measure, predictable
@@ -147,6 +148,7 @@ def run(task: Task) -> dict[str, Any]:
                 "page_bytes": native.PAGE_BYTES,
                 "details": dict(region.setup.details),
             }
+            order, stride_bytes = read_access(task.point.access)
             measurement = measure(
                 region,
                 task.point.operation,
@@ -158,6 +160,8 @@ def run(task: Task) -> dict[str, Any]:
                 most_samples=task.point.most_samples,
                 # Launches differ in the order of their random accesses, too.
                 seed=1 + task.launch,
+                order=order,
+                stride_bytes=stride_bytes,
             )
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()
