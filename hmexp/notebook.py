@@ -15,6 +15,7 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 
 from hmexp.errors import HmexpError, SweepError
+from hmexp.experiment.explanation import explain
 from hmexp.experiment.parameters import SweepParameters, require_known
 from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.runner import Outcome, run_sweep
@@ -96,6 +97,11 @@ class Sweep:
         if node in self.plan.dram_nodes:
             return "DRAM"
         return "slow" if node in self.plan.slow_nodes else "not used"
+
+    def explain(self) -> inline.Html:
+        """What the sweep will do: points, memory, what cannot be measured, and an estimated time."""
+        text = str(explain(self.plan))
+        return inline.Html(f"<pre>{escape(text)}</pre>", text)
 
     def run(self) -> None:
         """Measure what is missing, with a progress bar, and write the report."""

@@ -51,16 +51,10 @@ def calibrate(
     """
     if plan.emulate is None:
         raise ValueError("a plan without an emulated node needs no calibration")
-    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
-    asked = (figure for point in plan.points for figure in figures_of(point.operation))
-    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
-    launches = []
-    # Each way once: a latency has no other order of access.
-    ways = dict.fromkeys(
-        _point(plan, quantity, threads, point) for quantity in quantities for point in plan.points
-    )
+    launches: list[dict[str, Any]] = []
+    points = calibrated_points(plan)
     for number in range(LAUNCHES):
-        for point in ways:
+        for point in points:
             quantity = point.operation
             show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
             task = Task(point, None, True, (plan.backing_node,), plan.cpus_of(point))
@@ -82,8 +76,14 @@ def calibrate(
                     "load_average": record["machine"]["load_average"],
                 }
             )
-    medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in quantities}
-    host = NodeSpeed(**{FIGURES[q]: (max if q in LATENCIES else min)(medians[q]) for q in quantities})
+    medians: dict[Quantity, list[float]] = {}
+    for entry in launches:
+        medians.setdefault(entry["quantity"], []).append(entry["median"])
+    figures: dict[str, Any] = {
+        FIGURES[q]: (max if q in LATENCIES else min)(found) for q, found in medians.items()
+    }
+    host = NodeSpeed(**figures)
+    threads = max(point.threads for point in points)
     emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
     say(
         f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "
@@ -96,6 +96,19 @@ def _modelled_dram(plan: Plan) -> tuple[int, ...]:
     emulated = plan.emulate.node if plan.emulate else None
     nodes = {n for point in plan.points for n in point.parsed_pattern.distinct_nodes if n != emulated}
     return tuple(sorted(nodes | {plan.backing_node}))
+
+
+def calibrated_points(plan: Plan) -> tuple[Point, ...]:
+    """What is measured of the host to scale a plan's emulation to it, `LAUNCHES` times each."""
+    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
+    asked = (figure for point in plan.points for figure in figures_of(point.operation))
+    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
+    # Each once: a latency has no other order of access.
+    return tuple(
+        dict.fromkeys(
+            _point(plan, quantity, threads, like) for quantity in quantities for like in plan.points
+        )
+    )
 
 
 def _point(plan: Plan, quantity: Quantity, threads: int, like: Point) -> Point:

@@ -151,12 +151,7 @@ def open_run(
         unfinished = _find_unfinished(results, plan)
         name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
-    known = (path / RUN).exists()
-    if known and read_run(path)["plan"] != plan:
-        raise StoreError(
-            f"run {name!r} in {results} was made with other parameters",
-            "use the parameters it was made with, or another name for the run",
-        )
+    known = find_run(results, name, plan) is not None
     with told("cannot write in", results):
         path.mkdir(exist_ok=True)
     lock_fd = _lock(path, say)
@@ -174,6 +169,28 @@ def open_run(
         os.close(lock_fd)
         raise
     return directory
+
+
+def find_run(results: Path, name: str, plan: str) -> Path | None:
+    """The run directory that `open_run` would go on with; None if it would make one.
+
+    Raises
+    ------
+    StoreError
+        If the name is taken by another plan.
+    """
+    if name == "auto":
+        unfinished = _find_unfinished(results, plan)
+        return None if unfinished is None else results / unfinished
+    path = results / name
+    if not (path / RUN).exists():
+        return None
+    if read_run(path)["plan"] != plan:
+        raise StoreError(
+            f"run {name!r} in {results} was made with other parameters",
+            "use the parameters it was made with, or another name for the run",
+        )
+    return path
 
 
 def _find_unfinished(results: Path, plan: str) -> str | None:
