@@ -1,4 +1,4 @@
-"""The command ``hmexp sweep``: a grid of points, measured or explained."""
+"""The commands ``hmexp sweep``: a grid of points, measured or explained; and ``hmexp presets``."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hmexp.experiment.explanation import explain
+from hmexp.errors import HmexpError
+from hmexp.experiment.explanation import estimate, explain
+from hmexp.experiment.pace import find_pace
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.plan import make_plan
+from hmexp.experiment.preset import NAMES, find_preset
 from hmexp.experiment.runner import run_sweep
 from hmexp.progress import stream_display
 from hmexp.system.libnuma import LibNuma
@@ -17,7 +20,7 @@ from hmexp.system.topology import read_topology
 
 
 def add_sweep(commands: Any) -> None:
-    """Add the command to the parser's."""
+    """Add the command, and `hmexp presets`, to the parser's."""
     sweep = commands.add_parser(
         "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
         description="Measure a grid of points. Killed at any moment, the same command again goes on.",
@@ -43,6 +46,7 @@ def add_sweep(commands: Any) -> None:
         shown = " ".join(map(str, getattr(default, name.replace("-", "_"))))
         sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
     single: tuple[tuple[str, type, str], ...] = (
+        ("preset", str, "what is not given: quick, standard, full, or a .toml file; see `hmexp presets`"),
         ("launches", int, "fresh processes with fresh pages for each point"),
         ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
@@ -65,6 +69,11 @@ def add_sweep(commands: Any) -> None:
     )  # fmt: skip
     sweep.set_defaults(run=_sweep)
 
+    presets = commands.add_parser(
+        "presets", help="the presets of sweeps: what for, how many points, how long here", allow_abbrev=False
+    )
+    presets.set_defaults(run=_presets)
+
 
 def _sweep(options: argparse.Namespace) -> int:
     from hmexp.report.html import write_report
@@ -85,4 +94,22 @@ def _sweep(options: argparse.Namespace) -> int:
     outcome = run_sweep(plan, stream_display(), tqdm.write)
     print(f"Report: {write_report(outcome.path)}")
     outcome.require_complete()
+    return 0
+
+
+def _presets(_options: argparse.Namespace) -> int:
+    topology = read_topology(libnuma=LibNuma.load())
+    pace = None
+    print("preset     points  launches  time here         what for")
+    for name in NAMES:
+        about = find_preset(name).about
+        try:
+            plan = make_plan(SweepParameters.from_mapping({"preset": name}), topology)
+        except HmexpError as error:
+            print(f"{name:<9}  not here: {error}")
+            continue
+        pace = pace or find_pace(plan)
+        seconds = estimate(plan, plan.points, pace)
+        print(f"{name:<9}  {len(plan.points):<6}  {plan.launches:<8}  {seconds!s:<16}  {about}")
+    print("Times are estimates, from tiny launches. `hmexp sweep --preset NAME --explain` tells more.")
     return 0

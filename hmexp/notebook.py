@@ -48,7 +48,7 @@ class Sweep:
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         names = SweepParameters.names()
         refuse_unknown(names)
-        given = {name: namespace[name] for name in names if name in namespace}
+        given = _changed({name: namespace[name] for name in names if name in namespace})
         self.topology = read_topology(libnuma=LibNuma.load())
         self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
         self.outcome: Outcome | None = None
@@ -156,6 +156,22 @@ class Sweep:
         if self.outcome is None:
             raise SweepError("the sweep was not run", "run the cell with `sweep.run()` first")
         self.outcome.require_complete()
+
+
+def _changed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was changed in the notebook's cell, or set by papermill: the rest is the preset's."""
+    usual = SweepParameters()
+    injected = injected_names(notebook_history())
+
+    def asked(name: str) -> bool:
+        # A value that cannot be used is somebody's, too; it is refused with all others.
+        try:
+            only = SweepParameters.from_mapping({name: given[name]})
+        except HmexpError:
+            return True
+        return name == "preset" or bool(getattr(only, name) != getattr(usual, name))
+
+    return {name: value for name, value in given.items() if name in injected or asked(name)}
 
 
 def refuse_unknown(names: Iterable[str]) -> None:

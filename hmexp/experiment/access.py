@@ -32,7 +32,7 @@ def find_access(text: str) -> str:
     try:
         stride_bytes = parse_size(stride)
     except UnitError as error:
-        raise ParameterError(f"access {text!r}: {error}") from error
+        raise ParameterError(f"access {text!r}: {error.message}", error.remedy) from error
     if stride_bytes % LINE_BYTES:
         raise ParameterError(f"access {text!r}: the stride is not a multiple of {LINE_BYTES} bytes")
     # Written in bytes where the largest unit would round it.

@@ -5,9 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from hmexp.errors import ParameterError
+from hmexp.experiment.preset import STANDARD, find_preset
+
+#: Where a run goes is not of its kind.
+_NOT_IN_PRESETS: Final = ("preset", "results", "run")
 
 
 @dataclass(frozen=True)
@@ -16,6 +20,9 @@ class SweepParameters:
 
     Parameters
     ----------
+    preset : str
+        ``quick``, ``standard``, ``full``, or the path of a file: what the other parameters are if they are
+        not given.
     patterns : tuple of str
         Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
     operations : tuple of str
@@ -62,6 +69,7 @@ class SweepParameters:
         Of the order in which the points are measured.
     """
 
+    preset: str = STANDARD
     patterns: tuple[str, ...] = ("1:0", "3:1", "1:1", "1:2", "0:1")
     operations: tuple[str, ...] = ("read", "write", "latency")
     size: tuple[str, ...] = ("256MiB",)
@@ -89,7 +97,7 @@ class SweepParameters:
 
     @classmethod
     def from_mapping(cls, given: Mapping[str, Any]) -> Self:
-        """Check values that come from a notebook, a command line or a file.
+        """Check values that come from a notebook, a command line or a file; others are the preset's.
 
         A single value stands for a list of one, and a number for the text of it, because that is
         what ``papermill -p patterns 0`` hands over.
@@ -97,9 +105,19 @@ class SweepParameters:
         Raises
         ------
         ParameterError
-            If a name is unknown, or a value has a type that cannot be used.
+            If a name is unknown, or a value has a type that cannot be used, here or in the preset.
         """
         require_known(given, cls.names())
+        preset = find_preset(check_text("preset", given.get("preset", STANDARD)))
+        try:
+            require_known(preset.values, set(cls.names()) - set(_NOT_IN_PRESETS))
+            values = cls._check(preset.values)
+        except ParameterError as error:
+            raise ParameterError(f"preset {preset.name!r}: {error.message}", error.remedy) from error
+        return cls(**(values | cls._check(given)))
+
+    @classmethod
+    def _check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for name, value in given.items():
             match name:
@@ -118,7 +136,7 @@ class SweepParameters:
                     values[name] = check_positive(name, value)
                 case _:
                     values[name] = check_text(name, value)
-        return cls(**values)
+        return values
 
     def to_record(self) -> dict[str, Any]:
         """The parameters as JSON-able values; a single size is a text."""
