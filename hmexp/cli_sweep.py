@@ -41,6 +41,8 @@ def add_sweep(commands: Any) -> None:
         ),
         ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
         ("cpu-nodes", str, "nodes on whose CPUs the threads run; near is the first with memory and CPUs"),
+        ("only", str, "conditions that points must meet, such as operation=read,latency"),
+        ("without", str, "conditions that no point may meet, such as threads=1"),
     )
     for name, kind, text in lists:
         shown = " ".join(map(str, getattr(default, name.replace("-", "_"))))

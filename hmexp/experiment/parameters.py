@@ -45,6 +45,9 @@ class SweepParameters:
     cpu_nodes : tuple of str
         Nodes on whose CPUs the threads run, by number; ``near`` is the first that has memory and CPUs,
         and other nodes' CPUs if those are too few.
+    only, without : tuple of str
+        Conditions on points, such as ``operation=read,latency``: all of `only` must be met, and none of
+        `without`; ``all`` and ``none`` are no condition.
     launches : int
         Fresh processes with fresh pages for each point.
     samples : int
@@ -79,6 +82,8 @@ class SweepParameters:
     access: tuple[str, ...] = ("sequential",)
     threads: tuple[int, ...] = (0,)
     cpu_nodes: tuple[str, ...] = ("near",)
+    only: tuple[str, ...] = ("all",)
+    without: tuple[str, ...] = ("none",)
     launches: int = 5
     samples: int = 5
     sample_seconds: float = 0.05
@@ -122,6 +127,8 @@ class SweepParameters:
         for name, value in given.items():
             match name:
                 case "patterns" | "operations" | "granules" | "pages" | "placers" | "access" | "cpu_nodes":
+                    values[name] = check_texts(name, value)
+                case "only" | "without":
                     values[name] = check_texts(name, value)
                 case "size":
                     values[name] = _sizes(value)

@@ -20,6 +20,7 @@ from hmexp.experiment.axes import (
     resolve_emulation,
 )
 from hmexp.experiment.baselines import add_baselines
+from hmexp.experiment.filters import choose
 from hmexp.experiment.parameters import SweepParameters
 from hmexp.experiment.point import Point, hash_of
 from hmexp.measure.launches import require_launches
@@ -173,7 +174,7 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
         )
         for threads in counts[cpu_node]
     ]
-    points = list(dict.fromkeys(points))
+    points = choose(list(dict.fromkeys(points)), parameters.only, parameters.without, (near.id, *slow[:1]))
     for point in points:
         require_strides(point)
     dram = tuple(node for node in named if node not in slow_named)
