@@ -50,6 +50,9 @@ def add_sweep(commands: Any) -> None:
     single: tuple[tuple[str, type, str], ...] = (
         ("preset", str, "what is not given: quick, standard, full, or a .toml file; see `hmexp presets`"),
         ("launches", int, "fresh processes with fresh pages for each point"),
+        ("repeat", int, "launches of each point more than --launches, of finished ones too"),
+        ("retry-unstable", int, "launches more of points whose interval is wider than --precision"),
+        ("budget", str, "time for all, such as 10min: the best use of it; none is as long as it takes"),
         ("samples", int, "samples of each launch, at least"),
         ("sample-seconds", float, "shortest time of a sample"),
         ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),

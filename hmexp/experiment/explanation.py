@@ -92,7 +92,9 @@ def explain(plan: Plan, pace: Pace | None = None) -> Explanation:
     SweepError
         If the time could not be estimated.
     """
-    path = find_run(resolve_results(plan.parameters.results), plan.parameters.run, plan.hash)
+    path = find_run(
+        resolve_results(plan.parameters.results), plan.parameters.run, plan.hash, plan.parameters.repeat > 0
+    )
     records = [] if path is None else read_records(path)
     finished = {record["point_id"] for record in records if record["status"] in ("ok", "skipped")}
     rest = {point.id for point in plan.points} - finished

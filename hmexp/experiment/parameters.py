@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from hmexp.errors import ParameterError
 from hmexp.experiment.preset import STANDARD, find_preset
+from hmexp.measure.launches import MOST_LAUNCHES
 
 #: Where a run goes is not of its kind.
 _NOT_IN_PRESETS: Final = ("preset", "results", "run")
@@ -50,6 +52,14 @@ class SweepParameters:
         `without`; ``all`` and ``none`` are no condition.
     launches : int
         Fresh processes with fresh pages for each point.
+    repeat : int
+        Launches of each point more than `launches`, of points too that are finished; earlier ones are kept.
+    retry_unstable : int
+        Launches more, one after the other, of points whose 95 % interval is wider than `precision` (5 % if
+        that is 0).
+    budget : str
+        Time for all, such as ``10min`` or ``90s``: a launch of each point, then of those with the widest
+        interval; ``none`` is as long as it takes.
     samples : int
         Samples of each launch, at least.
     sample_seconds : float
@@ -85,6 +95,9 @@ class SweepParameters:
     only: tuple[str, ...] = ("all",)
     without: tuple[str, ...] = ("none",)
     launches: int = 5
+    repeat: int = 0
+    retry_unstable: int = 0
+    budget: str = "none"
     samples: int = 5
     sample_seconds: float = 0.05
     precision: float = 0.01
@@ -137,6 +150,11 @@ class SweepParameters:
                     values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
                 case "launches" | "samples" | "most_samples" | "seed":
                     values[name] = check_whole(name, value)
+                case "repeat" | "retry_unstable":
+                    values[name] = _more_launches(name, value)
+                case "budget":
+                    parse_budget(check_text(name, value))
+                    values[name] = str(value)
                 case "precision":
                     values[name] = _part(name, value)
                 case "sample_seconds" | "timeout_seconds":
@@ -233,6 +251,30 @@ def check_positive(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
         raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
     return float(value)
+
+
+def _more_launches(name: str, value: Any) -> int:
+    if not 0 <= check_whole(name, value) < MOST_LAUNCHES:
+        raise ParameterError(f"{name} {value} is not a whole number from 0 to {MOST_LAUNCHES - 1}")
+    return int(value)
+
+
+def parse_budget(text: str) -> float | None:
+    """A budget of time [s]; None for ``none``.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a number above 0 and a unit.
+    """
+    if text == "none":
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise ParameterError(
+            f"budget {text!r} is not a time", "write a number and a unit: 90s, 10min or 1.5h; or none"
+        )
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
 
 
 def _part(name: str, value: Any) -> float:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -57,8 +57,8 @@ class RunDirectory:
         self.run = run
         self._lock_fd = lock_fd
         self._finished: set[str] | None = None
-        for name in (POINTS, LAUNCHES):
-            drop_torn_line(path / name)
+        drop_torn_line(path / POINTS)
+        drop_torn_line(path / LAUNCHES)
 
     def records(self) -> list[dict[str, Any]]:
         """The last record of each point."""
@@ -71,9 +71,9 @@ class RunDirectory:
             self._finished = {point for point, status in statuses.items() if status in _FINISHED}
         return set(self._finished)
 
-    def launches(self) -> dict[str, dict[int, dict[str, Any]]]:
-        """The last record of each launch of the points that are not finished, by its point and its number."""
-        finished = self.finished_points()
+    def launches(self, besides: Set[str] = frozenset()) -> dict[str, dict[int, dict[str, Any]]]:
+        """The last record of each launch, by point and number, of points not finished or in `besides`."""
+        finished = self.finished_points() - besides
 
         def name(record: dict[str, Any]) -> tuple[str, int] | None:
             key = (str(record["point_id"]), int(record["launch"]))
@@ -116,6 +116,7 @@ def open_run(
     describe: Mapping[str, Any],
     say: Callable[[str], None] = print,
     kind: str = "sweep",
+    finished: bool = False,
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -134,6 +135,8 @@ def open_run(
     kind : str
         What the run is of; begins the name of a new directory. `latest` points at sweeps alone, others
         have a `latest-KIND`.
+    finished : bool
+        Go on with the last run of the plan even if it is finished.
 
     Raises
     ------
@@ -148,8 +151,8 @@ def open_run(
     with told("cannot make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
-        unfinished = _find_unfinished(results, plan)
-        name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+        earlier = find_run(results, name, plan, finished)
+        name = earlier.name if earlier else f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
     known = find_run(results, name, plan) is not None
     with told("cannot write in", results):
@@ -171,7 +174,7 @@ def open_run(
     return directory
 
 
-def find_run(results: Path, name: str, plan: str) -> Path | None:
+def find_run(results: Path, name: str, plan: str, finished: bool = False) -> Path | None:
     """The run directory that `open_run` would go on with; None if it would make one.
 
     Raises
@@ -180,8 +183,8 @@ def find_run(results: Path, name: str, plan: str) -> Path | None:
         If the name is taken by another plan.
     """
     if name == "auto":
-        unfinished = _find_unfinished(results, plan)
-        return None if unfinished is None else results / unfinished
+        found = _find_unfinished(results, plan, finished)
+        return results / found if found else None
     path = results / name
     if not (path / RUN).exists():
         return None
@@ -193,16 +196,14 @@ def find_run(results: Path, name: str, plan: str) -> Path | None:
     return path
 
 
-def _find_unfinished(results: Path, plan: str) -> str | None:
+def _find_unfinished(results: Path, plan: str, finished: bool) -> str | None:
     found = []
-    for path in results.glob(f"*/{RUN}"):
-        if path.parent.is_symlink():
-            continue
+    for path in (path for path in results.glob(f"*/{RUN}") if not path.parent.is_symlink()):
         try:
             run = read_run(path.parent)
         except StoreError:
             continue
-        if run.get("plan") == plan and run.get("finished") is None:
+        if run.get("plan") == plan and (finished or run.get("finished") is None):
             found.append((str(run.get("started")), path.parent.name))
     return max(found)[1] if found else None
 
