@@ -51,7 +51,7 @@ def main() -> None:
             "samples": 10, "sample_seconds": 0.05, "precision": 0, "emulate": "none",
         }  # fmt: skip
         plan = make_plan(SweepParameters.from_mapping(given), topology)
-        task = Task(replace(plan.points[0]), None, False, plan.dram_nodes, plan.cpus[1])
+        task = Task(replace(plan.points[0]), None, False, plan.dram_nodes, plan.cpus_of(plan.points[0]))
         walls, sampled, beside = [], [], []
         for _ in range(options.launches):
             begun, used = time.monotonic(), children_cpu_seconds()

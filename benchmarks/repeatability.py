@@ -59,7 +59,7 @@ def main() -> None:
     (point,) = plan.points
     taken: list[list[dict[str, Any]]] = [[] for _ in range(options.times)]
     for one, number in order(options.times, options.launches, options.one_by_one):
-        record = launch(Task(point, None, False, plan.dram_nodes, plan.cpus[point.cpu_count], number), 60)
+        record = launch(Task(point, None, False, plan.dram_nodes, plan.cpus_of(point), number), 60)
         if record["status"] != "ok":
             sys.exit(f"a launch failed: {record['reason']}")
         taken[one].append(record)

@@ -8,20 +8,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 import hmexp
 from hmexp import cli_campaign, cli_compare
 from hmexp.cli_latency import add_latency
 from hmexp.cli_measure import add_measure
 from hmexp.cli_placers import add_placers
 from hmexp.cli_study import add_commands as add_study_commands
+from hmexp.cli_sweep import add_sweep
 from hmexp.errors import HmexpError, ParameterError, SweepError
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.plan import make_plan
-from hmexp.experiment.runner import run_sweep
 from hmexp.lab import cli as lab
-from hmexp.progress import stream_display
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.settings import repair
 from hmexp.system.topology import Topology, read_topology
@@ -70,43 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_placers(commands)
 
-    sweep = commands.add_parser(
-        "sweep", help="measure a grid of points and write a report", allow_abbrev=False,
-        description="Measure a grid of points. Killed at any moment, the same command again goes on.",
-    )  # fmt: skip
-    default = SweepParameters()
-    # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
-    lists: tuple[tuple[str, type, str], ...] = (
-        ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-        ("operations", str, "as for `hmexp measure`; latency, latency_window, store_nt, loaded_read ..."),
-        ("granules", str, "granules, such as 4KiB; page is the machine's page"),
-        ("pages", str, "sizes of pages: page is the machine's; 2MiB needs granules of as much"),
-        ("placers", str, "ways of placing the pages; all is every one there is"),
-        ("threads", int, "threads for bandwidth, or that load; 0 is all CPUs but one"),
-    )
-    for name, kind, text in lists:
-        shown = " ".join(map(str, getattr(default, name)))
-        sweep.add_argument(f"--{name}", nargs="+", type=kind, help=f"{text} (default: {shown})")
-    single: tuple[tuple[str, type, str], ...] = (
-        ("size", str, "size of each region"),
-        ("launches", int, "fresh processes with fresh pages for each point"),
-        ("samples", int, "samples of each launch, at least"),
-        ("sample-seconds", float, "shortest time of a sample"),
-        ("precision", float, "half width of a launch's interval that is enough; 0: just the samples"),
-        ("most-samples", int, "cap on a launch's samples; 0 is twice --samples"),
-        ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE"),
-        ("results", str, "folder of the run directories"),
-        ("run", str, "name of the run directory; auto goes on with an unfinished one"),
-        ("timeout-seconds", float, "longest time of a point"),
-        ("seed", int, "of the order of the points"),
-    )
-    for name, kind, text in single:
-        shown = getattr(default, name.replace("-", "_"))
-        # `run` is the command's function: the option is kept under a name of its own.
-        target = "run_name" if name == "run" else name.replace("-", "_")
-        sweep.add_argument(f"--{name}", dest=target, type=kind, help=f"{text} (default: {shown})")
-    sweep.set_defaults(run=_sweep)
-
+    add_sweep(commands)
     add_measure(commands)
     add_latency(commands)
     add_study_commands(commands)
@@ -162,25 +121,6 @@ def _nodes(_options: argparse.Namespace) -> int:
         )
     for note in topology.notes:
         print(f"note: {note}")
-    return 0
-
-
-def _sweep(options: argparse.Namespace) -> int:
-    from hmexp.report.html import write_report
-
-    given = {
-        name: getattr(options, "run_name" if name == "run" else name) for name in SweepParameters.names()
-    }
-    parameters = SweepParameters.from_mapping(
-        {name: value for name, value in given.items() if value is not None}
-    )
-    plan = make_plan(parameters, _topology())
-    print(plan.headline)
-    for note in plan.notes:
-        print(f"note: {note}")
-    outcome = run_sweep(plan, stream_display(), tqdm.write, write_report)
-    print(f"Report: {outcome.path / 'report.html'}")
-    outcome.require_complete()
     return 0
 
 

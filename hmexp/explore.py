@@ -217,7 +217,7 @@ class Exploration:
         records, said = [], _Saying()
         for point in self.points:
             said.say(f"Measuring {point} ...")
-            task = Task(point, self.emulation, False, self.plan.dram_nodes, self.plan.cpus[point.cpu_count])
+            task = Task(point, self.emulation, False, self.plan.dram_nodes, self.plan.cpus_of(point))
             records.append(join_launches([run_task(task)]))
         said.say(f"{len(records)} patterns are measured.")
         run = {

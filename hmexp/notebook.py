@@ -14,7 +14,8 @@ from typing import Any, Final
 import pandas as pd
 from IPython.core.getipython import get_ipython
 
-from hmexp.errors import SweepError
+from hmexp.errors import HmexpError, SweepError
+from hmexp.experiment.explanation import explain
 from hmexp.experiment.parameters import SweepParameters, require_known
 from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.runner import Outcome, run_sweep
@@ -47,7 +48,7 @@ class Sweep:
     def __init__(self, namespace: Mapping[str, Any]) -> None:
         names = SweepParameters.names()
         refuse_unknown(names)
-        given = {name: namespace[name] for name in names if name in namespace}
+        given = _changed({name: namespace[name] for name in names if name in namespace})
         self.topology = read_topology(libnuma=LibNuma.load())
         self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
         self.outcome: Outcome | None = None
@@ -96,6 +97,11 @@ class Sweep:
         if node in self.plan.dram_nodes:
             return "DRAM"
         return "slow" if node in self.plan.slow_nodes else "not used"
+
+    def explain(self) -> inline.Html:
+        """What the sweep will do: points, memory, what cannot be measured, and an estimated time."""
+        text = str(explain(self.plan))
+        return inline.Html(f"<pre>{escape(text)}</pre>", text)
 
     def run(self) -> None:
         """Measure what is missing, with a progress bar, and write the report."""
@@ -154,6 +160,22 @@ class Sweep:
 def not_run(what: str) -> SweepError:
     """The error of a notebook whose cell that measures was passed over."""
     return SweepError(f"the {what} was not run yet", f"run the cell with `{what}.run()` first")
+
+
+def _changed(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What was changed in the notebook's cell, or set by papermill: the rest is the preset's."""
+    usual = SweepParameters()
+    injected = injected_names(notebook_history())
+
+    def asked(name: str) -> bool:
+        # A value that cannot be used is somebody's, too; it is refused with all others.
+        try:
+            only = SweepParameters.from_mapping({name: given[name]})
+        except HmexpError:
+            return True
+        return name == "preset" or bool(getattr(only, name) != getattr(usual, name))
+
+    return {name: value for name, value in given.items() if name in injected or asked(name)}
 
 
 def refuse_unknown(names: Iterable[str]) -> None:

@@ -52,6 +52,7 @@ class TerminalBar:
                 dynamic_ncols=known,
                 ncols=None if known else _COLUMNS,
             )
+        self._bar.total = progress.total
         self._bar.set_postfix_str(progress.current, refresh=False)
         self._bar.update(progress.done - self._bar.n)
         self._bar.refresh()

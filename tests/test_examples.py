@@ -68,6 +68,7 @@ def test_readme_commands_exist(capsys: pytest.CaptureFixture[str]) -> None:
     commands = set(re.findall(r"^hmexp ([a-z]+)", text, re.MULTILINE))
     assert commands == {
         "doctor",
+        "presets",
         "placers",
         "nodes",
         "sweep",

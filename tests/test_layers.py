@@ -24,6 +24,7 @@ LAYERS = (
         "cli_measure",
         "cli_placers",
         "cli_study",
+        "cli_sweep",
         "doctor",
         "notebook",
         "notebook_report",

@@ -101,7 +101,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, A
     records = [json.loads(line) for line in (path / POINTS).read_text().splitlines()]
     assert all(record["status"] == "ok" for record in records)
     point = plan.points[0]
-    task = Task(replace(point, emulate=None), None, False, plan.dram_nodes, plan.cpus[1])
+    task = Task(replace(point, emulate=None), None, False, plan.dram_nodes, plan.cpus_of(point))
     records.append(launch(task, timeout_seconds=0.001))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(worker, "allocate", None)

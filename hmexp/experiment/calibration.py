@@ -26,8 +26,9 @@ def calibrate(
 ) -> tuple[Emulation, list[dict[str, Any]]]:
     """Measure the host and scale the plan's profile to it.
 
-    The region has the size and the pages of the sweep's, all on the backing node; the threads are
-    as few as the sweep's fewest, so that the same modelled speeds hold for all its points.
+    The region has the size (the largest) and the pages of the sweep's, all on the backing node; the threads
+    are as few as the sweep's fewest, and bandwidth is measured in each of its orders of access and from each
+    of its CPU nodes, so that the same modelled speeds hold for all its points.
 
     Parameters
     ----------
@@ -50,14 +51,14 @@ def calibrate(
     """
     if plan.emulate is None:
         raise ValueError("a plan without an emulated node needs no calibration")
-    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
-    asked = (figure for point in plan.points for figure in figures_of(point.operation))
-    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
-    launches = []
+    launches: list[dict[str, Any]] = []
+    points = calibrated_points(plan)
     for number in range(LAUNCHES):
-        for quantity in quantities:
+        for point in points:
+            quantity = point.operation
             show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
-            record = launch(_task(plan, quantity, threads), plan.parameters.timeout_seconds)
+            task = Task(point, None, True, (plan.backing_node,), plan.cpus_of(point))
+            record = launch(task, plan.parameters.timeout_seconds)
             if record["status"] != "ok":
                 raise SweepError(
                     f"the host could not be measured, to scale the emulation to it ({quantity}): "
@@ -68,13 +69,21 @@ def calibrate(
                 {
                     "quantity": quantity,
                     "unit": result["unit"],
-                    "threads": 1 if quantity in LATENCIES else threads,
+                    "threads": point.threads,
+                    "access": point.access,
+                    "cpu_node": point.cpu_node,
                     **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
                     "load_average": record["machine"]["load_average"],
                 }
             )
-    medians = {q: [entry["median"] for entry in launches if entry["quantity"] == q] for q in quantities}
-    host = NodeSpeed(**{FIGURES[q]: (max if q in LATENCIES else min)(medians[q]) for q in quantities})
+    medians: dict[Quantity, list[float]] = {}
+    for entry in launches:
+        medians.setdefault(entry["quantity"], []).append(entry["median"])
+    figures: dict[str, Any] = {
+        FIGURES[q]: (max if q in LATENCIES else min)(found) for q, found in medians.items()
+    }
+    host = NodeSpeed(**figures)
+    threads = max(point.threads for point in points)
     emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
     say(
         f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "
@@ -89,17 +98,31 @@ def _modelled_dram(plan: Plan) -> tuple[int, ...]:
     return tuple(sorted(nodes | {plan.backing_node}))
 
 
-def _task(plan: Plan, quantity: Quantity, threads: int) -> Task:
-    first = plan.points[0]
-    point: Point = replace(
-        first,
+def calibrated_points(plan: Plan) -> tuple[Point, ...]:
+    """What is measured of the host to scale a plan's emulation to it, `LAUNCHES` times each."""
+    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
+    asked = (figure for point in plan.points for figure in figures_of(point.operation))
+    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
+    # Each once: a latency has no other order of access.
+    return tuple(
+        dict.fromkeys(
+            _point(plan, quantity, threads, like) for quantity in quantities for like in plan.points
+        )
+    )
+
+
+def _point(plan: Plan, quantity: Quantity, threads: int, like: Point) -> Point:
+    return replace(
+        plan.points[0],
         pattern=str(plan.backing_node),
         operation=quantity,
         threads=1 if quantity in LATENCIES else threads,
         placer="first_touch",
         emulate="calibration",
+        size_bytes=max(each.size_bytes for each in plan.points),
         # The slower pages, if there are both: the modelled speeds must be carried by either.
         page_bytes=min(each.page_bytes for each in plan.points),
         launches=1,
+        access=like.access,
+        cpu_node=like.cpu_node,
     )
-    return Task(point, None, True, (plan.backing_node,), plan.cpus[point.cpu_count])

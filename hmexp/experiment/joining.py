@@ -34,8 +34,11 @@ def join_launches(
         The all-DRAM point that this one is compared with.
     """
     first = next((record for record in launches if record["status"] != "ok"), launches[0])
-    record = {name: value for name, value in first.items() if name != "launch"}
-    record["launches"] = [{name: launch[name] for name in _OWN} for launch in launches]
+    record = {name: value for name, value in first.items() if name not in ("launch", "purpose")}
+    record["launches"] = [
+        {name: launch[name] for name in _OWN} | {"purpose": launch.get("purpose", "planned")}
+        for launch in launches
+    ]
     record["started"] = min(launch["started"] for launch in launches)
     record["elapsed_seconds"] = round(sum(launch["elapsed_seconds"] for launch in launches), 3)
     record |= {"added": added, "baseline_id": baseline_id, "of_dram": None}

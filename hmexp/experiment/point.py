@@ -7,11 +7,14 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from hmexp.experiment.access import SEQUENTIAL, access_of
 from hmexp.measure.quantity import is_loaded
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.units import format_size
 
+#: Threads run on the CPUs of the first node that has some, and on others if those are too few.
+NEAR: Final = "near"
 #: Of the records; a change makes old points other points. Those of 1 had one launch and no stop rule.
 SCHEMA: Final = 2
 
@@ -33,11 +36,22 @@ class Point:
     launches: int = 1
     precision: float = 0.0
     most_samples: int | None = None
+    access: str | None = None
+    cpu_node: str = NEAR
+
+    def __post_init__(self) -> None:
+        # One way to say it, or the same point would have two ids.
+        object.__setattr__(self, "access", access_of(self.operation, self.access or SEQUENTIAL))
 
     @property
     def id(self) -> str:
         """Stable name: a hash of the parameters and of the schema of the records."""
-        return hash_of({"schema": SCHEMA, **asdict(self)})
+        values = asdict(self)
+        # Points that were measured before there were these parameters keep their names.
+        for name, usual in (("access", (None, SEQUENTIAL)), ("cpu_node", (NEAR,))):
+            if values[name] in usual:
+                del values[name]
+        return hash_of({"schema": SCHEMA, **values})
 
     @property
     def parsed_pattern(self) -> Pattern:
@@ -56,9 +70,11 @@ class Point:
     def __str__(self) -> str:
         pattern = self.pattern if len(self.pattern) <= 24 else f"{self.pattern[:21]}..."
         pages = f", {format_size(self.page_bytes)} pages" if self.page_bytes != PAGE_BYTES else ""
+        access = f", {self.access}" if self.access not in (None, SEQUENTIAL) else ""
+        where = f", CPUs of node {self.cpu_node}" if self.cpu_node != NEAR else ""
         return (
             f"{self.operation} on {pattern} by {self.placer}, {self.threads} thread{'s'[: self.threads > 1]}"
-            f"{pages}"
+            f"{pages}{access}{where}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from typing import Any
 from hmexp.errors import SweepError
 from hmexp.experiment.calibration import calibrate
 from hmexp.experiment.measuring import measure_rest
+from hmexp.experiment.parameters import parse_budget
 from hmexp.experiment.plan import Plan
 from hmexp.experiment.point import SCHEMA
 from hmexp.experiment.progress import Progress, ProgressDisplay
@@ -79,14 +81,23 @@ def run_sweep(
     SweepError
         If the host of an emulation could not be measured.
     """
+    started = time.monotonic()
+    seconds = parse_budget(plan.parameters.budget)
     results = resolve_results(plan.parameters.results)
     with (
         settings_in_order(say),
-        open_run(results, plan.parameters.run, plan.hash, _describe(plan), say) as directory,
+        open_run(
+            results,
+            plan.parameters.run,
+            plan.hash,
+            _describe(plan),
+            say,
+            finished=plan.parameters.repeat > 0,
+        ) as directory,
     ):
         directory.update(points=len(plan.points), added=sorted(plan.added), finished=None)
         emulation = _emulation(plan, directory, display, say)
-        measure_rest(plan, directory, emulation, display, say)
+        measure_rest(plan, directory, emulation, display, say, None if seconds is None else started + seconds)
         outcome = _conclude(plan, directory, reported=report is None)
         if report is not None:
             report(outcome.path)
@@ -155,7 +166,13 @@ def _conclude(plan: Plan, directory: RunDirectory, reported: bool) -> Outcome:
         for record in records
         if record["status"] == "failed"
     )
-    complete = len(records) == len(wanted) and not failures
+    # Within a budget of time a point may have got fewer launches.
+    short = [
+        record for record in records
+        if record["status"] == "ok"
+        and len(record.get("launches") or (None,)) < wanted[record["point_id"]].launches
+    ]  # fmt: skip
+    complete = len(records) == len(wanted) and not failures and not short
     directory.update(
         counts=counts,
         finished=now() if complete else None,

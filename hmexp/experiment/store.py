@@ -11,7 +11,7 @@ import fcntl
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -69,9 +69,9 @@ class RunDirectory:
             self._finished = {point for point, status in statuses.items() if status in _FINISHED}
         return set(self._finished)
 
-    def launches(self) -> dict[str, dict[int, dict[str, Any]]]:
-        """The last record of each launch of the points that are not finished, by its point and its number."""
-        finished = self.finished_points()
+    def launches(self, besides: Set[str] = frozenset()) -> dict[str, dict[int, dict[str, Any]]]:
+        """The last record of each launch, by point and number, of points not finished or in `besides`."""
+        finished = self.finished_points() - besides
 
         def name(record: dict[str, Any]) -> tuple[str, int] | None:
             key = (str(record["point_id"]), int(record["launch"]))
@@ -129,6 +129,7 @@ def open_run(
     describe: Mapping[str, Any],
     say: Callable[[str], None] = print,
     kind: str = "sweep",
+    finished: bool = False,
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -147,6 +148,8 @@ def open_run(
     kind : str
         What the run is of; begins the name of a new directory. `latest` points at sweeps alone, others
         have a `latest-KIND`.
+    finished : bool
+        Go on with the last run of the plan even if it is finished.
 
     Raises
     ------
@@ -161,8 +164,8 @@ def open_run(
     with told("cannot make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
-        unfinished = _find_unfinished(results, plan)
-        name = unfinished or f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+        earlier = find_run(results, name, plan, finished)
+        name = earlier.name if earlier else f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
     _read_known(path, plan)
     with told("cannot write in", results):
@@ -187,6 +190,21 @@ def open_run(
     return directory
 
 
+def find_run(results: Path, name: str, plan: str, finished: bool = False) -> Path | None:
+    """The run directory that `open_run` would go on with; None if it would make one.
+
+    Raises
+    ------
+    StoreError
+        If the name is taken by another plan, or by measurements of which nothing says what they are.
+    """
+    if name == "auto":
+        found = _find_unfinished(results, plan, finished)
+        return results / found if found else None
+    path = results / name
+    return None if _read_known(path, plan) is None else path
+
+
 def _read_known(path: Path, plan: str) -> dict[str, Any] | None:
     """The `run.json` of a directory to go on in; None if there is none yet."""
     if (path / RUN).exists():
@@ -207,17 +225,15 @@ def _read_known(path: Path, plan: str) -> dict[str, Any] | None:
     return None
 
 
-def _find_unfinished(results: Path, plan: str) -> str | None:
+def _find_unfinished(results: Path, plan: str, finished: bool) -> str | None:
     found = []
-    for path in results.glob(f"*/{RUN}"):
-        if path.parent.is_symlink():
-            continue
+    for path in (path for path in results.glob(f"*/{RUN}") if not path.parent.is_symlink()):
         try:
             run = read_run(path.parent)
         except StoreError:
             continue
         done = run.get("finished") is not None and run.get("reported") is not False
-        if run.get("plan") == plan and not done:
+        if run.get("plan") == plan and (finished or not done):
             found.append((str(run.get("started")), path.parent.name))
     return max(found)[1] if found else None
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from hmexp import native
 from hmexp.errors import PlacementError
+from hmexp.experiment.access import read_access
 from hmexp.experiment.point import SCHEMA, Point
 from hmexp.experiment.recording import recorded
 from hmexp.experiment.store import now
@@ -145,6 +146,7 @@ def run(task: Task) -> dict[str, Any]:
                 "page_bytes": native.PAGE_BYTES,
                 "details": dict(region.setup.details),
             }
+            order, stride_bytes = read_access(task.point.access)
             measurement = measure(
                 region,
                 task.point.operation,
@@ -156,6 +158,8 @@ def run(task: Task) -> dict[str, Any]:
                 most_samples=task.point.most_samples,
                 # Launches differ in the order of their random accesses, too.
                 seed=1 + task.launch,
+                order=order,
+                stride_bytes=stride_bytes,
             )
         record["proof"] = {"before": measurement.before.to_record(), "after": measurement.after.to_record()}
         record["result"] = measurement.to_record()

@@ -16,6 +16,7 @@ from hmexp.measure.loaded import measure_loaded_latency
 from hmexp.measure.measurement import Measurement
 from hmexp.memory.profile import FIGURES, Quantity
 from hmexp.memory.region import Region
+from hmexp.native import Order
 from hmexp.units import MIB
 
 #: Idle latencies, all by one thread: of loads at random over the region, or within windows that a TLB
@@ -95,6 +96,8 @@ def measure(
     precision: float = 0.0,
     most_samples: int | None = None,
     seed: int = 1,
+    order: Order = "sequential",
+    stride_bytes: int = 4096,
 ) -> Measurement:
     """Measure a quantity of a region.
 
@@ -113,6 +116,8 @@ def measure(
         rate, and has no stop rule.
     seed : int
         Of random orders of a chase.
+    order, stride_bytes
+        Of a bandwidth's accesses, as for `measure_bandwidth`; latencies have their own.
     """
     if is_loaded(name):
         curve = measure_loaded_latency(
@@ -136,7 +141,9 @@ def measure(
             return measure_store_latency(region, "nt", cpu=cpus[0], seed=seed, **often)
         case "store_flush":
             return measure_store_latency(region, "flush", cpu=cpus[0], seed=seed, **often)
-    return measure_bandwidth(region, name, threads, cpus=cpus, **often)
+    return measure_bandwidth(
+        region, name, threads, cpus=cpus, order=order, stride_bytes=stride_bytes, **often
+    )
 
 
 def at_full_load(curve: LoadedCurve, name: str) -> Measurement:

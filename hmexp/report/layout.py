@@ -38,7 +38,7 @@ class Layout:
             for op in results.operations
             for name in results.varying([p for p in points if p.operation == op])
         )
-        preferred = ["threads", "page_bytes", "placer", "granule_bytes"]
+        preferred = ["threads", "access", "page_bytes", "placer", "granule_bytes", "size_bytes", "cpu_node"]
         ordered = sorted(varying, key=lambda name: preferred.index(name) if name in preferred else 99)
         hue = ordered[0] if ordered else None
         rows = dict.fromkeys(_only(point, ordered[1:]) for point in points)

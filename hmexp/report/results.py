@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hmexp.errors import PatternError
+from hmexp.measure.quantity import is_latency
 from hmexp.pattern import Pattern
 from hmexp.report.portrait import Row, draw_run
 from hmexp.report.wording import Series, say_series
@@ -102,6 +103,9 @@ class Point:
         parameters = dict(record.get("parameters") or {})
         pattern = str(parameters.pop("pattern", ""))
         operation = str(parameters.pop("operation", ""))
+        # Older records lack them: all was measured so.
+        parameters.setdefault("access", None if is_latency(operation) else "sequential")
+        parameters.setdefault("cpu_node", "near")
         result = record.get("result") or {}
         median = finite(result.get("median"))
         estimate = None

@@ -66,7 +66,7 @@ class Strip:
 def strips_of(results: Results) -> list[Strip]:
     """Gather every distinct placement of a run, failed proofs first, then by pattern."""
     names = results.varying([p for p in results.points if p.record.get("proof")])
-    names = tuple(n for n in names if n not in ("samples", "sample_seconds", "threads"))
+    names = tuple(n for n in names if n not in ("samples", "sample_seconds", "threads", "access", "cpu_node"))
     strips: dict[tuple[Any, ...], Strip] = {}
     for point in results.points:
         for when in ("before", "after"):

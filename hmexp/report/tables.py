@@ -27,6 +27,7 @@ POINT_COLUMNS: Final[dict[str, str]] = {
     "elapsed_seconds": "Float64", "launches": "Int64", "interval_over": "string", "stopped": "string",
     "disturbed_samples": "Int64", "huge_share": "Float64", "added_baseline": "boolean",
     "baseline_id": "string", "of_dram": "Float64", "of_dram_low": "Float64", "of_dram_high": "Float64",
+    "access": "string", "cpu_node": "string",
 }  # fmt: skip
 SAMPLE_COLUMNS: Final[dict[str, str]] = {
     "point_id": "string", "pattern": "string", "ratio": "string", "operation": "string", "threads": "Int64",
@@ -143,6 +144,8 @@ def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
         "of_dram": finite(relation.get("median")),
         "of_dram_low": finite(relation.get("ci_low")),
         "of_dram_high": finite(relation.get("ci_high")),
+        "access": parameters.get("access"),
+        "cpu_node": parameters.get("cpu_node"),
     }
 
 

@@ -20,6 +20,10 @@ def say_parameter(name: str, value: Any) -> str:
     if name == "threads":
         return f"{value} thread{'s' if value != 1 else ''}"
     match name:
+        case "access":
+            return f"{value} access".replace("_", " ")
+        case "cpu_node":
+            return "near CPUs" if value == "near" else f"CPUs of node {value}"
         case "samples":
             return f"{value} samples"
         case "most_samples":
@@ -37,8 +41,8 @@ def say_series(series: Series, names: Iterable[str]) -> str:
     """Write the named parameters of a series for people."""
     values = dict(series)
     order = [
-        "size_bytes", "granule_bytes", "page_bytes", "threads", "placer", "launches", "samples",
-        "sample_seconds", "most_samples", "precision",
+        "size_bytes", "granule_bytes", "page_bytes", "access", "threads", "cpu_node", "placer",
+        "launches", "samples", "sample_seconds", "most_samples", "precision",
     ]  # fmt: skip
     given = {name for name, value in values.items() if value is not None}
     if not values.get("precision"):

@@ -15,7 +15,7 @@ def test_what_papermill_hands_over_for_single_values() -> None:
     )
     assert given_by_p.patterns == ("0",)
     assert given_by_p.threads == (2,)
-    assert given_by_p.size == "4096"
+    assert given_by_p.size == ("4096",)
 
 
 def test_repeats_are_taken_once() -> None:

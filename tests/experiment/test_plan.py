@@ -62,7 +62,7 @@ def test_latency_has_one_thread_and_is_planned_once() -> None:
     made = plan(ONE, threads=[1, count], patterns=["0"])
     assert [p.threads for p in made.points if p.operation == "latency"] == [1]
     assert {p.threads for p in made.points if p.operation == "read"} == {1, count}
-    assert set(made.cpus) == {1, count}
+    assert set(made.cpus) == {(1, "near"), (count, "near")}
 
 
 def test_ids_are_stable_and_tell_points_apart() -> None:
@@ -82,6 +82,8 @@ def test_ids_are_stable_and_tell_points_apart() -> None:
         "launches": 9,
         "precision": 0.5,
         "most_samples": 9,
+        "access": "random_line",
+        "cpu_node": "0",
     }
     assert set(changes) == set(point.to_record())
     for change in ({name: value} for name, value in changes.items()):
@@ -193,4 +195,4 @@ def test_loaded_latency_takes_a_cpu_more_than_it_has_threads() -> None:
         pytest.skip("one CPU cannot chase and load")
     made = plan(ONE, patterns=["0"], operations=["loaded", "loaded_3:1"], threads=[1])
     assert [p.operation for p in made.points] == ["loaded_read", "loaded_mix_3_1"]
-    assert all(len(made.cpus[p.cpu_count]) == 2 for p in made.points)
+    assert all(len(made.cpus_of(p)) == 2 for p in made.points)

@@ -124,7 +124,7 @@ def find_worker(of_parent: int) -> int | None:
 
 def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -> None:
     made = plan(tmp_path, patterns=["0"], operations=["latency"])
-    slow = Task(made.points[0], None, True, (0,), made.cpus[1])
+    slow = Task(made.points[0], None, True, (0,), made.cpus_of(made.points[0]))
     # Nothing that it does can take that long: it is killed while it works.
     slow = Task(
         made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0})),
@@ -161,7 +161,7 @@ def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -
 def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     made = plan(tmp_path, patterns=["0"], operations=["latency"])
     point = made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0}))
-    record = launch(Task(point, None, True, (0,), made.cpus[1]), 1.0)
+    record = launch(Task(point, None, True, (0,), made.cpus_of(made.points[0])), 1.0)
     assert record["status"] == "failed" and "longer than 1 s" in record["reason"]
     assert find_worker(os.getpid()) is None
 
@@ -231,7 +231,7 @@ def test_a_placement_that_is_wrong_is_a_failed_record_with_the_pages(tmp_path: P
     saved = dict(PLACERS)
     PLACERS["first_touch"] = Forgetful()  # type: ignore[index]
     try:
-        record = worker.run(Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads]))
+        record = worker.run(Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0])))
     finally:
         PLACERS.update(saved)  # type: ignore[attr-defined]
     assert record["status"] == "failed" and record["error"] == "PlacementError"
@@ -243,7 +243,7 @@ def test_a_placement_that_is_wrong_is_a_failed_record_with_the_pages(tmp_path: P
 
 def test_a_worker_without_its_parent_measures_nothing(tmp_path: Path) -> None:
     made = plan(tmp_path, patterns=["0"])
-    task = json.loads(Task(made.points[0], None, True, (0,), made.cpus[1]).to_json())
+    task = json.loads(Task(made.points[0], None, True, (0,), made.cpus_of(made.points[0])).to_json())
     done = run_worker(json.dumps(task | {"parent": 1}))
     assert done.returncode != 0 and done.stdout == ""
 
@@ -265,7 +265,7 @@ def test_a_worker_is_not_led_astray_by_files_where_it_was_started(
 def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
     """A limit below what the region needs: an error in the record, not a traceback on the screen."""
     made = plan(tmp_path, patterns=["0"], operations=["read"], size="64MiB", emulate="none")
-    task = Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads]).to_json()
+    task = Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0])).to_json()
     script = (
         "import resource, sys\n"
         "import hmexp.experiment.worker as w\n"

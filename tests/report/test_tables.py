@@ -17,7 +17,7 @@ POINT_COLUMNS = (
     "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,emulated,profile,timing_valid,proof_ok,pages,"
     "pages_expected,pages_found,modelled_pages,misplaced_before,misplaced_after,absent_pages,numa_maps_agrees,"
     "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds,launches,interval_over,stopped,"
-    "disturbed_samples,huge_share,added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high"
+    "disturbed_samples,huge_share,added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high,access,cpu_node"
 )
 SAMPLE_COLUMNS = (
     "point_id,pattern,ratio,operation,threads,sample,value,unit,sample_seconds,payload_bytes,"
