@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import orjson
+
 from hmexp.errors import StoreError
 from hmexp.experiment.journal import told
 from hmexp.experiment.point import SCHEMA
@@ -114,7 +116,7 @@ def _parse(
     line: bytes, number: int, file: Path, name: Callable[[dict[str, Any]], K | None]
 ) -> tuple[dict[str, Any], K | None]:
     try:
-        record = json.loads(line)
+        record = _loads(line)
         if not isinstance(record, dict):
             raise TypeError("it is not a record")
         key = name(record)
@@ -123,6 +125,14 @@ def _parse(
             f"line {number} of {file} is damaged: {error}", "remove that line; what it held is measured again"
         ) from error
     return record, key
+
+
+def _loads(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except ValueError:
+        # Python's own reads what others call no JSON, such as NaN, and says where a line is damaged.
+        return json.loads(line)
 
 
 @contextmanager

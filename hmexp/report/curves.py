@@ -14,8 +14,9 @@ from hmexp.measure.quantity import LATENCIES, is_latency
 from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
 from hmexp.report.numbers import with_unit
+from hmexp.report.point import Point
 from hmexp.report.predictions import SOURCE_NAMES, Curve, Prediction, curve, predict
-from hmexp.report.results import Point, Results
+from hmexp.report.results import Results
 
 _PANEL_HEIGHT: Final = 3.2
 _PANEL_WIDTH: Final = 4.9

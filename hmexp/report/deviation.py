@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
 from hmexp.report.numbers import signed
+from hmexp.report.point import Estimate, Point
 from hmexp.report.predictions import SOURCE_NAMES, Prediction, predict
-from hmexp.report.results import Estimate, Point, Results
+from hmexp.report.results import Results
 from hmexp.report.tables import NO_MODEL
 
 BAND_PERCENT: Final = 10.0

@@ -18,13 +18,15 @@ from hmexp.report import figures, pareto, style
 from hmexp.report.advice import KEEP, advise, cautions
 from hmexp.report.cost import Prices
 from hmexp.report.excerpt import MOST_FAILURES, excerpt
+from hmexp.report.facts import pages_text, proof_ok
 from hmexp.report.files import write_atomically
 from hmexp.report.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.overview import overview
+from hmexp.report.point import Point, finite, short_pattern
 from hmexp.report.predictions import Prediction, predict
-from hmexp.report.results import FUNCTIONAL_ONLY, Point, Results, finite, short_pattern
+from hmexp.report.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.strips import strips_of
-from hmexp.report.tables import frame_of, pages_text, proof_ok, samples_of, write_csv
+from hmexp.report.tables import frame_of, samples_of, write_csv
 from hmexp.report.wording import say_parameter, say_series
 from hmexp.units import format_size
 
@@ -187,7 +189,7 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
         "interval": interval(point.value),
         "unit": point.unit or "",
         "samples": len(point.samples),
-        "launches": len(record.get("launches") or ()) or 1,
+        "launches": point.launches,
         "disturbed": point.disturbed,
         "added": point.added,
         "of_dram": percent(relation) if relation is not None else MISSING,
@@ -235,7 +237,7 @@ def _method(results: Results) -> dict[str, str]:
     seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
-        "launches": spread(len(p.record.get("launches") or ()) or 1 for p in results.ok),
+        "launches": spread(p.launches for p in results.ok),
         "seconds": spread(s for s in seconds if isinstance(s, int | float)),
     }
 

@@ -14,7 +14,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from hmexp.report.results import FUNCTIONAL_ONLY, Estimate, Point, Results, short_pattern
+from hmexp.report.point import Estimate, Point, short_pattern
+from hmexp.report.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.wording import say_series
 
 INK: Final = "#1c2127"
