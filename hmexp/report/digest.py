@@ -7,6 +7,7 @@ from typing import Any, Final
 
 _CURVE: Final = ("load_gbps", "median")
 _NOISE: Final = ("flags", "disturbed", "warnings")
+_LAUNCH: Final = ("stop", "curve", "knee")
 _WHEN: Final = ("before", "after")
 
 
@@ -15,7 +16,7 @@ class Digest:
 
     Left out are where each launch has its own proof beside the point's (whether it held is kept), what each
     sample was disturbed by in numbers (its marks are kept), bytes on the bus, and all of a curve of loaded
-    latency but the curve.
+    latency but the curve, and what the launches say beside that and why they stopped.
     """
 
     def __init__(self) -> None:
@@ -37,15 +38,12 @@ class Digest:
 
     def _launch(self, launch: Any) -> Mapping[str, Any]:
         proof = launch.get("proof") if isinstance(launch, dict) else None
-        held = (
-            tuple((when, (proof.get(when) or {}).get("ok")) for when in _WHEN if proof.get(when))
-            if proof
-            else ()
-        )
+        sides = proof if isinstance(proof, dict) else {}
+        held = tuple([(when, sides[when].get("ok")) for when in _WHEN if sides.get(when)])
         if held not in self._shared:
             self._shared[held] = {"proof": {when: {"ok": ok} for when, ok in held} or None}
-        found: Mapping[str, Any] = self._shared[held]
-        return found
+        kept: Mapping[str, Any] = self._shared[held]
+        return kept
 
     def _cut(self, result: dict[str, Any]) -> None:
         result.pop("bus_bytes", None)
@@ -53,17 +51,26 @@ class Digest:
         if isinstance(noise, dict):
             kept = {name: noise[name] for name in _NOISE if name in noise}
             result["noise"] = self._shared.setdefault(repr(kept), kept)
-        _cut_details(result)
+        payload = result.get("payload_bytes")
+        if isinstance(payload, list):
+            result["payload_bytes"] = self._shared.setdefault(("payload", *payload), payload)
+        _cut_curve(result.get("details"))
         for launch in _parts(result, ("launches",)):
-            _cut_details(launch)
+            details = launch.get("details")
+            if not isinstance(details, dict):
+                continue
+            kept = {name: details[name] for name in _LAUNCH if name in details}
+            if "curve" in kept:
+                _cut_curve(kept)
+                launch["details"] = kept
+            else:
+                launch["details"] = self._shared.setdefault(repr(kept), kept)
 
 
-def _cut_details(result: dict[str, Any]) -> None:
-    details = result.get("details")
+def _cut_curve(details: Any) -> None:
     if isinstance(details, dict) and isinstance(details.get("curve"), list):
-        details["curve"] = [
-            {name: rate[name] for name in _CURVE if name in rate} for rate in details["curve"]
-        ]
+        rates = details["curve"]
+        details["curve"] = [{name: rate[name] for name in _CURVE if name in rate} for rate in rates]
 
 
 def _parts(whole: Any, names: tuple[str, ...]) -> list[dict[str, Any]]:

@@ -79,6 +79,8 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
 def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
     """Write `stem.svg` and `stem.png` into a folder, each whole or not at all."""
     svg = write_atomically(folder / f"{stem}.svg", svg_text(figure, stem))
+    # Laid out just now: once more would only take as long again.
+    figure.set_layout_engine("none")
     return svg, write_atomically(folder / f"{stem}.png", png_bytes(figure))
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from hmexp.experiment.reader import collector_paused
 from hmexp.report import cost as offers
 from hmexp.report import figures, pareto, style
 from hmexp.report.advice import KEEP, advise, cautions
@@ -85,7 +86,11 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
     StoreError
         If the run cannot be read, or a file cannot be written.
     """
-    results = Results.load(run_dir)
+    with collector_paused():
+        return _write(Results.load(run_dir), run_dir, prices, keep)
+
+
+def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) -> Path:
     write_csv(frame_of(results), run_dir / "points.csv")
     write_csv(samples_of(results), run_dir / "samples.csv")
     drawn = {}

@@ -12,7 +12,8 @@ import pytest
 
 from hmexp.errors import StoreError
 from hmexp.report.html import write_report
-from hmexp.report.inline import Html, Picture, show
+from hmexp.report.inline import Picture, show
+from hmexp.report.inline_html import Html
 from hmexp.report.results import FUNCTIONAL_ONLY
 
 EMULATED = "EMULATED node 2: optane-dcpmm scaled to this host"
