@@ -17,6 +17,7 @@ from hmexp.experiment.reader import collector_paused
 from hmexp.report import cost as offers
 from hmexp.report import figures, pareto, style
 from hmexp.report.advice import KEEP, advise, cautions
+from hmexp.report.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.cost import Prices
 from hmexp.report.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.facts import pages_text, proof_ok
@@ -31,33 +32,6 @@ from hmexp.report.tables import frame_of, samples_of, write_csv
 from hmexp.report.wording import say_parameter, say_series
 from hmexp.units import format_size
 
-_TITLES: Final = {
-    "bandwidth_against_ratio": "Bandwidth against ratio",
-    "latency_against_ratio": "Latency against ratio",
-    "loaded_latency": "Latency under load",
-    "model_error": "Measurement against model",
-    "placement_strips": "Pattern asked, pages found",
-    pareto.STEM: pareto.TITLE,
-}
-_CAPTIONS: Final = {
-    "bandwidth_against_ratio": """\
-Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
-samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
-and falls once DRAM does. Where an interval is shorter than its dot, the tables have the numbers.""",
-    "latency_against_ratio": """\
-What does a ratio cost in idle latency? A dependent pointer chase, one access at a time.""",
-    "loaded_latency": """\
-How much headroom? One thread chases pointers while the others stream at one rate after the other; each line
-is a launch, rings mark the knee. A pattern that is said to be not saturated could not be loaded enough by
-these threads to find its limit.""",
-    "model_error": """\
-Can the model be trusted here? By published figures the bandwidth model is exact to 1 % away from its optimum,
-and measurements stay 6 to 14 % below it close to the optimum.""",
-    "placement_strips": """\
-Can this run be trusted? The node of each granule as the pattern asks for it, and the node on which the kernel
-says its page is. A red triangle marks a page in the wrong place.""",
-    pareto.STEM: pareto.CAPTION,
-}
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
 
@@ -154,6 +128,7 @@ def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ())
         provenance=list(flatten(results.run.get("provenance") or {})),
         raw_run=json.dumps(results.run, indent=2, default=str, ensure_ascii=False),
         commands=commands(results),
+        absent=absent_figures(svgs),
     )
 
 
@@ -169,7 +144,7 @@ def _counts(results: Results) -> dict[str, int]:
 
 
 def _figure(stem: str, svg: str, results: Results) -> dict[str, Any]:
-    title, caption = _TITLES.get(stem, stem), _CAPTIONS.get(stem, "").replace("\n", " ")
+    title, caption = TITLES.get(stem, stem), CAPTIONS.get(stem, "").replace("\n", " ")
     spoken = ". ".join([title, *results.labels, caption])
     # Safe: matplotlib escapes the text it draws, and inline_svg escapes the description.
     markup = Markup(figures.inline_svg(svg, stem, spoken))

@@ -30,6 +30,7 @@ SERIES_COLOURS: Final = (
     "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#88ccee", "#ddaa33", "#777777",
 )  # fmt: skip
 SERIES_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+SERIES_LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _LABEL_COLOURS: Final = {True: ("#fdecea", BAD), False: ("#fff4d6", "#7a5200")}
 
 _RC: Final[dict[str, Any]] = {
