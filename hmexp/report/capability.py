@@ -13,7 +13,7 @@ from hmexp.report.point import Point
 from hmexp.report.results import Results
 
 HEADS: Final = ("node", "kind", "idle latency", "peak read", "threads", "peak write", "threads")
-_WIDTHS: Final = (0.10, 0.22, 0.19, 0.19, 0.07, 0.19, 0.04)
+_WIDTHS: Final = (0.07, 0.22, 0.18, 0.17, 0.09, 0.17, 0.08)
 _ROW_INCHES: Final = 0.46
 
 
@@ -87,7 +87,7 @@ def node_capability(results: Results) -> Figure:
     axes.set(xlim=(0, 1), ylim=(-len(found) - 0.5, 0.5))
     axes.set_axis_off()
     for number, row in enumerate([HEADS, *(node.cells() for node in found)]):
-        x = 0.0
+        x = 0.015
         for width, text in zip(_WIDTHS, row, strict=True):
             weight = "bold" if number == 0 else "normal"
             axes.text(x, -number, text, va="center", size=8.5, weight=weight, color=style.INK)

@@ -14,6 +14,7 @@ from hmexp.report.layout import panel_title
 from hmexp.report.pattern_lines import PatternLines, only, panels_of
 from hmexp.report.point import Point
 from hmexp.report.results import Results
+from hmexp.report.wording import say_operation
 
 _PANEL_WIDTH: Final = 6.8
 _PANEL_HEIGHT: Final = 2.9
@@ -46,7 +47,7 @@ def latency_distribution(results: Results) -> Figure:
     for row, axes_row in zip(rows, panels, strict=True):
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and only(p, varying) == row]
-            axes.set_title(panel_title(operation.replace("_", " ").capitalize(), row))
+            axes.set_title(panel_title(say_operation(operation).capitalize(), row))
             axes.set_xlabel("ns per access")
             axes.set_ylabel("samples up to there [%]")
             axes.grid(visible=True, which="major")

@@ -14,14 +14,14 @@ from hmexp.report.advice import baseline, relative
 from hmexp.report.curves import bandwidth_operations
 from hmexp.report.point import Estimate, Point, short_pattern
 from hmexp.report.results import Results
-from hmexp.report.wording import Series, say_series
+from hmexp.report.wording import Series, say_operation, say_series
 
 #: Blue to yellow, evenly from dark to light: told apart by readers with any colour vision, and in print.
 _COLOURS: Final = "cividis"
 _MOST_PANELS: Final = 6
 _TOP: Final = 1.2
 _DARK: Final = 0.55
-_CELL_INCHES: Final = (1.25, 0.42)
+_CELL_INCHES: Final = (1.25, 0.46)
 
 Cells = dict[tuple[str, str], Estimate]
 
@@ -66,14 +66,19 @@ def ratio_by_mix(results: Results) -> Figure:
     varying = results.varying(points)
     for axes, (series, cells) in zip(flat, shown, strict=False):
         axes.set_title(say_series(series, varying))
-        _draw(axes, cells, patterns, operations, points)
+        _draw(axes, cells, patterns, operations, points, results.slow_name)
     for axes in flat[len(shown) :]:
         axes.set_axis_off()
     return figure
 
 
 def _draw(
-    axes: Axes, cells: Cells, patterns: Sequence[str], operations: Sequence[str], points: Sequence[Point]
+    axes: Axes,
+    cells: Cells,
+    patterns: Sequence[str],
+    operations: Sequence[str],
+    points: Sequence[Point],
+    slow_name: str,
 ) -> None:
     values = np.full((len(patterns), len(operations)), np.nan)
     for (pattern, operation), estimate in cells.items():
@@ -84,12 +89,12 @@ def _draw(
             found = cells.get((pattern, operation))
             _write(axes, found, column, row)
     ratios = {p.pattern: p.ratio or "?" for p in points}
-    axes.set_xticks(range(len(operations)), [op.replace("mix_", "").replace("_", ":") for op in operations])
+    axes.set_xticks(range(len(operations)), [say_operation(op) for op in operations])
     axes.set_yticks(range(len(patterns)), [f"{ratios[p]}  ({short_pattern(p)})" for p in patterns])
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_xlabel("operation, or reads:writes")
-    axes.set_ylabel("DRAM:slow")
+    axes.set_xlabel("operation; a mix is reads:writes")
+    axes.set_ylabel(f"DRAM:{slow_name}")
 
 
 def _write(axes: Axes, found: Estimate | None, column: int, row: int) -> None:
@@ -101,4 +106,4 @@ def _write(axes: Axes, found: Estimate | None, column: int, row: int) -> None:
     text = f"{found.median * 100:.0f} %"
     if found.low != found.high:
         text += f"\n[{found.low * 100:.0f}, {found.high * 100:.0f}]"
-    axes.text(column, row, text, ha="center", va="center", color=ink, size=7.5, linespacing=1.0)
+    axes.text(column, row, text, ha="center", va="center", color=ink, size=7.5, linespacing=1.15)
