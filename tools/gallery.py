@@ -36,6 +36,10 @@ PAGE = ROOT / "docs" / "gallery.md"
 BEGIN, END = "<!-- pictures: make gallery -->", "<!-- end of pictures -->"
 #: Which decision a figure is for; one that is not named here is shown with its own title alone.
 DECISIONS = {
+    "node_capability": "Is this node usable?",
+    "ratio_by_mix": "Is my workload safe? Its mix of reads and writes, in percent of all DRAM.",
+    "bandwidth_against_threads": "How many threads, writers above all, before it collapses?",
+    "latency_distribution": "Can I keep my objective?",
     "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
     "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
     "loaded_latency": "How much headroom is there at my load?",
