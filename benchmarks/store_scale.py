@@ -27,6 +27,7 @@ from quiet import say_load
 ROOT = Path(__file__).resolve().parents[1]
 #: Limits of a step [s] and [MiB]. The three that read everything share the first one.
 SECONDS, MEBIBYTES, RESUME_SECONDS = 10.0, 500.0, 1.0
+_APART = 1000
 LOAD = "import sys, hmexp; data = hmexp.load(sys.argv[1]); print(data)"
 REPORT = "import sys; from hmexp.cli import main; main(['report', sys.argv[1]])"
 COMPARE = "import sys; from hmexp.cli import main; main(['compare', sys.argv[1], sys.argv[2], '--json'])"
@@ -55,7 +56,9 @@ def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterat
     made = 0
     for number, placer, granule, size in grid:
         for record in copy.deepcopy(records):
-            changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": number}
+            # Each number of threads of the run becomes another one, not the same.
+            threads = number * _APART + record["parameters"]["threads"]
+            changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": threads}
             record["parameters"] |= changed
             text = json.dumps(record["parameters"], sort_keys=True)
             record["point_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
