@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench
-.PHONY: screenshot gallery clean
+.PHONY: screenshot example gallery clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -81,6 +81,9 @@ screenshot: setup ## run a notebook in JupyterLab in a headless Chromium, keep p
 	@$(python) -c 'import selenium' 2>/dev/null || $(python) -m pip install -qq $$($(python) -c \
 		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["browser"])')
 	$(python) tools/jupyterlab_screenshot.py $(NOTEBOOKS)
+
+example: setup ## measure the committed results/example again (a quiet machine, minutes)
+	@tools/example.sh
 
 gallery: setup ## draw the pictures of docs/gallery.md again (GALLERY="--screenshot FILE.png")
 	$(python) tools/gallery.py $(GALLERY)

@@ -24,20 +24,8 @@ from hmexp.report.cost import Prices, cheapest, markets
 from hmexp.report.results import Results
 from hmexp.system.topology import read_topology
 
-#: A third one, beside those that hmexp ships: a slow node that is not much slower.
-REMOTE = """
-title = "remote socket"
-kind = "dram"
-source = "made up for this benchmark: a second socket at 60 % of the near one's bandwidth"
-[dram]
-read_gbps = 100.0
-write_gbps = 60.0
-latency_ns = 90.0
-[slow]
-read_gbps = 60.0
-write_gbps = 40.0
-latency_ns = 140.0
-"""
+#: The third one, beside those that hmexp ships: a slow node that is not much slower.
+REMOTE = Path(__file__).resolve().parents[1] / "examples" / "remote-socket.toml"
 
 
 class Silent:
@@ -57,9 +45,7 @@ def main() -> None:
     say_load("before")
     far = False
     with tempfile.TemporaryDirectory() as folder:
-        remote = Path(folder) / "remote.toml"
-        remote.write_text(REMOTE, encoding="utf-8")
-        for profile in ("optane-dcpmm", "cxl-expander", str(remote)):
+        for profile in ("optane-dcpmm", "cxl-expander", str(REMOTE)):
             far |= _one(profile, options, Path(folder))
     say_load("after")
     sys.exit(1 if far else 0)

@@ -1,8 +1,8 @@
 """Many stored points: what loading, reporting, comparing and resuming cost, in time and memory.
 
-.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER]
+.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER] [--like results/example]
 
-The records are those of results/example, multiplied: other parameters, other noise, the same shape. Each step
+The records are those of a real run, multiplied: other parameters, other noise, the same shape. Each step
 runs in a process of its own, whose peak memory is its own. Exits with 1 if a step is over its limit.
 """
 
@@ -25,9 +25,9 @@ from typing import Any
 from quiet import say_load
 
 ROOT = Path(__file__).resolve().parents[1]
-EXAMPLE = ROOT / "results" / "example"
 #: Limits of a step [s] and [MiB]. The three that read everything share the first one.
 SECONDS, MEBIBYTES, RESUME_SECONDS = 10.0, 500.0, 1.0
+_APART = 1000
 LOAD = "import sys, hmexp; data = hmexp.load(sys.argv[1]); print(data)"
 REPORT = "import sys; from hmexp.cli import main; main(['report', sys.argv[1]])"
 COMPARE = "import sys; from hmexp.cli import main; main(['compare', sys.argv[1], sys.argv[2], '--json'])"
@@ -40,22 +40,25 @@ start = time.perf_counter()
 with open_run(path.parent, path.name, read_run(path)["plan"], {}) as directory:
     opened = time.perf_counter()
     found = len(directory.finished_points())
+    assert not directory.launches()
     print(f"finished_points: {found} points, {time.perf_counter() - opened:.2f} s", file=sys.stderr)
 print(f"SECONDS {time.perf_counter() - start:.3f}")
 """
 
 
-def make_points(count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str, Any]]:
-    """Yield records like the example's, each of parameters of its own; `drift` makes them faster."""
+def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str, Any]]:
+    """Yield records like those of a run, each of parameters of its own; `drift` makes them faster."""
     noise = random.Random(seed)
-    records = [json.loads(line) for line in (EXAMPLE / "points.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (like / "points.jsonl").read_text().splitlines()]
     sizes, granules = [1 << n for n in range(24, 34)], [4096 << n for n in range(0, 12, 2)]
     placers, threads = ["first_touch", "move_pages", "hybridmem", "mbind"], itertools.count(1)
     grid = ((n, *rest) for n in threads for rest in itertools.product(placers, granules, sizes))
     made = 0
     for number, placer, granule, size in grid:
         for record in copy.deepcopy(records):
-            changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": number}
+            # Each number of threads of the run becomes another one, not the same.
+            threads = number * _APART + record["parameters"]["threads"]
+            changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": threads}
             record["parameters"] |= changed
             text = json.dumps(record["parameters"], sort_keys=True)
             record["point_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
@@ -63,6 +66,8 @@ def make_points(count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str,
             result = record["result"]
             for name in ("median", "ci_low", "ci_high", "mad", "minimum", "maximum"):
                 result[name] *= factor
+            for launch in result.get("launches") or ():
+                launch["median"] *= factor
             result["samples"] = [round(value * factor, 6) for value in result["samples"]]
             yield record
             made += 1
@@ -70,13 +75,25 @@ def make_points(count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str,
                 return
 
 
-def make_run(folder: Path, count: int, seed: int) -> Path:
+def make_run(folder: Path, like: Path, count: int, seed: int) -> Path:
     """Write a run directory of `count` points."""
     folder.mkdir(parents=True)
     with (folder / "points.jsonl").open("w", encoding="utf-8") as file:
-        for record in make_points(count, seed):
+        for record in make_points(like, count, seed):
             file.write(json.dumps(record, separators=(",", ":")) + "\n")
-    run = json.loads((EXAMPLE / "run.json").read_text())
+    with (
+        (folder / "launches.jsonl").open("w", encoding="utf-8") as file,
+        (folder / "points.jsonl").open() as points,
+    ):
+        for line in points:
+            record = json.loads(line)
+            joined = record.pop("launches", None) or [{"launch": 0}]
+            head = {name: record[name] for name in ("schema", "point_id")}
+            for launch in joined:
+                file.write(
+                    json.dumps(head | launch | {"result": record["result"]}, separators=(",", ":")) + "\n"
+                )
+    run = json.loads((like / "run.json").read_text())
     run |= {"name": folder.name, "points": count, "finished": None, "counts": {"ok": count}}
     (folder / "run.json").write_text(json.dumps(run))
     return folder
@@ -104,11 +121,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--keep", type=Path, default=None, help="write the runs here, and leave them")
+    parser.add_argument("--like", type=Path, default=ROOT / "results" / "example", help="the run to multiply")
     options = parser.parse_args()
     say_load("before")
     with tempfile.TemporaryDirectory() as temporary:
         base = options.keep or Path(temporary)
-        runs = [make_run(base / name, options.points, seed) for seed, name in enumerate(("first", "second"))]
+        runs = [
+            make_run(base / name, options.like, options.points, seed)
+            for seed, name in enumerate(("first", "second"))
+        ]
         stored = (runs[0] / "points.jsonl").stat().st_size / 2**20
         print(f"{options.points} points a run, {stored:.1f} MiB of records each")
         over = _steps(runs)

@@ -13,7 +13,6 @@ from hmexp.experiment.placer_study import PlacerParameters, make_placer_study
 from hmexp.experiment.study import Study, run_study
 from hmexp.memory.emulation import Emulation
 from hmexp.progress import stream_display
-from hmexp.report.study_files import write_study
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 
@@ -46,6 +45,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    # matplotlib and pandas take their time: not for every other command.
+    from hmexp.report.study_files import write_study
+
     topology = read_topology(libnuma=LibNuma.load())
     study, emulate = _make(options, topology)
     print(study.headline)

@@ -32,7 +32,8 @@ from hmexp.native import PAGE_BYTES
 from hmexp.notebook import refuse_unknown
 from hmexp.pattern import Pattern
 from hmexp.report import figures
-from hmexp.report.inline import Html, Picture
+from hmexp.report.inline import Picture
+from hmexp.report.inline_html import Html
 from hmexp.report.results import Results
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.libnuma import LibNuma

@@ -22,6 +22,7 @@ from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.progress import notebook_display
 from hmexp.report import figures, inline, tables
 from hmexp.report.html import write_report
+from hmexp.report.inline_html import Html
 from hmexp.report.results import Results
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
@@ -98,10 +99,10 @@ class Sweep:
             return "DRAM"
         return "slow" if node in self.plan.slow_nodes else "not used"
 
-    def explain(self) -> inline.Html:
+    def explain(self) -> Html:
         """What the sweep will do: points, memory, what cannot be measured, and an estimated time."""
         text = str(explain(self.plan))
-        return inline.Html(f"<pre>{escape(text)}</pre>", text)
+        return Html(f"<pre>{escape(text)}</pre>", text)
 
     def run(self) -> None:
         """Measure what is missing, with a progress bar, and write the report."""
@@ -121,11 +122,11 @@ class Sweep:
             raise not_run("sweep")
         return self.outcome.path
 
-    def status(self) -> inline.Html:
+    def status(self) -> Html:
         """What the run is: emulated or not, how much of it was measured, what failed."""
         return inline.status(Results.load(self.path))
 
-    def table(self) -> inline.Html:
+    def table(self) -> Html:
         """All patterns, a column for each operation, with intervals."""
         return inline.table(Results.load(self.path))
 
@@ -138,15 +139,15 @@ class Sweep:
         frame = self.points()
         return frame[[name for name in _PROOF if frame[name].notna().any()]].round(3)
 
-    def figure(self, stem: str) -> inline.Picture | inline.Html:
+    def figure(self, stem: str) -> inline.Picture | Html:
         """A figure of the report by the name of its file, or a line saying that this run has none."""
         drawn = figures.all_figures(Results.load(self.path))
         if stem in drawn:
             return inline.Picture(stem, figures.png_bytes(drawn[stem], _DPI))
         text = f"No figure {stem}: this sweep measured nothing for it."
-        return inline.Html(f"<p>{escape(text)}</p>", text)
+        return Html(f"<p>{escape(text)}</p>", text)
 
-    def advice(self) -> inline.Html:
+    def advice(self) -> Html:
         """What the run says about ratios, in words."""
         return inline.words(Results.load(self.path))
 

@@ -18,7 +18,8 @@ from hmexp.markup import Fragment, badge, element, join, listing, muted
 from hmexp.notebook import refuse_unknown
 from hmexp.report import figures, inline, tables
 from hmexp.report.excerpt import excerpt
-from hmexp.report.inline import Html, Picture
+from hmexp.report.inline import Picture
+from hmexp.report.inline_html import Html
 from hmexp.report.results import Results
 from hmexp.system.portrait import draw_nodes, with_emulated
 

@@ -21,6 +21,7 @@ from hmexp.memory.emulation import Emulation
 from hmexp.notebook import not_run, refuse_unknown
 from hmexp.progress import notebook_display
 from hmexp.report import figures, inline
+from hmexp.report.inline_html import Html
 from hmexp.report.study import StudyResults
 from hmexp.report.study_files import FIGURES, TABLES, write_study
 from hmexp.system.libnuma import LibNuma
@@ -91,13 +92,13 @@ class StudyNotebook:
             raise not_run("study")
         return StudyResults.load(self._path, self.name)
 
-    def status(self) -> inline.Html:
+    def status(self) -> Html:
         """What the run is: emulated or not, functional only or not, and what was skipped or failed."""
         results = self.results
         lines = [f"{len(results.records)} points, {len(results.not_ok)} failed or skipped", *results.labels]
         reasons = dict.fromkeys(f"{r['status']}: {r['reason']}" for r in results.not_ok)
         lines += [reason.replace("\n", " ") for reason in reasons]
-        return inline.Html("<br>".join(f"<b>{escape(line)}</b>" for line in lines), "\n".join(lines))
+        return Html("<br>".join(f"<b>{escape(line)}</b>" for line in lines), "\n".join(lines))
 
     def table(self, stem: str) -> pd.DataFrame:
         """A table of the study by the name of its file."""

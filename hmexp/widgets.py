@@ -15,7 +15,7 @@ from IPython.display import DisplayHandle, display
 from hmexp.errors import HmexpError
 from hmexp.markup import badge, card, element, muted
 from hmexp.progress import is_attended
-from hmexp.report.inline import Html
+from hmexp.report.inline_html import Html
 
 _ATTENDED: Final = (
     "The picture follows the controls while the notebook has a kernel; a saved notebook keeps the last one."

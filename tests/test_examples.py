@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import doctest
+import json
 import re
 import shutil
 import subprocess
@@ -36,7 +37,8 @@ def test_the_example_run_is_what_its_records_say(tmp_path: Path) -> None:
     for name in ("points.csv", "samples.csv"):
         assert (tmp_path / name).read_text() == (committed / name).read_text()
     rows = list(csv.DictReader((committed / "points.csv").read_text().splitlines()))
-    assert len(rows) == 15
+    asked = json.loads((committed / "run.json").read_text())
+    assert len(rows) == asked["points"] == len((committed / "points.jsonl").read_text().splitlines())
     for row in rows:
         assert row["proof_ok"] == row["emulated"] == "True"
         assert abs(float(row["model_error_percent"])) < 10

@@ -32,10 +32,15 @@ COLOURS = 128
 MOST_BYTES = 1_000_000
 #: Part of the notebook's picture: from its top, in pixels.
 SCREEN_HEIGHT = 3000
+NOTEBOOK = "notebook_"
 PAGE = ROOT / "docs" / "gallery.md"
 BEGIN, END = "<!-- pictures: make gallery -->", "<!-- end of pictures -->"
 #: Which decision a figure is for; one that is not named here is shown with its own title alone.
 DECISIONS = {
+    "node_capability": "Is this node usable?",
+    "ratio_by_mix": "Is my workload safe? Its mix of reads and writes, in percent of all DRAM.",
+    "bandwidth_against_threads": "How many threads, writers above all, before it collapses?",
+    "latency_distribution": "Can I keep my objective?",
     "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
     "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
     "loaded_latency": "How much headroom is there at my load?",
@@ -68,7 +73,7 @@ def draw(runs: list[Path], screenshots: list[Path]) -> dict[str, bytes]:
         drawn |= draw_study(run) if "study" in read_run(run) else draw_sweep(run)
     pictures = {stem: compress(figures.png_bytes(figure, DPI)) for stem, figure in drawn.items()}
     for path in screenshots:
-        pictures[f"notebook_{path.stem.replace('-', '_')}"] = compress(path.read_bytes(), SCREEN_HEIGHT)
+        pictures[f"{NOTEBOOK}{path.stem.replace('-', '_')}"] = compress(path.read_bytes(), SCREEN_HEIGHT)
     return pictures
 
 
@@ -125,6 +130,9 @@ def main() -> int:
             )
         options.out.mkdir(parents=True, exist_ok=True)
         for old in options.out.glob("*.png"):
+            # A notebook's picture stays until there is a new one: it takes a browser to make.
+            if old.stem.startswith(NOTEBOOK) and not options.screenshot:
+                pictures[old.stem] = old.read_bytes()
             old.unlink()
         for name, png in pictures.items():
             (options.out / f"{name}.png").write_bytes(png)

@@ -74,11 +74,11 @@ class RunDirectory:
         finished = self.finished_points() - besides
 
         def name(record: dict[str, Any]) -> tuple[str, int] | None:
-            key = (str(record["point_id"]), int(record["launch"]))
-            return None if key[0] in finished else key
+            point = str(record["point_id"])
+            return None if point in finished else (point, int(record["launch"]))
 
         found: dict[str, dict[int, dict[str, Any]]] = {}
-        for (point, number), record in read_lines(self.path / LAUNCHES, Interner(), name).items():
+        for (point, number), record in read_lines(self.path / LAUNCHES, Interner(), name, finished).items():
             found.setdefault(point, {})[number] = record
         return found
 

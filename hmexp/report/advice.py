@@ -14,8 +14,9 @@ from typing import Final
 from hmexp.measure.quantity import is_latency
 from hmexp.report.loading import knees
 from hmexp.report.numbers import digits, interval, percent, signed, with_unit
+from hmexp.report.point import Estimate, Point, short_pattern
 from hmexp.report.predictions import predict
-from hmexp.report.results import Estimate, Point, Results, short_pattern
+from hmexp.report.results import Results
 from hmexp.report.wording import say_series
 
 KEEP: Final = 0.9

@@ -13,7 +13,7 @@ import jinja2
 from hmexp.report.compare import Compared, Comparison, shown
 from hmexp.report.files import write_atomically
 from hmexp.report.numbers import MISSING, digits
-from hmexp.report.results import short_pattern
+from hmexp.report.point import short_pattern
 
 #: Rows, and differences, that a person would read.
 MOST_ROWS: Final = 40

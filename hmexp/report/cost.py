@@ -16,8 +16,9 @@ import pandas as pd
 from hmexp.errors import ParameterError
 from hmexp.report.advice import KEEP, baseline, relative
 from hmexp.report.numbers import digits, percent
+from hmexp.report.point import Estimate, Point, short_pattern
 from hmexp.report.predictions import endpoints
-from hmexp.report.results import Estimate, Point, Results, short_pattern
+from hmexp.report.results import Results
 from hmexp.report.wording import Series, say_series
 
 Standing = Literal["front", "undecided", "beaten"]

@@ -13,12 +13,15 @@ from matplotlib.lines import Line2D
 from hmexp.measure.quantity import LATENCIES, is_latency
 from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
-from hmexp.report.numbers import with_unit
+from hmexp.report.numbers import signed, with_unit
+from hmexp.report.point import Point
 from hmexp.report.predictions import SOURCE_NAMES, Curve, Prediction, curve, predict
-from hmexp.report.results import Point, Results
+from hmexp.report.results import Results
+from hmexp.report.wording import say_operation
 
 _PANEL_HEIGHT: Final = 3.2
 _PANEL_WIDTH: Final = 4.9
+_WIDEST: Final = 14.4
 _MANY_SAMPLES: Final = 4000
 _HALF: Final = 0.5
 _EDGE: Final = 22.0
@@ -63,8 +66,11 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
     figure = style.framed(
         results,
         f"{what} against the share of DRAM",
-        style.common_parameters(results, points),
-        (max(6.8, _PANEL_WIDTH * len(operations)), _PANEL_HEIGHT * len(layout.rows) + 0.2),
+        ". ".join(filter(None, (style.common_parameters(results, points), _say_error(points, predictions)))),
+        (
+            max(6.8, min(_PANEL_WIDTH, _WIDEST / len(operations)) * len(operations)),
+            _PANEL_HEIGHT * len(layout.rows) + 0.2,
+        ),
         key=_key(points, results, layout, predictions),
         left_out=left_out,
     )
@@ -75,7 +81,9 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
     for row, axes_row in zip(layout.rows, panels, strict=True):
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
-            axes.set_title(panel_title(_TITLES.get(operation, f"{operation} bandwidth"), row))
+            axes.set_title(
+                panel_title(_TITLES.get(operation, f"{say_operation(operation).capitalize()} bandwidth"), row)
+            )
             axes.set_ylabel("ns per access" if is_latency(operation) else "GB/s of payload")
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
             _draw_panel(axes, inside, results, layout, predictions)
@@ -83,6 +91,15 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
         # One scale per column, from zero: heights can be compared by eye.
         axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
     return figure
+
+
+def _say_error(points: Sequence[Point], predictions: dict[str, Prediction]) -> str:
+    found = [(p.value.median, predictions[p.point_id]) for p in points if p.point_id in predictions]
+    errors = [(m / model.value - 1) * 100 for m, model in found if model.value > 0 and not model.is_endpoint]
+    if not errors:
+        return ""
+    low, high = signed(min(errors)), signed(max(errors))
+    return f"Medians are {low} to {high} % from the model, {signed(float(np.median(errors)))} % in the middle"
 
 
 def _draw_panel(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -13,8 +13,9 @@ import pandas as pd
 from hmexp.errors import ParameterError, StoreError
 from hmexp.experiment.reader import read_points
 from hmexp.experiment.store import LATEST, POINTS, RUN, read_run
-from hmexp.report.results import Point, Record, finite
-from hmexp.report.tables import pages_text, proof_ok, truth, whole
+from hmexp.report.facts import common_facts, truth, whole
+from hmexp.report.point import Point, Record, finite
+from hmexp.report.raw_samples import RawSamples, array, samples_table
 
 Source = str | Path
 Sources = Source | Sequence[Source] | Mapping[str, Source]
@@ -114,7 +115,7 @@ def load(sources: Sources) -> Dataset:
     """
     folders = find_runs(sources)
     rows: list[dict[str, Any]] = []
-    samples: list[_Samples] = []
+    samples: list[tuple[dict[str, Any], RawSamples]] = []
     runs: list[dict[str, Any]] = []
     records: dict[str, Record] = {}
     for name, folder in folders.items():
@@ -123,16 +124,16 @@ def load(sources: Sources) -> Dataset:
 
         def take(record: dict[str, Any], name: str = name, dram: Sequence[int] = dram) -> _Taken:
             point = Point.from_record(record, dram)
-            return _point_row(point, name), _sample_columns(point)
+            return _point_row(point, name), RawSamples.of(point)
 
         taken = list(read_points(folder / POINTS, take).values())
         rows += [row for row, _ in taken]
-        samples += [_Samples(row, columns) for row, columns in taken if columns["value"]]
+        samples += [(row, raw) for row, raw in taken if raw.numbers and raw.unit in _UNITS]
         runs.append(_run_row(name, folder, run, [row for row, _ in taken]))
-    columns = {name: _array([row.get(name) for row in rows], kind) for name, kind in POINT_COLUMNS.items()}
+    columns = {name: array([row.get(name) for row in rows], kind) for name, kind in POINT_COLUMNS.items()}
     for name in dict.fromkeys(key for row in rows for key in row if key not in POINT_COLUMNS):
         columns[name] = pd.Series([row.get(name) for row in rows], dtype=object).convert_dtypes().array
-    table = {name: _array([row[name] for row in runs], kind) for name, kind in RUN_COLUMNS.items()}
+    table = {name: array([row[name] for row in runs], kind) for name, kind in RUN_COLUMNS.items()}
     return Dataset(pd.DataFrame(columns), _samples_frame(samples), pd.DataFrame(table), records)
 
 
@@ -180,13 +181,7 @@ def _expand(folder: Path) -> list[Path]:
     return inner
 
 
-_Taken = tuple[dict[str, Any], dict[str, list[Any]]]
-
-
-@dataclass(frozen=True)
-class _Samples:
-    row: Mapping[str, Any]
-    columns: Mapping[str, list[Any]]
+_Taken = tuple[dict[str, Any], RawSamples]
 
 
 def _point_row(point: Point, run: str) -> dict[str, Any]:
@@ -194,38 +189,16 @@ def _point_row(point: Point, run: str) -> dict[str, Any]:
     result, setup, proof = (record.get(part) or {} for part in ("result", "setup", "proof"))
     last = proof.get("after") or proof.get("before") or {}
     unit = _UNITS.get(point.unit or "")
-    row: dict[str, Any] = {
+    row: dict[str, Any] = common_facts(point) | {
         "run": run,
-        "point_id": point.point_id,
-        "status": point.status,
-        "operation": point.operation,
-        "pattern": point.pattern,
-        "ratio": point.ratio,
-        "dram_share": point.dram_share,
-        "placer": parameters.pop("placer", None),
-        "granule_bytes": whole(parameters.pop("granule_bytes", None)),
-        "size_bytes": whole(parameters.pop("size_bytes", None)),
         "page_bytes": whole((result.get("details") or {}).get("page_bytes") or setup.get("page_bytes")),
-        "threads": whole(parameters.pop("threads", None)),
-        "samples": len(point.samples) if result else None,
-        "emulated": truth(record.get("emulated")),
-        "profile": record.get("profile"),
-        "timing_valid": truth(record.get("timing_valid")),
-        "proof_ok": proof_ok(record),
-        "pages_found": pages_text(last.get("found")),
         "misplaced_pages": whole(last.get("misplaced")),
-        "absent_pages": whole(last.get("absent")),
         "disturbed_samples": whole((result.get("noise") or {}).get("disturbed")),
-        "setup_ns_per_page": finite(setup.get("ns_per_page")),
-        "started": record.get("started"),
-        "elapsed_seconds": finite(record.get("elapsed_seconds")),
-        "reason": point.reason,
     }
     if unit is not None:
         row |= {f"{name}_{unit}": finite(result.get(name)) for name in _NUMBERS}
         row[f"model_{unit}"] = finite((record.get("model") or {}).get("value"))
-    # How many samples were asked for is not what was measured; `samples` is how many there are.
-    parameters.pop("samples", None)
+    # Not `samples`, which were asked for: the row has how many there are.
     row |= {name: _plain(value) for name, value in parameters.items() if name not in row}
     return row
 
@@ -234,53 +207,20 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
 
 
-def _sample_columns(point: Point) -> dict[str, list[Any]]:
-    result = point.record.get("result") or {}
-    values = [finite(value) for value in result.get("samples") or ()]
-    unit = _UNITS.get(point.unit or "")
-    flags = (result.get("noise") or {}).get("flags") or ()
-    return {
-        "value": values if unit is not None else [],
-        "unit": [unit],
-        "sample_seconds": _filled(result.get("sample_seconds"), len(values), finite),
-        "payload_bytes": _filled(result.get("payload_bytes"), len(values), whole),
-        "disturbed": _filled(flags, len(values), bool),
+def _samples_frame(samples: Sequence[tuple[Mapping[str, Any], RawSamples]]) -> pd.DataFrame:
+    parts = [raw for _, raw in samples]
+
+    def values(unit: str) -> Iterator[list[float | None]]:
+        return (raw.numbers if raw.unit == unit else [None] * len(raw.numbers) for raw in parts)
+
+    own: dict[str, Iterator[Iterable[Any]]] = {
+        "bandwidth_gbps": values("GB/s"),
+        "latency_ns": values("ns"),
+        "sample_seconds": (raw.seconds for raw in parts),
+        "payload_bytes": (raw.payload_bytes for raw in parts),
+        "disturbed": ((None if m is None else bool(m) for m in raw.marks) for raw in parts),
     }
-
-
-def _filled(values: Any, length: int, read: Any) -> list[Any]:
-    known = [read(value) for value in values or ()][:length]
-    return known + [None] * (length - len(known))
-
-
-def _samples_frame(samples: Sequence[_Samples]) -> pd.DataFrame:
-    lengths = [len(part.columns["value"]) for part in samples]
-
-    def repeated(name: str) -> Any:
-        # Not row by row: there are many times more samples than points.
-        return (
-            pd.Series(_array([part.row[name] for part in samples], SAMPLE_COLUMNS[name]))
-            .repeat(lengths)
-            .array
-        )
-
-    def joined(name: str, unit: str | None = None) -> Any:
-        column = "value" if unit else name
-        parts = ((part.columns[column], part.columns["unit"][0]) for part in samples)
-        every = [value if unit in (None, own) else None for values, own in parts for value in values]
-        return _array(every, SAMPLE_COLUMNS[name])
-
-    made = {
-        "sample": _array([n for many in lengths for n in range(many)], SAMPLE_COLUMNS["sample"]),
-        "bandwidth_gbps": joined("bandwidth_gbps", "gbps"),
-        "latency_ns": joined("latency_ns", "ns"),
-        **{name: joined(name) for name in ("sample_seconds", "payload_bytes", "disturbed")},
-    }
-    return pd.DataFrame({name: made[name] if name in made else repeated(name) for name in SAMPLE_COLUMNS})
-
-
-def _array(values: list[Any], kind: str) -> Any:
-    return pd.array(values, dtype=kind)  # type: ignore[call-overload]
+    return samples_table([row for row, _ in samples], parts, own, SAMPLE_COLUMNS)
 
 
 def _run_row(name: str, folder: Path, run: Record, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -10,9 +10,11 @@ from matplotlib.figure import Figure
 from hmexp.report import style
 from hmexp.report.layout import Layout, panel_title, side_by_side
 from hmexp.report.numbers import signed
+from hmexp.report.point import Estimate, Point
 from hmexp.report.predictions import SOURCE_NAMES, Prediction, predict
-from hmexp.report.results import Estimate, Point, Results
+from hmexp.report.results import Results
 from hmexp.report.tables import NO_MODEL
+from hmexp.report.wording import say_operation
 
 BAND_PERCENT: Final = 10.0
 
@@ -43,7 +45,7 @@ def model_error(results: Results) -> Figure:
         axes_row[0].set_ylabel("error [%]")
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
-            axes.set_title(panel_title(operation.replace("_", " ").capitalize(), row))
+            axes.set_title(panel_title(say_operation(operation).capitalize(), row))
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
             axes.axhspan(-BAND_PERCENT, BAND_PERCENT, color="#eef1f4", linewidth=0, zorder=0)
             axes.axhline(0, color=style.MUTED, linewidth=0.9, zorder=1)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from hmexp.report.results import Point, Results
+from hmexp.report.point import Point
+from hmexp.report.results import Results
 
 #: A run of up to so many points is shown whole.
 WHOLE: Final = 150

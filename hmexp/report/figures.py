@@ -10,6 +10,7 @@ from typing import Final
 from matplotlib.figure import Figure
 
 from hmexp.report import style
+from hmexp.report.capability import capabilities, node_capability
 from hmexp.report.curves import (
     bandwidth_against_ratio,
     bandwidth_operations,
@@ -17,21 +18,28 @@ from hmexp.report.curves import (
     latency_operations,
 )
 from hmexp.report.deviation import model_error
+from hmexp.report.distributions import latency_distribution
 from hmexp.report.files import write_atomically
+from hmexp.report.heat_map import ratio_by_mix, shares_of_dram
 from hmexp.report.loading import loaded_latency, loaded_operations
 from hmexp.report.predictions import predict
 from hmexp.report.results import Results
 from hmexp.report.strips import placement_strips, strips_of
+from hmexp.report.thread_curves import bandwidth_against_threads, thread_counts
 
 __all__ = [
     "all_figures",
     "bandwidth_against_ratio",
+    "bandwidth_against_threads",
     "inline_svg",
     "latency_against_ratio",
+    "latency_distribution",
     "loaded_latency",
     "model_error",
+    "node_capability",
     "placement_strips",
     "png_bytes",
+    "ratio_by_mix",
     "save",
     "svg_text",
 ]
@@ -45,10 +53,18 @@ _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 def all_figures(results: Results) -> dict[str, Figure]:
     """Draw every figure that this run has something to say for, by the stem of its file's name."""
     figures = {}
+    if capabilities(results):
+        figures["node_capability"] = node_capability(results)
     if bandwidth_operations(results):
         figures["bandwidth_against_ratio"] = bandwidth_against_ratio(results)
+    if shares_of_dram(results):
+        figures["ratio_by_mix"] = ratio_by_mix(results)
+    if len(thread_counts(results)) > 1:
+        figures["bandwidth_against_threads"] = bandwidth_against_threads(results)
     if latency_operations(results):
         figures["latency_against_ratio"] = latency_against_ratio(results)
+    if any(results.select(operation) for operation in latency_operations(results)):
+        figures["latency_distribution"] = latency_distribution(results)
     if loaded_operations(results):
         figures["loaded_latency"] = loaded_latency(results)
     predicted = predict(results)
@@ -79,6 +95,8 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
 def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
     """Write `stem.svg` and `stem.png` into a folder, each whole or not at all."""
     svg = write_atomically(folder / f"{stem}.svg", svg_text(figure, stem))
+    # Laid out just now: once more would only take as long again.
+    figure.set_layout_engine("none")
     return svg, write_atomically(folder / f"{stem}.png", png_bytes(figure))
 
 

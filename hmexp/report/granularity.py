@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from hmexp.report import style
 from hmexp.report.numbers import digits
-from hmexp.report.results import Estimate, Record
+from hmexp.report.point import Estimate, Record
 from hmexp.report.study import StudyResults
 from hmexp.report.wording import say_parameter
 from hmexp.units import format_size

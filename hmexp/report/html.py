@@ -13,48 +13,25 @@ from typing import Any, Final
 import jinja2
 from markupsafe import Markup
 
+from hmexp.experiment.reader import collector_paused
 from hmexp.report import cost as offers
 from hmexp.report import figures, pareto, style
 from hmexp.report.advice import KEEP, advise, cautions
+from hmexp.report.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.cost import Prices
 from hmexp.report.excerpt import MOST_FAILURES, excerpt
+from hmexp.report.facts import pages_text, proof_ok
 from hmexp.report.files import write_atomically
 from hmexp.report.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.overview import overview
+from hmexp.report.point import Point, finite, short_pattern
 from hmexp.report.predictions import Prediction, predict
-from hmexp.report.results import FUNCTIONAL_ONLY, Point, Results, finite, short_pattern
+from hmexp.report.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.strips import strips_of
-from hmexp.report.tables import frame_of, pages_text, proof_ok, samples_of, write_csv
+from hmexp.report.tables import frame_of, samples_of, write_csv
 from hmexp.report.wording import say_parameter, say_series
 from hmexp.units import format_size
 
-_TITLES: Final = {
-    "bandwidth_against_ratio": "Bandwidth against ratio",
-    "latency_against_ratio": "Latency against ratio",
-    "loaded_latency": "Latency under load",
-    "model_error": "Measurement against model",
-    "placement_strips": "Pattern asked, pages found",
-    pareto.STEM: pareto.TITLE,
-}
-_CAPTIONS: Final = {
-    "bandwidth_against_ratio": """\
-Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
-samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
-and falls once DRAM does. Where an interval is shorter than its dot, the tables have the numbers.""",
-    "latency_against_ratio": """\
-What does a ratio cost in idle latency? A dependent pointer chase, one access at a time.""",
-    "loaded_latency": """\
-How much headroom? One thread chases pointers while the others stream at one rate after the other; each line
-is a launch, rings mark the knee. A pattern that is said to be not saturated could not be loaded enough by
-these threads to find its limit.""",
-    "model_error": """\
-Can the model be trusted here? By published figures the bandwidth model is exact to 1 % away from its optimum,
-and measurements stay 6 to 14 % below it close to the optimum.""",
-    "placement_strips": """\
-Can this run be trusted? The node of each granule as the pattern asks for it, and the node on which the kernel
-says its page is. A red triangle marks a page in the wrong place.""",
-    pareto.STEM: pareto.CAPTION,
-}
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
 
@@ -83,7 +60,11 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
     StoreError
         If the run cannot be read, or a file cannot be written.
     """
-    results = Results.load(run_dir)
+    with collector_paused():
+        return _write(Results.load(run_dir), run_dir, prices, keep)
+
+
+def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) -> Path:
     write_csv(frame_of(results), run_dir / "points.csv")
     write_csv(samples_of(results), run_dir / "samples.csv")
     drawn = {}
@@ -147,6 +128,7 @@ def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ())
         provenance=list(flatten(results.run.get("provenance") or {})),
         raw_run=json.dumps(results.run, indent=2, default=str, ensure_ascii=False),
         commands=commands(results),
+        absent=absent_figures(svgs),
     )
 
 
@@ -162,7 +144,7 @@ def _counts(results: Results) -> dict[str, int]:
 
 
 def _figure(stem: str, svg: str, results: Results) -> dict[str, Any]:
-    title, caption = _TITLES.get(stem, stem), _CAPTIONS.get(stem, "").replace("\n", " ")
+    title, caption = TITLES.get(stem, stem), CAPTIONS.get(stem, "").replace("\n", " ")
     spoken = ". ".join([title, *results.labels, caption])
     # Safe: matplotlib escapes the text it draws, and inline_svg escapes the description.
     markup = Markup(figures.inline_svg(svg, stem, spoken))
@@ -187,7 +169,7 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
         "interval": interval(point.value),
         "unit": point.unit or "",
         "samples": len(point.samples),
-        "launches": len(record.get("launches") or ()) or 1,
+        "launches": point.launches,
         "disturbed": point.disturbed,
         "added": point.added,
         "of_dram": percent(relation) if relation is not None else MISSING,
@@ -235,7 +217,7 @@ def _method(results: Results) -> dict[str, str]:
     seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
-        "launches": spread(len(p.record.get("launches") or ()) or 1 for p in results.ok),
+        "launches": spread(p.launches for p in results.ok),
         "seconds": spread(s for s in seconds if isinstance(s, int | float)),
     }
 

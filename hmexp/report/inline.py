@@ -8,24 +8,11 @@ from pathlib import Path
 
 from hmexp.report import figures
 from hmexp.report.advice import advise
+from hmexp.report.inline_html import Html
 from hmexp.report.overview import Cell, overview
 from hmexp.report.results import Results
 
 _DPI = 110
-
-
-@dataclass(frozen=True)
-class Html:
-    """A piece of HTML; its `text` is the same for a terminal."""
-
-    html: str
-    text: str = field(repr=False, default="")
-
-    def _repr_html_(self) -> str:
-        return self.html
-
-    def __repr__(self) -> str:
-        return self.text
 
 
 @dataclass(frozen=True)

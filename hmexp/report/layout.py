@@ -10,7 +10,8 @@ from matplotlib.artist import Artist
 from matplotlib.lines import Line2D
 
 from hmexp.report import style
-from hmexp.report.results import Point, Results
+from hmexp.report.point import Point
+from hmexp.report.results import Results
 from hmexp.report.wording import Series, say_series
 
 #: Widest spread over which points at the same share are set side by side [percent of DRAM share].

@@ -16,7 +16,8 @@ from hmexp.measure.quantity import is_loaded, streaming
 from hmexp.report import style
 from hmexp.report.layout import panel_title
 from hmexp.report.numbers import digits
-from hmexp.report.results import Point, Results, short_pattern
+from hmexp.report.point import Point, short_pattern
+from hmexp.report.results import Results
 from hmexp.report.wording import Series
 
 _PANEL_WIDTH: Final = 6.4

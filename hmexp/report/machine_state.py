@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hmexp.report.results import Record
+from hmexp.report.point import Record
 
 #: Not state, but what was going on at the moment.
 _PASSING: Final = ("load", "free_bytes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from hmexp.report.results import Estimate, Point
+from hmexp.report.point import Estimate, Point
 
 MISSING = "–"
 

@@ -8,7 +8,8 @@ from typing import Final
 
 from hmexp.report.advice import baseline, relative
 from hmexp.report.numbers import interval, percent, with_unit
-from hmexp.report.results import Point, Results, short_pattern
+from hmexp.report.point import Point, short_pattern
+from hmexp.report.results import Results
 from hmexp.report.wording import Series, say_series
 
 #: Parameters of the region: they make rows. All others (threads, ...) make columns.

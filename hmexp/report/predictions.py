@@ -13,7 +13,8 @@ from hmexp.measure.quantity import is_latency, is_loaded, predictable
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.profile import FIGURES
 from hmexp.report.models import Floats, bandwidth_gbps, best_share, latency_ns
-from hmexp.report.results import Point, Results, finite
+from hmexp.report.point import Point, finite
+from hmexp.report.results import Results
 
 Source = Literal["profile", "endpoints"]
 SOURCE_NAMES: Final[dict[Source, str]] = {

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from hmexp.experiment.reader import read_points
 from hmexp.experiment.store import POINTS, read_run
-from hmexp.report.results import Point, Record, finite, short_pattern
-from hmexp.report.tables import whole
+from hmexp.report.facts import whole
+from hmexp.report.point import Point, Record, finite, short_pattern
 from hmexp.report.wording import say_parameter
 
 #: How much was measured, not what: points that differ in these alone are the same.

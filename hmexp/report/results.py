@@ -1,156 +1,22 @@
-"""A run's records as the report sees them: typed, finite numbers only, nothing averaged."""
+"""A run as the report sees it: what `run.json` says, and its points."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from fractions import Fraction
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from hmexp.errors import PatternError
-from hmexp.measure.quantity import is_latency
-from hmexp.pattern import Pattern
+from hmexp.report.digest import Digest
+from hmexp.report.point import Point, Record, short_pattern
 from hmexp.report.portrait import Row, draw_run
-from hmexp.report.wording import Series, say_series
-
-Record = Mapping[str, Any]
+from hmexp.report.wording import say_series
 
 OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
 _KIND_NAMES: Final = {"dram": "DRAM", "nvm": "NVM", "cxl": "CXL"}
-_SHORT_PATTERN: Final = 28
 _MOST_ROWS: Final = 40
-
-
-def finite(value: Any) -> float | None:
-    """Return a number as a float, or None for anything that is no finite number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def short_pattern(text: str) -> str:
-    """Shorten a pattern for people: it may have a million entries."""
-    return text if len(text) <= _SHORT_PATTERN else f"{text[:_SHORT_PATTERN]}…"
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A median with its 95 % interval, in the unit of its point."""
-
-    median: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
-class Point:
-    """One point of a run: its record, and what the report needs of it."""
-
-    record: Record
-    point_id: str
-    status: str
-    reason: str | None
-    pattern: str
-    operation: str
-    series: Series
-    unit: str | None
-    samples: tuple[float, ...]
-    estimate: Estimate | None
-    dram_share: float | None
-    dram_mix: Mapping[int, Fraction] = field(default_factory=dict)  # share of each node among DRAM pages
-    slow_mix: Mapping[int, Fraction] = field(default_factory=dict)
-    ratio: str | None = None
-    #: Not asked for: all DRAM, for others to be compared with.
-    added: bool = False
-    #: What disturbed each sample, and the launch that it is of.
-    flags: tuple[tuple[str, ...], ...] = ()
-    launch_of: tuple[int, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """True if the point was measured, has numbers, and its placement was proven."""
-        return self.status == "ok" and self.estimate is not None and self.dram_share is not None
-
-    @property
-    def value(self) -> Estimate:
-        """The measured median and interval; only for a point that is `ok`."""
-        assert self.estimate is not None
-        return self.estimate
-
-    @property
-    def share(self) -> float:
-        """The DRAM share; only for a point that is `ok`."""
-        assert self.dram_share is not None
-        return self.dram_share
-
-    @property
-    def disturbed(self) -> int:
-        """How many samples have a mark."""
-        return sum(bool(marks) for marks in self.flags)
-
-    @property
-    def why(self) -> str:
-        """The reason of a failure on one line."""
-        return " ".join((self.reason or "no reason recorded").split())
-
-    @classmethod
-    def from_record(cls, record: Record, dram_nodes: Iterable[int]) -> Point:
-        """Read one record; missing parts stay empty, they never raise."""
-        parameters = dict(record.get("parameters") or {})
-        pattern = str(parameters.pop("pattern", ""))
-        operation = str(parameters.pop("operation", ""))
-        # Older records lack them: all was measured so.
-        parameters.setdefault("access", None if is_latency(operation) else "sequential")
-        parameters.setdefault("cpu_node", "near")
-        result = record.get("result") or {}
-        median = finite(result.get("median"))
-        estimate = None
-        if median is not None:
-            low, high = finite(result.get("ci_low")), finite(result.get("ci_high"))
-            estimate = Estimate(median, median if low is None else low, median if high is None else high)
-        samples = tuple(v for v in map(finite, result.get("samples") or ()) if v is not None)
-        flags = tuple(tuple(marks) for marks in (result.get("noise") or {}).get("flags") or ())
-        sizes = [int(launch["n"]) for launch in result.get("launches") or ()] or [len(samples)]
-        dram_mix, slow_mix, ratio = _mixes(pattern, frozenset(dram_nodes))
-        return cls(
-            record=record,
-            point_id=str(record.get("point_id", "")),
-            status=str(record.get("status", "failed")),
-            reason=record.get("reason"),
-            pattern=pattern,
-            operation=operation,
-            series=tuple(sorted(parameters.items())),
-            unit=result.get("unit"),
-            samples=samples,
-            estimate=estimate,
-            dram_share=finite(record.get("dram_share")),
-            dram_mix=dram_mix,
-            slow_mix=slow_mix,
-            ratio=ratio,
-            added=record.get("added") is True,
-            flags=flags if len(flags) == len(samples) else ((),) * len(samples),
-            launch_of=tuple(number for number, size in enumerate(sizes) for _ in range(size)),
-        )
-
-
-def _mixes(pattern: str, dram: frozenset[int]) -> tuple[dict[int, Fraction], dict[int, Fraction], str | None]:
-    try:
-        counts = Pattern.parse(pattern).ratio()
-    except PatternError:
-        return {}, {}, None
-    fast = {node: n for node, n in counts.items() if node in dram}
-    slow = {node: n for node, n in counts.items() if node not in dram}
-    fast_sum, slow_sum = sum(fast.values()), sum(slow.values())
-    divisor = math.gcd(fast_sum, slow_sum)
-    return (
-        {node: Fraction(n, fast_sum) for node, n in fast.items()},
-        {node: Fraction(n, slow_sum) for node, n in slow.items()},
-        f"{fast_sum // divisor}:{slow_sum // divisor}",
-    )
 
 
 @dataclass(frozen=True)
@@ -174,14 +40,7 @@ class Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
         from hmexp.experiment import reader, store
 
-        share = reader.Interner()
-
-        def take(record: dict[str, Any]) -> Record:
-            # The launches' own proofs: the report shows those of the point, and they are most of a record.
-            record.pop("launches", None)
-            return share(record)
-
-        found = reader.read_points(run_dir / store.POINTS, take)
+        found = reader.read_points(run_dir / store.POINTS, Digest())
         return cls.from_records(found.values(), store.read_run(run_dir))
 
     @property

@@ -11,7 +11,7 @@ import pandas as pd
 
 from hmexp.measure.setup import mappings_needed
 from hmexp.pattern import Pattern
-from hmexp.report.results import Estimate, Record
+from hmexp.report.point import Estimate, Record
 from hmexp.report.study import StudyResults, estimate_of
 from hmexp.units import TIB, format_size
 

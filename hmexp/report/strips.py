@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from hmexp.report import style
-from hmexp.report.results import Point, Results, short_pattern
+from hmexp.report.point import Point, short_pattern
+from hmexp.report.results import Results
 from hmexp.report.wording import say_series
 
 _ABSENT: Final = -1

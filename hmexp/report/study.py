@@ -9,7 +9,8 @@ from typing import Any
 
 from hmexp.errors import StoreError
 from hmexp.measure.statistics import summarise
-from hmexp.report.results import Estimate, Record, Results
+from hmexp.report.point import Estimate, Record
+from hmexp.report.results import Results
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from hmexp.report.results import FUNCTIONAL_ONLY, Estimate, Point, Results, short_pattern
+from hmexp.report.point import Estimate, Point, short_pattern
+from hmexp.report.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.wording import say_series
 
 INK: Final = "#1c2127"
@@ -29,6 +30,7 @@ SERIES_COLOURS: Final = (
     "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#88ccee", "#ddaa33", "#777777",
 )  # fmt: skip
 SERIES_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+SERIES_LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 _LABEL_COLOURS: Final = {True: ("#fdecea", BAD), False: ("#fff4d6", "#7a5200")}
 
 _RC: Final[dict[str, Any]] = {

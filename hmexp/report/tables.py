@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 
+from hmexp.report.facts import common_facts, pages_text, whole
 from hmexp.report.files import write_atomically
+from hmexp.report.point import Point, Record, finite
 from hmexp.report.predictions import SOURCE_NAMES, Prediction, predict
-from hmexp.report.results import Point, Record, Results, finite
+from hmexp.report.raw_samples import RawSamples, array, samples_table
+from hmexp.report.results import Results
 
 # Column -> pandas type. Nullable types: what a failed point does not have is empty, never NaN or 0.
 POINT_COLUMNS: Final[dict[str, str]] = {
@@ -75,7 +78,16 @@ def samples_frame(records: Iterable[Record], run: Record) -> pd.DataFrame:
 
 def samples_of(results: Results) -> pd.DataFrame:
     """Make the table of samples of loaded results; see `samples_frame`."""
-    return _frame([row for point in results.points for row in _sample_rows(point)], SAMPLE_COLUMNS)
+    samples = [RawSamples.of(point) for point in results.points]
+    own: dict[str, Iterator[Iterable[Any]]] = {
+        "value": (part.numbers for part in samples),
+        "sample_seconds": (part.seconds for part in samples),
+        "payload_bytes": (part.payload_bytes for part in samples),
+        "launch": (part.launches for part in samples),
+        "disturbed": ((None if m is None else " ".join(m) for m in part.marks) for part in samples),
+    }
+    rows = [common_facts(point) | {"unit": point.unit} for point in results.points]
+    return samples_table(rows, samples, own, SAMPLE_COLUMNS)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:
@@ -84,12 +96,11 @@ def write_csv(frame: pd.DataFrame, path: Path) -> Path:
 
 
 def _frame(rows: list[dict[str, Any]], columns: dict[str, str]) -> pd.DataFrame:
-    data = {name: pd.array([row[name] for row in rows], dtype=kind) for name, kind in columns.items()}  # type: ignore[call-overload]
-    return pd.DataFrame(data, columns=list(columns))
+    return pd.DataFrame({name: array([row[name] for row in rows], kind) for name, kind in columns.items()})
 
 
 def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
-    record, parameters = point.record, dict(point.series)
+    record = point.record
     relation = record.get("of_dram") or {}
     result, setup = record.get("result") or {}, record.get("setup") or {}
     proof = record.get("proof") or {}
@@ -99,41 +110,19 @@ def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
     # At an endpoint the model is the measurement: an error of 0 there would say nothing.
     if point.ok and prediction is not None and prediction.value > 0 and not prediction.is_endpoint:
         error = (point.value.median / prediction.value - 1) * 100
-    return {
-        "point_id": point.point_id,
-        "status": point.status,
-        "reason": point.reason,
-        "pattern": point.pattern,
-        "ratio": point.ratio,
-        "dram_share": point.dram_share,
-        "placer": parameters.get("placer"),
-        "granule_bytes": whole(parameters.get("granule_bytes")),
-        "size_bytes": whole(parameters.get("size_bytes")),
+    return common_facts(point) | {
         # What the kernel gave; older records have the machine's page in their setup alone.
         "page_bytes": whole(last.get("page_bytes") if "page_bytes" in last else setup.get("page_bytes")),
-        "threads": whole(parameters.get("threads")),
-        "operation": point.operation,
         "unit": point.unit,
-        # How many there are, not how many were asked for.
-        "samples": len(point.samples) if result else None,
         **{name: finite(result.get(name)) for name in _RESULT_NUMBERS},
-        "emulated": truth(record.get("emulated")),
-        "profile": record.get("profile"),
-        "timing_valid": truth(record.get("timing_valid")),
-        "proof_ok": proof_ok(record),
         "pages": whole(last.get("pages")),
         "pages_expected": pages_text(last.get("expected")),
-        "pages_found": pages_text(last.get("found")),
         "modelled_pages": pages_text(record.get("modelled_pages")),
         "misplaced_before": whole(before.get("misplaced")),
         "misplaced_after": whole(after.get("misplaced")),
-        "absent_pages": whole(last.get("absent")),
         "numa_maps_agrees": _both(before.get("numa_maps_agrees"), after.get("numa_maps_agrees")),
         "model": None if prediction is None else prediction.value,
         "model_error_percent": error,
-        "setup_ns_per_page": finite(setup.get("ns_per_page")),
-        "started": record.get("started"),
-        "elapsed_seconds": finite(record.get("elapsed_seconds")),
         "launches": (len(result.get("launches") or ()) or 1) if result else None,
         "interval_over": (result.get("interval_over") or "samples") if result else None,
         "stopped": _stopped(result),
@@ -144,8 +133,8 @@ def _point_row(point: Point, prediction: Prediction | None) -> dict[str, Any]:
         "of_dram": finite(relation.get("median")),
         "of_dram_low": finite(relation.get("ci_low")),
         "of_dram_high": finite(relation.get("ci_high")),
-        "access": parameters.get("access"),
-        "cpu_node": parameters.get("cpu_node"),
+        "access": dict(point.series).get("access"),
+        "cpu_node": dict(point.series).get("cpu_node"),
     }
 
 
@@ -155,55 +144,6 @@ def _stopped(result: Record) -> str | None:
     stops = [(launch.get("details") or {}).get("stop") or {} for launch in launches]
     counted = Counter(stop["stopped"] for stop in stops if "stopped" in stop)
     return ", ".join(f"{why} {count}" for why, count in counted.most_common()) or None
-
-
-def _sample_rows(point: Point) -> Iterable[dict[str, Any]]:
-    result = point.record.get("result") or {}
-    seconds, payload = result.get("sample_seconds") or [], result.get("payload_bytes") or []
-    for number, value in enumerate(result.get("samples") or ()):
-        yield {
-            "point_id": point.point_id,
-            "pattern": point.pattern,
-            "ratio": point.ratio,
-            "operation": point.operation,
-            "threads": whole(dict(point.series).get("threads")),
-            "sample": number,
-            "value": finite(value),
-            "unit": point.unit,
-            "sample_seconds": finite(seconds[number]) if number < len(seconds) else None,
-            "payload_bytes": whole(payload[number]) if number < len(payload) else None,
-            "emulated": truth(point.record.get("emulated")),
-            "timing_valid": truth(point.record.get("timing_valid")),
-            "launch": point.launch_of[number] if number < len(point.launch_of) else None,
-            "disturbed": " ".join(point.flags[number]) if number < len(point.flags) else None,
-        }
-
-
-def proof_ok(record: Record) -> bool | None:
-    """True if every page was in its place before and after each launch; None if that was not looked at."""
-    proofs = [launch.get("proof") for launch in record.get("launches") or ()] or [record.get("proof")]
-    parts = [(proof or {}).get(stage) for proof in proofs for stage in ("before", "after")]
-    if not any(part is not None for part in parts):
-        return None
-    return all(part is not None and part.get("ok") is True for part in parts)
-
-
-def pages_text(pages: Mapping[str, int] | None) -> str | None:
-    """Write pages per node as `0:21846 2:43690`, in order of the nodes' numbers."""
-    if not pages:
-        return None
-    return " ".join(f"{node}:{pages[node]}" for node in sorted(pages, key=int))
-
-
-def whole(value: Any) -> int | None:
-    """Return a whole number, or None for anything else."""
-    number = finite(value)
-    return int(number) if number is not None and number == int(number) else None
-
-
-def truth(value: Any) -> bool | None:
-    """Return a truth value, or None for anything else."""
-    return value if isinstance(value, bool) else None
 
 
 def _both(first: Any, second: Any) -> bool | None:

@@ -24,8 +24,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from hmexp.report.point import Record, finite
 from hmexp.report.readings import Reading
-from hmexp.report.results import Record, finite
 
 Floats = npt.NDArray[np.float64]
 #: Of a median from launch to launch where nothing in the records tells: the same command has drifted by 8 %

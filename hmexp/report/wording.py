@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 
 from hmexp.units import format_size
 
 #: All parameters of a point but its pattern and its operation: points that share them are comparable.
 Series = tuple[tuple[str, Any], ...]
+
+
+_MIX: Final = "mix_"
 
 
 def say_parameter(name: str, value: Any) -> str:
@@ -35,6 +38,13 @@ def say_parameter(name: str, value: Any) -> str:
     if name == "sample_seconds":
         return f"{value} s each"
     return str(value) if name == "placer" else f"{name} {value}"
+
+
+def say_operation(name: str) -> str:
+    """Write an operation for people: `3:1 mix`, `store nt`."""
+    if name.startswith(_MIX):
+        return f"{name.removeprefix(_MIX).replace('_', ':')} mix"
+    return name.replace("_", " ")
 
 
 def say_series(series: Series, names: Iterable[str]) -> str:

@@ -253,7 +253,7 @@ def test_a_worker_is_not_led_astray_by_files_where_it_was_started(
 ) -> None:
     """In the folder of a notebook, or before everything else on its path, there may be files of any name."""
     made = plan(tmp_path, patterns=["0"], operations=["read"], emulate="none")
-    task = Task(made.points[0], None, False, (0,), made.cpus[made.points[0].threads])
+    task = Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0]))
     for name in ("json", "numpy", "hmexp", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
     monkeypatch.chdir(tmp_path)

@@ -15,7 +15,7 @@ from hmexp.errors import StoreError
 from hmexp.experiment import lock
 from hmexp.experiment.journal import write_json
 from hmexp.experiment.point import SCHEMA
-from hmexp.experiment.reader import read_points, read_statuses
+from hmexp.experiment.reader import read_lines, read_points, read_statuses
 from hmexp.experiment.store import RunDirectory, open_run, read_records, read_run, resolve_results
 
 
@@ -252,3 +252,26 @@ def test_a_run_killed_while_its_report_was_written_is_gone_on_with(tmp_path: Pat
     (tmp_path / again.path.name).rename(tmp_path / "earlier")
     with opened(tmp_path) as anew:
         assert anew.path.name != "earlier" and anew.run["finished"] is None
+
+
+def test_lines_of_points_that_are_left_are_not_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / "launches.jsonl"
+    lines = [json.dumps({"schema": SCHEMA, "point_id": point, "launch": 0}) for point in ("a", "b", "a")]
+    file.write_text("".join(line.replace(", ", ",").replace(": ", ":") + "\n" for line in lines))
+    seen: list[str] = []
+
+    def name(record: dict[str, Any]) -> str:
+        seen.append(record["point_id"])
+        return str(record["point_id"])
+
+    assert set(read_lines(file, dict, name, {"a"})) == {"b"}
+    assert seen == ["b"]
+    assert set(read_lines(file, dict, name)) == {"a", "b"}
+
+
+def test_numbers_that_are_none_are_read_as_ever(tmp_path: Path) -> None:
+    file = tmp_path / "points.jsonl"
+    file.write_text('{"schema":1,"point_id":"a","value":NaN,"text":"\\ud800"}\n')
+    found = read_points(file, dict)["a"]
+    assert found["value"] != found["value"]
+    assert found["text"] == "\ud800"

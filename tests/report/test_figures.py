@@ -16,7 +16,10 @@ from hmexp.report.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.strips import strips_of
 
 EMULATED = "EMULATED node 2: optane-dcpmm scaled to this host"
-STEMS = ["bandwidth_against_ratio", "latency_against_ratio", "model_error", "placement_strips"]
+STEMS = [
+    "node_capability", "bandwidth_against_ratio", "ratio_by_mix", "latency_against_ratio",
+    "latency_distribution", "model_error", "placement_strips",
+]  # fmt: skip
 
 
 def _svgs(records: list[dict[str, Any]], run: dict[str, Any]) -> dict[str, str]:

@@ -12,11 +12,19 @@ import pytest
 
 from hmexp.errors import StoreError
 from hmexp.report.html import write_report
-from hmexp.report.inline import Html, Picture, show
+from hmexp.report.inline import Picture, show
+from hmexp.report.inline_html import Html
 from hmexp.report.results import FUNCTIONAL_ONLY
 
 EMULATED = "EMULATED node 2: optane-dcpmm scaled to this host"
 WriteRun = Callable[..., Path]
+
+
+#: Figures of a run of reads, writes and latency with one number of threads.
+STEMS = [
+    "node_capability", "bandwidth_against_ratio", "ratio_by_mix", "latency_against_ratio",
+    "latency_distribution", "model_error", "placement_strips",
+]  # fmt: skip
 
 
 class _Page(HTMLParser):
@@ -40,8 +48,7 @@ def test_writes_everything(synthetic: SimpleNamespace, write_run: WriteRun) -> N
     folder = write_run(synthetic.sweep(), synthetic.make_run(15))
     assert write_report(folder) == folder / "report.html"
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    stems = ("bandwidth_against_ratio", "latency_against_ratio", "model_error", "placement_strips")
-    drawn = {f"figures/{stem}.{kind}" for stem in stems for kind in ("svg", "png")}
+    drawn = {f"figures/{stem}.{kind}" for stem in STEMS for kind in ("svg", "png")}
     assert names == {"points.jsonl", "run.json", "points.csv", "samples.csv", "report.html"} | drawn
     assert len((folder / "points.csv").read_text().splitlines()) == 16
     assert len((folder / "samples.csv").read_text().splitlines()) == 151
@@ -50,7 +57,7 @@ def test_writes_everything(synthetic: SimpleNamespace, write_run: WriteRun) -> N
 def test_is_one_file_that_fetches_nothing(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
     text = write_report(write_run(synthetic.sweep(), synthetic.make_run(15))).read_text()
     page = _Page(text)
-    assert page.tags.count("svg") == 4
+    assert page.tags.count("svg") == len(STEMS)
     assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
     assert all(name.startswith(("#", "data:")) for name in page.resources), page.resources
     assert not re.search(r"@import|url\((?!#|[\"']?data:)", text)
@@ -72,7 +79,7 @@ def test_says_emulated_in_the_page_and_in_each_figure(
     header, body = text.split('<section id="advice">')
     assert EMULATED in header
     figures = re.findall(r"<svg.*?</svg>", body, flags=re.DOTALL)
-    assert len(figures) == 4
+    assert len(figures) == len(STEMS)
     for figure in [*figures, *(path.read_text() for path in (folder / "figures").glob("*.svg"))]:
         drawn = re.sub(r"<svg[^>]*>", "", figure)  # in the picture, not only in its description
         assert EMULATED in drawn
@@ -167,7 +174,7 @@ def test_a_notebook_shows_status_table_figures_and_advice(
     assert EMULATED in table._repr_html_()
     assert "0,2,2" in table._repr_html_()
     assert "Best measured ratio" in repr(last)
-    assert len(pictures) == 4
+    assert [picture.stem for picture in pictures] == STEMS
     for picture in pictures:
         assert isinstance(picture, Picture)
         assert picture._repr_png_().startswith(b"\x89PNG")

@@ -6,6 +6,7 @@ The speeds come from `Emulation.predict`; benchmarks/advice_truth.py does the sa
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -23,27 +24,13 @@ STEPS = 8
 PAGES = 4096
 #: Of a median from launch to launch, and of a sample within a launch.
 LAUNCH_NOISE, SAMPLE_NOISE, SAMPLES = 0.01, 0.01, 10
-REMOTE = """
-title = "remote socket"
-kind = "dram"
-source = "made up for this test: a second socket at 60 % of the near one's bandwidth"
-[dram]
-read_gbps = 100.0
-write_gbps = 60.0
-latency_ns = 90.0
-[slow]
-read_gbps = 60.0
-write_gbps = 40.0
-latency_ns = 140.0
-"""
+REMOTE = Path(__file__).resolve().parents[2] / "examples" / "remote-socket.toml"
 HOST = NodeSpeed(read_gbps=20.0, write_gbps=12.0, latency_ns=120.0)
 
 
 @pytest.fixture(scope="module")
-def profiles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    path = tmp_path_factory.mktemp("profile") / "remote.toml"
-    path.write_text(REMOTE)
-    return {"optane-dcpmm": "optane-dcpmm", "cxl-expander": "cxl-expander", "remote": str(path)}
+def profiles() -> dict[str, str]:
+    return {"optane-dcpmm": "optane-dcpmm", "cxl-expander": "cxl-expander", "remote": str(REMOTE)}
 
 
 def _patterns() -> list[Pattern]:
