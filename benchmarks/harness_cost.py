@@ -26,7 +26,8 @@ from hmexp.experiment.worker import Task
 from hmexp.measure.point import near_dram
 from hmexp.system.topology import read_topology
 
-LIMIT_SECONDS = 0.8
+#: Beside the samples: passes are whole ones, so that half a second of samples may be a little more.
+LIMIT_SECONDS = 0.3
 
 
 def children_cpu_seconds() -> float:
@@ -68,12 +69,13 @@ def main() -> None:
             )
             beside.append(used - on_cpu)
         wall = statistics.median(walls)
-        missed |= wall > LIMIT_SECONDS
-        mark = "  <- over 0.8 s" if wall > LIMIT_SECONDS else ""
+        more = statistics.median(all_of - part for all_of, part in zip(walls, sampled, strict=True))
+        missed |= more > LIMIT_SECONDS
+        mark = f"  <- over {LIMIT_SECONDS:g} s" if more > LIMIT_SECONDS else ""
         print(
             f"{operation:<9} {statistics.median(sampled):.2f} s of samples in {wall:.2f} s "
             f"({min(walls):.2f}..{max(walls):.2f}); "
-            f"CPU time beside the samples {statistics.median(beside):.2f} s (least {min(beside):.2f}){mark}",
+            f"{more:.2f} s beside them; CPU time beside them {statistics.median(beside):.2f} s (least {min(beside):.2f}){mark}",
             flush=True,
         )
     say_load("after")

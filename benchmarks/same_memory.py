@@ -32,7 +32,6 @@ from hmexp.system.topology import read_topology
 #: In the order of the numbers in `peer/plain_loops.c`.
 LOOPS = ("read", "write", "write_nt", "copy", "copy_nt", "triad", "triad_nt")
 ROUNDS = 6
-SKEW_BYTES = 128
 
 
 class PlainLoops:
@@ -56,11 +55,10 @@ class PlainLoops:
         """Payload bandwidth on one thread, the calling one, over at least that long [GB/s]."""
         known = OPERATIONS[operation]
         streams = known.loads + known.stores
-        part = region.size_bytes // streams // 4096 * 4096 - 4096
-        # A load that lies whole pages from a store under way would wait for it: a little further than that.
-        starts = [
-            ctypes.c_void_p(region.mapping.address + (part + SKEW_BYTES) * i) for i in (*range(streams), 0, 0)
-        ][:3]
+        part = region.size_bytes // streams // 4096 * 4096
+        # Whole pages apart, as buffers of the C library are: with 128 bytes more, loads meet stores under way whose
+        # addresses end alike, and the plain triad takes three times as long.
+        starts = [ctypes.c_void_p(region.mapping.address + (part) * i) for i in (*range(streams), 0, 0)][:3]
         checksum = ctypes.c_double()
 
         def take(passes: int) -> int:

@@ -128,14 +128,14 @@ def measure_bandwidth(
         region.emulation.predict(region.pages_per_node(), operation.name, threads)
     model = region.model_for(threads)
 
-    def job(passes: int, count: int, window: int = 0) -> Job:
+    def job(passes: int, count: int, window: int = 0, warm: bool = True) -> Job:
         return Job(
             operation.name, passes, count, order, bits, share == "granules", region.pattern.granule_bytes,
-            stride_bytes, window,
+            stride_bytes, window, warm=warm,
         )  # fmt: skip
 
     before = proof(region, "before")
-    trial = native.bandwidth(region.mapping, slices, job(1, 1), model)
+    trial = native.bandwidth(region.mapping, slices, job(1, 1, warm=False), model)
     passes = max(1, int(np.ceil(sample_seconds * 1e9 / _elapsed_ns(trial.samples).min())))
     taken, stopped = rule.take(
         lambda count: native.bandwidth(region.mapping, slices, job(passes, count), model).samples,

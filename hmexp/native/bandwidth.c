@@ -146,7 +146,7 @@ static void work(void *context, int thread)
 	hm_barrier_wait(&run->barrier);
 	if (!__atomic_load_n(&run->error, __ATOMIC_RELAXED)) {
 		/* One pass at the host's speed, to warm the TLB and the page tables; it is not counted. */
-		if (!run->job->shared || !thread)
+		if (!run->job->warm && (!run->job->shared || !thread))
 			sum = hm_streams_pass(&streams, 0);
 		if (run->machine)
 			streams.traffic = &traffic;

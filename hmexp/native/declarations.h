@@ -126,6 +126,7 @@ struct hm_job {
 	int32_t shared;			/* all threads take granules of the first slice in turn */
 	int32_t threads;
 	int32_t samples;
+	int32_t warm;			/* the same was gone over just before */
 	uint64_t passes;
 	uint64_t granule_bytes;		/* of random granules and of shared ones */
 	uint64_t stride_bytes;

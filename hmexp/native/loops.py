@@ -81,6 +81,8 @@ class Job:
         Length of the windows whose time is taken along each slice; 0 for none [bytes].
     seed : int
         Of random orders.
+    warm : bool
+        The same was gone over just before: no pass to warm up.
     """
 
     operation: str
@@ -93,6 +95,7 @@ class Job:
     stride_bytes: int = 0
     window_bytes: int = 0
     seed: int = 1
+    warm: bool = False
 
     def to_c(self, threads: int) -> Any:
         """The C structure."""
@@ -105,6 +108,7 @@ class Job:
                 "shared": int(self.shared),
                 "threads": threads,
                 "samples": self.samples,
+                "warm": int(self.warm),
                 "passes": self.passes,
                 "granule_bytes": self.granule_bytes,
                 "stride_bytes": self.stride_bytes,
@@ -157,8 +161,8 @@ def bandwidth(
     Returns
     -------
     BandwidthRun
-        The checksum is the exclusive or of every 64-bit word read in every pass, a warm-up pass
-        included, so that tests can prove which bytes were read. Copies and triads have none.
+        The checksum is the exclusive or of every 64-bit word read in every pass, that of a
+        warm-up included, so that tests can prove which bytes were read. Copies and triads have none.
     """
     samples, pointer = sample_buffer((job.samples, len(slices)))
     longest = max((s.part_bytes for s in slices), default=0)
