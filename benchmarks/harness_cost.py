@@ -75,7 +75,8 @@ def main() -> None:
         print(
             f"{operation:<9} {statistics.median(sampled):.2f} s of samples in {wall:.2f} s "
             f"({min(walls):.2f}..{max(walls):.2f}); "
-            f"{more:.2f} s beside them; CPU time beside them {statistics.median(beside):.2f} s (least {min(beside):.2f}){mark}",
+            f"{more:.2f} s beside them; CPU time beside them "
+            f"{statistics.median(beside):.2f} s (least {min(beside):.2f}){mark}",
             flush=True,
         )
     say_load("after")

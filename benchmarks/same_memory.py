@@ -56,9 +56,9 @@ class PlainLoops:
         known = OPERATIONS[operation]
         streams = known.loads + known.stores
         part = region.size_bytes // streams // 4096 * 4096
-        # Whole pages apart, as buffers of the C library are: with 128 bytes more, loads meet stores under way whose
-        # addresses end alike, and the plain triad takes three times as long.
-        starts = [ctypes.c_void_p(region.mapping.address + (part) * i) for i in (*range(streams), 0, 0)][:3]
+        # Whole pages apart, as buffers of the C library are: with 128 bytes more, loads meet stores under way
+        # whose addresses end alike, and the plain triad takes three times as long.
+        starts = [ctypes.c_void_p(region.mapping.address + part * i) for i in (*range(streams), 0, 0)][:3]
         checksum = ctypes.c_double()
 
         def take(passes: int) -> int:
