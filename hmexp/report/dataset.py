@@ -36,9 +36,9 @@ POINT_COLUMNS: Final[dict[str, str]] = {
 }  # fmt: skip
 SAMPLE_COLUMNS: Final[dict[str, str]] = {
     "run": "string", "point_id": "string", "operation": "string", "pattern": "string", "ratio": "string",
-    "dram_share": "Float64", "threads": "Int64", "sample": "Int64", "bandwidth_gbps": "Float64",
-    "latency_ns": "Float64", "sample_seconds": "Float64", "payload_bytes": "Int64", "disturbed": "boolean",
-    "emulated": "boolean", "timing_valid": "boolean",
+    "dram_share": "Float64", "threads": "Int64", "launch": "Int64", "sample": "Int64",
+    "bandwidth_gbps": "Float64", "latency_ns": "Float64", "sample_seconds": "Float64",
+    "payload_bytes": "Int64", "disturbed": "boolean", "emulated": "boolean", "timing_valid": "boolean",
 }  # fmt: skip
 RUN_COLUMNS: Final[dict[str, str]] = {
     "run": "string", "folder": "string", "started": "string", "finished": "string", "points": "Int64",
@@ -218,6 +218,7 @@ def _samples_frame(samples: Sequence[tuple[Mapping[str, Any], RawSamples]]) -> p
         "latency_ns": values("ns"),
         "sample_seconds": (raw.seconds for raw in parts),
         "payload_bytes": (raw.payload_bytes for raw in parts),
+        "launch": (raw.launches for raw in parts),
         "disturbed": ((None if m is None else bool(m) for m in raw.marks) for raw in parts),
     }
     return samples_table([row for row, _ in samples], parts, own, SAMPLE_COLUMNS)

@@ -86,10 +86,11 @@ def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_pa
 
 
 def test_old_and_new_records_are_of_one_series() -> None:
-    line = (ROOT / "results" / "example" / "points.jsonl").read_text().splitlines()[0]
-    old = json.loads(line)
-    assert old["parameters"]["operation"] == "read" and "access" not in old["parameters"]
-    new = old | {"parameters": old["parameters"] | {"access": "sequential", "cpu_node": "near"}}
+    lines = (ROOT / "results" / "example" / "points.jsonl").read_text().splitlines()
+    new = next(record for line in lines if (record := json.loads(line))["parameters"]["operation"] == "read")
+    parameters = dict(new["parameters"])
+    assert (parameters.pop("access"), parameters.pop("cpu_node")) == ("sequential", "near")
+    old = new | {"parameters": parameters}
     one, other = (Results.from_records([record], {}).points[0] for record in (old, new))
     assert one.series == other.series
 
