@@ -25,7 +25,9 @@ tools/sweep.sh -p run example -p size 128MiB -p launches 3 \
 rm -rf -- "$example/launches.jsonl" "$example/.lock" "$example/sweep.ipynb" "$example/figures"
 
 # Places of this machine, and its name as a word: in no record, table, figure or report.
-names=$(printf '%s\n' "$PWD" "${HOME:-/root}" /tmp/ /root/ /work/ /home/)
+# The tops of the trees that this checkout, the user's files and temporary files are in.
+temporary=$(dirname -- "$(mktemp -u)")
+names=$(for place in "$PWD" "${HOME:?}" "$temporary"; do printf '/%s/\n' "$(cut -d/ -f2 <<<"$place")"; done | sort -u)
 if grep -rnF -e "$names" "$example" || grep -rnwF -e "$(uname -n)" "$example"; then
     echo "The new example names something of this machine (above); the old one stays, the new one is $rejected." >&2
     exit 1

@@ -192,6 +192,7 @@ def test_pages_of_2_mib_make_other_points_and_whole_pages() -> None:
 def test_loaded_latency_takes_a_cpu_more_than_it_has_threads() -> None:
     # CI has two CPUs: it always runs there.
     if len(CPUS) < 2:
+        # Loaded latency takes two CPUs by its nature; CI has two.
         pytest.skip("one CPU cannot chase and load")
     made = plan(ONE, patterns=["0"], operations=["loaded", "loaded_3:1"], threads=[1])
     assert [p.operation for p in made.points] == ["loaded_read", "loaded_mix_3_1"]

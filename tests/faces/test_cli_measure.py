@@ -86,6 +86,7 @@ def test_loaded_latency_is_drawn(tmp_path: Path) -> None:
 def test_bad_input_is_refused_with_what_would_work(tmp_path: Path, arguments: list[str], says: str) -> None:
     # With one CPU these are refused too, but for their threads; CI has two.
     if len(allowed_cpus()) < 2 and "2" in arguments:
+        # With one CPU the number of threads is refused first; CI has two.
         pytest.skip("two threads need two CPUs to be refused for another reason")
     done = hmexp(*arguments, cwd=tmp_path)
     assert done.returncode == 2, done.stdout + done.stderr

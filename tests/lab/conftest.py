@@ -45,6 +45,7 @@ def tools() -> Tools:
     except LabNeedError as error:
         if os.environ.get(REQUIRED_VARIABLE):
             raise
+        # A developer without QEMU or a network; CI sets HMEXP_LAB_REQUIRED, which makes this a failure.
         pytest.skip(f"the lab cannot run here: {error.message}")
 
 
@@ -56,6 +57,7 @@ def kernel(tools: Tools) -> Kernel:
     except LabNeedError as error:
         if os.environ.get(REQUIRED_VARIABLE):
             raise
+        # Likewise: with HMEXP_LAB_REQUIRED, as in CI, this is a failure.
         pytest.skip(f"no kernel for the lab here: {error.message}")
 
 
@@ -75,6 +77,7 @@ def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not (shutil.which("make") and shutil.which("gcc")):
         if os.environ.get(REQUIRED_VARIABLE):
             raise LabNeedError("no compiler for the module", "apt-get install make gcc")
+        # make test installs one, so only a run of pytest by hand comes here.
         pytest.skip("no compiler")
     place = tmp_path_factory.mktemp("module") / "kernel_module"
     # Without what a developer may have built in place, for another kernel.
@@ -86,6 +89,7 @@ def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     except LabNeedError as error:
         if os.environ.get(REQUIRED_VARIABLE):
             raise
+        # Headers are downloaded; with HMEXP_LAB_REQUIRED, as in CI, this is a failure.
         pytest.skip(f"no headers: {error.message}")
     for target in ("check-build", "modules", "tests"):
         done = subprocess.run(

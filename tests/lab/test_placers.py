@@ -53,6 +53,7 @@ def test_automatic_weights_are_automatic_again(
     """Where the firmware tells bandwidths (HMAT) a kernel that makes weights of them can be made to again."""
     version = tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
     if version < (6, 16):
+        # They came with Linux 6.16; `make lab-test` runs this on 7.3.
         pytest.skip(f"Linux {kernel.release} has no automatic weights")
     script = tmp_path / "automatic.py"
     script.write_text(AUTOMATIC)

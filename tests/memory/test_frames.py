@@ -28,6 +28,7 @@ def frames() -> Iterator[native.FrameNodes]:
     with open_frames() as found:
         # CI is root and sees them; without the capability test_placement.py tests the other way.
         if found is None:
+            # Frames are for root; CI is root, and move_pages is tested for everybody.
             pytest.skip("this process may not see frames (CAP_SYS_ADMIN)")
         yield found
 
@@ -218,6 +219,7 @@ def test_this_machine_has_blocks_as_the_kernel_counts_them() -> None:
     found = read_memory_blocks()
     # A kernel without memory hotplug has none, and the proof then asks move_pages.
     if found is None:
+        # A kernel without memory hot-plug; the lab has one with it.
         pytest.skip("this kernel has no memory blocks")
     assert found.block_bytes >= mmap.PAGESIZE
     assert set(np.unique(found.nodes).tolist()) - {-1} <= {node.id for node in read_topology().nodes}

@@ -246,9 +246,11 @@ def test_weights_are_as_before_after_a_region_and_after_a_failure() -> None:
 def test_huge_pages_are_had_where_they_are_asked_for(name: str) -> None:
     # `weighted` needs Linux 6.9, and huge pages a kernel that gives them: both are tested in the lab, too.
     if name not in AVAILABLE:
+        # The placer says why; the lab test runs each on kernels that have it.
         pytest.skip(f"{name} is not available here")
     obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_BYTES), True)
     if obstacle is not None:
+        # A kernel without transparent huge pages; the lab test asserts them.
         pytest.skip(f"no huge pages here: {obstacle.reason}")
     with hmexp.allocate(4 * HUGE_BYTES, Pattern((NODE,), HUGE_BYTES), name, huge=True) as region:
         region.placement().require()
