@@ -20,10 +20,10 @@ from dataclasses import replace
 from quiet import say_load
 
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.plan import make_plan
 from hmexp.experiment.worker import Task
 from hmexp.measure.point import near_dram
+from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.plan import make_plan
 from hmexp.system.topology import read_topology
 
 #: Beside the samples: passes are whole ones, so that half a second of samples may be a little more.

@@ -17,11 +17,11 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.plan import make_plan
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.runner import run_sweep
-from hmexp.experiment.store import read_records
+from hmexp.store.run import read_records
+from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.plan import make_plan
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 

@@ -22,10 +22,10 @@ from quiet import say_load
 
 from hmexp.experiment.joining import join_launches
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.plan import make_plan
 from hmexp.experiment.worker import Task
 from hmexp.measure.point import near_dram
+from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.plan import make_plan
 from hmexp.system.topology import read_topology
 
 

@@ -29,12 +29,12 @@ ROOT = Path(__file__).resolve().parents[1]
 SECONDS, MEBIBYTES, RESUME_SECONDS = 10.0, 500.0, 1.0
 _APART = 1000
 LOAD = "import sys, hmexp; data = hmexp.load(sys.argv[1]); print(data)"
-REPORT = "import sys; from hmexp.cli import main; main(['report', sys.argv[1]])"
-COMPARE = "import sys; from hmexp.cli import main; main(['compare', sys.argv[1], sys.argv[2], '--json'])"
+REPORT = "import sys; from hmexp.cli.main import main; main(['report', sys.argv[1]])"
+COMPARE = "import sys; from hmexp.cli.main import main; main(['compare', sys.argv[1], sys.argv[2], '--json'])"
 RESUME = """
 import sys, time
 from pathlib import Path
-from hmexp.experiment.store import open_run, read_run
+from hmexp.store.run import open_run, read_run
 path = Path(sys.argv[1])
 start = time.perf_counter()
 with open_run(path.parent, path.name, read_run(path)["plan"], {}) as directory:

@@ -13,7 +13,7 @@ import importlib
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from hmexp.campaign import run_campaign
+    from hmexp.campaign.run import run_campaign
     from hmexp.errors import HmexpError
     from hmexp.measure.bandwidth import measure_bandwidth
     from hmexp.measure.host import emulate
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hmexp.measure.point import measure_point
     from hmexp.memory.region import Region, allocate
     from hmexp.pattern import Pattern
-    from hmexp.report.dataset import load
+    from hmexp.report.run.dataset import load
     from hmexp.system.topology import read_topology
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _HOMES: Final = {
     "Region": "hmexp.memory.region",
     "allocate": "hmexp.memory.region",
     "emulate": "hmexp.measure.host",
-    "load": "hmexp.report.dataset",
+    "load": "hmexp.report.run.dataset",
     "measure_bandwidth": "hmexp.measure.bandwidth",
     "measure_latency": "hmexp.measure.latency",
     "measure_loaded_latency": "hmexp.measure.loaded",
@@ -47,7 +47,7 @@ _HOMES: Final = {
     "measure_point": "hmexp.measure.point",
     "measure_store_latency": "hmexp.measure.latency",
     "read_topology": "hmexp.system.topology",
-    "run_campaign": "hmexp.campaign",
+    "run_campaign": "hmexp.campaign.run",
 }
 
 

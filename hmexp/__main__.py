@@ -1,5 +1,5 @@
 """``python -m hmexp`` is the command ``hmexp``."""
 
-from hmexp.cli import main
+from hmexp.cli.main import main
 
 main()

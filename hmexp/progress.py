@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.markup import bar, card, element
-from hmexp.report.inline_html import Html
+from hmexp.report.page.inline_html import Html
 
 if TYPE_CHECKING:
     from IPython.display import DisplayHandle

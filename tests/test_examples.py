@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import hmexp
-from hmexp.cli import main
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.report.html import write_report
+from hmexp.cli.main import main
+from hmexp.report.page.html import write_report
+from hmexp.sweep.parameters import SweepParameters
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -13,8 +13,8 @@ from types import ModuleType
 import pytest
 from PIL import Image
 
-from hmexp.report import figures
-from hmexp.report.results import Results
+from hmexp.report.figures import gallery as figures
+from hmexp.report.run.results import Results
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "gallery.md"

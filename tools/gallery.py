@@ -18,12 +18,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from hmexp.errors import HmexpError
-from hmexp.experiment.store import read_run
-from hmexp.report import figures
-from hmexp.report.excerpt import excerpt
-from hmexp.report.results import Results
-from hmexp.report.study import StudyResults
-from hmexp.report.study_files import FIGURES
+from hmexp.report.figures import gallery as figures
+from hmexp.report.run.excerpt import excerpt
+from hmexp.report.run.results import Results
+from hmexp.report.study.files import FIGURES
+from hmexp.report.study.results import StudyResults
+from hmexp.store.run import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ("example", "example-placers")

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hmexp.experiment.baselines import compare
 from hmexp.measure.launches import join_results
+from hmexp.sweep.baselines import compare
 
 Record = Mapping[str, Any]
 #: What each launch has of its own, beside its samples; those are in the result.

@@ -11,14 +11,14 @@ from typing import Final
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.pace import find_pace
 from hmexp.experiment.pending import Pending
-from hmexp.experiment.plan import Plan
 from hmexp.experiment.point import Point
 from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.experiment.schedule import PLANNED, REPEATED, RETRIED, SPARE, Budget, Step, in_rounds, unstable
-from hmexp.experiment.store import LAUNCHES, RunDirectory
 from hmexp.experiment.worker import Task
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.memory.emulation import Emulation
+from hmexp.store.run import LAUNCHES, RunDirectory
+from hmexp.sweep.plan import Plan
 
 #: Points that a sentence names.
 _NAMED: Final = 3

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from hmexp.errors import SweepError
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.plan import Plan
 from hmexp.experiment.point import Point
 from hmexp.experiment.worker import Task
 from hmexp.measure.quantity import is_latency, is_loaded
 from hmexp.native import PAGE_BYTES
+from hmexp.sweep.plan import Plan
 from hmexp.units import MIB
 
 _SMALL_BYTES: Final = 1 * MIB

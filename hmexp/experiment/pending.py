@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hmexp.experiment.joining import join_launches, with_baseline
-from hmexp.experiment.plan import Plan
 from hmexp.experiment.point import Point
-from hmexp.experiment.store import RunDirectory
+from hmexp.store.run import RunDirectory
+from hmexp.sweep.plan import Plan
 
 Record = dict[str, Any]
 

@@ -7,16 +7,15 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from hmexp.experiment.access import SEQUENTIAL, access_of
 from hmexp.measure.quantity import is_loaded
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
+from hmexp.store.schema import SCHEMA
+from hmexp.sweep.access import SEQUENTIAL, access_of
 from hmexp.units import format_size
 
 #: Threads run on the CPUs of the first node that has some, and on others if those are too few.
 NEAR: Final = "near"
-#: Of the records; a change makes old points other points. Those of 1 had one launch and no stop rule.
-SCHEMA: Final = 2
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from hmexp.errors import SweepError
-from hmexp.experiment.calibration import calibrate
 from hmexp.experiment.measuring import measure_rest
-from hmexp.experiment.parameters import parse_budget
-from hmexp.experiment.plan import Plan
-from hmexp.experiment.point import SCHEMA
 from hmexp.experiment.progress import Progress, ProgressDisplay
-from hmexp.experiment.store import RunDirectory, now, open_run, resolve_results
 from hmexp.memory.emulation import Emulation
+from hmexp.store.run import RunDirectory, now, open_run, resolve_results
+from hmexp.store.schema import SCHEMA
+from hmexp.sweep.calibration import calibrate
+from hmexp.sweep.parameters import parse_budget
+from hmexp.sweep.plan import Plan
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.settings import ending_in_order, repair
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 
 from hmexp.experiment.pace import Pace
 from hmexp.experiment.pending import Pending
-from hmexp.experiment.plan import Plan
 from hmexp.experiment.point import Point
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.measure.measurement import UNSTABLE
 from hmexp.measure.statistics import summarise_launches
+from hmexp.sweep.plan import Plan
 
 #: Why a launch was made.
 PLANNED, REPEATED, RETRIED, SPARE = "planned", "repeat", "unstable", "budget"

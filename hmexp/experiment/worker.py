@@ -17,14 +17,15 @@ from typing import Any
 
 from hmexp import native
 from hmexp.errors import PlacementError
-from hmexp.experiment.access import read_access
-from hmexp.experiment.point import SCHEMA, Point
+from hmexp.experiment.point import Point
 from hmexp.experiment.recording import recorded
-from hmexp.experiment.store import now
 from hmexp.measure.quantity import measure, predictable
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import allocate
+from hmexp.store.run import now
+from hmexp.store.schema import SCHEMA
+from hmexp.sweep.access import read_access
 from hmexp.system.provenance import timing_validity
 from hmexp.system.settings import ending_in_order, repair, without_numa_balancing
 

@@ -183,7 +183,7 @@ class Emulation:
         """What the modelled nodes must show for a region.
 
         Bandwidth is that of the node that is busy longest, with all working side by side; latency
-        is the mean over the pages. (`hmexp.report.models` has the same for two nodes, with sources.)
+        is the mean over the pages. (`hmexp.report.model.mixtures` has the same for two nodes, with sources.)
 
         Parameters
         ----------

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.parameters import SweepParameters, parse_budget
-from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.experiment.schedule import coarse_first
-from hmexp.experiment.store import read_records, read_run
+from hmexp.store.run import read_records, read_run
+from hmexp.sweep.parameters import SweepParameters, parse_budget
+from hmexp.sweep.plan import Plan, make_plan
 from hmexp.system.topology import read_topology
 
 SMALL: dict[str, Any] = {

@@ -18,12 +18,12 @@ import pytest
 from hmexp.errors import SweepError
 from hmexp.experiment import launcher
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.parameters import SweepParameters
-from hmexp.experiment.plan import Plan, make_plan
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.runner import Outcome, run_sweep
-from hmexp.experiment.store import read_records, read_run
 from hmexp.experiment.worker import Task
+from hmexp.store.run import read_records, read_run
+from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.plan import Plan, make_plan
 from hmexp.system.topology import read_topology
 
 SMALL: dict[str, Any] = {

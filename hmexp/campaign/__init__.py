@@ -1,0 +1,1 @@
+"""Campaigns: several notebooks, one papermill run each, gathered in one folder."""

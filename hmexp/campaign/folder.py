@@ -1,0 +1,212 @@
+"""The folder of a campaign: what became of each entry, kept so that it survives being killed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from types import TracebackType
+from typing import Any, Final, Self
+
+from hmexp.campaign.file import Campaign, Entry
+from hmexp.errors import StoreError
+from hmexp.store.journal import told, write_json
+from hmexp.store.lock import hold, require_held
+from hmexp.store.reader import read_statuses
+from hmexp.store.run import POINTS, RUN, read_run
+
+SUMMARY: Final = "campaign.json"
+SCHEMA: Final = 1
+FINISHED, FAILED, DIED, INTERRUPTED = "finished", "failed", "kernel died", "interrupted"
+TO_DO, RUNNING = "to do", "running"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What became of an entry.
+
+    Parameters
+    ----------
+    name, notebook : str
+        Of the entry, and the file name of its notebook.
+    parameters : mapping
+        As given.
+    about : str
+        What it is for.
+    fingerprint : str
+        Of what was run.
+    time : int
+        How often it was measured anew with one fingerprint.
+    status : str
+        ``to do``, ``running``, ``finished``, ``failed``, ``kernel died`` or ``interrupted``.
+    reason : str or None
+        Why it is not finished.
+    signal : str or None
+        That killed the kernel, if it is known.
+    started, ended : str or None
+        UTC, ISO 8601.
+    points : mapping or None
+        ``planned``, ``ok``, ``failed`` and ``skipped``; None if the notebook measures none.
+    """
+
+    name: str
+    notebook: str
+    parameters: Mapping[str, Any]
+    about: str = ""
+    fingerprint: str = ""
+    time: int = 1
+    status: str = TO_DO
+    reason: str | None = None
+    signal: str | None = None
+    started: str | None = None
+    ended: str | None = None
+    points: Mapping[str, int] | None = field(default=None)
+
+    @property
+    def run(self) -> str:
+        """Name of its run directory, and of its executed notebook."""
+        again = f"-{self.time}" if self.time > 1 else ""
+        return f"{self.name}-{self.fingerprint[:6]}{again}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done with an entry, and why."""
+
+    entry: Entry
+    progress: Progress
+    wanted: bool
+    why: str
+
+
+class CampaignFolder:
+    """The folder, read; `held` to change it."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self.path = campaign.folder
+        self._lock_fd = -1
+        self.entries = self._read()
+
+    def hold(self, say: Callable[[str], None]) -> Self:
+        """Have the folder for this process alone; a context manager.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be made, or another campaign is at work there.
+        """
+        with told("cannot make the campaign's folder", self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        self._lock_fd = hold(self.path, say)
+        try:
+            self.entries = self._read()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def close(self) -> None:
+        """Let other processes have it."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
+        """What is to be done with each entry; those named in `again` are measured anew."""
+        return [self._step(entry, entry.name in again) for entry in self.campaign.entries]
+
+    def store(self, progress: Progress) -> None:
+        """Keep what became of an entry.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written, or the folder was removed or moved meanwhile.
+        """
+        require_held(self.path, self._lock_fd)
+        self.entries[progress.name] = progress
+        write_json(self.path / SUMMARY, self.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """All of it as plain data: the content of `campaign.json`."""
+        shown = []
+        for step in self.steps():
+            known = self.entries.get(step.entry.name)
+            shown.append(asdict(known or step.progress) | self.files(known or step.progress))
+        title = self.campaign.title
+        return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
+
+    def files(self, progress: Progress) -> dict[str, str | None]:
+        """The files that there are of an entry, relative to the folder."""
+        names = {
+            "run": progress.run,
+            "executed": f"{progress.run}.ipynb",
+            "report": f"{progress.run}/report.html",
+            "log": f"{progress.run}.log",
+        }
+        return {name: file if (self.path / file).exists() else None for name, file in names.items()}
+
+    def count(self, progress: Progress) -> dict[str, int] | None:
+        """Count the points of an entry's run directory, finished or not."""
+        run = self.path / progress.run
+        if not (run / RUN).exists():
+            return None
+        statuses = Counter(read_statuses(run / POINTS).values())
+        planned = int(read_run(run).get("points") or 0)
+        return {"planned": planned, **{name: statuses[name] for name in ("ok", "failed", "skipped")}}
+
+    def _read(self) -> dict[str, Progress]:
+        file = self.path / SUMMARY
+        if not file.exists():
+            return {}
+        names = {one.name for one in fields(Progress)}
+        try:
+            with told("cannot read", file):
+                data = json.loads(file.read_text(encoding="utf-8"))
+            if data["schema"] != SCHEMA:
+                raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")
+            every = [Progress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs stay") from error
+        return {one.name: one for one in every}
+
+    def _step(self, entry: Entry, again: bool) -> Step:
+        new = Progress(
+            entry.name, entry.notebook.name, dict(entry.parameters), entry.about, entry.fingerprint
+        )
+        old = self.entries.get(entry.name)
+        if old is None or old.status == TO_DO:
+            return Step(entry, new, True, "new")
+        if old.fingerprint != entry.fingerprint:
+            return Step(entry, new, True, f"{_difference(old, new)}: it is run anew")
+        kept = replace(old, about=entry.about)
+        if again:
+            return Step(entry, replace(new, time=old.time + 1), True, "asked for again: it is run anew")
+        if old.status != FINISHED:
+            was = "killed" if old.status == RUNNING else old.status
+            return Step(entry, kept, True, f"{was} before: it goes on with what is there")
+        if self.files(old)["executed"] is None:
+            return Step(entry, kept, True, "its executed notebook is gone: it is run again")
+        if old.points is not None and self.count(old) is None:
+            return Step(entry, kept, True, "its run is gone: it is run again")
+        return Step(entry, kept, False, "finished")
+
+
+def _difference(old: Progress, new: Progress) -> str:
+    before, after = dict(old.parameters), dict(new.parameters)
+    names = {*before, *after}
+    changed = sorted(name for name in names if before.get(name) != after.get(name))
+    if changed:
+        return f"its parameters were changed ({', '.join(changed)})"
+    return "its notebook was changed"

@@ -1,0 +1,82 @@
+"""The page of a campaign: each entry with what became of it, and where its report is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from hmexp.markup import Fragment, badge, card, element, html_of, muted, table
+from hmexp.store.files import write_atomically
+
+_KINDS: Final = {"finished": "good", "failed": "bad", "kernel died": "bad"}
+_HEADS: Final = ("entry", "status", "points", "report", "notebook", "log", "from", "to")
+
+
+def write_page(folder: Path, summary: Mapping[str, Any]) -> Path:
+    """Write `index.html`, which fetches nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        The campaign's folder.
+    summary : mapping
+        Content of its `campaign.json`.
+
+    Raises
+    ------
+    StoreError
+        If the file cannot be written.
+    """
+    return write_atomically(folder / "index.html", page(summary))
+
+
+def page(summary: Mapping[str, Any]) -> str:
+    """Make the page."""
+    title = html_of(summary["title"])
+    rows = [_row(entry) for entry in summary["entries"]]
+    finished = sum(entry["status"] == "finished" for entry in summary["entries"])
+    body = card(
+        element("h1", summary["title"]),
+        element("p", f"{finished} of {len(rows)} entries of {summary['file']} are finished."),
+        table(_HEADS, rows, left=range(len(_HEADS))),
+        muted("campaign.json has the same for programs."),
+    )
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        f"<title>{title}</title></head>\n"
+        f'<body style="font-family:sans-serif;margin:1.5em">{body}</body></html>\n'
+    )
+
+
+def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
+    given = ", ".join(f"{name} = {value}" for name, value in entry["parameters"].items())
+    name = element(
+        "div", element("b", entry["name"]), muted(entry["about"] or ""), muted(given or "all defaults")
+    )
+    status = element("div", badge(entry["status"], _KINDS.get(entry["status"], "caution")))
+    if entry["reason"]:
+        status = element("div", status, muted(entry["reason"]))
+    return (
+        name,
+        status,
+        _points(entry["points"]),
+        _link(entry["report"], "report"),
+        _link(entry["executed"], entry["notebook"]),
+        _link(entry["log"], "log"),
+        entry["started"] or "",
+        entry["ended"] or "",
+    )
+
+
+def _points(points: Mapping[str, int] | None) -> str:
+    if points is None:
+        return ""
+    others = [f"{points[name]} {name}" for name in ("failed", "skipped") if points[name]]
+    return ", ".join([f"{points['ok']} of {points['planned']}", *others])
+
+
+def _link(file: str | None, text: str) -> Fragment:
+    return Fragment(f'<a href="{quote(file)}">{html_of(text)}</a>') if file else Fragment()

@@ -1,0 +1,137 @@
+"""What the notebooks of the studies call: `notebooks/placers.ipynb` and `notebooks/granularity.ipynb`.
+
+A face: it shows, and leaves the work to the layers below.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from hmexp.experiment.runner import Outcome
+from hmexp.memory.emulation import Emulation
+from hmexp.notebook.sweep import not_run, refuse_unknown
+from hmexp.progress import notebook_display
+from hmexp.report.figures import gallery as figures
+from hmexp.report.page import inline
+from hmexp.report.page.inline_html import Html
+from hmexp.report.study.files import FIGURES, TABLES, write_study
+from hmexp.report.study.results import StudyResults
+from hmexp.store.run import resolve_results
+from hmexp.study.granularity import GranuleParameters, make_granule_study
+from hmexp.study.placers import PlacerParameters, make_placer_study
+from hmexp.study.study import Study, run_study
+from hmexp.system.libnuma import LibNuma
+from hmexp.system.topology import Topology, read_topology
+
+_DPI: Final = 110
+#: The notebooks' own parameter beside those of their study: a run to show instead of measuring one.
+RECORDS: Final = "records"
+
+Maker = Callable[[Any, Topology], tuple[Study, Callable[[], Emulation | None]]]
+
+
+class StudyNotebook:
+    """A study as a notebook sees it: made from its parameters, run once or loaded, shown.
+
+    Raises
+    ------
+    HmexpError
+        From the constructor, if a parameter cannot be used; nothing was written then.
+    """
+
+    def __init__(self, name: str, namespace: Mapping[str, Any]) -> None:
+        self.name = name
+        kind, make = _KINDS[name]
+        names = tuple(kind().to_record())
+        refuse_unknown((*names, RECORDS))
+        given = {key: namespace[key] for key in names if key in namespace}
+        parameters = kind.from_mapping(given)
+        self.outcome: Outcome | None = None
+        self._path: Path | None = None
+        records = str(namespace.get(RECORDS, "none"))
+        if records != "none":
+            self._path = _find_run(records, given)
+            self._results = StudyResults.load(self._path, name)
+            self.headline = f"Records of {self._path.name}: {self._results.run.get('headline')}"
+            self.notes: tuple[str, ...] = tuple(self._results.run.get("notes") or ())
+            return
+        self.study, self._emulate = make(parameters, read_topology(libnuma=LibNuma.load()))
+        self.headline, self.notes = self.study.headline, self.study.notes
+
+    def __str__(self) -> str:
+        return "\n".join([self.headline, *(f"Note: {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        head, *rest = (escape(line) for line in str(self).split("\n"))
+        told = "".join(f"<br>{line}" for line in rest)
+        return f'<div style="border-left:4px solid #8a5a00;padding:.4em .8em"><b>{head}</b>{told}</div>'
+
+    def run(self) -> None:
+        """Measure what is missing, and write tables and figures; nothing, if records were given."""
+        if self._path is not None and self.outcome is None:
+            print("Nothing is measured: the records were given.")
+            return
+        self.outcome = run_study(self.study, notebook_display(), emulate=self._emulate, report=write_study)
+        self._path = self.outcome.path
+        print(f"Written: {self._path}")
+
+    @property
+    def results(self) -> StudyResults:
+        """The records.
+
+        Raises
+        ------
+        SweepError
+            If the study was not run yet.
+        """
+        if self._path is None:
+            raise not_run("study")
+        return StudyResults.load(self._path, self.name)
+
+    def status(self) -> Html:
+        """What the run is: emulated or not, functional only or not, and what was skipped or failed."""
+        results = self.results
+        lines = [f"{len(results.records)} points, {len(results.not_ok)} failed or skipped", *results.labels]
+        reasons = dict.fromkeys(f"{r['status']}: {r['reason']}" for r in results.not_ok)
+        lines += [reason.replace("\n", " ") for reason in reasons]
+        return Html("<br>".join(f"<b>{escape(line)}</b>" for line in lines), "\n".join(lines))
+
+    def table(self, stem: str) -> pd.DataFrame:
+        """A table of the study by the name of its file."""
+        return TABLES[self.name][stem](self.results).round(3)
+
+    def figure(self, stem: str) -> inline.Picture:
+        """A figure of the study by the name of its file."""
+        drawn = FIGURES[self.name][stem](self.results)
+        return inline.Picture(stem, figures.png_bytes(drawn, _DPI))
+
+    def require_complete(self) -> None:
+        """Raise SweepError if a point failed: papermill must not end well then."""
+        if self.outcome is not None:
+            self.outcome.require_complete()
+        elif self._path is None:
+            raise not_run("study")
+
+
+def _find_run(records: str, given: Mapping[str, Any]) -> Path:
+    """A run by its folder, or by its name among the results."""
+    folder = Path(records).expanduser()
+    named = resolve_results(str(given.get("results", "auto"))) / records
+    return folder if folder.is_dir() or not named.is_dir() else named
+
+
+def _without_emulation(
+    parameters: PlacerParameters, topology: Topology
+) -> tuple[Study, Callable[[], Emulation | None]]:
+    return make_placer_study(parameters, topology), lambda: None
+
+
+_KINDS: Final[Mapping[str, tuple[Any, Maker]]] = {
+    "placers": (PlacerParameters, _without_emulation),
+    "granularity": (GranuleParameters, make_granule_study),
+}

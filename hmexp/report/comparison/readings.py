@@ -1,0 +1,223 @@
+"""A point as far as a comparison needs it, and which points of two runs are the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp.report.run.facts import whole
+from hmexp.report.run.point import Point, Record, finite, short_pattern
+from hmexp.report.run.wording import say_parameter
+from hmexp.store.reader import read_points
+from hmexp.store.run import POINTS, read_run
+
+#: How much was measured, not what: points that differ in these alone are the same.
+EFFORT: Final = frozenset({"samples", "sample_seconds", "launches", "precision", "most_samples"})
+#: Says how a node is emulated; the profile and its truth are compared instead.
+_EMULATE: Final = "emulate"
+Key = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was measured at one point of one run.
+
+    Parameters
+    ----------
+    parameters : dict
+        All that says what the point is, operation and pattern among them; not how much was measured.
+    median : float or None
+        Of all samples [unit]; None if the point has no number.
+    samples : ndarray
+        Raw samples [unit].
+    launches : ndarray
+        Median of each launch, if the record tells launches apart and has several; else empty [unit].
+    model : float or None
+        What the emulated nodes must show [unit].
+    page_bytes : int or None
+        Of the pages that were really used [bytes].
+    """
+
+    point_id: str
+    status: str
+    reason: str
+    parameters: dict[str, Any]
+    ratio: str | None
+    unit: str | None
+    median: float | None
+    samples: npt.NDArray[np.float64]
+    launches: npt.NDArray[np.float64]
+    model: float | None
+    emulated: bool
+    profile: str | None
+    timing_valid: bool
+    page_bytes: int | None
+
+    @classmethod
+    def from_record(cls, record: Record, dram_nodes: Iterable[int] = ()) -> Reading:
+        """Read one record; what is missing stays empty."""
+        point = Point.from_record(record, dram_nodes)
+        result, setup = record.get("result") or {}, record.get("setup") or {}
+        kept = {name: value for name, value in point.series if name not in EFFORT and name != _EMULATE}
+        return cls(
+            point_id=point.point_id,
+            status=point.status,
+            reason=point.why if point.status != "ok" else "",
+            parameters={"operation": point.operation, "pattern": point.pattern, **kept},
+            ratio=point.ratio,
+            unit=point.unit,
+            median=point.estimate.median
+            if point.estimate is not None and point.estimate.median > 0
+            else None,
+            samples=np.array([value for value in point.samples if value > 0]),
+            launches=launch_medians(result),
+            model=finite((record.get("model") or {}).get("value")),
+            emulated=record.get("emulated") is True,
+            profile=record.get("profile"),
+            timing_valid=record.get("timing_valid") is not False,
+            page_bytes=whole((result.get("details") or {}).get("page_bytes") or setup.get("page_bytes")),
+        )
+
+    def key(self, left_out: Iterable[str] = (), by_ratio: bool = False) -> Key:
+        """What makes it the same point as one of another run."""
+        values = {name: value for name, value in self.parameters.items() if name not in set(left_out)}
+        if by_ratio:
+            values["pattern"] = self.ratio
+        return tuple(sorted((name, repr(value)) for name, value in values.items()))
+
+    def describe(self, names: Iterable[str]) -> str:
+        """Write the parameters of these names for people."""
+        values = ((name, self.parameters.get(name)) for name in names)
+        return ", ".join(say_parameter(name, value) for name, value in values if value is not None)
+
+    def __str__(self) -> str:
+        return f"{self.parameters['operation']} {short_pattern(str(self.parameters['pattern']))}"
+
+
+def launch_medians(result: Mapping[str, Any]) -> npt.NDArray[np.float64]:
+    """Read the median of each launch of a result; empty unless there are several."""
+    medians = []
+    for launch in result.get("launches") or ():
+        value = finite(launch.get("median")) if isinstance(launch, Mapping) else None
+        if value is not None and value > 0:
+            medians.append(value)
+    return np.array(medians if len(medians) > 1 else [])
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as far as a comparison needs it."""
+
+    folder: Path
+    run: Record
+    readings: tuple[Reading, ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return str(self.run.get("name") or self.folder.name)
+
+    @classmethod
+    def load(cls, folder: Path) -> StoredRun:
+        """Read a run directory.
+
+        Raises
+        ------
+        StoreError
+            If it is none, cannot be read, or was written by a newer hmexp.
+        """
+        run = read_run(folder)
+        dram = [int(node) for node in run.get("dram_nodes") or ()]
+        found = read_points(folder / POINTS, lambda record: Reading.from_record(record, dram))
+        return cls(folder, run, tuple(found.values()))
+
+
+@dataclass(frozen=True)
+class Match:
+    """Points of two runs by what they are: a pair, or one without its counterpart."""
+
+    pairs: tuple[tuple[Reading, Reading], ...]
+    only_a: tuple[Reading, ...]
+    only_b: tuple[Reading, ...]
+    #: Points of which a run has several that match the same point of the other: (a, b) as they were found.
+    ambiguous: tuple[tuple[tuple[Reading, ...], tuple[Reading, ...]], ...]
+    notes: tuple[str, ...]
+
+
+def match(a: StoredRun, b: StoredRun, by_ratio: bool = False) -> Match:
+    """Find the points of two runs that are the same.
+
+    Parameters
+    ----------
+    a, b : StoredRun
+        The runs.
+    by_ratio : bool
+        Take patterns for the same that have the same DRAM:slow ratio: other machines number their nodes
+        otherwise.
+    """
+    names_a, names_b = ({n for r in run.readings for n in r.parameters} for run in (a, b))
+    # A parameter that one run does not know at all (an older hmexp) cannot tell its points apart.
+    unknown = (names_a ^ names_b) if a.readings and b.readings else set()
+    notes = [
+        f"run {'A' if name in names_b else 'B'} does not record {name}: points are matched without it"
+        for name in sorted(unknown)
+    ]
+    groups: dict[Key, tuple[list[Reading], list[Reading]]] = {}
+    for side, run in enumerate((a, b)):
+        for reading in run.readings:
+            groups.setdefault(reading.key(unknown, by_ratio), ([], []))[side].append(reading)
+    pairs, only_a, only_b, ambiguous = [], [], [], []
+    for in_a, in_b in groups.values():
+        if len(in_a) == len(in_b) == 1:
+            pairs.append((in_a[0], in_b[0]))
+        elif in_a and in_b:
+            ambiguous.append((tuple(in_a), tuple(in_b)))
+        else:
+            only_a += in_a
+            only_b += in_b
+    return Match(tuple(pairs), tuple(only_a), tuple(only_b), tuple(ambiguous), tuple(notes))
+
+
+def why_not_comparable(a: Reading, b: Reading, of_model: bool = False) -> str | None:
+    """Say why two readings of the same point must not be compared; None if they may."""
+    for name, reading in (("A", a), ("B", b)):
+        if reading.status != "ok" or reading.median is None:
+            return (
+                f"{name} has no number: {reading.status}{', ' if reading.reason else ''}{reading.reason[:80]}"
+            )
+    if not (a.timing_valid and b.timing_valid):
+        which = [name for name, reading in (("A", a), ("B", b)) if not reading.timing_valid]
+        return f"timings of {' and '.join(which)} are not valid (functional only)"
+    if a.emulated != b.emulated:
+        return f"{'A' if a.emulated else 'B'} is emulated, {'B' if a.emulated else 'A'} is real"
+    if a.profile != b.profile:
+        return f"emulated by other profiles: {a.profile} and {b.profile}"
+    if a.unit != b.unit:
+        return f"other units: {a.unit} and {b.unit}"
+    if None not in (a.page_bytes, b.page_bytes) and a.page_bytes != b.page_bytes:
+        return f"other pages: {a.page_bytes} and {b.page_bytes} bytes"
+    if of_model and (not a.model or not b.model):
+        return "no model's value is recorded"
+    if not of_model and a.emulated and not _same(a.model, b.model):
+        return (
+            f"the emulated nodes were scaled differently (they must show {_say(a.model)} and {_say(b.model)} "
+            f"{a.unit}): compare each with its own model"
+        )
+    for name, reading in (("A", a), ("B", b)):
+        if len(reading.samples) < 2 and len(reading.launches) < 2:
+            return f"{name} has a single sample: nothing is known of its noise"
+    return None
+
+
+def _same(a: float | None, b: float | None) -> bool:
+    return a is b or (a is not None and b is not None and math.isclose(a, b, rel_tol=1e-6))
+
+
+def _say(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4g}"

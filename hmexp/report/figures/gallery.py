@@ -1,0 +1,127 @@
+"""The figures of a run, and how they become files."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+from typing import Final
+
+from matplotlib.figure import Figure
+
+from hmexp.report.figures import style
+from hmexp.report.figures.capability import capabilities, node_capability
+from hmexp.report.figures.curves import (
+    bandwidth_against_ratio,
+    bandwidth_operations,
+    latency_against_ratio,
+    latency_operations,
+)
+from hmexp.report.figures.deviation import model_error
+from hmexp.report.figures.distributions import latency_distribution
+from hmexp.report.figures.heat_map import ratio_by_mix, shares_of_dram
+from hmexp.report.figures.loaded_latency import loaded_latency, loaded_operations
+from hmexp.report.figures.strips import placement_strips, strips_of
+from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
+from hmexp.report.model.predictions import predict
+from hmexp.report.run.results import Results
+from hmexp.store.files import write_atomically
+
+__all__ = [
+    "all_figures",
+    "bandwidth_against_ratio",
+    "bandwidth_against_threads",
+    "inline_svg",
+    "latency_against_ratio",
+    "latency_distribution",
+    "loaded_latency",
+    "model_error",
+    "node_capability",
+    "placement_strips",
+    "png_bytes",
+    "ratio_by_mix",
+    "save",
+    "svg_text",
+]
+
+_DPI: Final = 160
+_FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
+_ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
+_SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
+
+
+def all_figures(results: Results) -> dict[str, Figure]:
+    """Draw every figure that this run has something to say for, by the stem of its file's name."""
+    figures = {}
+    if capabilities(results):
+        figures["node_capability"] = node_capability(results)
+    if bandwidth_operations(results):
+        figures["bandwidth_against_ratio"] = bandwidth_against_ratio(results)
+    if shares_of_dram(results):
+        figures["ratio_by_mix"] = ratio_by_mix(results)
+    if len(thread_counts(results)) > 1:
+        figures["bandwidth_against_threads"] = bandwidth_against_threads(results)
+    if latency_operations(results):
+        figures["latency_against_ratio"] = latency_against_ratio(results)
+    if any(results.select(operation) for operation in latency_operations(results)):
+        figures["latency_distribution"] = latency_distribution(results)
+    if loaded_operations(results):
+        figures["loaded_latency"] = loaded_latency(results)
+    predicted = predict(results)
+    if any(point.point_id in predicted for point in results.ok if not point.added):
+        figures["model_error"] = model_error(results)
+    if strips_of(results):
+        figures["placement_strips"] = placement_strips(results)
+    return figures
+
+
+def svg_text(figure: Figure, stem: str) -> str:
+    """Render a figure as SVG: the same bytes for the same data, at any time and on any machine."""
+    buffer = io.StringIO()
+    nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    with style.styled(**{"svg.hashsalt": stem}):
+        figure.savefig(buffer, format="svg", metadata=nothing)
+    return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
+
+
+def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
+    """Render a figure as PNG."""
+    buffer = io.BytesIO()
+    with style.styled():
+        figure.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
+    """Write `stem.svg` and `stem.png` into a folder, each whole or not at all."""
+    svg = write_atomically(folder / f"{stem}.svg", svg_text(figure, stem))
+    # Laid out just now: once more would only take as long again.
+    figure.set_layout_engine("none")
+    return svg, write_atomically(folder / f"{stem}.png", png_bytes(figure))
+
+
+def inline_svg(svg: str, stem: str, description: str) -> str:
+    """Make an SVG file's text fit for a page that holds several.
+
+    Every id gets the figure's own prefix (matplotlib numbers them alike in each figure), and what only
+    a file of its own needs is dropped.
+
+    Parameters
+    ----------
+    svg : str
+        What `svg_text` returned.
+    stem : str
+        A name that no other figure of the page has.
+    description : str
+        What a screen reader says; plain text, escaped here.
+    """
+    match = _SIZE.search(svg)
+    if match is None:
+        raise ValueError("this is not the text of an SVG file")
+    body = _ID.sub(lambda found: f"{found.group(1)}{stem}-", svg[match.end() :])
+    spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
+    # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
+    width = float(match.group(1).split()[2]) * 4 / 3
+    return (
+        f'<svg role="img" aria-label="{spoken}" viewBox="{match.group(1)}" style="width:{width:.0f}px">{body}'
+    )

@@ -1,0 +1,160 @@
+"""Latency under load: a curve for each pattern, its knee, or that the memory was not saturated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Final
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hmexp.measure.quantity import is_loaded, streaming
+from hmexp.report.figures import style
+from hmexp.report.figures.layout import panel_title
+from hmexp.report.run.numbers import digits
+from hmexp.report.run.point import Point, short_pattern
+from hmexp.report.run.results import Results
+from hmexp.report.run.wording import Series
+
+_PANEL_WIDTH: Final = 6.4
+_PANEL_HEIGHT: Final = 3.4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One launch's curve: load [GB/s] and latency [ns] from no load up, and where its knee is."""
+
+    load_gbps: tuple[float, ...]
+    latency_ns: tuple[float, ...]
+    knee: tuple[float, float] | None
+
+
+def loaded_operations(results: Results) -> list[str]:
+    """Return the loaded latencies that were measured."""
+    return [op for op in results.operations if is_loaded(op)]
+
+
+def curves_of(point: Point) -> tuple[Curve, ...]:
+    """The curves of a point's launches; none if it has none."""
+    result = point.record.get("result") or {}
+    launches = result.get("launches") or [{"details": result.get("details") or {}}]
+    return tuple(_curve(launch["details"]) for launch in launches if launch["details"].get("curve"))
+
+
+def _curve(details: Mapping[str, Any]) -> Curve:
+    # By load and not by pause: a shorter pause does not always make more of it.
+    points = sorted((float(p["load_gbps"]), float(p["median"])) for p in details["curve"])
+    knee = details.get("knee") or {}
+    found = (float(knee["load_gbps"]), float(knee["latency_ns"])) if knee.get("saturated") else None
+    return Curve(tuple(x for x, _ in points), tuple(y for _, y in points), found)
+
+
+def knees(group: Sequence[Point]) -> Iterable[str]:
+    """Say of each point with curves where its knee is, over its launches."""
+    for point in group:
+        curves = curves_of(point)
+        if not curves:
+            continue
+        name = f"{point.ratio or '?'} (pattern {short_pattern(point.pattern)})"
+        start = f"Under {streaming(point.operation)} load, {name}"
+        found = [curve.knee for curve in curves if curve.knee is not None]
+        most = max(max(curve.load_gbps) for curve in curves)
+        if not found:
+            yield f"{start} is not saturated: {digits(most)} GB/s was the most that the threads could make."
+            continue
+        loads = [load for load, _ in found]
+        said = f"{start} has its knee at {digits(median(loads))} GB/s"
+        if len(found) > 1:
+            said += f" (launches: {digits(min(loads))} to {digits(max(loads))})"
+        said += f", where latency is {digits(median(ns for _, ns in found))} ns"
+        if len(found) < len(curves):
+            said += f"; {len(curves) - len(found)} of {len(curves)} launches did not saturate it"
+        yield f"{said}."
+
+
+@style.styled()
+def loaded_latency(results: Results) -> Figure:
+    """Draw latency against load, a colour for each pattern and a thin line for each launch."""
+    operations = loaded_operations(results)
+    points = [p for op in operations for p in results.select(op) if curves_of(p)]
+    left_out = [p for p in results.not_ok if p.operation in operations]
+    rows: tuple[Series, ...] = tuple(dict.fromkeys(_varying(p, results, points) for p in points)) or ((),)
+    patterns = list(dict.fromkeys(p.pattern for p in points))
+    figure = style.framed(
+        results,
+        "Latency under load",
+        style.common_parameters(results, points),
+        (max(6.8, _PANEL_WIDTH * len(operations)), _PANEL_HEIGHT * len(rows) + 0.2),
+        key=_key(points, patterns),
+        left_out=left_out,
+    )
+    if not points:
+        style.say_nothing(figure.subplots(), "No latency under load was measured.")
+        return figure
+    panels = figure.subplots(len(rows), len(operations), squeeze=False)
+    for row, axes_row in zip(rows, panels, strict=True):
+        for operation, axes in zip(operations, axes_row, strict=True):
+            inside = [p for p in points if p.operation == operation and _varying(p, results, points) == row]
+            axes.set_title(panel_title(f"{streaming(operation)} traffic", row))
+            axes.set_xlabel("load, GB/s of payload")
+            axes.set_ylabel("ns per access")
+            axes.grid(visible=True, which="major", axis="y")
+            _draw(axes, inside, patterns)
+    return figure
+
+
+def _varying(point: Point, results: Results, points: Sequence[Point]) -> Series:
+    names = set(results.varying(points))
+    return tuple(pair for pair in point.series if pair[0] in names)
+
+
+def _colour(pattern: str, patterns: Sequence[str]) -> str:
+    return style.SERIES_COLOURS[patterns.index(pattern) % len(style.SERIES_COLOURS)]
+
+
+def _marker(pattern: str, patterns: Sequence[str]) -> str:
+    return style.SERIES_MARKERS[patterns.index(pattern) % len(style.SERIES_MARKERS)]
+
+
+def _draw(axes: Axes, points: Sequence[Point], patterns: Sequence[str]) -> None:
+    for point in points:
+        colour, marker = _colour(point.pattern, patterns), _marker(point.pattern, patterns)
+        for curve in curves_of(point):
+            axes.plot(
+                curve.load_gbps, curve.latency_ns, color=colour, marker=marker, markersize=2.4,
+                linewidth=0.9, alpha=0.65, linestyle=":" if point.added else "-", zorder=2,
+            )  # fmt: skip
+            if curve.knee is not None:
+                axes.plot(
+                    *([value] for value in curve.knee), marker="o", color="none", markersize=9,
+                    markeredgecolor=colour, markeredgewidth=1.2, zorder=3,
+                )  # fmt: skip
+    axes.set_xlim(left=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
+
+
+def _key(points: Sequence[Point], patterns: Sequence[str]) -> style.Key:
+    if not points:
+        return style.NO_KEY
+    handles: list[Artist] = []
+    labels = []
+    for pattern in patterns:
+        same = [p for p in points if p.pattern == pattern]
+        curves = [curve for p in same for curve in curves_of(p)]
+        look: dict[str, Any] = {
+            "linestyle": ":" if same[0].added else "-",
+            "marker": _marker(pattern, patterns),
+        }
+        handles.append(Line2D([], [], color=_colour(pattern, patterns), markersize=4, **look))
+        told = " (all DRAM, added to compare)" if same[0].added else ""
+        told += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
+        labels.append(f"{same[0].ratio} as {short_pattern(pattern)}{told}")
+    if any(curve.knee is not None for p in points for curve in curves_of(p)):
+        ring: dict[str, Any] = {"color": "none", "marker": "o", "markeredgecolor": style.INK, "markersize": 7}
+        handles.append(Line2D([], [], linestyle="none", **ring))
+        labels.append("knee of a launch")
+    return handles, labels

@@ -1,0 +1,118 @@
+"""What a ratio costs against what it does: the figure that says what to buy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from hmexp.report.figures import style
+from hmexp.report.model.cost import Market, Offer, Prices
+from hmexp.report.model.mixtures import bandwidth_gbps, latency_ns
+from hmexp.report.model.predictions import endpoints
+from hmexp.report.run.numbers import digits
+from hmexp.report.run.results import Results
+
+STEM: Final = "cost_performance"
+TITLE: Final = "Cost and performance"
+CAPTION: Final = """\
+What to buy? Each dot is a measured ratio at the prices that were given, its bar the 95 % interval. A filled
+dot is on the front: nothing that costs no more is better. A hollow one may be beaten, for the intervals
+overlap; a small grey one is beaten. The line is the model from the measured ends, for every ratio between."""
+_COLUMNS: Final = 3
+_MOST_PANELS: Final = 12
+
+
+@style.styled()
+def cost_performance(results: Results, found: Sequence[Market], prices: Prices) -> Figure:
+    """Draw what was measured against its price, a panel for each operation and set of parameters."""
+    shown = found[:_MOST_PANELS]
+    subtitle = f"prices as given: DRAM {prices.dram:g}, {results.slow_name} {prices.slow:g} per GiB"
+    if len(found) > len(shown):
+        subtitle += f"; {len(found) - len(shown)} more sets of parameters are not drawn"
+    columns = max(1, min(_COLUMNS, len(shown)))
+    rows = max(1, -(-len(shown) // columns))
+    size = (max(6.8, 4.3 * columns), 3.3 * rows + 0.2)
+    figure = style.framed(results, TITLE, subtitle, size, key=_key())
+    panels = figure.subplots(rows, columns, squeeze=False)
+    if not shown:
+        style.say_nothing(panels[0][0], "No point was measured that could be priced.")
+        return figure
+    every = [axes for row in panels for axes in row]
+    for axes, market in zip(every, shown, strict=False):
+        _draw(axes, market, results, prices)
+    for axes in every[len(shown) :]:
+        axes.set_axis_off()
+    return figure
+
+
+def _draw(axes: Axes, market: Market, results: Results, prices: Prices) -> None:
+    latency = any(offer.point.unit == "ns" for offer in market.offers)
+    title = market.operation.capitalize() + (f", {market.where}" if market.where else "")
+    axes.set_title(title)
+    axes.set_ylabel("ns per access (less is better)" if latency else "GB/s of payload")
+    axes.set_xlabel("price per GiB")
+    axes.grid(visible=True, which="major")
+    _draw_model(axes, market, results, prices)
+    front = market.front
+    axes.plot(
+        [o.price for o in front], [o.point.value.median for o in front], color=style.MUTED, linewidth=0.9,
+        linestyle=(0, (1, 2)), zorder=2,
+    )  # fmt: skip
+    for offer in market.offers:
+        _draw_offer(axes, offer)
+    axes.margins(x=0.12)
+    top = max(offer.point.value.high for offer in market.offers)
+    axes.set_ylim(0, top * 1.25)  # room for two lines above the highest
+
+
+def _draw_model(axes: Axes, market: Market, results: Results, prices: Prices) -> None:
+    mixed = [offer.point for offer in market.offers if 0 < offer.point.share < 1]
+    ends = next((pair for point in mixed if (pair := endpoints(point, results)) is not None), None)
+    if ends is None or min(end.value.median for end in ends) <= 0:
+        return
+    shares = np.linspace(0, 1, 201)
+    model = latency_ns if market.operation == "latency" else bandwidth_gbps
+    if market.operation != "latency" and ends[0].unit == "ns":
+        return
+    values = model(shares, ends[0].value.median, ends[1].value.median)
+    costs = shares * prices.dram + (1 - shares) * prices.slow
+    axes.plot(costs, values, color=style.FAINT, linewidth=1.4, zorder=1.5)
+
+
+def _draw_offer(axes: Axes, offer: Offer) -> None:
+    point = offer.point
+    if offer.standing == "beaten":
+        axes.plot([offer.price], [point.value.median], "o", color=style.MUTED, markersize=3, zorder=3)
+    else:
+        style.draw_estimate(axes, offer.price, point.value, style.INK, "o")
+        if offer.standing == "undecided":
+            axes.plot([offer.price], [point.value.median], "o", color=style.PAPER, markersize=3.4, zorder=5)
+    text = point.ratio or "?"
+    if offer.standing == "front" and offer.of_dram is not None:
+        text += f"\n{digits(offer.of_dram.median)}×"
+    beaten = offer.standing == "beaten"
+    axes.annotate(
+        text, (offer.price, point.value.high), xytext=(0, 5), textcoords="offset points", ha="center",
+        va="bottom", size=7 if beaten else 7.5, color=style.MUTED if beaten else style.INK,
+        weight="normal" if beaten else "bold",
+    )  # fmt: skip
+
+
+def _key() -> style.Key:
+    return (
+        [
+            Line2D([], [], color=style.INK, linestyle="none", marker="o", markersize=5.5),
+            Line2D(
+                [], [], color=style.INK, linestyle="none", marker="o", markersize=5.5,
+                markerfacecolor=style.PAPER,
+            ),
+            Line2D([], [], color=style.MUTED, linestyle="none", marker="o", markersize=3),
+            Line2D([], [], color=style.FAINT),
+        ],
+        ["on the front (× all DRAM)", "may be beaten", "beaten", "model from the measured ends"],
+    )  # fmt: skip

@@ -1,0 +1,225 @@
+"""How every figure looks: colours, fonts, the header with its labels, and the axis of DRAM share."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import matplotlib as mpl
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from hmexp.report.run.point import Estimate, Point, short_pattern
+from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+from hmexp.report.run.wording import say_series
+
+INK: Final = "#1c2127"
+MUTED: Final = "#646c75"
+FAINT: Final = "#c9ced4"
+PAPER: Final = "#ffffff"
+# Okabe and Ito's palette: told apart by readers with any colour vision, and in print.
+KIND_COLOURS: Final = {"dram": "#0072b2", "nvm": "#d55e00", "cxl": "#009e73", "unknown": "#8a6d9e"}
+BAD: Final = "#b3122a"
+# Series: none of the colours of the kinds, ordered dark to light so that they differ in grey as well.
+SERIES_COLOURS: Final = (
+    "#332288", "#aa4499", "#44aa99", "#999933", "#882255", "#88ccee", "#ddaa33", "#777777",
+)  # fmt: skip
+SERIES_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+SERIES_LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+_LABEL_COLOURS: Final = {True: ("#fdecea", BAD), False: ("#fff4d6", "#7a5200")}
+
+_RC: Final[dict[str, Any]] = {
+    "font.family": ["DejaVu Sans"],  # ships with matplotlib: the same layout on every machine
+    "font.size": 9,
+    "text.color": INK,
+    "text.parse_math": False,  # a $ in a reason or a name is a $
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "grid.color": "#e6e9ec",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.6,
+    "legend.frameon": False,
+    "legend.fontsize": 8,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+    "figure.dpi": 100,
+    "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
+}
+#: Handles and labels of a key.
+Key = tuple[list[Artist], list[str]]
+NO_KEY: Final[Key] = ([], [])
+_LINE_INCHES: Final = 0.175
+_MAX_REASONS: Final = 4
+_REASON_WIDTH: Final = 118
+
+
+@contextmanager
+def styled(**more: Any) -> Iterator[None]:
+    """Apply the style, whatever the caller's own settings are, and leave those as they were."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        for name, value in (_RC | more).items():
+            mpl.rcParams[name] = value  # type: ignore[index]  # typed as a union of 300 literals
+        yield
+
+
+def framed(
+    results: Results,
+    title: str,
+    subtitle: str,
+    size_inches: tuple[float, float],
+    *,
+    key: Key = NO_KEY,
+    left_out: Iterable[Point] = (),
+) -> Figure:
+    """Make a figure with its title, the labels this run must carry, and the points it does not draw.
+
+    Parameters
+    ----------
+    results : Results
+        The run; says whether it is emulated or functional only.
+    title, subtitle : str
+        Two lines at the top.
+    size_inches : tuple of float
+        Width, and the height of the plots alone [inches].
+    key : tuple of list
+        Handles and labels of one key for all panels.
+    left_out : iterable of Point
+        Points that are not drawn; they are listed at the bottom with their reasons.
+    """
+    width, plots = size_inches
+    chars = int(width * 13.4)
+    notes = [line for text in _left_out_lines(list(left_out)) for line in textwrap.wrap(text, chars)]
+    subtitles = textwrap.wrap(subtitle, chars)
+    columns = _key_columns(key[1], width - 0.3)
+    key_rows = -(-len(key[0]) // columns)
+    header = 0.45 + _LINE_INCHES * len(subtitles) + 0.32 * len(results.labels) + 0.2 * key_rows
+    footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
+    height = header + plots + footer
+    bottom = footer / height
+    area = (0.0, bottom, 1.0, plots / height)
+    engine = ConstrainedLayoutEngine(rect=area, h_pad=0.08, w_pad=0.08)
+    figure = Figure(figsize=(width, height), layout=engine)
+    left, y = 0.12 / width, height - 0.1
+    figure.text(left, y / height, title, size=12, weight="bold", va="top", color=INK)
+    y -= 0.27
+    for line in subtitles:
+        figure.text(left, y / height, line, size=8.5, va="top", color=MUTED)
+        y -= _LINE_INCHES
+    y -= 0.08
+    for label in results.labels:
+        face, ink = _LABEL_COLOURS[label == FUNCTIONAL_ONLY]
+        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": ink, "linewidth": 0.8}
+        figure.text(
+            left + 0.06 / width, y / height, label, size=8.5, weight="bold", va="top", color=ink, bbox=box
+        )
+        y -= 0.32
+    if key_rows:
+        figure.legend(
+            *key, loc="upper left", bbox_to_anchor=(left, (y + 0.05) / height), ncols=columns,
+            handlelength=1.6, columnspacing=1.5, borderpad=0, borderaxespad=0, labelspacing=0.35,
+        )  # fmt: skip
+    for number, line in enumerate(notes):
+        where = (footer - 0.04 - _LINE_INCHES * number) / height
+        figure.text(left, where, line, size=7.5, va="top", color=BAD)
+    return figure
+
+
+def _key_columns(labels: Sequence[str], width_inches: float) -> int:
+    widths = [0.45 + 0.064 * len(label) for label in labels]  # a handle, and text of 8 points
+    if sum(widths) <= width_inches:
+        return max(1, len(labels))
+    return max(1, int(width_inches / max(widths)))
+
+
+def _left_out_lines(points: Sequence[Point]) -> list[str]:
+    lines = [
+        f"Not drawn: {short_pattern(p.pattern)} {p.operation}, {p.status}: {p.why[:_REASON_WIDTH]}"
+        for p in points[:_MAX_REASONS]
+    ]
+    more = len(points) - _MAX_REASONS
+    return [*lines, f"and {more} more; the table of points has every reason"] if more > 0 else lines
+
+
+def common_parameters(results: Results, points: Sequence[Point]) -> str:
+    """Write the parameters that all of the points share."""
+    if not points:
+        return ""
+    same = {name for name, _ in points[0].series} - set(results.varying(points))
+    if ("cpu_node", "near") in points[0].series:
+        same.discard("cpu_node")  # as everybody expects
+    return say_series(points[0].series, same)
+
+
+def lighter(colour: str, amount: float) -> str:
+    """Mix a colour with white: 0 leaves it as it is, 1 is white."""
+    red, green, blue = to_rgb(colour)
+    return to_hex((red + (1 - red) * amount, green + (1 - green) * amount, blue + (1 - blue) * amount))
+
+
+def say_nothing(axes: Axes, message: str) -> None:
+    """Leave a panel empty, and say why."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
+
+
+def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, labelled: bool = True) -> None:
+    """Make x the DRAM share in percent, with a tick and the ratio at each measured share."""
+    ratios: dict[float, str] = {0.0: "0:1", 100.0: "1:0"}
+    for point in points:
+        ratios.setdefault(round(point.share * 100, 1), point.ratio or "?")
+    chosen = _apart(sorted(ratios), smallest_gap=7.5)
+    axes.set_xlim(-6, 106)
+    axes.set_xticks(chosen, [f"{ratios[x]}\n{x:.0f} %" for x in chosen])
+    axes.set_xticks(sorted(ratios), minor=True)
+    axes.grid(visible=True, which="major", axis="y")
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(axis="x", which="minor", length=2)
+    if labelled:
+        axes.set_xlabel(f"pages DRAM:{slow_name}, and share on DRAM")
+
+
+def _apart(ordered: Sequence[float], smallest_gap: float) -> list[float]:
+    # Both ends first: they are what everything is compared with.
+    if not ordered:
+        return []
+    chosen = [ordered[0]]
+    for x in ordered[1:-1]:
+        if x - chosen[-1] >= smallest_gap and ordered[-1] - x >= smallest_gap:
+            chosen.append(x)
+    return chosen if len(ordered) == 1 else [*chosen, ordered[-1]]
+
+
+def draw_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, marker: str) -> None:
+    """Draw a median and its interval."""
+    middle = estimate.median
+    below, above = max(0.0, middle - estimate.low), max(0.0, estimate.high - middle)
+    axes.errorbar(
+        [x], [middle], yerr=[[below], [above]], fmt="none", ecolor=colour, elinewidth=1.2, capsize=3.2,
+        capthick=1.2, zorder=3.5,
+    )  # fmt: skip
+    axes.plot(
+        [x], [middle], marker, color=colour, markersize=5, markeredgecolor=PAPER, markeredgewidth=0.7,
+        zorder=4,
+    )  # fmt: skip

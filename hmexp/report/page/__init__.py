@@ -1,0 +1,1 @@
+"""Pages: one HTML file, pieces for notebooks, and the terminal."""

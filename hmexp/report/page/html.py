@@ -1,0 +1,274 @@
+"""One file that says it all: `report.html`, and the tables and figures beside it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from markupsafe import Markup
+
+from hmexp.report.figures import gallery as figures
+from hmexp.report.figures import pareto, style
+from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
+from hmexp.report.figures.strips import strips_of
+from hmexp.report.model import cost as offers
+from hmexp.report.model.advice import KEEP, advise, cautions
+from hmexp.report.model.cost import Prices
+from hmexp.report.model.overview import overview
+from hmexp.report.model.predictions import Prediction, predict
+from hmexp.report.model.tables import frame_of, samples_of, write_csv
+from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
+from hmexp.report.run.facts import pages_text, proof_ok
+from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
+from hmexp.report.run.point import Point, finite, short_pattern
+from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+from hmexp.report.run.wording import say_parameter, say_series
+from hmexp.store.files import write_atomically
+from hmexp.store.reader import collector_paused
+from hmexp.units import format_size
+
+_COST: Final = "cost.csv"
+_MOST_CPUS: Final = 16
+
+
+def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP) -> Path:
+    """Write `report.html`, `points.csv`, `samples.csv` and `figures/` of a run.
+
+    Everything is made from `points.jsonl` and `run.json`; each file is replaced whole or not at all.
+
+    Parameters
+    ----------
+    run_dir : Path
+        The run's directory.
+    prices : Prices, optional
+        Of memory: then the report also says what each ratio costs, and writes `cost.csv`.
+    keep : float
+        Share of all DRAM's bandwidth that the cheapest ratio is to keep.
+
+    Returns
+    -------
+    Path
+        The report.
+
+    Raises
+    ------
+    StoreError
+        If the run cannot be read, or a file cannot be written.
+    """
+    with collector_paused():
+        return _write(Results.load(run_dir), run_dir, prices, keep)
+
+
+def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) -> Path:
+    write_csv(frame_of(results), run_dir / "points.csv")
+    write_csv(samples_of(results), run_dir / "samples.csv")
+    drawn = {}
+    shown = excerpt(results)
+    every = figures.all_figures(shown)
+    found = offers.markets(shown, prices) if prices is not None else []
+    if prices is not None:
+        write_csv(offers.frame_of(offers.markets(results, prices), prices), run_dir / _COST)
+        every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)} if found else {}
+    else:
+        # Of other prices, from an earlier report: beside this one they would be taken for its own.
+        for stale in (_COST, f"figures/{pareto.STEM}.svg", f"figures/{pareto.STEM}.png"):
+            (run_dir / stale).unlink(missing_ok=True)
+    for stem, figure in every.items():
+        svg, _ = figures.save(figure, run_dir / "figures", stem)
+        drawn[stem] = svg.read_text(encoding="utf-8")
+    said = offers.sentences(found, shown, prices, keep) if prices is not None else []
+    return write_atomically(run_dir / "report.html", render(results, drawn, said))
+
+
+def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ()) -> str:
+    """Make the page.
+
+    Parameters
+    ----------
+    results : Results
+        The run.
+    svgs : dict of str to str
+        The text of each figure's SVG file, by stem.
+    costs : sequence of str
+        What is to be said of prices.
+    """
+    source = resources.files("hmexp.report.page").joinpath("template.html.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    shown = excerpt(results)
+    advice = replace(advise(shown), cautions=tuple(cautions(results)))
+    predictions = predict(shown)
+    drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
+    varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
+    return environment.from_string(source).render(
+        results=results,
+        note=shown.note,
+        costs=costs,
+        functional_only=FUNCTIONAL_ONLY,
+        counts=_counts(results),
+        advice=advice,
+        overview=overview(shown),
+        placement=drawn.pop("placement_strips", None),
+        figures=list(drawn.values()),
+        varying=bool(varying),
+        common=style.common_parameters(shown, shown.ok),
+        points=[_row(point, predictions.get(point.point_id), varying) for point in shown.ok],
+        failed=[_failed(point) for point in results.not_ok[:MOST_FAILURES]],
+        strips=strips_of(shown),
+        model_source=frame_of(shown).attrs["model_source"],
+        method=_method(results),
+        nodes=[_node(node) for node in results.run.get("nodes") or ()],
+        emulation=_emulation(results),
+        provenance=list(flatten(results.run.get("provenance") or {})),
+        raw_run=json.dumps(results.run, indent=2, default=str, ensure_ascii=False),
+        commands=commands(results),
+        absent=absent_figures(svgs),
+    )
+
+
+def _counts(results: Results) -> dict[str, int]:
+    planned = max(int(results.run.get("points") or 0), len(results.points))
+    return {
+        "planned": planned,
+        "ok": len(results.ok),
+        "failed": len(results.not_ok),
+        "unfinished": results.unfinished,
+        "samples": sum(len(point.samples) for point in results.ok),
+    }
+
+
+def _figure(stem: str, svg: str, results: Results) -> dict[str, Any]:
+    title, caption = TITLES.get(stem, stem), CAPTIONS.get(stem, "").replace("\n", " ")
+    spoken = ". ".join([title, *results.labels, caption])
+    # Safe: matplotlib escapes the text it draws, and inline_svg escapes the description.
+    markup = Markup(figures.inline_svg(svg, stem, spoken))
+    return {"stem": stem, "title": title, "caption": caption, "svg": markup}
+
+
+def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) -> dict[str, Any]:
+    record = point.record
+    proof, setup = record.get("proof") or {}, record.get("setup") or {}
+    before, after = proof.get("before") or {}, proof.get("after") or {}
+    last = after or before
+    expected, found = pages_text(last.get("expected")), pages_text(last.get("found"))
+    error = None if prediction is None else (point.value.median / prediction.value - 1) * 100
+    relation = finite((record.get("of_dram") or {}).get("median"))
+    agrees = last.get("numa_maps_agrees")
+    return {
+        "operation": point.operation,
+        "ratio": point.ratio or MISSING,
+        "pattern": short_pattern(point.pattern),
+        "parameters": say_series(point.series, shown),
+        "median": digits(point.value.median, 4),
+        "interval": interval(point.value),
+        "unit": point.unit or "",
+        "samples": len(point.samples),
+        "launches": point.launches,
+        "disturbed": point.disturbed,
+        "added": point.added,
+        "of_dram": percent(relation) if relation is not None else MISSING,
+        "model": digits(prediction.value, 4) if prediction else MISSING,
+        "error": MISSING if prediction is None or prediction.is_endpoint else signed(error),
+        "proof": proof_ok(record),
+        "modelled": pages_text(record.get("modelled_pages")) or MISSING,
+        "found": found or MISSING,
+        "expected": "" if expected == found else f"expected {expected or MISSING}",
+        "misplaced": f"{_count(before.get('misplaced'))} / {_count(after.get('misplaced'))}",
+        "absent": f"{_count(before.get('absent'))} / {_count(after.get('absent'))}",
+        "numa_maps": MISSING if agrees is None else "agrees" if agrees else "DISAGREES",
+        "setup": digits(finite(setup.get("ns_per_page"))),
+        "emulated": "emulated" if record.get("emulated") else "real",
+    }
+
+
+def _count(value: Any) -> str:
+    return MISSING if value is None else f"{value:,}"
+
+
+def _failed(point: Point) -> dict[str, str]:
+    proof = point.record.get("proof") or {}
+    last = proof.get("after") or proof.get("before") or {}
+    return {
+        "status": point.status,
+        "operation": point.operation or MISSING,
+        "ratio": point.ratio or MISSING,
+        "pattern": short_pattern(point.pattern) or MISSING,
+        "parameters": ", ".join(say_parameter(name, value) for name, value in point.series),
+        "error": str(point.record.get("error") or MISSING),
+        "reason": point.reason or "no reason recorded",
+        "found": pages_text(last.get("found")) or MISSING,
+        "point_id": point.point_id,
+    }
+
+
+def _method(results: Results) -> dict[str, str]:
+    def spread(numbers: Iterable[float | int]) -> str:
+        known = sorted(set(numbers))
+        if not known:
+            return "no"
+        return f"{known[0]:g}" if len(known) == 1 else f"{known[0]:g} to {known[-1]:g}"
+
+    seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
+    return {
+        "samples": spread(len(p.samples) for p in results.ok),
+        "launches": spread(p.launches for p in results.ok),
+        "seconds": spread(s for s in seconds if isinstance(s, int | float)),
+    }
+
+
+def _node(node: Mapping[str, Any]) -> dict[str, str]:
+    cpus = list(map(str, node.get("cpus") or ()))
+    shown = ", ".join(cpus if len(cpus) <= _MOST_CPUS else [*cpus[:_MOST_CPUS], "…"])
+    return {
+        "id": str(node.get("id", MISSING)),
+        "kind": str(node.get("kind", "unknown")),
+        "cpus": f"{len(cpus)} ({shown})" if cpus else "none",
+        "total": format_size(int(node.get("total_bytes") or 0)),
+        "free": format_size(int(node.get("free_bytes") or 0)),
+    }
+
+
+def _emulation(results: Results) -> dict[str, Any] | None:
+    found = results.emulation
+    if found is None:
+        return None
+    speeds = [(f"node {node}", values) for node, values in sorted((found.get("nodes") or {}).items())]
+    speeds.append(("this host's memory, measured", found.get("host") or {}))
+    keys = ("read_gbps", "write_gbps", "latency_ns")
+    return {
+        "profile": found.get("profile") or {},
+        "backing": results.backing,
+        "speeds": [(name, [digits(values.get(key)) for key in keys]) for name, values in speeds],
+        "scale": ", ".join(f"{name} × {digits(value)}" for name, value in (found.get("scale") or {}).items()),
+    }
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Write a tree of facts as one line each: `settings.numa_balancing`, `0`."""
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple) and any(isinstance(item, Mapping) for item in value):
+            yield from flatten({str(number): item for number, item in enumerate(value)}, f"{prefix}{name}.")
+        elif isinstance(value, list | tuple):
+            yield f"{prefix}{name}", ", ".join(map(str, value)) or MISSING
+        else:
+            yield f"{prefix}{name}", MISSING if value is None else str(value)
+
+
+def commands(results: Results) -> list[str]:
+    """Return the commands that repeat this sweep and remake this report."""
+    given = {k: v for k, v in (results.run.get("parameters") or {}).items() if v is not None}
+    # JSON is YAML: one quoting for every type.
+    parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
+    return [
+        f"papermill notebooks/sweep.ipynb out.ipynb{parameters}",
+        f"hmexp report {shlex.quote(f'results/{results.name}')}",
+    ]

@@ -1,0 +1,1 @@
+"""A stored run as the report sees it."""

@@ -1,0 +1,188 @@
+"""A run as the report sees it: what `run.json` says, and its points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from hmexp.report.run.digest import Digest
+from hmexp.report.run.point import Point, Record, short_pattern
+from hmexp.report.run.portrait import Row, draw_run
+from hmexp.report.run.wording import say_series
+
+OPERATIONS: Final = ("read", "write", "latency")
+FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
+_KIND_NAMES: Final = {"dram": "DRAM", "nvm": "NVM", "cxl": "CXL"}
+_MOST_ROWS: Final = 40
+
+
+@dataclass(frozen=True)
+class Results:
+    """A whole run: what `run.json` says and every point's last record."""
+
+    run: Record
+    points: tuple[Point, ...]
+    #: What must be said of the points as a whole: that they are not all of the run's.
+    note: str | None = None
+
+    @classmethod
+    def from_records(cls, records: Iterable[Record], run: Record) -> Results:
+        """Build from dicts; points come in the order of operation, series, then from all DRAM down."""
+        dram = [int(node) for node in run.get("dram_nodes") or ()]
+        points = [Point.from_record(record, dram) for record in records]
+        return cls(run, tuple(sorted(points, key=_order)))
+
+    @classmethod
+    def load(cls, run_dir: Path) -> Results:
+        """Read `points.jsonl` and `run.json` of a run directory."""
+        from hmexp.store import reader
+        from hmexp.store import run as store
+
+        found = reader.read_points(run_dir / store.POINTS, Digest())
+        return cls.from_records(found.values(), store.read_run(run_dir))
+
+    @property
+    def name(self) -> str:
+        """Name of the run."""
+        return str(self.run.get("name") or "unnamed run")
+
+    @cached_property
+    def ok(self) -> tuple[Point, ...]:
+        """The points that were measured and proven."""
+        return tuple(point for point in self.points if point.ok)
+
+    @cached_property
+    def not_ok(self) -> tuple[Point, ...]:
+        """The points that failed or were skipped: listed with their reasons, never drawn."""
+        return tuple(point for point in self.points if not point.ok)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """What was measured, read, write and latency first."""
+        measured = dict.fromkeys(point.operation for point in self.points if point.operation)
+        return tuple(sorted(measured, key=lambda op: OPERATIONS.index(op) if op in OPERATIONS else 99))
+
+    @property
+    def unfinished(self) -> int:
+        """Points of the plan that have no record yet."""
+        return max(0, int(self.run.get("points") or 0) - len(self.points))
+
+    @property
+    def emulation(self) -> Record | None:
+        """What `run.json` says of the emulated nodes, if there are any."""
+        found: Record | None = self.run.get("emulation")
+        return found
+
+    @cached_property
+    def emulated(self) -> bool:
+        """True if any speed in this run is a software model's."""
+        return self.emulation is not None or any(point.record.get("emulated") for point in self.points)
+
+    @cached_property
+    def timing_valid(self) -> bool:
+        """False if the run, or any point of it, says that its timings mean nothing."""
+        said = [self.run.get("timing_valid"), *(point.record.get("timing_valid") for point in self.points)]
+        return all(valid is not False for valid in said)
+
+    @property
+    def dram_nodes(self) -> tuple[int, ...]:
+        """Ids of the DRAM nodes."""
+        return tuple(int(node) for node in self.run.get("dram_nodes") or ())
+
+    @property
+    def backing(self) -> dict[int, int]:
+        """The real node behind each emulated node."""
+        found = (self.emulation or {}).get("backing") or {}
+        return {int(node): int(real) for node, real in found.items()}
+
+    @cached_property
+    def kinds(self) -> dict[int, str]:
+        """Kind of every node: `dram`, `nvm`, `cxl` or `unknown`; emulated nodes too."""
+        kinds = {int(node["id"]): str(node.get("kind", "unknown")) for node in self.run.get("nodes") or ()}
+        profile = (self.emulation or {}).get("profile") or {}
+        words = f"{profile.get('name', '')} {profile.get('title', '')}".lower()
+        guessed = "cxl" if "cxl" in words else "nvm" if "optane" in words or "dcpmm" in words else "unknown"
+        kinds |= {node: str(profile.get("kind") or guessed) for node in self.backing}
+        return kinds | dict.fromkeys(self.dram_nodes, "dram")
+
+    @cached_property
+    def slow_name(self) -> str:
+        """What to call the slow memory: its kind if there is one kind only, else `slow`."""
+        slow = {self.kinds.get(node, "unknown") for point in self.points for node in point.slow_mix}
+        return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 else "slow"
+
+    @cached_property
+    def labels(self) -> tuple[str, ...]:
+        """What must be written on every figure, table and page of this run."""
+        labels = []
+        if self.emulated:
+            nodes = ", ".join(str(node) for node in sorted(self.backing))
+            profile = ((self.emulation or {}).get("profile") or {}).get("name")
+            named = (p.record["profile"] for p in self.points if p.record.get("profile"))
+            profile = profile or next(named, "unnamed profile")
+            plural = "s" if "," in nodes else ""
+            labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} scaled to this host")
+        if not self.timing_valid:
+            labels.append(FUNCTIONAL_ONLY)
+        if self.note is not None:
+            labels.append(self.note)
+        return tuple(labels)
+
+    def select(self, operation: str, ok_only: bool = True) -> tuple[Point, ...]:
+        """Return the points of one operation."""
+        return tuple(p for p in self._by_operation.get(operation, ()) if p.ok or not ok_only)
+
+    def peers(self, point: Point) -> tuple[Point, ...]:
+        """Return the measured points that differ from one in nothing but the pattern, itself among them."""
+        return self._by_series.get((point.operation, repr(point.series)), ())
+
+    @cached_property
+    def _by_operation(self) -> dict[str, list[Point]]:
+        found: dict[str, list[Point]] = {}
+        for point in self.points:
+            found.setdefault(point.operation, []).append(point)
+        return found
+
+    @cached_property
+    def _by_series(self) -> dict[tuple[str, str], tuple[Point, ...]]:
+        found: dict[tuple[str, str], list[Point]] = {}
+        for point in self.ok:
+            found.setdefault((point.operation, repr(point.series)), []).append(point)
+        return {key: tuple(points) for key, points in found.items()}
+
+    def varying(self, points: Sequence[Point]) -> tuple[str, ...]:
+        """Name the parameters, beside the pattern, in which points differ."""
+        names = dict.fromkeys(name for point in points for name, _ in point.series)
+        every = [dict(point.series) for point in points]
+        return tuple(name for name in names if len({str(values.get(name)) for values in every}) > 1)
+
+    def __repr__(self) -> str:
+        failed = f", {len(self.not_ok)} failed or skipped" if self.not_ok else ""
+        left = f", {self.unfinished} not measured yet" if self.unfinished else ""
+        return f"{self.name}: {len(self.ok)} points measured{failed}{left}"
+
+    def _repr_html_(self) -> str:
+        shown = self.points[:_MOST_ROWS]
+        # Named only where they tell points apart.
+        alone = len({(point.operation, point.pattern) for point in shown}) == len(shown)
+        names = () if alone else self.varying(shown)
+        rows = [
+            Row(
+                point.operation, point.ratio or "?", short_pattern(point.pattern),
+                say_series(point.series, names), point.estimate if point.ok else None,
+                (point.unit or "") if point.ok else point.status,
+            )
+            for point in shown
+        ]  # fmt: skip
+        return draw_run(repr(self), self.labels, rows, len(self.points) - len(shown))
+
+
+def _order(point: Point) -> tuple[Any, ...]:
+    rank = OPERATIONS.index(point.operation) if point.operation in OPERATIONS else len(OPERATIONS)
+    # Numbers sort as numbers: 4 threads before 16.
+    series = tuple((n, (0, v, "") if isinstance(v, int | float) else (1, 0, str(v))) for n, v in point.series)
+    share = -1.0 if point.dram_share is None else point.dram_share
+    return (rank, point.operation, series, -share, point.pattern)

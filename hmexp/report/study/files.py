@@ -1,0 +1,51 @@
+"""The files that are made of a study's records: tables as CSV, figures as SVG and PNG."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from hmexp.report.figures import gallery as figures
+from hmexp.report.study.granularity import granularity, granules_frame, translation_cost
+from hmexp.report.study.results import StudyResults
+from hmexp.report.study.setup_costs import costs_frame, far_frame
+from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs
+from hmexp.store.files import write_atomically
+
+#: What each study has, by the stem of the file's name.
+FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
+    "placers": {
+        "setup_costs": setup_costs,
+        "misplacement": misplacement,
+        "mappings_against_size": mappings_against_size,
+    },
+    "granularity": {"granularity": granularity, "translation_cost": translation_cost},
+}
+TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
+    "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
+    "granularity": {"granules": granules_frame},
+}
+
+
+def write_study(run_dir: Path) -> tuple[Path, ...]:
+    """Write every table and figure of a study beside its records.
+
+    Raises
+    ------
+    StoreError
+        If `run_dir` is not the run of a study.
+    """
+    study = StudyResults.load(run_dir)
+    folder = run_dir / "figures"
+    folder.mkdir(exist_ok=True)
+    written = [
+        write_atomically(run_dir / f"{stem}.csv", make(study).to_csv(lineterminator="\n"))
+        for stem, make in TABLES[study.name].items()
+    ]
+    for stem, draw in FIGURES[study.name].items():
+        written += figures.save(draw(study), folder, stem)
+    return tuple(written)

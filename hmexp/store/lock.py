@@ -1,0 +1,76 @@
+"""A folder that one process at a time works in."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from hmexp.errors import StoreError
+from hmexp.store.journal import told
+
+_LOCK: Final = ".lock"
+#: How long to wait for a killed run's last process to let go of the directory [s].
+_LOCK_PATIENCE_SECONDS: Final = 15.0
+
+
+def hold(path: Path, say: Callable[[str], None]) -> int:
+    """Have a folder for this process alone, until the descriptor that is returned is closed.
+
+    Raises
+    ------
+    StoreError
+        If another process has it, and does not let go within a while.
+    """
+    lock = path / _LOCK
+    with told("cannot write", lock):
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
+    waited = False
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+            if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > deadline:
+                os.close(fd)
+                raise StoreError(
+                    f"process {holder} is at work in {path}", "wait for it, or give this run another name"
+                ) from error
+            if not waited:
+                say(f"Waiting for process {holder} to let go of {path.name}.")
+                waited = True
+            time.sleep(0.2)
+    # Only for the message to others who wait: a full disk is told of where it matters.
+    with suppress(OSError):
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+    return fd
+
+
+def require_held(path: Path, lock_fd: int) -> None:
+    """Refuse to go on in a folder that is not the one that was locked: removed, moved, or replaced.
+
+    Raises
+    ------
+    StoreError
+        Naming the folder.
+    """
+    try:
+        there = os.path.samestat((path / _LOCK).stat(), os.fstat(lock_fd))
+    except (FileNotFoundError, NotADirectoryError):
+        there = False
+    except OSError as error:
+        raise StoreError(f"cannot look into {path}: {error.strerror}") from error
+    if not there:
+        raise StoreError(
+            f"the directory {path} was removed or moved while it was being written to; what was in it is "
+            "where it is now, or gone",
+            "move it back, if it was moved; the same command again measures what is missing",
+        )

@@ -1,0 +1,1 @@
+"""Studies: questions other than those of a sweep."""

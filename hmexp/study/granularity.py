@@ -1,0 +1,200 @@
+"""The study of granularity: one ratio at granules from a page up, and how even its parts are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hmexp.errors import ParameterError
+from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.measurement import require_samples
+from hmexp.measure.point import near_dram, provide_emulation, quantities_of
+from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.placers import find_placer
+from hmexp.memory.region import check_capacity
+from hmexp.native import PAGE_BYTES
+from hmexp.pattern import Pattern
+from hmexp.study.placers import whole_pages
+from hmexp.study.study import Study, StudyParameters, StudyPoint
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import Topology
+from hmexp.units import MIB, format_size, parse_size
+
+_HUGE_BYTES = 2 * MIB
+
+
+@dataclass(frozen=True)
+class GranuleParameters(StudyParameters):
+    """Parameters of the study of granularity, under the names they have in the notebook.
+
+    Parameters
+    ----------
+    pattern : str
+        The ratio, as nodes (``0,2``); ``auto`` is DRAM and a slow node, in turn.
+    granules : tuple of str
+        Which; each a multiple of the page that the region holds twice at least. ``auto`` is from a page
+        up to half the region, times eight.
+    size, window : str
+        Of the region, and of the windows along it that are compared.
+    operation : str
+        What bandwidth is measured.
+    threads : int
+        For bandwidth; 0 is all CPUs but one.
+    huge : str
+        ``auto``: each granule that allows it also in pages of 2 MiB; ``none``.
+    placer : str
+        How the pages get there.
+    samples, sample_seconds
+        As for a sweep.
+    emulate : str
+        ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
+    """
+
+    pattern: str = "auto"
+    granules: tuple[str, ...] = ("auto",)
+    size: str = "256MiB"
+    window: str = "4MiB"
+    operation: str = "read"
+    threads: int = 1
+    huge: str = "auto"
+    placer: str = "first_touch"
+    samples: int = 10
+    sample_seconds: float = 0.05
+    emulate: str = "auto"
+
+
+def make_granule_study(
+    parameters: GranuleParameters, topology: Topology
+) -> tuple[Study, Callable[[], Emulation | None]]:
+    """Turn parameters into the points of a study, and what makes its emulated node.
+
+    Raises
+    ------
+    HmexpError
+        If a parameter cannot be used on this machine; nothing is written then.
+    """
+    find_placer(parameters.placer)
+    find_operation(parameters.operation)
+    require_samples(parameters.samples, parameters.sample_seconds)
+    if parameters.huge not in ("auto", "none"):
+        raise ParameterError(f"huge {parameters.huge!r} is unknown", "use auto or none")
+    threads = _threads(parameters.threads)
+    size, window = whole_pages(parameters.size), whole_pages(parameters.window)
+    if 2 * window > size:
+        raise ParameterError(
+            f"window {parameters.window} is more than half of the region ({parameters.size})",
+            "use a smaller window, or a larger region",
+        )
+    text, request = _pattern_of(parameters, topology)
+    emulated = request is not None
+    dram = near_dram(topology)
+    granules = _granules(parameters.granules, Pattern.parse(text), size)
+    real = Pattern.parse(text).replace_nodes({request.node: dram} if request is not None else {})
+    check_capacity(real, size, topology, total=True)
+    common = {
+        "size_bytes": size, "window_bytes": window, "operation": parameters.operation, "threads": threads,
+        "samples": parameters.samples, "sample_seconds": parameters.sample_seconds,
+        "placer": parameters.placer,
+    }  # fmt: skip
+    points = [
+        StudyPoint("granule", _values(text, granule, huge=False, emulated=emulated) | common)
+        for granule in granules
+    ]
+    if parameters.huge == "auto":
+        points += [
+            StudyPoint("granule", _values(text, granule, huge=True, emulated=emulated) | common)
+            for granule in granules
+            if granule % _HUGE_BYTES == 0
+        ]
+        # What pages of 2 MiB save is a matter of the CPU: it is measured on memory as it is.
+        points += [
+            StudyPoint("granule", _values(str(dram), PAGE_BYTES, huge=huge, emulated=False) | common)
+            for huge in (False, True)
+        ]
+
+    def emulate() -> Emulation | None:
+        if request is None:
+            return None
+        quantities = quantities_of(parameters.operation)
+        return provide_emulation((Pattern.parse(text),), str(request), threads, topology, quantities)
+
+    head = f"node {request.node} EMULATED ({request})" if request is not None else "real nodes"
+    study = Study(
+        name="granularity",
+        parameters=parameters.to_record(),
+        results=parameters.results,
+        run=parameters.run,
+        points=tuple(points),
+        topology=topology,
+        headline=f"Pattern {text}, {len(granules)} granules in {format_size(size)}, {head}.",
+        seed=parameters.seed,
+        timeout_seconds=parameters.timeout_seconds,
+        facts={"pattern": text, "dram_node": dram},
+    )
+    return study, emulate
+
+
+def _values(pattern: str, granule_bytes: int, *, huge: bool, emulated: bool) -> dict[str, Any]:
+    return {"pattern": pattern, "granule_bytes": granule_bytes, "huge": huge, "emulated": emulated}
+
+
+def _threads(asked: int) -> int:
+    cpus = len(allowed_cpus())
+    if not 0 <= asked <= cpus:
+        raise ParameterError(f"threads {asked} is outside 0..{cpus}, the CPUs of this process")
+    return asked or max(1, cpus - 1)
+
+
+def _pattern_of(parameters: GranuleParameters, topology: Topology) -> tuple[str, EmulationRequest | None]:
+    real = {node.id for node in topology.nodes}
+    dram = near_dram(topology)
+    emulate = parameters.emulate
+    slow = [node.id for node in topology.slow_nodes]
+    if emulate == "auto" and not slow:
+        free = next(n for n in range(2, 64) if n not in real)
+        named = [n for n in _named(parameters.pattern) if n not in real]
+        request = EmulationRequest.parse(
+            f"{named[0] if named else free}={EmulationRequest.default_profile()}"
+        )
+        # Real nodes of one kind, named by the person, are what he wants to see.
+        if parameters.pattern != "auto" and not named:
+            return parameters.pattern, None
+    elif emulate in ("auto", "none"):
+        request = None
+    else:
+        request = EmulationRequest.parse(emulate)
+    if parameters.pattern != "auto":
+        return parameters.pattern, request
+    other = (
+        request.node if request is not None else next((n for n in (*slow, *sorted(real)) if n != dram), dram)
+    )
+    if other == dram:
+        raise ParameterError(
+            "there is one node with memory, and none is emulated: no pattern has two nodes",
+            "use emulate: auto, or NODE=PROFILE",
+        )
+    return f"{dram},{other}", request
+
+
+def _named(pattern: str) -> tuple[int, ...]:
+    return () if pattern == "auto" else Pattern.parse(pattern).distinct_nodes
+
+
+def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list[int]:
+    most = size_bytes // len(pattern.nodes)
+    if asked == ("auto",):
+        found, granule = [], PAGE_BYTES
+        while granule <= min(most, 1 << 30):
+            found.append(granule)
+            granule *= 8
+        return found
+    found = [PAGE_BYTES if text == "page" else parse_size(text) for text in asked]
+    for granule, text in zip(found, asked, strict=True):
+        if granule > most:
+            raise ParameterError(
+                f"granule {text} is too large: a region of {format_size(size_bytes)} does not hold the "
+                f"pattern {pattern} once",
+                f"use granules of {format_size(most)} or less, or a larger size",
+            )
+    return sorted(set(found))

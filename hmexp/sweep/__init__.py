@@ -1,0 +1,1 @@
+"""The grid: parameters, axes, filters, presets, baselines and the plan."""

@@ -1,0 +1,128 @@
+"""What the host can do inside the emulating loops: the scale of an emulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+from hmexp.errors import SweepError
+from hmexp.experiment.launcher import launch
+from hmexp.experiment.point import Point
+from hmexp.experiment.worker import Task
+from hmexp.measure.quantity import LATENCIES, figures_of
+from hmexp.memory.emulation import Emulation, NodeSpeed
+from hmexp.memory.profile import FIGURES, Quantity
+from hmexp.sweep.plan import Plan
+
+#: Fresh processes for each quantity. The least favourable one counts: the modelled speeds must fit
+#: in what the host can do at its worst.
+LAUNCHES: Final = 3
+_ALWAYS: Final[tuple[Quantity, ...]] = ("read", "write", "latency")
+
+
+def calibrate(
+    plan: Plan, show: Callable[[str], None], say: Callable[[str], None]
+) -> tuple[Emulation, list[dict[str, Any]]]:
+    """Measure the host and scale the plan's profile to it.
+
+    The region has the size (the largest) and the pages of the sweep's, all on the backing node; the threads
+    are as few as the sweep's fewest, and bandwidth is measured in each of its orders of access and from each
+    of its CPU nodes, so that the same modelled speeds hold for all its points.
+
+    Parameters
+    ----------
+    plan : Plan
+        The sweep's plan, with an emulated node.
+    show, say : callable
+        Told what is being measured, and what was found.
+
+    Returns
+    -------
+    Emulation
+        The scaled profile.
+    list of dict
+        What each launch gave: quantity, median, interval, load average.
+
+    Raises
+    ------
+    SweepError
+        If the host could not be measured.
+    """
+    if plan.emulate is None:
+        raise ValueError("a plan without an emulated node needs no calibration")
+    launches: list[dict[str, Any]] = []
+    points = calibrated_points(plan)
+    for number in range(LAUNCHES):
+        for point in points:
+            quantity = point.operation
+            show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
+            task = Task(point, None, True, (plan.backing_node,), plan.cpus_of(point))
+            record = launch(task, plan.parameters.timeout_seconds)
+            if record["status"] != "ok":
+                raise SweepError(
+                    f"the host could not be measured, to scale the emulation to it ({quantity}): "
+                    f"{record['reason']}"
+                )
+            result = record["result"]
+            launches.append(
+                {
+                    "quantity": quantity,
+                    "unit": result["unit"],
+                    "threads": point.threads,
+                    "access": point.access,
+                    "cpu_node": point.cpu_node,
+                    **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
+                    "load_average": record["machine"]["load_average"],
+                }
+            )
+    medians: dict[Quantity, list[float]] = {}
+    for entry in launches:
+        medians.setdefault(entry["quantity"], []).append(entry["median"])
+    figures: dict[str, Any] = {
+        FIGURES[q]: (max if q in LATENCIES else min)(found) for q, found in medians.items()
+    }
+    host = NodeSpeed(**figures)
+    threads = max(point.threads for point in points)
+    emulation = Emulation.scale_to_host(plan.emulate, host, _modelled_dram(plan), plan.backing_node)
+    say(
+        f"This host, in the emulating loops with {threads} thread{'s'[: threads > 1]}: "
+        f"read {host.read_gbps:.1f} GB/s, write {host.write_gbps:.1f} GB/s, latency {host.latency_ns:.0f} ns."
+    )
+    return emulation, launches
+
+
+def _modelled_dram(plan: Plan) -> tuple[int, ...]:
+    emulated = plan.emulate.node if plan.emulate else None
+    nodes = {n for point in plan.points for n in point.parsed_pattern.distinct_nodes if n != emulated}
+    return tuple(sorted(nodes | {plan.backing_node}))
+
+
+def calibrated_points(plan: Plan) -> tuple[Point, ...]:
+    """What is measured of the host to scale a plan's emulation to it, `LAUNCHES` times each."""
+    threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
+    asked = (figure for point in plan.points for figure in figures_of(point.operation))
+    quantities: tuple[Quantity, ...] = tuple(dict.fromkeys((*_ALWAYS, *asked)))
+    # Each once: a latency has no other order of access.
+    return tuple(
+        dict.fromkeys(
+            _point(plan, quantity, threads, like) for quantity in quantities for like in plan.points
+        )
+    )
+
+
+def _point(plan: Plan, quantity: Quantity, threads: int, like: Point) -> Point:
+    return replace(
+        plan.points[0],
+        pattern=str(plan.backing_node),
+        operation=quantity,
+        threads=1 if quantity in LATENCIES else threads,
+        placer="first_touch",
+        emulate="calibration",
+        size_bytes=max(each.size_bytes for each in plan.points),
+        # The slower pages, if there are both: the modelled speeds must be carried by either.
+        page_bytes=min(each.page_bytes for each in plan.points),
+        launches=1,
+        access=like.access,
+        cpu_node=like.cpu_node,
+    )

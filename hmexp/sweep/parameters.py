@@ -1,0 +1,283 @@
+"""What a person may ask of a sweep, checked before anything happens."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final, Self
+
+from hmexp.errors import ParameterError
+from hmexp.measure.launches import MOST_LAUNCHES
+from hmexp.sweep.preset import STANDARD, find_preset
+
+#: Where a run goes is not of its kind.
+_NOT_IN_PRESETS: Final = ("preset", "results", "run")
+
+
+@dataclass(frozen=True)
+class SweepParameters:
+    """Parameters of a sweep, under the names they have in the notebook.
+
+    Parameters
+    ----------
+    preset : str
+        ``quick``, ``standard``, ``full``, or the path of a file: what the other parameters are if they are
+        not given.
+    patterns : tuple of str
+        Patterns (``0,2,2``) and DRAM:slow ratios (``1:2``).
+    operations : tuple of str
+        Of the bandwidth operations (``read``, ``write_nt``, ``mix_3_1``...), ``latency``,
+        ``latency_window``, ``store_nt``, ``store_flush``, and ``loaded_OPERATION``: latency while that
+        operation loads the memory.
+    size : tuple of str
+        Sizes of the regions, such as ``256MiB``; ``64MiB,1GiB`` are two.
+    granules : tuple of str
+        Granules, such as ``4KiB``; ``page`` is the machine's page.
+    pages : tuple of str
+        Sizes of pages: ``page`` is the machine's, ``2MiB`` needs granules of as much.
+    placers : tuple of str
+        Ways of placing the pages; ``all`` is every one there is.
+    access : tuple of str
+        Orders of a bandwidth's accesses: ``sequential``, ``random_line``, ``random_granule``, ``strided``
+        (by 4 KiB) or ``strided:8KiB``. Latencies have their own order, and are measured once.
+    threads : tuple of int
+        Numbers of threads for bandwidth, and of those that load; 0 is all CPUs but one.
+    cpu_nodes : tuple of str
+        Nodes on whose CPUs the threads run, by number; ``near`` is the first that has memory and CPUs,
+        and other nodes' CPUs if those are too few.
+    only, without : tuple of str
+        Conditions on points, such as ``operation=read,latency``: all of `only` must be met, and none of
+        `without`; ``all`` and ``none`` are no condition.
+    launches : int
+        Fresh processes with fresh pages for each point.
+    repeat : int
+        Launches of each point more than `launches`, of points too that are finished; earlier ones are kept.
+    retry_unstable : int
+        Launches more, one after the other, of points whose 95 % interval is wider than `precision` (5 % if
+        that is 0).
+    budget : str
+        Time for all, such as ``10min`` or ``90s``: a launch of each point, then of those with the widest
+        interval; ``none`` is as long as it takes.
+    samples : int
+        Samples of each launch, at least.
+    sample_seconds : float
+        Shortest time of a sample [s].
+    precision : float
+        Half the width of a launch's 95 % interval, as a part of its median, at which it stops; 0 for
+        exactly `samples`.
+    most_samples : int
+        Cap on the samples of a launch; 0 is twice `samples`.
+    emulate : str
+        ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
+    results : str
+        Folder of the run directories; ``auto`` is `results/` of the checkout, or of this folder.
+    run : str
+        Name of the run directory; ``auto`` goes on with an unfinished run of the same plan, or
+        makes a new one.
+    timeout_seconds : float
+        Longest time of a point [s].
+    seed : int
+        Of the order in which the points are measured.
+    """
+
+    preset: str = STANDARD
+    patterns: tuple[str, ...] = ("1:0", "3:1", "1:1", "1:2", "0:1")
+    operations: tuple[str, ...] = ("read", "write", "latency")
+    size: tuple[str, ...] = ("256MiB",)
+    granules: tuple[str, ...] = ("page",)
+    pages: tuple[str, ...] = ("page",)
+    placers: tuple[str, ...] = ("first_touch",)
+    access: tuple[str, ...] = ("sequential",)
+    threads: tuple[int, ...] = (0,)
+    cpu_nodes: tuple[str, ...] = ("near",)
+    only: tuple[str, ...] = ("all",)
+    without: tuple[str, ...] = ("none",)
+    launches: int = 5
+    repeat: int = 0
+    retry_unstable: int = 0
+    budget: str = "none"
+    samples: int = 5
+    sample_seconds: float = 0.05
+    precision: float = 0.01
+    most_samples: int = 0
+    emulate: str = "auto"
+    results: str = "auto"
+    run: str = "auto"
+    timeout_seconds: float = 300.0
+    seed: int = 0
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of all parameters."""
+        return tuple(field.name for field in fields(cls))
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        """Check values that come from a notebook, a command line or a file; others are the preset's.
+
+        A single value stands for a list of one, and a number for the text of it, because that is
+        what ``papermill -p patterns 0`` hands over.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, or a value has a type that cannot be used, here or in the preset.
+        """
+        require_known(given, cls.names())
+        preset = find_preset(check_text("preset", given.get("preset", STANDARD)))
+        try:
+            require_known(preset.values, set(cls.names()) - set(_NOT_IN_PRESETS))
+            values = cls._check(preset.values)
+        except ParameterError as error:
+            raise ParameterError(f"preset {preset.name!r}: {error.message}", error.remedy) from error
+        return cls(**(values | cls._check(given)))
+
+    @classmethod
+    def _check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, value in given.items():
+            match name:
+                case "patterns" | "operations" | "granules" | "pages" | "placers" | "access" | "cpu_nodes":
+                    values[name] = check_texts(name, value)
+                case "only" | "without":
+                    values[name] = check_texts(name, value)
+                case "size":
+                    values[name] = _sizes(value)
+                case "threads":
+                    items = value if isinstance(value, list | tuple) else [value]
+                    values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
+                case "launches" | "samples" | "most_samples" | "seed":
+                    values[name] = check_whole(name, value)
+                case "repeat" | "retry_unstable":
+                    values[name] = _more_launches(name, value)
+                case "budget":
+                    parse_budget(check_text(name, value))
+                    values[name] = str(value)
+                case "precision":
+                    values[name] = _part(name, value)
+                case "sample_seconds" | "timeout_seconds":
+                    values[name] = check_positive(name, value)
+                case _:
+                    values[name] = check_text(name, value)
+        return values
+
+    def to_record(self) -> dict[str, Any]:
+        """The parameters as JSON-able values; a single size is a text."""
+        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+        return values | ({"size": self.size[0]} if len(self.size) == 1 else {})
+
+
+def check_fields(defaults: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Check values by the kind of the defaults: lists of texts, whole numbers, numbers above 0, texts.
+
+    Parameters
+    ----------
+    defaults : dataclass instance
+        The parameters with their defaults.
+    given : mapping
+        Values by name.
+
+    Raises
+    ------
+    ParameterError
+        If a name is unknown, or a value has a type that cannot be used.
+    """
+    known = asdict(defaults)
+    require_known(given, known)
+    checks: dict[type, Callable[[str, Any], Any]] = {
+        tuple: check_texts, int: check_whole, float: check_positive, str: check_text,
+    }  # fmt: skip
+    return {name: checks[type(known[name])](name, value) for name, value in given.items()}
+
+
+def require_known(given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse names that are not parameters.
+
+    Raises
+    ------
+    ParameterError
+        Naming each unknown one and what may have been meant.
+    """
+    names = sorted(known)
+    unknown = sorted(set(given) - set(names))
+    if not unknown:
+        return
+    told = []
+    for name in unknown:
+        close = difflib.get_close_matches(name, names, n=1)
+        told.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+    raise ParameterError(
+        f"unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(told)}",
+        f"the parameters are: {', '.join(names)}",
+    )
+
+
+def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
+    values = tuple(items)
+    if not values:
+        raise ParameterError(f"{name} is an empty list", f"give at least one of {name}")
+    return values
+
+
+def check_text(name: str, value: Any) -> str:
+    """A text, or a number that stands for one."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ParameterError(f"{name} {value!r} is not a text")
+    return str(value)
+
+
+def check_texts(name: str, value: Any) -> tuple[str, ...]:
+    """One text or several, each once."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
+
+
+def _sizes(value: Any) -> tuple[str, ...]:
+    texts = check_texts("size", value)
+    return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
+
+
+def check_whole(name: str, value: Any) -> int:
+    """A whole number."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ParameterError(f"{name} {value!r} is not a whole number")
+    return value
+
+
+def check_positive(name: str, value: Any) -> float:
+    """A number above 0."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+        raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
+    return float(value)
+
+
+def _more_launches(name: str, value: Any) -> int:
+    if not 0 <= check_whole(name, value) < MOST_LAUNCHES:
+        raise ParameterError(f"{name} {value} is not a whole number from 0 to {MOST_LAUNCHES - 1}")
+    return int(value)
+
+
+def parse_budget(text: str) -> float | None:
+    """A budget of time [s]; None for ``none``.
+
+    Raises
+    ------
+    ParameterError
+        If it is not a number above 0 and a unit.
+    """
+    if text == "none":
+        return None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
+    if match is None or float(match[1]) == 0:
+        raise ParameterError(
+            f"budget {text!r} is not a time", "write a number and a unit: 90s, 10min or 1.5h; or none"
+        )
+    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
+
+
+def _part(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
+    return float(value)

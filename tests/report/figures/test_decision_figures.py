@@ -1,0 +1,115 @@
+"""The figures that a run has or lacks: what a node can do, mixes, threads, distributions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hmexp.report.figures import gallery as figures
+from hmexp.report.figures.capability import capabilities
+from hmexp.report.figures.captions import ABSENT, TITLES, absent_figures
+from hmexp.report.figures.heat_map import shares_of_dram
+from hmexp.report.figures.thread_curves import thread_counts
+from hmexp.report.page.html import write_report
+from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+
+NEW = ("node_capability", "ratio_by_mix", "bandwidth_against_threads", "latency_distribution")
+
+
+def _run(synthetic: SimpleNamespace, **more: Any) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Reads, writes and a mix with one thread and with two, and latency."""
+    records = [
+        synthetic.make_record(p, op, threads=t)
+        for op in ("read", "write") for t in (1, 2) for p in synthetic.PATTERNS
+    ]  # fmt: skip
+    records += [synthetic.make_record(p, "latency") for p in synthetic.PATTERNS]
+    for record in [synthetic.make_record(p, "read", samples=9) for p in synthetic.PATTERNS]:
+        record["parameters"] |= {"operation": "mix_3_1", "samples": 10}
+        records.append(record | {"point_id": f"m{record['point_id']}", "model": None})
+    return records, synthetic.make_run(len(records), **more)
+
+
+def test_a_node_is_what_was_measured_of_it_alone(synthetic: SimpleNamespace) -> None:
+    records, run = _run(synthetic)
+    fast, slow = capabilities(Results.from_records(records, run))
+    assert (fast.node, slow.node) == (0, 2)
+    assert slow.kind.endswith("emulated on 0")
+    for node, pattern in ((fast, "0"), (slow, "2")):
+        assert node.read is not None and node.latency is not None
+        same = [r for r in records if r["parameters"]["pattern"] == pattern]
+        read = [r["result"]["median"] for r in same if r["parameters"]["operation"] == "read"]
+        assert node.read.value.median == max(read)
+        assert dict(node.read.series)["threads"] == 2
+        assert node.cells()[4] == "2"
+    only_mixed = Results.from_records([synthetic.make_record("0,2", "read")], synthetic.make_run(1))
+    assert capabilities(only_mixed) == []
+
+
+def test_a_cell_of_the_map_is_a_part_of_its_own_all_dram(synthetic: SimpleNamespace) -> None:
+    records, run = _run(synthetic)
+    every = shares_of_dram(Results.from_records(records, run))
+    assert len(every) == 2  # one thread, and two
+    by = {
+        (r["parameters"]["operation"], r["parameters"]["threads"], r["parameters"]["pattern"]): r
+        for r in records
+    }
+    for series, cells in every.items():
+        threads = dict(series)["threads"]
+        for (pattern, operation), estimate in cells.items():
+            own, base = by[operation, threads, pattern], by[operation, threads, "0"]
+            assert estimate.median == pytest.approx(own["result"]["median"] / base["result"]["median"])
+            assert estimate.low <= estimate.median <= estimate.high
+    lone = [record for record in records if record["parameters"]["pattern"] != "0"]
+    assert shares_of_dram(Results.from_records(lone, run)) == {}
+
+
+def test_every_point_is_in_the_figure_of_threads(synthetic: SimpleNamespace) -> None:
+    records, run = _run(synthetic)
+    results = Results.from_records(records, run)
+    assert thread_counts(results) == (1, 2)
+    figure = figures.bandwidth_against_threads(results)
+    drawn = sorted(
+        float(y) for axes in figure.axes for bars in axes.containers for y in bars.lines[0].get_ydata()
+    )
+    expected = [r["result"]["median"] for r in records if r["parameters"]["operation"] != "latency"]
+    assert drawn == pytest.approx(sorted(expected))
+    looks = {
+        (bars.lines[0].get_marker(), bars.lines[0].get_linestyle())
+        for axes in figure.axes for bars in axes.containers
+    }  # fmt: skip
+    assert len({marker for marker, _ in looks}) == len(synthetic.PATTERNS)  # told apart without colour
+
+
+def test_the_distribution_has_every_sample(synthetic: SimpleNamespace) -> None:
+    records, run = _run(synthetic)
+    figure = figures.latency_distribution(Results.from_records(records, run))
+    lines = {tuple(line.get_xdata()[1:]): line.get_ydata() for axes in figure.axes for line in axes.lines}
+    for record in records[20:25]:
+        assert lines[tuple(sorted(record["result"]["samples"]))][-1] == 100
+
+
+def test_they_say_what_is_emulated_and_what_is_functional_only(synthetic: SimpleNamespace) -> None:
+    records, run = _run(synthetic, timing_valid=False)
+    drawn = figures.all_figures(Results.from_records(records, run))
+    assert set(NEW) <= set(drawn)
+    for stem in NEW:
+        svg = figures.svg_text(drawn[stem], stem)
+        assert "EMULATED node 2" in svg and FUNCTIONAL_ONLY in svg
+
+
+def test_a_report_says_which_figures_it_lacks_and_what_would_make_them(
+    synthetic: SimpleNamespace, write_run: Any
+) -> None:
+    folder: Path = write_run(*_run(synthetic))
+    page = write_report(folder).read_text()
+    drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
+    said = absent_figures(drawn)
+    assert len(said) == len(ABSENT) - len(drawn) == 4
+    for part in ("loaded_read", "make granularity", "make placers", "--price-dram"):
+        assert part in page
+    assert "1, 2, 4" not in page  # several numbers of threads were measured
+    assert set(TITLES) <= set(ABSENT)

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hmexp.errors import StoreError
+from hmexp.store import lock
+from hmexp.store.journal import write_json
+from hmexp.store.reader import read_lines, read_points, read_statuses
+from hmexp.store.run import RunDirectory, open_run, read_records, read_run, resolve_results
+from hmexp.store.schema import SCHEMA
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def opened(results: Path, name: str = "auto", plan: str = "plan-a") -> RunDirectory:
+    return open_run(results, name, plan, {"finished": None}, quiet)
+
+
+def record(point: str, status: str = "ok", **more: Any) -> dict[str, Any]:
+    return {"point_id": point, "status": status, **more}
+
+
+def test_records_are_there_after_reopening(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        directory.append(record("b", "failed", reason="r"))
+        directory.append(record("c", "skipped"))
+        path = directory.path
+    with opened(tmp_path) as directory:
+        assert directory.path == path
+        assert directory.finished_points() == {"a", "c"}
+        directory.append(record("b", value=2))
+    assert [r["point_id"] for r in read_records(path)] == ["a", "b", "c"]
+    assert read_records(path)[1] == record("b", value=2)
+    assert (tmp_path / "latest").resolve() == path.resolve()
+
+
+@given(cut=st.integers(1, 40))
+def test_a_line_torn_by_a_kill_is_dropped_and_nothing_else(tmp_path_factory: Any, cut: int) -> None:
+    results = tmp_path_factory.mktemp("results")
+    with opened(results) as directory:
+        directory.append(record("a"))
+        whole = (directory.path / "points.jsonl").read_bytes()
+        directory.append(record("b", text="x" * 20))
+        path = directory.path / "points.jsonl"
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert [r["point_id"] for r in read_records(path.parent)] == ["a"]
+    with opened(results) as directory:
+        assert path.read_bytes() == whole
+        directory.append(record("b"))
+        assert directory.finished_points() == {"a", "b"}
+
+
+def test_a_damaged_line_in_the_middle_is_told_and_kept(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        path = directory.path / "points.jsonl"
+    text = "garbage\n" + path.read_text()
+    path.write_text(text)
+    with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl is damaged"):
+        read_records(path.parent)
+    assert path.read_text() == text
+
+
+def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        first = directory.path
+        directory.update(finished="2026-01-01")
+    with opened(tmp_path, plan="plan-b") as directory:
+        other = directory.path
+    assert other != first
+    with open_run(tmp_path, "again", "plan-a", {"finished": None}, quiet) as directory:
+        assert directory.path not in (first, other)
+    with opened(tmp_path) as directory:
+        assert directory.path.name == "again"
+
+
+def test_a_name_of_another_plan_is_refused(tmp_path: Path) -> None:
+    opened(tmp_path, "mine").close()
+    with pytest.raises(StoreError, match="other parameters"):
+        opened(tmp_path, "mine", "plan-b")
+
+
+@pytest.mark.parametrize("name", ["", "latest", "../x", "a/b", ".hidden", "x" * 200, "a\nb"])
+def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
+    with pytest.raises(StoreError, match="not a usable name"):
+        opened(tmp_path, name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_do_not_share_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_LOCK_PATIENCE_SECONDS", 0.3)
+    with opened(tmp_path, "mine"), pytest.raises(StoreError, match="is at work in"):
+        opened(tmp_path, "mine")
+    opened(tmp_path, "mine").close()
+
+
+def test_a_killed_process_lets_go_of_its_run(tmp_path: Path) -> None:
+    script = (
+        "import sys, time\nfrom pathlib import Path\nfrom hmexp.store.run import open_run\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        "print('held', flush=True)\ntime.sleep(60)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    opened(tmp_path, "mine").close()
+
+
+def test_folders_that_cannot_be_written(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    for results in (file, file / "below", Path("/proc/hmexp-results")):
+        with pytest.raises(StoreError, match="results folder") as caught:
+            opened(results)
+        assert str(results) in str(caught.value)
+
+
+def test_what_is_no_run_directory(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not a run directory"):
+        read_run(tmp_path)
+    for text in ("{", "[]", "{}"):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(StoreError):
+            read_run(tmp_path)
+
+
+def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    write_json(path, {"plan": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(path, {"plan": float("nan")})
+    assert json.loads(path.read_text()) == {"plan": 1}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert resolve_results("auto") == tmp_path / "results"
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "hmexp").mkdir()
+    (tmp_path / "hmexp" / "pattern.py").write_text("")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    assert resolve_results("auto") == tmp_path / "results"
+    assert resolve_results("here") == tmp_path / "notebooks" / "here"
+
+
+def test_statuses_are_found_without_reading_records_and_damage_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "points.jsonl"
+    whole = [
+        {"schema": SCHEMA, "point_id": "a", "status": "failed", "result": None},
+        {"schema": 1, "point_id": "b", "status": "ok"},
+        {"status": "skipped", "point_id": "c"},
+        {"schema": SCHEMA, "point_id": "a", "status": "ok", "result": None},
+    ]
+    text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in whole)
+    torn = f'{{"schema":{SCHEMA},"point_id":"d","status":"ok","re'
+    file.write_text(text + torn)
+    expected = {"a": "ok", "b": "ok", "c": "skipped"}
+    assert read_statuses(file) == read_points(file, lambda record: record["status"]) == expected
+    for bad in ("garbage\n", torn + "\n", '{"schema":99,"point_id":"e","status":"ok"}\n'):
+        file.write_text(bad + text)
+        with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl (is damaged|has schema 99)"):
+            read_statuses(file)
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "another in its place"])
+def test_a_directory_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Path, how: str) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"))
+        directory.path.rename(tmp_path / "elsewhere")
+        if how == "removed":
+            shutil.rmtree(tmp_path / "elsewhere")
+        if how == "another in its place":
+            opened(tmp_path, "mine").close()
+        there = sorted(directory.path.glob("*"))
+        with pytest.raises(StoreError, match="removed or moved") as caught:
+            directory.append(record("b"))
+        with pytest.raises(StoreError, match="removed or moved"):
+            directory.update(finished="now")
+        assert str(directory.path) in str(caught.value)
+        assert sorted(directory.path.glob("*")) == there
+        assert not (directory.path / "points.jsonl").exists()
+
+
+def test_a_file_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.append(record("a"))
+        (directory.path / "points.jsonl").unlink()
+        with pytest.raises(StoreError, match=r"points\.jsonl: No such file"):
+            directory.append(record("b"))
+        assert not (directory.path / "points.jsonl").exists()
+
+
+def test_a_line_that_does_not_fit_is_told_and_cut_off(tmp_path: Path) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"))
+    file = tmp_path / "mine" / "points.jsonl"
+    whole = file.read_bytes()
+    script = (
+        "import resource, sys\nfrom pathlib import Path\nfrom hmexp.store.run import open_run\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 10},) * 2)\n"
+        "d.append({'point_id': 'b', 'status': 'ok'})\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1 and f"cannot write {file}: File too large" in done.stderr
+    assert "make room there" in done.stderr
+    assert len(file.read_bytes()) == len(whole) + 10
+    opened(tmp_path, "mine").close()
+    assert file.read_bytes() == whole
+
+
+def test_what_killed_processes_left_is_written_over(tmp_path: Path) -> None:
+    opened(tmp_path, "mine").close()
+    (tmp_path / ".latest.new").symlink_to("nowhere")
+    (tmp_path / "mine" / ".run.json.new").write_text("{")
+    with opened(tmp_path, "mine") as directory:
+        directory.update(counts={})
+    assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}
+
+
+def test_measurements_of_nobody_knows_what_are_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path, "mine") as directory:
+        directory.append(record("a"), "launches.jsonl")
+    (directory.path / "run.json").unlink()
+    with pytest.raises(StoreError, match=r"launches\.jsonl, but no run\.json"):
+        opened(tmp_path, "mine")
+
+
+def test_a_run_killed_while_its_report_was_written_is_gone_on_with(tmp_path: Path) -> None:
+    with opened(tmp_path) as directory:
+        directory.update(finished="2026-01-01", reported=False)
+    with opened(tmp_path) as again:
+        assert again.path == directory.path
+        again.update(reported=True)
+    (tmp_path / again.path.name).rename(tmp_path / "earlier")
+    with opened(tmp_path) as anew:
+        assert anew.path.name != "earlier" and anew.run["finished"] is None
+
+
+def test_lines_of_points_that_are_left_are_not_looked_into(tmp_path: Path) -> None:
+    file = tmp_path / "launches.jsonl"
+    lines = [json.dumps({"schema": SCHEMA, "point_id": point, "launch": 0}) for point in ("a", "b", "a")]
+    file.write_text("".join(line.replace(", ", ",").replace(": ", ":") + "\n" for line in lines))
+    seen: list[str] = []
+
+    def name(record: dict[str, Any]) -> str:
+        seen.append(record["point_id"])
+        return str(record["point_id"])
+
+    assert set(read_lines(file, dict, name, {"a"})) == {"b"}
+    assert seen == ["b"]
+    assert set(read_lines(file, dict, name)) == {"a", "b"}
+
+
+def test_numbers_that_are_none_are_read_as_ever(tmp_path: Path) -> None:
+    file = tmp_path / "points.jsonl"
+    file.write_text('{"schema":1,"point_id":"a","value":NaN,"text":"\\ud800"}\n')
+    found = read_points(file, dict)["a"]
+    assert found["value"] != found["value"]
+    assert found["text"] == "\ud800"
