@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hmexp.report.run.dataset import load
     from hmexp.system.topology import read_topology
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = [
     "HmexpError", "Pattern", "Region", "allocate", "emulate", "load", "measure_bandwidth", "measure_latency",
     "measure_loaded_latency", "measure_node_latencies", "measure_point", "measure_store_latency",
