@@ -1,10 +1,20 @@
-"""For all tests: no property test may fail because the machine is slow or busy."""
+"""For all tests: patient property tests, signals as a terminal has them, children for what is dangerous."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+#: Set in a child that runs one test which pokes at memory by its address.
+CHILD = "HMEXP_TEST_CHILD"
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
@@ -14,3 +24,54 @@ settings.load_profile("busy")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the mark that `raw_memory` needs."""
+    config.addinivalue_line(
+        "markers", "in_child: runs in a process of its own; a slip there hurts nobody else"
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that is marked `in_child` alone in another pytest; its exit status is the result."""
+    if pyfuncitem.get_closest_marker("in_child") is None or CHILD in os.environ:
+        return None
+    file = f"{pyfuncitem.path}::{pyfuncitem.nodeid.partition('::')[2]}"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = subprocess.run(
+        [*command, file],
+        env=os.environ | {CHILD: str(os.getpid())},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    # The status counts, not only what was printed: a damaged process dies after its last test.
+    if done.returncode != 0:
+        pytest.fail(
+            f"the child ended with status {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False
+        )
+    return True
+
+
+@pytest.fixture(scope="session")
+def raw_memory() -> ModuleType:
+    """What pokes at memory by its address: `tests/raw_memory.py`, for tests that are marked `in_child`."""
+    path = Path(__file__).with_name("raw_memory.py")
+    spec = importlib.util.spec_from_file_location("raw_memory", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from types import ModuleType
 
 import pytest
 
@@ -75,12 +76,10 @@ def test_a_page_on_a_wrong_node_is_misplaced() -> None:
     assert caught.value.placement["misplaced"] == PAGES // 3
 
 
-def test_pages_dropped_behind_its_back_are_noticed() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    dont_need = 4
+@pytest.mark.in_child
+def test_pages_dropped_behind_its_back_are_noticed(raw_memory: ModuleType) -> None:
     with hmexp.allocate(SIZE, str(NODE)) as region:
-        start = ctypes.c_void_p(region.mapping.address + 16 * native.PAGE_BYTES)
-        assert libc.madvise(start, ctypes.c_size_t(5 * native.PAGE_BYTES), dont_need) == 0
+        raw_memory.drop(region.mapping, 16, 5)
         placement = region.placement()
         assert not placement.ok
         assert sum(placement.absent.values()) == 5

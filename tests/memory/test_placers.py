@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -41,13 +41,6 @@ HOST = NodeSpeed(10.0, 8.0, 100.0)
 EMULATION = Emulation.scale_to_host(EmulationRequest.parse(f"{ABSENT}=optane-dcpmm"), HOST, [NODE], NODE)
 PAGES = 512
 SIZE = PAGES * PAGE_BYTES
-MADV_DONTNEED = 4
-
-
-def drop(mapping: PageMapping, first_page: int, pages: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    start = ctypes.c_void_p(mapping.address + first_page * PAGE_BYTES)
-    assert libc.madvise(start, ctypes.c_size_t(pages * PAGE_BYTES), MADV_DONTNEED) == 0
 
 
 def test_the_eight_placers_are_there_and_say_what_they_are() -> None:
@@ -131,14 +124,11 @@ def test_mbind_counts_its_mappings_before_it_starts() -> None:
     assert native.count_runs(Pattern((0,), PAGE_BYTES), 1000) == 1
 
 
-def test_numa_maps_is_summed_over_a_region_that_was_cut_up() -> None:
+@pytest.mark.in_child
+def test_numa_maps_is_summed_over_a_region_that_was_cut_up(raw_memory: ModuleType) -> None:
     with hmexp.allocate(SIZE, str(NODE)) as region:
         for first in range(0, PAGES, 2):  # each other page with a policy of another kind
-            part = native.PageMapping.__new__(native.PageMapping)
-            part._base = native.core.ffi.cast("void *", region.mapping.address + first * PAGE_BYTES)
-            part.size_bytes = PAGE_BYTES
-            native.spread(part, Pattern((NODE,)), native.Spreading.EVENLY)
-            part._base = None
+            raw_memory.spread_page(region.mapping, first, NODE)
         assert len(mappings_within(region.mapping.address, SIZE, read_numa_maps())) == PAGES
         assert region.placement().require().numa_maps == {NODE: PAGES}
 
@@ -161,11 +151,12 @@ def test_two_threads_touch_what_was_bound(name: str) -> None:
         mapping.close()
 
 
+@pytest.mark.in_child
 @pytest.mark.skipif("userfaultfd" not in AVAILABLE, reason="no userfaultfd here")
-def test_the_fault_handler_lives_as_long_as_the_region() -> None:
+def test_the_fault_handler_lives_as_long_as_the_region(raw_memory: ModuleType) -> None:
     with hmexp.allocate(SIZE, Pattern((NODE,), 65536), "userfaultfd") as region:
         assert region.setup.details["faults"] == SIZE // 65536
-        drop(region.mapping, 16, 32)
+        raw_memory.drop(region.mapping, 16, 32)
         assert not region.placement().ok
         region.mapping.array()[16 * PAGE_BYTES] = 7  # brings its granule
         assert sum(region.placement().absent.values()) == 16
@@ -188,7 +179,8 @@ def test_a_fault_that_cannot_be_resolved_is_an_error_and_nobody_waits_for_ever()
     mapping.close()
 
 
-def test_pages_that_cannot_be_moved_in_time_are_counted() -> None:
+@pytest.mark.in_child
+def test_pages_that_cannot_be_moved_in_time_are_counted(raw_memory: ModuleType) -> None:
     mapping = PageMapping(SIZE)
     try:
         native.populate(mapping)
@@ -196,7 +188,7 @@ def test_pages_that_cannot_be_moved_in_time_are_counted() -> None:
         assert native.move_pages(mapping, pattern, 5, 60.0) == (PAGES, {})
         assert native.move_pages(mapping, pattern, 5, 0.0) == (PAGES, {"ETIME": PAGES})
         assert native.move_pages(mapping, pattern, 5, 60.0, 16) == (PAGES // 16, {})
-        drop(mapping, 0, 3)
+        raw_memory.drop(mapping, 0, 3)
         assert native.move_pages(mapping, pattern, 0) == (PAGES, {"ENOENT": 3})
         with pytest.raises(NativeError) as caught:
             native.move_pages(mapping, pattern, 0, stride_pages=0)
