@@ -11,7 +11,7 @@ import msgspec
 SCHEMA: Final = 2
 #: Records of earlier schemas are converted while they are read (`hmexp.store.conversion`).
 OLDEST_SCHEMA: Final = 1
-#: Part of the id of a point. It stays as it was when records gained schema 3, so that runs of schema 2 resume.
+#: Part of the id of a point; unchanged by schema 3, so that runs of schema 2 resume.
 ID_VERSION: Final = 2
 
 #: A single fact, as JSON has it.

@@ -1,0 +1,106 @@
+"""The evidence beside a number: where every page was, and what disturbed its samples."""
+
+from __future__ import annotations
+
+from hmexp.store.schema import Stored
+
+
+class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """Where every page of a region was, once.
+
+    Parameters
+    ----------
+    ok : bool
+        Whether every page was in place, by all witnesses.
+    pages : int
+        Pages in the region [pages].
+    expected, found, numa_maps : dict of int to int
+        Pages of each real node: by the pattern, by asking the kernel for each page, and by
+        `/proc/self/numa_maps` [pages].
+    misplaced : int
+        Pages on another node than the pattern's [pages].
+    first_misplaced : int or None
+        Index of the first of them.
+    absent : int
+        Pages on no node [pages].
+    absent_reasons : dict of str to int
+        The same by the kernel's reason, an errno [pages].
+    numa_maps_agrees : bool
+        Whether both witnesses count the same.
+    placer_count : dict of int to int or None
+        Pages of each node by the placer's own account (the kernel module's); None without one [pages].
+    exact_order : bool
+        Whether the placer promises the order of the pattern, not its ratio alone.
+    strip : tuple of tuple of int
+        The first granules: the node asked for (an emulated one by its own number), and the real node
+        that was found (-1: none). Empty where it equals the point's own.
+    huge_share : float
+        Part of the region that is in huge pages (0 where they were forbidden and not counted).
+    page_bytes : int or None
+        Size of the pages that the kernel gave; None if mixed or unknown [bytes].
+    summary : str
+        A sentence.
+    """
+
+    ok: bool
+    pages: int
+    expected: dict[int, int]
+    found: dict[int, int]
+    numa_maps: dict[int, int]
+    misplaced: int = 0
+    first_misplaced: int | None = None
+    absent: int = 0
+    absent_reasons: dict[str, int] = {}
+    numa_maps_agrees: bool = True
+    placer_count: dict[int, int] | None = None
+    exact_order: bool = True
+    strip: tuple[tuple[int, ...], ...] = ()
+    huge_share: float = 0.0
+    page_bytes: int | None = None
+    summary: str = ""
+
+
+class Proof(Stored, frozen=True, kw_only=True, gc=False):
+    """The proof around the samples.
+
+    Parameters
+    ----------
+    before, after : PlacementRecord or None
+        Where every page was before and after the samples; None if that was not looked at.
+    """
+
+    before: PlacementRecord | None = None
+    after: PlacementRecord | None = None
+
+
+class NoiseRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What else happened while samples were taken; disturbed samples are kept, and marked.
+
+    Parameters
+    ----------
+    preempted : tuple of int
+        Involuntary context switches of each sample.
+    migrated : tuple of int
+        Threads that ended on another CPU.
+    off_cpu : tuple of float
+        Largest part of the sample's time that a thread did not run.
+    stolen : tuple of float
+        Largest part that the hypervisor took.
+    flags : tuple of tuple of str
+        What disturbed each sample: `preempted`, `migrated`, `foreign`, `steal`, `short`.
+    disturbed : int
+        Samples with a flag.
+    waited_for_model : float or None
+        Part of the time that threads waited for emulated nodes; None on real nodes.
+    warnings : tuple of str
+        What a reader should know.
+    """
+
+    preempted: tuple[int, ...] = ()
+    migrated: tuple[int, ...] = ()
+    off_cpu: tuple[float, ...] = ()
+    stolen: tuple[float, ...] = ()
+    flags: tuple[tuple[str, ...], ...] = ()
+    disturbed: int = 0
+    waited_for_model: float | None = None
+    warnings: tuple[str, ...] = ()
