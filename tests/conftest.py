@@ -63,6 +63,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         pytest.fail(
             f"the child ended with status {done.returncode}\n{done.stdout}\n{done.stderr}", pytrace=False
         )
+    # A child that skips ends with status 0, too: that is not a pass.
+    if "1 skipped" in done.stdout:
+        pytest.skip("skipped in its child")
+    if "1 passed" not in done.stdout:
+        pytest.fail(f"the child passed no test\n{done.stdout}\n{done.stderr}", pytrace=False)
     return True
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -67,9 +69,6 @@ def test_beyond_the_mapping_it_is_refused(raw_memory: ModuleType, first: int, pa
 
 def test_a_child_that_dies_fails_its_test(pytester_folder: Path) -> None:
     """Also after its last test has passed: that is how such damage shows."""
-    import subprocess
-    import sys
-
     (pytester_folder / "conftest.py").write_text((TESTS / "conftest.py").read_text(encoding="utf-8"))
     (pytester_folder / "test_dies.py").write_text(
         "import atexit, os, signal, pytest\n\n\n"
@@ -83,6 +82,20 @@ def test_a_child_that_dies_fails_its_test(pytester_folder: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "the child ended with status -11" in done.stdout
+
+
+def test_a_child_that_skips_is_not_a_pass(pytester_folder: Path) -> None:
+    (pytester_folder / "conftest.py").write_text((TESTS / "conftest.py").read_text(encoding="utf-8"))
+    (pytester_folder / "test_skips.py").write_text(
+        "import pytest\n\n\n@pytest.mark.in_child\ndef test_it():\n    pytest.skip('not here')\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "HMEXP_TEST_CHILD"}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", str(pytester_folder)],
+        capture_output=True, text=True, env=environment, cwd=pytester_folder,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert "1 skipped" in done.stdout and "passed" not in done.stdout
 
 
 @pytest.fixture
