@@ -15,13 +15,14 @@ from pathlib import Path
 
 from quiet import say_load
 
-from hmexp.experiment.runner import Progress, run_sweep
+from hmexp.experiment.progress import Progress
 from hmexp.memory.emulation import Emulation
 from hmexp.report.model.advice import KEEP
 from hmexp.report.model.cost import Prices, cheapest, markets
 from hmexp.report.run.results import Results
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.topology import read_topology
 
 #: The third one, beside those that hmexp ships: a slow node that is not much slower.

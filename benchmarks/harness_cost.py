@@ -20,7 +20,7 @@ from dataclasses import replace
 from quiet import say_load
 
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.worker import Task
+from hmexp.experiment.task import Task
 from hmexp.measure.point import near_dram
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan

@@ -18,10 +18,10 @@ from collections import defaultdict
 from pathlib import Path
 
 from hmexp.experiment.progress import Progress
-from hmexp.experiment.runner import run_sweep
-from hmexp.store.run import read_records
+from hmexp.store.reader import POINTS, read_points
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 
@@ -60,7 +60,7 @@ def main() -> None:
                 sys.exit("this machine has real slow nodes: nothing is emulated, so there is no known answer")
             outcome = run_sweep(plan, Silent())
             outcome.require_complete()
-            records = read_records(Path(outcome.path))
+            records = list(read_points(Path(outcome.path) / POINTS).values())
         reads = {}
         for record in records:
             operation, pattern = record["parameters"]["operation"], record["parameters"]["pattern"]

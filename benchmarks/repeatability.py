@@ -20,9 +20,9 @@ from typing import Any
 
 from quiet import say_load
 
-from hmexp.experiment.joining import join_launches
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.worker import Task
+from hmexp.experiment.point_records import join_launches
+from hmexp.experiment.task import Task
 from hmexp.measure.point import near_dram
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan

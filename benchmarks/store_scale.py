@@ -34,7 +34,8 @@ COMPARE = "import sys; from hmexp.cli.main import main; main(['compare', sys.arg
 RESUME = """
 import sys, time
 from pathlib import Path
-from hmexp.store.run import open_run, read_run
+from hmexp.store.reader import read_run
+from hmexp.store.run import open_run
 path = Path(sys.argv[1])
 start = time.perf_counter()
 with open_run(path.parent, path.name, read_run(path)["plan"], {}) as directory:

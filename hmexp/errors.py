@@ -69,15 +69,13 @@ class PlacementError(HmexpError):
 
     Attributes
     ----------
-    placement : dict or None
-        The placement that was found, as a record.
+    placement : PlacementRecord or None
+        The placement that was found, as it is stored.
     stage : str or None
         ``before`` or ``after`` the samples.
     """
 
-    def __init__(
-        self, message: str, remedy: str | None = None, placement: dict[str, object] | None = None
-    ) -> None:
+    def __init__(self, message: str, remedy: str | None = None, placement: object | None = None) -> None:
         super().__init__(message, remedy)
         self.placement = placement
         self.stage: str | None = None

@@ -23,7 +23,7 @@ from hmexp.report.run.excerpt import excerpt
 from hmexp.report.run.results import Results
 from hmexp.report.study.files import FIGURES
 from hmexp.report.study.results import StudyResults
-from hmexp.store.run import read_run
+from hmexp.store.reader import read_run
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = ("example", "example-placers")

@@ -12,10 +12,9 @@ from typing import Any, Final, Self
 
 from hmexp.campaign.file import Campaign, Entry
 from hmexp.errors import StoreError
-from hmexp.store.journal import told, write_json
+from hmexp.store.journal import file_errors, replace_file
 from hmexp.store.lock import hold, require_held
-from hmexp.store.reader import read_statuses
-from hmexp.store.run import POINTS, RUN, read_run
+from hmexp.store.reader import POINTS, RUN, read_run, read_statuses
 
 SUMMARY: Final = "campaign.json"
 SCHEMA: Final = 1
@@ -98,7 +97,7 @@ class CampaignFolder:
         StoreError
             If it cannot be made, or another campaign is at work there.
         """
-        with told("cannot make the campaign's folder", self.path):
+        with file_errors("make the campaign's folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._lock_fd = hold(self.path, say)
         try:
@@ -136,7 +135,8 @@ class CampaignFolder:
         """
         require_held(self.path, self._lock_fd)
         self.entries[progress.name] = progress
-        write_json(self.path / SUMMARY, self.summary())
+        text = json.dumps(self.summary(), indent=2, allow_nan=False)
+        replace_file(self.path / SUMMARY, f"{text}\n".encode())
 
     def summary(self) -> dict[str, Any]:
         """All of it as plain data: the content of `campaign.json`."""
@@ -163,7 +163,7 @@ class CampaignFolder:
         if not (run / RUN).exists():
             return None
         statuses = Counter(read_statuses(run / POINTS).values())
-        planned = int(read_run(run).get("points") or 0)
+        planned = read_run(run).points or 0
         return {"planned": planned, **{name: statuses[name] for name in ("ok", "failed", "skipped")}}
 
     def _read(self) -> dict[str, Progress]:
@@ -172,7 +172,7 @@ class CampaignFolder:
             return {}
         names = {one.name for one in fields(Progress)}
         try:
-            with told("cannot read", file):
+            with file_errors("read", file):
                 data = json.loads(file.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")

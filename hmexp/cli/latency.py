@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import json
 from typing import Any
+
+import msgspec
 
 from hmexp.cli.measure import add_region, cpus_of, pattern_of, say_emulated, say_trust, teller, this_machine
 from hmexp.errors import ParameterError
@@ -78,7 +79,7 @@ def _latency(options: argparse.Namespace) -> int:
             if other is not None:
                 other.close()
     if options.json:
-        print(json.dumps(curve.to_record(), allow_nan=False))
+        print(msgspec.json.encode(curve.to_record()).decode())
     else:
         say_emulated(emulation)
         _say_curve(curve)
@@ -101,15 +102,15 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
         found, split = _loads(region, options, common)
     if options.json:
         record = {name: one.to_record() for name, one in found.items()}
-        print(json.dumps({"idle": record, "split": split and split.to_record()}, allow_nan=False))
+        print(msgspec.json.encode({"idle": record, "split": split and split.to_record()}).decode())
         return 0
     say_emulated(region.emulation)
     for name, one in found.items():
         print(f"{name}: {one}")
-        if "distribution" in one.details:
-            parts = one.details["distribution"]
-            told = ", ".join(f"{key} {value:.0f}" for key, value in parts["ns_per_load"].items())
-            print(f"  over blocks of {parts['block_hops']} loads, ns: {told}")
+        spread = getattr(one.details, "distribution", None)
+        if spread is not None:
+            parts = ", ".join(f"{key} {value:.0f}" for key, value in spread.ns_per_load.items())
+            print(f"  over blocks of {spread.block_hops} loads, ns: {parts}")
     if split is not None:
         for node, one in split.nodes.items():
             print(f"node {node}, {split.shares[node]:.1%} of the pages: {one}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable
 from typing import Any
+
+import msgspec
 
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import OPERATIONS, SHARES
@@ -103,7 +104,7 @@ def _measure(options: argparse.Namespace) -> int:
         most_samples=options.most_samples,
     )
     if options.json:
-        print(json.dumps(found.to_record(), allow_nan=False))
+        print(msgspec.json.encode(found.to_record()).decode())
         return 0
     say_emulated(found.emulation)
     this = found.measurement
@@ -114,9 +115,8 @@ def _measure(options: argparse.Namespace) -> int:
         print(f"  {options.pattern} is {found.of_dram:.3f} of all DRAM, with pages of the same size")
     if found.model is not None:
         print(f"model: {found.model:.4g} GB/s ({this.median / found.model - 1:+.1%})")
-    for number, row in enumerate(this.details.get("window_gbps", [])):
-        told = " ".join(f"{value:.3g}" for value in row)
-        print(f"windows of thread {number}, GB/s: {told}")
+    for number, row in enumerate(getattr(this.details, "window_gbps", ())):
+        print(f"windows of thread {number}, GB/s: {' '.join(f'{value:.3g}' for value in row)}")
     say_trust(this)
     return 0
 

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from hmexp.memory.emulation import Emulation
 from hmexp.progress import stream_display
+from hmexp.study.experiment import Study, run_study
 from hmexp.study.granularity import GranuleParameters, make_granule_study
 from hmexp.study.placers import PlacerParameters, make_placer_study
-from hmexp.study.study import Study, run_study
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 
@@ -49,24 +47,22 @@ def _run(options: argparse.Namespace) -> int:
     from hmexp.report.study.files import write_study
 
     topology = read_topology(libnuma=LibNuma.load())
-    study, emulate = _make(options, topology)
+    study = _make(options, topology)
     print(study.headline)
     for note in study.notes:
         print(f"Note: {note}")
     written: list[Path] = []
-    outcome = run_study(
-        study, stream_display(), emulate=emulate, report=lambda run: written.extend(write_study(run))
-    )
+    outcome = run_study(study, stream_display(), report=lambda run: written.extend(write_study(run)))
     for path in written:
         print(f"Written: {path}")
     outcome.require_complete()
     return 0
 
 
-def _make(options: argparse.Namespace, topology: Topology) -> tuple[Study, Callable[[], Emulation | None]]:
+def _make(options: argparse.Namespace, topology: Topology) -> Study:
     kind: type[Any] = next(parameters for name, _, parameters in _STUDIES if name == options.study)
     given = {field.name: getattr(options, f"given_{field.name}") for field in fields(kind)}
     parameters = kind.from_mapping({name: value for name, value in given.items() if value is not None})
     if isinstance(parameters, PlacerParameters):
-        return make_placer_study(parameters, topology), lambda: None
+        return make_placer_study(parameters, topology)
     return make_granule_study(parameters, topology)

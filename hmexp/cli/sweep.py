@@ -8,13 +8,13 @@ from typing import Any
 from tqdm import tqdm
 
 from hmexp.errors import HmexpError
-from hmexp.experiment.pace import find_pace
-from hmexp.experiment.runner import run_sweep
 from hmexp.progress import stream_display
 from hmexp.sweep.explanation import estimate, explain
+from hmexp.sweep.pace import find_pace
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
 from hmexp.sweep.preset import NAMES, find_preset
+from hmexp.sweep.run import run_sweep
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 

@@ -1,107 +1,48 @@
-"""Starting workers, and making a record of whatever becomes of them."""
+"""Launches: a fresh worker for each, and a record of whatever becomes of it."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Final
+
+import msgspec
+
+from hmexp.experiment.launch_records import empty_record
+from hmexp.experiment.task import Task, encode_task
+from hmexp.process import Child, ChildError
+from hmexp.store.records import LaunchRecord
+
+WORKER: Final = "hmexp.experiment.worker"
+_SHOWN: Final = 500
 
 
-class Launchable(Protocol):
-    """A task that a worker can be given."""
-
-    @property
-    def point_id(self) -> str:
-        """Id of the point that it is about."""
-
-    def to_json(self) -> str:
-        """The task as one line."""
-
-    def empty_record(self) -> dict[str, Any]:
-        """The record of a point of which nothing is known yet."""
-
-
-def launch(
-    task: Launchable, timeout_seconds: float, worker: str = "hmexp.experiment.worker"
-) -> dict[str, Any]:
-    """Measure a point in a fresh process.
+def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
+    """Measure a launch in a fresh process.
 
     Parameters
     ----------
-    task : Launchable
+    task : Task
         What to measure.
     timeout_seconds : float
         After this the worker is killed [s].
-    worker : str
-        The module that measures it.
 
     Returns
     -------
-    dict
+    LaunchRecord
         The worker's record; a failed one with the reason if it crashed, was killed or took too long.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-S", "-P", "-m", worker],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        errors="replace",
-        env=_environment(),
-        # Ctrl-C is for the runner, which then ends the worker.
-        start_new_session=True,
-    )
     try:
-        out, err = process.communicate(task.to_json(), timeout=timeout_seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.communicate()
-        return _failure(task, f"the worker took longer than {timeout_seconds:g} s and was ended", "Timeout")
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    last_words = err.strip()[-2000:]
-    if process.returncode < 0:
-        name = _signal_name(-process.returncode)
-        hint = " (the kernel does so when memory runs out; see dmesg)" if name == "SIGKILL" else ""
-        return _failure(task, f"the worker was killed by {name}{hint}", "Killed", last_words)
+        answer = Child(WORKER, timeout_seconds, site=False).ask(encode_task(task))
+    except ChildError as error:
+        return _failure(task, error.failure, f"the worker {error.reason}", error.last_words)
     try:
-        record = json.loads(out)
-    except ValueError:
-        reason = f"the worker ended with status {process.returncode} and without a record"
-        return _failure(task, reason, "Crashed", last_words)
-    if not isinstance(record, dict) or record.get("point_id") != task.point_id:
-        return _failure(
-            task, "the worker printed something else than the record of its point", "Crashed", out[:500]
-        )
+        record = msgspec.json.decode(answer, type=LaunchRecord)
+    except ValueError as error:
+        shown = answer[:_SHOWN].decode(errors="replace")
+        return _failure(task, "Crashed", f"the worker printed something other than a record: {error}", shown)
+    if record.point_id != task.point_id or record.launch != task.launch:
+        return _failure(task, "Crashed", "the worker printed the record of another launch", "")
     return record
 
 
-def _environment() -> dict[str, str]:
-    """What the worker is started with: this process's own path of modules, ready to be used.
-
-    Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
-    the time that a launch may cost.
-    """
-    here = str(Path(__file__).parents[2])
-    # Run from the folder of a notebook, that folder must not hide the standard library; ours comes last.
-    path = dict.fromkeys([*(entry for entry in sys.path if entry not in ("", str(Path.cwd()))), here])
-    # Nothing there multiplies matrices: threads for it would take time to start, and CPUs from the loops.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def _failure(task: Launchable, reason: str, error: str, last_words: str = "") -> dict[str, Any]:
-    return task.empty_record() | {"reason": reason, "error": error, "last_words": last_words}
+def _failure(task: Task, error: str, reason: str, last_words: str) -> LaunchRecord:
+    return msgspec.structs.replace(empty_record(task), reason=reason, error=error, last_words=last_words)

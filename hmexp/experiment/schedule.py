@@ -4,85 +4,89 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from typing import Final, Generic
 
-from hmexp.experiment.pace import Pace
-from hmexp.experiment.pending import Pending
-from hmexp.experiment.point import Point
+from hmexp.experiment.backlog import Backlog
+from hmexp.experiment.pace import Span
+from hmexp.experiment.protocol import Experiment, P
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.measure.measurement import UNSTABLE
 from hmexp.measure.statistics import summarise_launches
-from hmexp.sweep.plan import Plan
+from hmexp.store.results import Measured
 
 #: Why a launch was made.
-PLANNED, REPEATED, RETRIED, SPARE = "planned", "repeat", "unstable", "budget"
-Step = tuple[Point, int, str]
+PLANNED: Final = "planned"
+REPEATED: Final = "repeat"
+RETRIED: Final = "unstable"
+SPARE: Final = "budget"
+Step = tuple[P, int, str]
 
 
-def in_rounds(plan: Plan, pending: Pending) -> list[Step]:
-    """All launches that are lacking, a round after the other, each in an order of its own."""
-    order = random.Random(plan.parameters.seed)
-    steps: list[Step] = []
-    for number in range(plan.parameters.launches + plan.parameters.repeat):
-        one_round = [point for point in plan.points if pending.lacks(point, number)]
+def in_rounds(plan: Experiment[P], backlog: Backlog[P]) -> list[Step[P]]:
+    """All launches that are still to be made, a round after the other, each in an order of its own."""
+    order = random.Random(plan.options.seed)
+    steps: list[Step[P]] = []
+    for number in range(max((backlog.target(point) for point in plan.points), default=0)):
+        one_round = [point for point in plan.points if backlog.needs(point, number)]
         order.shuffle(one_round)
-        why = PLANNED if number < plan.parameters.launches else REPEATED
-        steps += [(point, number, why) for point in one_round]
+        steps += [(point, number, PLANNED if number < point.launches else REPEATED) for point in one_round]
     return steps
 
 
-def unstable(plan: Plan, pending: Pending) -> list[Point]:
+def unstable(plan: Experiment[P], backlog: Backlog[P]) -> list[P]:
     """Finished points whose interval is wider than was asked for."""
     found = []
     for point in plan.points:
-        record = pending.finished.get(point.id, {})
-        if record.get("status") == "ok":
-            result = record["result"]
-            width = (result["ci_high"] - result["ci_low"]) / 2 / result["median"]
-            if width > (plan.parameters.precision or UNSTABLE):
+        record = backlog.finished.get(point.id)
+        result = None if record is None else record.result
+        if isinstance(result, Measured) and result.ci_low is not None and result.ci_high is not None:
+            width = (result.ci_high - result.ci_low) / 2 / result.median
+            if width > (plan.options.precision or UNSTABLE):
                 found.append(point)
     return found
 
 
-class Budget:
+class Budget(Generic[P]):
     """The best use of a time: a launch of each point, coarse first, then of those that are known the least.
 
     A launch that would not end in time, by what others took, is not begun.
 
     Parameters
     ----------
-    plan : Plan
+    plan : Experiment
         What is measured.
-    pending : Pending
+    backlog : Backlog
         What is missing of it.
-    pace : Pace
-        How long a launch takes of which there was none yet.
+    estimate : callable
+        How long a launch of a point takes of which there was none yet.
     deadline : float
         When the time is over [s of the monotonic clock].
     """
 
-    def __init__(self, plan: Plan, pending: Pending, pace: Pace, deadline: float) -> None:
-        self._plan, self._pending, self._pace, self._deadline = plan, pending, pace, deadline
+    def __init__(
+        self, plan: Experiment[P], backlog: Backlog[P], estimate: Callable[[P], Span], deadline: float
+    ) -> None:
+        self._plan, self._backlog, self._estimate, self._deadline = plan, backlog, estimate, deadline
         self._took: dict[tuple[str, int], float] = {}
         self._widths: dict[tuple[str, int], float] = {}
 
-    def took(self, point: Point, seconds: float) -> None:
+    def took(self, point: P, seconds: float) -> None:
         """Learn how long a launch took, with its process."""
-        key = (point.operation, point.size_bytes)
-        self._took[key] = max(seconds, self._took.get(key, 0.0))
+        self._took[point.alike] = max(seconds, self._took.get(point.alike, 0.0))
 
-    def fits(self, point: Point) -> bool:
+    def fits(self, point: P) -> bool:
         """Whether a launch of a point should end in time."""
-        known = self._took.get((point.operation, point.size_bytes))
-        return time.monotonic() + (self._pace.of(point).high if known is None else known) <= self._deadline
+        known = self._took.get(point.alike)
+        return time.monotonic() + (self._estimate(point).high if known is None else known) <= self._deadline
 
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[Step[P]]:
         """One launch after the other, each chosen by what those before it have shown."""
-        order = random.Random(self._plan.parameters.seed)
+        order = random.Random(self._plan.options.seed)
         first = [point for point in self._plan.points if self._none(point)]
         order.shuffle(first)
-        ranks = coarse_first(first, self._plan.dram_nodes)
-        for point in sorted(first, key=ranks.__getitem__):
+        ranks = self._plan.ranks(first)
+        for point in sorted(first, key=lambda point: ranks[point.id]):
             if self.fits(point):
                 yield point, 0, PLANNED
         while True:
@@ -90,46 +94,35 @@ class Budget:
             if not candidates:
                 return
             point = max(candidates, key=self._width)
-            made = self._pending.launches[point.id]
+            made = self._backlog.launches[point.id]
             number = next(n for n in range(MOST_LAUNCHES + 1) if n not in made)
             yield point, number, PLANNED if number < point.launches else SPARE
 
-    def _none(self, point: Point) -> bool:
-        return point.id in self._pending.points and not self._pending.launches[point.id]
+    def _none(self, point: P) -> bool:
+        return point.id in self._backlog.points and not self._backlog.launches[point.id]
 
-    def _wanted(self, point: Point) -> bool:
-        if self._pending.failed(point):
+    def _wanted(self, point: P) -> bool:
+        if self._backlog.failed(point):
             return False
-        made = len(self._pending.launches.get(point.id, ()))
-        # One without any did not fit in.
-        return 0 < made < MOST_LAUNCHES and not (
-            made >= self._pending.target(point) and self._width(point) <= self._plan.parameters.precision
-        )
+        made = len(self._backlog.launches.get(point.id, ()))
+        # One without any did not fit in; one of a kind that cannot be joined has enough.
+        if not 0 < made < MOST_LAUNCHES:
+            return False
+        if made < self._backlog.target(point):
+            return True
+        return self._is_measured(point) and self._width(point) > self._plan.options.precision
 
-    def _width(self, point: Point) -> float:
+    def _is_measured(self, point: P) -> bool:
+        made = self._backlog.launches[point.id]
+        return all(isinstance(record.result, Measured) for record in made.values())
+
+    def _width(self, point: P) -> float:
         """The relative interval; of one launch nothing is known of how launches differ."""
-        made = self._pending.launches[point.id]
-        if len(made) < 2:
+        made = self._backlog.launches[point.id]
+        if len(made) < 2 or not self._is_measured(point):
             return float("inf")
         key = (point.id, len(made))
         if key not in self._widths:
-            self._widths[key] = summarise_launches(
-                [record["result"]["samples"] for record in made.values()]
-            ).half_width
+            samples = [r.result.samples for r in made.values() if isinstance(r.result, Measured)]
+            self._widths[key] = summarise_launches(samples).half_width
         return self._widths[key]
-
-
-def coarse_first(points: Sequence[Point], dram_nodes: Sequence[int]) -> dict[Point, int]:
-    """The rank of each point: the ends of the axis of ratios, the middle, the middles of what is between."""
-    shares = {point: point.parsed_pattern.share(dram_nodes) for point in points}
-    axis = sorted(set(shares.values()))
-    ordered = dict.fromkeys([0, len(axis) - 1])
-    parts = [(0, len(axis) - 1)]
-    while parts:
-        low, high = parts.pop(0)
-        if high - low > 1:
-            middle = (low + high) // 2
-            ordered[middle] = None
-            parts += [(low, middle), (middle, high)]
-    ranks = {axis[index]: rank for rank, index in enumerate(ordered)} if axis else {}
-    return {point: ranks[share] for point, share in shares.items()}

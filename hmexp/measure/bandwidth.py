@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, get_args
+from typing import Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from hmexp.measure.statistics import median_of
 from hmexp.measure.threads import make_slices, place_threads, shared_slices
 from hmexp.memory.region import Region
 from hmexp.native import BandwidthRun, Job, Operation, Order, Slice
+from hmexp.store.details import BandwidthDetails, Stragglers
 from hmexp.units import format_size
 
 Share = Literal["slices", "granules"]
@@ -157,20 +158,21 @@ def measure_bandwidth(
         before=before,
         after=after,
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details={
-            "threads": threads,
-            "cpus": list(chosen),
-            "passes": passes,
-            "vector_bits": bits,
-            "order": order,
-            "stride_bytes": stride_bytes if order == "strided" else None,
-            "share": share,
-            "per_payload": operation.to_record(),
-            "page_bytes": after.page_bytes,
-            "stragglers": _stragglers(taken),
-            "stop": rule.to_record(stopped),
-            **({} if windows is None else {"window_bytes": window_bytes, "window_gbps": windows}),
-        },
+        details=BandwidthDetails(
+            threads=threads,
+            cpus=tuple(chosen),
+            passes=passes,
+            vector_bits=bits,
+            access=order,
+            stride_bytes=stride_bytes if order == "strided" else None,
+            share=share,
+            per_payload=operation.to_record(),
+            page_bytes=after.page_bytes,
+            stragglers=_stragglers(taken),
+            stop=rule.to_record(stopped),
+            window_bytes=None if windows is None else window_bytes,
+            window_gbps=() if windows is None else tuple(map(tuple, windows)),
+        ),
         bus_bytes=operation.bus_bytes(payload_bytes),
         noise=Noise.of(taken, modelled=region.emulation is not None),
     )
@@ -242,16 +244,16 @@ def _window_gbps(
     return found
 
 
-def _stragglers(taken: npt.NDArray[np.void]) -> dict[str, Any]:
+def _stragglers(taken: npt.NDArray[np.void]) -> Stragglers:
     """How unequal the threads were: what each got while it ran, and how long the last one ran alone."""
     start_ns, end_ns = taken["start_ns"], taken["end_ns"]
     rates = median_of(taken["payload_bytes"] / np.maximum(end_ns - start_ns, 1), axis=0)
     alone = (end_ns.max(axis=1) - end_ns.min(axis=1)) / _elapsed_ns(taken)
-    return {
-        "late_start_ns": float(median_of(start_ns.max(axis=1) - start_ns.min(axis=1))),
-        "alone_at_the_end": round(float(median_of(alone)), 4),
-        "thread_gbps": [round(float(rate), 4) for rate in rates],
-    }
+    return Stragglers(
+        late_start_ns=float(median_of(start_ns.max(axis=1) - start_ns.min(axis=1))),
+        alone_at_the_end=round(float(median_of(alone)), 4),
+        thread_gbps=tuple(round(float(rate), 4) for rate in rates),
+    )
 
 
 def _elapsed_ns(taken: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from hmexp.measure.knee import Knee
 from hmexp.measure.noise import Noise
 from hmexp.measure.statistics import Summary
 from hmexp.memory.placement import Placement
+from hmexp.store.details import LoadedDetails, LoadedRate
+from hmexp.store.results import CurveRecord
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class LoadedCurve:
         Where every page was: of the probe's region, and of the load's if it is another.
     profile : str or None
         Name of the emulation profile; None on real nodes.
-    details : dict
+    details : LoadedDetails
         The ring, the CPUs, the bursts.
     """
 
@@ -72,37 +73,46 @@ class LoadedCurve:
     before: tuple[Placement, ...]
     after: tuple[Placement, ...]
     profile: str | None
-    details: dict[str, Any]
+    details: LoadedDetails
 
     @property
     def idle_ns(self) -> float:
         """Latency without load [ns]."""
         return self.points[0].latency.median
 
-    def to_record(self) -> dict[str, Any]:
-        """The curve as JSON-able values."""
-        points = [
-            {
-                "delay_ns": p.delay_ns,
-                "load_gbps": round(p.load_gbps, 4),
-                **p.latency.to_record(),
-                "samples": [round(v, 4) for v in p.samples],
-                "noise": p.noise.to_record(),
-            }
+    @property
+    def rates(self) -> tuple[LoadedRate, ...]:
+        """The points as they are stored."""
+        return tuple(
+            LoadedRate(
+                delay_ns=p.delay_ns,
+                load_gbps=round(p.load_gbps, 4),
+                median=p.latency.median,
+                ci_low=p.latency.ci_low,
+                ci_high=p.latency.ci_high,
+                mad=p.latency.mad,
+                minimum=p.latency.minimum,
+                maximum=p.latency.maximum,
+                n=p.latency.n,
+                interval_over=p.latency.interval_over,
+                samples=tuple(round(v, 4) for v in p.samples),
+                noise=p.noise.to_record(),
+            )
             for p in self.points
-        ]
-        return {
-            "operation": self.operation,
-            "probe_pattern": self.probe_pattern,
-            "load_pattern": self.load_pattern,
-            "threads": self.threads,
-            "points": points,
-            "knee": asdict(self.knee),
-            "emulated": self.profile is not None,
-            "profile": self.profile,
-            "details": self.details,
-            "proof": {
-                "before": [p.to_record() for p in self.before],
-                "after": [p.to_record() for p in self.after],
-            },
-        }
+        )
+
+    def to_record(self) -> CurveRecord:
+        """The curve as it is stored."""
+        return CurveRecord(
+            operation=self.operation,
+            probe_pattern=self.probe_pattern,
+            load_pattern=self.load_pattern,
+            threads=self.threads,
+            points=self.rates,
+            knee=self.knee.to_record(),
+            emulated=self.profile is not None,
+            profile=self.profile,
+            details=self.details,
+            before=tuple(p.to_record() for p in self.before),
+            after=tuple(p.to_record() for p in self.after),
+        )

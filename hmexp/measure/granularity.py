@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from hmexp import native
@@ -15,6 +17,9 @@ from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region
 from hmexp.native import LINE_BYTES
+from hmexp.store.details import BandwidthDetails
+from hmexp.store.evidence import Proof
+from hmexp.store.results import Windows
 from hmexp.units import format_size
 
 #: A window's loads are timed in so many stretches: the ring enters the first window in its middle, so that
@@ -34,7 +39,7 @@ def measure_windows(
     threads: int = 1,
     samples: int = 10,
     sample_seconds: float = 0.05,
-) -> dict[str, Any]:
+) -> Windows:
     """Measure bandwidth and latency of a region, and of the windows along it.
 
     Parameters
@@ -49,9 +54,9 @@ def measure_windows(
 
     Returns
     -------
-    dict
-        JSON-able: ``bandwidth`` and ``latency`` as `Measurement.to_record`, ``window_gbps`` of every thread
-        in every window, ``window_ns`` (mean time of a load in each stretch of a window), and the proofs.
+    Windows
+        Bandwidth and latency of the whole, ``window_gbps`` of every thread in every window [GB/s],
+        ``window_ns`` (mean time of a load in each stretch of a window) [ns], and the proof.
 
     Raises
     ------
@@ -70,17 +75,20 @@ def measure_windows(
         region, operation, threads, window_bytes=window_bytes, samples=samples, sample_seconds=sample_seconds
     )
     latency = measure_latency(region, samples=samples, sample_seconds=sample_seconds)
-    windows = bandwidth.details.pop("window_gbps")
+    assert isinstance(bandwidth.details, BandwidthDetails)
+    windows = bandwidth.details.window_gbps
     stretches = _window_latencies(region, window_bytes)
-    return {
-        "bandwidth": bandwidth.to_record(),
-        "latency": latency.to_record(),
-        "window_gbps": [value for thread in windows for value in thread],
-        "window_ns": [round(float(value), 3) for value in stretches],
-        "window_bytes": window_bytes,
-        "setup": {"ns_per_page": region.setup.ns_per_page, "details": dict(region.setup.details)},
-        "proof": {"before": bandwidth.before.to_record(), "after": proof(region, "after").to_record()},
-    }
+    # They stand beside the bandwidth, flat: not within it, too.
+    whole = replace(bandwidth, details=msgspec.structs.replace(bandwidth.details, window_gbps=()))
+    return Windows(
+        bandwidth=whole.to_record(),
+        latency=latency.to_record(),
+        window_gbps=tuple(value for thread in windows for value in thread),
+        window_ns=tuple(round(float(value), 3) for value in stretches),
+        window_bytes=window_bytes,
+        setup=region.setup.to_record(),
+        proof=Proof(before=bandwidth.before.to_record(), after=proof(region, "after").to_record()),
+    )
 
 
 def _window_latencies(region: Region, window_bytes: int) -> np.ndarray[Any, np.dtype[np.float64]]:

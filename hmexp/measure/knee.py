@@ -8,6 +8,8 @@ from typing import Final
 
 import numpy as np
 
+from hmexp.store.details import KneeRecord
+
 #: Latency under the highest load, as a multiple of that without load, from which the memory counts as
 #: saturated, as in P. Esmaili-Dokht et al., "A Mess of Memory System Benchmarking, Simulation and
 #: Application Profiling", MICRO 2024. Below it the threads could not make enough traffic to tell: at five
@@ -38,6 +40,16 @@ class Knee:
     latency_ns: float | None
     highest_gbps: float
     rise: float
+
+    def to_record(self) -> KneeRecord:
+        """The knee as it is stored."""
+        return KneeRecord(
+            saturated=self.saturated,
+            load_gbps=self.load_gbps,
+            latency_ns=self.latency_ns,
+            highest_gbps=self.highest_gbps,
+            rise=self.rise,
+        )
 
     def __str__(self) -> str:
         if not self.saturated:

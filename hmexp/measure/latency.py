@@ -16,8 +16,10 @@ from hmexp.measure.measurement import Measurement, proof, require_samples
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.threads import place_threads
+from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import STORE_KINDS, StoreKind
+from hmexp.store.details import Distribution, LatencyDetails, StoreLatencyDetails
 
 _TRIAL_HOPS: Final = 20_000
 _TRIAL_STORES: Final = 2_000
@@ -103,18 +105,22 @@ def measure_latency(
         return found
 
     taken, stopped = rule.take(take, lambda found: _spans(found) / (hops * chains))
-    details: dict[str, Any] = {
-        "threads": 1,
-        "cpus": [chosen],
-        "hops": hops,
-        "chains": chains,
-        "stop": rule.to_record(stopped),
-        **ring.details,
-    }
-    if distribution:
-        blocks = max(1000, hops * len(taken) // BLOCK_HOPS)
-        details["distribution"] = _distribution(region, chosen, blocks, offsets[0])
+    blocks = max(1000, hops * len(taken) // BLOCK_HOPS)
+    spread = _distribution(region, chosen, blocks, offsets[0]) if distribution else None
     after = proof(region, "after")
+    details = LatencyDetails(
+        cpus=(chosen,),
+        hops=hops,
+        chains=chains,
+        stop=rule.to_record(stopped),
+        lines=ring.lines,
+        spacing_bytes=ring.spacing_bytes,
+        window_bytes=ring.window_bytes,
+        access=ring.access,
+        node=ring.node,
+        page_bytes=after.page_bytes,
+        distribution=spread,
+    )
     return _measurement(region, name, taken, hops * chains, details, (before, after))
 
 
@@ -146,8 +152,8 @@ class NodeSplit:
         """By which part the measured whole is above that."""
         return self.whole.median / self.mixture_ns - 1
 
-    def to_record(self) -> dict[str, Any]:
-        """The split as JSON-able values."""
+    def to_record(self) -> dict[str, object]:
+        """The split, for JSON."""
         return {
             "whole": self.whole.to_record(),
             "nodes": {str(node): found.to_record() for node, found in self.nodes.items()},
@@ -217,15 +223,14 @@ def measure_store_latency(
         lambda found: _spans(found) / stores,
     )
     after = proof(region, "after")
-    details = {
-        "threads": 1,
-        "cpus": [chosen],
-        "stores": stores,
-        "stop": rule.to_record(stopped),
-        "order": "random",
-        "window_bytes": region.size_bytes,
-        "spacing_bytes": native.LINE_BYTES,
-    }
+    details = StoreLatencyDetails(
+        cpus=(chosen,),
+        stores=stores,
+        stop=rule.to_record(stopped),
+        window_bytes=region.size_bytes,
+        spacing_bytes=native.LINE_BYTES,
+        page_bytes=after.page_bytes,
+    )
     return _measurement(region, name, taken, stores, details, (before, after))
 
 
@@ -238,8 +243,8 @@ def _measurement(
     operation: str,
     taken: np.ndarray[Any, np.dtype[np.void]],
     accesses: int,
-    details: dict[str, Any],
-    proofs: tuple[Any, Any],
+    details: LatencyDetails | StoreLatencyDetails,
+    proofs: tuple[Placement, Placement],
 ) -> Measurement:
     elapsed_ns = _spans(taken)
     return Measurement(
@@ -251,21 +256,21 @@ def _measurement(
         before=proofs[0],
         after=proofs[1],
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details={**details, "page_bytes": proofs[1].page_bytes},
+        details=details,
         noise=Noise.of(taken, modelled=region.emulation is not None),
     )
 
 
-def _distribution(region: Region, cpu: int, blocks: int, start: int) -> dict[str, Any]:
+def _distribution(region: Region, cpu: int, blocks: int, start: int) -> Distribution:
     times = native.chase_blocks(region.mapping, cpu, BLOCK_HOPS, blocks, region.model, start) / BLOCK_HOPS
     found = {
         f"p{p:g}": round(float(v), 3)
         for p, v in zip(PERCENTILES, np.percentile(times, PERCENTILES), strict=True)
     }
-    return {
-        "block_hops": BLOCK_HOPS,
-        "blocks": blocks,
-        "ns_per_load": {**found, "max": round(float(times.max()), 3)},
-        # Each block holds one reading; it is told, and not subtracted.
-        "clock_read_ns": round(native.check_clock().read_ns, 2),
-    }
+    return Distribution(
+        block_hops=BLOCK_HOPS,
+        blocks=blocks,
+        ns_per_load={**found, "max": round(float(times.max()), 3)},
+        # Each block holds one reading of the clock; it is stated, and not subtracted.
+        clock_read_ns=round(native.check_clock().read_ns, 2),
+    )

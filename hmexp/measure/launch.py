@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from hmexp import native
 from hmexp.errors import HmexpError, MeasurementError
 from hmexp.measure.bandwidth import measure_bandwidth
 from hmexp.measure.measurement import Measurement
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
+from hmexp.process import Child, ChildError, answer_once
 from hmexp.system.topology import Topology
+
+#: A launch may fill a terabyte; what takes longer hangs [s].
+TIMEOUT_SECONDS: Final = 3600.0
 
 
 @dataclass(frozen=True)
@@ -58,48 +57,32 @@ def launch(request: LaunchRequest) -> Measurement:
     HmexpError
         That of the process.
     MeasurementError
-        If the process ended without an answer, with its last words.
+        If the process ended without an answer, or took longer than `TIMEOUT_SECONDS`; with its last words.
     """
-    # What goes through these pipes is this program's own, on both sides.
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "hmexp.measure.launch"],
-        input=pickle.dumps((os.getpid(), request)),
-        capture_output=True,
-        check=False,
-    )
-    last_words = done.stderr.decode(errors="replace").strip()[-2000:]
-    if done.returncode != 0:
-        raise MeasurementError(
-            f"the process of a launch ended with status {done.returncode}: {last_words or 'no words'}",
-            "if it was killed, memory may have run out; see dmesg",
-        )
-    answer = pickle.loads(done.stdout)
+    child = Child("hmexp.measure.launch", TIMEOUT_SECONDS)
+    try:
+        # What goes through these pipes is this program's own, on both sides.
+        answer = pickle.loads(child.ask(pickle.dumps(request)))
+    except ChildError as error:
+        words = f": {error.last_words}" if error.last_words else ""
+        raise MeasurementError(f"the process of a launch {error.reason}{words}") from error
     if isinstance(answer, HmexpError):
         raise answer
     assert isinstance(answer, Measurement)
     return answer
 
 
-def main() -> None:
-    """Read a request, measure, write the answer."""
-    parent, request = pickle.loads(sys.stdin.buffer.read())
-    native.die_with_parent(parent)
-    # The answer goes to the real standard output alone: a stray print must not damage it.
-    out = os.dup(1)
-    os.dup2(2, 1)
-    answer: Measurement | HmexpError
+def answer(question: bytes) -> bytes:
+    """Measure what a pickled request asks for, and pickle the measurement, or the error."""
+    request = pickle.loads(question)
     try:
-        answer = request.run()
+        return pickle.dumps(request.run())
     except HmexpError as error:
-        answer = error
-    with os.fdopen(out, "wb") as stream:
-        stream.write(pickle.dumps(answer))
+        return pickle.dumps(error)
 
 
 if __name__ == "__main__":
-    # Run from a folder with files of the same names, it must not hide the standard library.
-    sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
     # Under its own name, so that what is pickled here is known by the same name there.
-    from hmexp.measure.launch import main as run_launch
+    from hmexp.measure.launch import answer as answer_launch
 
-    run_launch()
+    answer_once(answer_launch)

@@ -20,6 +20,7 @@ from hmexp.measure.statistics import median_of, summarise
 from hmexp.measure.threads import make_slices, place_threads
 from hmexp.memory.region import Region
 from hmexp.native import Job, NodeModel, Slice
+from hmexp.store.details import LoadedDetails
 from hmexp.system.cpus import allowed_cpus
 
 #: Pauses after each burst, the longest first [ns].
@@ -128,14 +129,19 @@ def measure_loaded_latency(
         before=before,
         after=after,
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details={
-            **ring.details,
-            "page_bytes": after[0].page_bytes,
-            "cpus": list(chosen),
-            "vector_bits": bits,
-            "burst_bytes": BURST_BYTES,
-            "per_payload": operation.to_record(),
-        },
+        details=LoadedDetails(
+            threads=count,
+            cpus=tuple(chosen),
+            lines=ring.lines,
+            spacing_bytes=ring.spacing_bytes,
+            window_bytes=ring.window_bytes,
+            access=ring.access,
+            node=ring.node,
+            page_bytes=after[0].page_bytes,
+            vector_bits=bits,
+            burst_bytes=BURST_BYTES,
+            per_payload=operation.to_record(),
+        ),
     )
 
 

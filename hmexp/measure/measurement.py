@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,9 @@ from hmexp.measure.stopping import StopRule
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
+from hmexp.store.details import Details
+from hmexp.store.evidence import Proof
+from hmexp.store.results import Measured
 from hmexp.units import format_size
 
 #: Standard deviation of the samples, as a part of their mean, from which they are called unstable.
@@ -44,7 +47,7 @@ class Measurement:
         Where every page was.
     profile : str or None
         Name of the emulation profile; None on real nodes.
-    details : dict
+    details : Details
         What else belongs to the number: threads, CPUs, vector width, lines in the ring.
     bus_bytes : int or None
         Estimate of what went over the bus for them, if no line was in a cache; None if there is no
@@ -63,7 +66,7 @@ class Measurement:
     before: Placement
     after: Placement
     profile: str | None
-    details: dict[str, Any] = field(default_factory=dict)
+    details: Details
     bus_bytes: int | None = None
     noise: Noise | None = None
     launches: tuple[Measurement, ...] = ()
@@ -99,24 +102,32 @@ class Measurement:
         """Whether the speed is that of a model in software."""
         return self.profile is not None
 
-    def to_record(self) -> dict[str, Any]:
-        """The measurement as JSON-able values, without the proofs."""
+    def to_record(self) -> Measured:
+        """The measurement as it is stored, without the proof."""
         if self.launches:
             return join_results([launch.to_record() for launch in self.launches])
-        return {
-            "unit": self.unit,
-            "samples": [round(float(value), 6) for value in self.samples],
-            "sample_seconds": [round(float(value), 9) for value in self.sample_seconds],
-            "payload_bytes": [self.payload_bytes] * len(self.samples),
-            "bus_bytes": None if self.bus_bytes is None else [self.bus_bytes] * len(self.samples),
-            **self.summary.to_record(),
-            "details": self.details,
-            "noise": None if self.noise is None else self.noise.to_record(),
-        }
+        count, s = len(self.samples), self.summary
+        return Measured(
+            unit=self.unit,
+            samples=tuple(round(float(value), 6) for value in self.samples),
+            sample_seconds=tuple(round(float(value), 9) for value in self.sample_seconds),
+            payload_bytes=(self.payload_bytes,) * count,
+            bus_bytes=None if self.bus_bytes is None else (self.bus_bytes,) * count,
+            n=s.n,
+            median=s.median,
+            ci_low=s.ci_low,
+            ci_high=s.ci_high,
+            mad=s.mad,
+            minimum=s.minimum,
+            maximum=s.maximum,
+            interval_over=s.interval_over,
+            details=self.details,
+            noise=None if self.noise is None else self.noise.to_record(),
+        )
 
-    def proof_record(self) -> dict[str, Any]:
-        """The proofs as JSON-able values: the first before, the last after."""
-        return {"before": self.before.to_record(), "after": self.after.to_record()}
+    def proof_record(self) -> Proof:
+        """The proof as it is stored: the first before, the last after."""
+        return Proof(before=self.before.to_record(), after=self.after.to_record())
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from hmexp.measure.statistics import median_of
+from hmexp.store.evidence import NoiseRecord
 
 #: Part of a sample's time that a thread may be off its CPU, or its CPU be stolen by the hypervisor.
 FOREIGN: Final = 0.03
@@ -89,15 +90,15 @@ class Noise:
         )
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Self:
+    def from_record(cls, record: NoiseRecord) -> Self:
         """Read back what `to_record` wrote."""
         return cls(
-            tuple(record["preempted"]),
-            tuple(record["migrated"]),
-            tuple(record["off_cpu"]),
-            tuple(record["stolen"]),
-            tuple(tuple(marks) for marks in record["flags"]),
-            record["waited_for_model"],
+            record.preempted,
+            record.migrated,
+            record.off_cpu,
+            record.stolen,
+            record.flags,
+            record.waited_for_model,
         )
 
     @property
@@ -127,15 +128,15 @@ class Noise:
             )
         return tuple(told)
 
-    def to_record(self) -> dict[str, Any]:
-        """The disturbances as JSON-able values."""
-        return {
-            "preempted": list(self.preempted),
-            "migrated": list(self.migrated),
-            "off_cpu": list(self.off_cpu),
-            "stolen": list(self.stolen),
-            "flags": [list(marks) for marks in self.flags],
-            "disturbed": self.disturbed,
-            "waited_for_model": self.waited,
-            "warnings": list(self.warnings),
-        }
+    def to_record(self) -> NoiseRecord:
+        """The disturbances as they are stored."""
+        return NoiseRecord(
+            preempted=self.preempted,
+            migrated=self.migrated,
+            off_cpu=self.off_cpu,
+            stolen=self.stolen,
+            flags=self.flags,
+            disturbed=self.disturbed,
+            waited_for_model=self.waited,
+            warnings=self.warnings,
+        )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
 
 from hmexp.markup import Fragment, badge, bold, card, element, join, muted, number, table
 from hmexp.measure.samples_svg import draw_samples
 from hmexp.measure.statistics import Summary
+from hmexp.store.details import Details
 
 #: Of the details, what tells one measurement from another at a glance, and how it is said.
 _SHOWN: Final = {
     "threads": "{} threads",
     "vector_bits": "vectors of {} bits",
-    "order": "{}",
+    "access": "{}",
     "lines": "{} lines",
 }
 
@@ -29,7 +30,7 @@ def draw_measurement(
     profile: str | None,
     warnings: Iterable[str],
     disturbed: Collection[int],
-    details: Mapping[str, Any],
+    details: Details,
     proof: str,
 ) -> Fragment:
     """Draw one measured quantity: the number and its interval, its samples, and what to know of it.
@@ -48,7 +49,7 @@ def draw_measurement(
         What a reader should know before trusting the number.
     disturbed : collection of int
         Indices of disturbed samples.
-    details : mapping
+    details : Details
         Threads and so on.
     proof : str
         Where the pages were, after the samples.
@@ -60,7 +61,8 @@ def draw_measurement(
     head = [f"{operation} ", median, f" {spread} "]
     if profile is not None:
         head.append(badge(f"EMULATED {profile}", "caution"))
-    told = [how.format(details[name]) for name, how in _SHOWN.items() if _is_plain(details.get(name))]
+    given = {name: getattr(details, name, None) for name in _SHOWN}
+    told = [how.format(given[name]) for name, how in _SHOWN.items() if _is_plain(given[name])]
     told = [text.removesuffix("s") if text == "1 threads" else text for text in told]
     hollow = " Hollow: disturbed." if disturbed else ""
     key = f"Dots: samples, the first on top. Band: interval. Line: median.{hollow}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 
 from hmexp import native
@@ -150,7 +151,6 @@ def at_full_load(curve: LoadedCurve, name: str) -> Measurement:
     """The latency under all the load that the threads can make, with the whole curve in its details."""
     last = curve.points[-1]
     latency = np.array(last.samples)
-    record = curve.to_record()
     return Measurement(
         operation=name,
         unit="ns",
@@ -160,12 +160,8 @@ def at_full_load(curve: LoadedCurve, name: str) -> Measurement:
         before=curve.before[0],
         after=curve.after[0],
         profile=curve.profile,
-        details={
-            "threads": curve.threads,
-            "idle_ns": curve.idle_ns,
-            "knee": record["knee"],
-            "curve": record["points"],
-            **curve.details,
-        },
+        details=msgspec.structs.replace(
+            curve.details, idle_ns=curve.idle_ns, knee=curve.knee.to_record(), curve=curve.rates
+        ),
         noise=last.noise,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from hmexp import native
 from hmexp.errors import MeasurementError, NativeError, ParameterError
@@ -51,13 +51,22 @@ class PreparedRing:
         How many lines it has.
     starts : tuple of int
         Places on it, as far apart as can be [bytes].
-    details : dict
-        What belongs to every number that is measured on it.
+    spacing_bytes : int
+        From line to line in memory [bytes].
+    window_bytes : int
+        The ring stays in windows of this size; the region's, if it does not [bytes].
+    access : str
+        ``random`` or ``ordered``.
+    node : int or None
+        The only node whose lines are in it; None for all.
     """
 
     lines: int
     starts: tuple[int, ...]
-    details: dict[str, Any]
+    spacing_bytes: int
+    window_bytes: int
+    access: str
+    node: int | None
 
 
 def prepare_ring(
@@ -128,14 +137,8 @@ def prepare_ring(
             f"{chains} chases need {64 * chains} lines, and the ring has {ring.lines}",
             "use a larger region or a smaller spacing",
         )
-    details = {
-        "lines": ring.lines,
-        "spacing_bytes": spacing,
-        "window_bytes": window,
-        "order": "ordered" if plan.ordered else "random",
-        "node": plan.node,
-    }
-    return PreparedRing(ring.lines, starts, details)
+    access = "ordered" if plan.ordered else "random"
+    return PreparedRing(ring.lines, starts, spacing, window, access, plan.node)
 
 
 def _spacing(plan: RingPlan, size: int) -> int:

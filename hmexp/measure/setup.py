@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from hmexp import native
 from hmexp.errors import NativeError, PlacerUnavailableError, PlacerUnsuitableError
@@ -14,6 +13,9 @@ from hmexp.memory.placers import Placer, find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
+from hmexp.store.evidence import PlacementRecord
+from hmexp.store.results import CostRecord, MappedRegion, Mappings, PopulateCost
+from hmexp.store.schema import Remark
 from hmexp.system.kernel_memory import KernelMemory, count_mappings, read_kernel_memory
 from hmexp.system.topology import read_topology
 from hmexp.units import MIB
@@ -42,7 +44,7 @@ def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, 
     return placer, placer.map(size_bytes, max(2 * MIB, PAGE_BYTES), pattern)
 
 
-def look(placer: Placer, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+def look(placer: Placer, mapping: PageMapping, pattern: Pattern) -> PlacementRecord:
     """Where the pages are now, held against what the placer promises: `Placement.to_record`."""
     placement = check_placement(
         mapping, pattern, placer_count=placer.count(mapping), exact_order=placer.exact_order
@@ -69,7 +71,7 @@ class Cost:
     mappings: int
 
 
-def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: int) -> dict[str, Any]:
+def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: int) -> CostRecord:
     """Populate by a placer and plainly, in turn, and compare.
 
     The plain mapping is anonymous, without huge pages, populated by ``MADV_POPULATE_WRITE`` under the
@@ -88,9 +90,9 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
 
     Returns
     -------
-    dict
-        JSON-able: times of both in the order they were taken, mappings, memory of the kernel, and the
-        proof of each placement.
+    CostRecord
+        Times of both in the order they were taken, mappings, memory of the kernel, and the proof of the
+        last placement.
 
     Raises
     ------
@@ -100,13 +102,13 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     pages = size_bytes // PAGE_BYTES
     placed: list[Cost] = []
     plain: list[Cost] = []
-    proofs: list[dict[str, object]] = []
-    details: dict[str, object] = {}
+    proofs: list[PlacementRecord] = []
+    details: dict[str, Remark] = {}
 
     def take_placed() -> None:
         placer, mapping = open_mapping(placer_name, pattern, size_bytes)
         try:
-            placed.append(_take(mapping, lambda: details.update(placer.place(mapping, pattern))))
+            placed.append(_take(mapping, lambda: details.update(placer.place(mapping, pattern).remarks)))
             proofs.append(look(placer, mapping, pattern))
         finally:
             mapping.close()
@@ -126,18 +128,18 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     for number in range(pairs):
         for take in (take_plain, take_placed)[:: 1 if number % 2 == 0 else -1]:
             take()
-    return {
-        "pages": pages,
-        "page_bytes": PAGE_BYTES,
-        "placed": [_record(cost, pages) for cost in placed],
-        "plain": [_record(cost, pages) for cost in plain],
-        "ratio": [a.ns_per_page / b.ns_per_page for a, b in zip(placed, plain, strict=True)],
-        "exact_order": find_placer(placer_name).exact_order,
-        "misplaced": [proof["misplaced"] for proof in proofs],
-        "absent": [proof["absent"] for proof in proofs],
-        "proof": proofs[-1],
-        "details": details,
-    }
+    return CostRecord(
+        pages=pages,
+        page_bytes=PAGE_BYTES,
+        placed=tuple(_record(cost, pages) for cost in placed),
+        plain=tuple(_record(cost, pages) for cost in plain),
+        ratio=tuple(a.ns_per_page / b.ns_per_page for a, b in zip(placed, plain, strict=True)),
+        exact_order=find_placer(placer_name).exact_order,
+        misplaced=tuple(proof.misplaced for proof in proofs),
+        absent=tuple(proof.absent for proof in proofs),
+        proof=proofs[-1],
+        details=details,
+    )
 
 
 def _take(mapping: PageMapping, place: Callable[[], object]) -> Cost:
@@ -150,17 +152,17 @@ def _take(mapping: PageMapping, place: Callable[[], object]) -> Cost:
     return Cost(elapsed_ns / (mapping.size_bytes // PAGE_BYTES), grown, mappings)
 
 
-def _record(cost: Cost, pages: int) -> dict[str, Any]:
+def _record(cost: Cost, pages: int) -> PopulateCost:
     slab = cost.kernel.slab_bytes
-    return {
-        "ns_per_page": round(cost.ns_per_page, 3),
-        "mappings": cost.mappings,
-        "page_tables_bytes_per_page": cost.kernel.page_tables_bytes / pages,
-        "slab_bytes_per_page": None if slab is None else {name: n / pages for name, n in slab.items()},
-    }
+    return PopulateCost(
+        ns_per_page=round(cost.ns_per_page, 3),
+        mappings=cost.mappings,
+        page_tables_bytes_per_page=cost.kernel.page_tables_bytes / pages,
+        slab_bytes_per_page=None if slab is None else {name: n / pages for name, n in slab.items()},
+    )
 
 
-def measure_mappings(pattern: Pattern, sizes: list[int]) -> list[dict[str, Any]]:
+def measure_mappings(pattern: Pattern, sizes: Iterable[int]) -> Mappings:
     """Bind each run of pages by `mbind`, in regions of growing size, until the kernel refuses.
 
     No page is touched, so that a region may be larger than the memory.
@@ -169,34 +171,40 @@ def measure_mappings(pattern: Pattern, sizes: list[int]) -> list[dict[str, Any]]
     ----------
     pattern : Pattern
         Of real nodes, with its granule.
-    sizes : list of int
+    sizes : iterable of int
         Of the regions, ascending [bytes].
 
     Returns
     -------
-    list of dict
+    Mappings
         For each size how many mappings (VMAs) there are then and what the kernel holds for them, and for
         the last the words of its refusal, if there was one.
     """
-    found = []
+    found: list[MappedRegion] = []
     for size_bytes in sizes:
         mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
-        entry: dict[str, Any] = {"size_bytes": size_bytes}
+        refusal: NativeError | None = None
         before = read_kernel_memory()
         try:
             native.bind_runs(mapping, pattern)
         except NativeError as error:
-            entry |= {"refused": str(error), "errno": error.errno}
+            refusal = error
         try:
             grown = read_kernel_memory().since(before)
-            entry["mappings"] = count_mappings(mapping.address, mapping.size_bytes)
-            entry["slab_bytes"] = None if grown.slab_bytes is None else dict(grown.slab_bytes)
+            found.append(
+                MappedRegion(
+                    size_bytes=size_bytes,
+                    mappings=count_mappings(mapping.address, mapping.size_bytes),
+                    slab_bytes=None if grown.slab_bytes is None else dict(grown.slab_bytes),
+                    refused=None if refusal is None else str(refusal),
+                    errno=None if refusal is None else refusal.errno,
+                )
+            )
         finally:
             mapping.close()
-        found.append(entry)
-        if "refused" in entry:
+        if refusal is not None:
             break
-    return found
+    return Mappings(regions=tuple(found))
 
 
 def mappings_needed(pattern: Pattern, size_bytes: int) -> int:

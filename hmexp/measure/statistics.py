@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from dataclasses import dataclass
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -53,10 +53,6 @@ class Summary:
     def half_width(self) -> float:
         """Half of the interval, as a part of the median."""
         return (self.ci_high - self.ci_low) / 2 / self.median
-
-    def to_record(self) -> dict[str, Any]:
-        """The summary as JSON-able values."""
-        return asdict(self)
 
 
 def summarise(samples: npt.ArrayLike) -> Summary:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import ParameterError
 from hmexp.measure.statistics import summarise
+from hmexp.store.details import Stop
 
 Stopped = Literal["fixed", "precision", "cap"]
 
@@ -102,11 +103,11 @@ class StopRule:
                 return taken, "cap"
             taken = np.concatenate([taken, take(more)])
 
-    def to_record(self, stopped: Stopped) -> dict[str, Any]:
-        """The rule and why it ended, as JSON-able values."""
-        return {
-            "stopped": stopped,
-            "least": self.samples,
-            "most": self.most_samples if self.precision else self.samples,
-            "precision": self.precision,
-        }
+    def to_record(self, stopped: Stopped) -> Stop:
+        """The rule and why it ended, as they are stored."""
+        return Stop(
+            stopped=stopped,
+            least=self.samples,
+            most=self.most_samples if self.precision else self.samples,
+            precision=self.precision,
+        )

@@ -9,13 +9,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 from hmexp.errors import EmulationError, ParameterError
 from hmexp.memory.profile import FIGURES, NodeSpeed, Profile, Quantity
 from hmexp.native import OPERATIONS, NodeModel, NodeRates
 from hmexp.pattern import MAX_NODE, Pattern
+from hmexp.store.machine import EmulationRecord
 
 __all__ = ["Emulation", "EmulationRequest", "NodeSpeed", "Profile", "Quantity", "unhindered"]
 
@@ -229,26 +230,32 @@ class Emulation:
                 f"node {node} is not modelled", f"modelled are {', '.join(map(str, self.speeds))}"
             ) from None
 
-    def to_record(self) -> dict[str, Any]:
-        """The emulation as JSON-able values; `from_record` reads it back."""
-        return {
-            "profile": asdict(self.profile),
-            "host": asdict(self.host),
-            "scale": dict(self.scale),
-            "nodes": {str(node): asdict(speed) for node, speed in self.speeds.items()},
-            "backing": {str(node): real for node, real in self.backing.items()},
-            "absolute": self.absolute,
-        }
+    def to_record(self) -> EmulationRecord:
+        """The emulation as it is stored; `from_record` reads it back."""
+        return EmulationRecord(
+            profile=self.profile.to_record(),
+            host=self.host.to_record(),
+            scale={str(quantity): factor for quantity, factor in self.scale.items()},
+            nodes={node: speed.to_record() for node, speed in self.speeds.items()},
+            backing=dict(self.backing),
+            absolute=self.absolute,
+        )
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Emulation:
-        """Read back what `to_record` wrote."""
+    def from_record(cls, record: EmulationRecord) -> Emulation:
+        """Read back what `to_record` wrote.
+
+        Raises
+        ------
+        EmulationError
+            If a figure is missing that every model needs.
+        """
         return cls(
-            Profile.from_record(record["profile"]),
-            NodeSpeed(**record["host"]),
-            {int(node): NodeSpeed(**speed) for node, speed in record["nodes"].items()},
-            {int(node): int(real) for node, real in record["backing"].items()},
-            bool(record.get("absolute", False)),
+            Profile.from_record(record.profile),
+            NodeSpeed.from_record(record.host),
+            {node: NodeSpeed.from_record(speed) for node, speed in record.nodes.items()},
+            record.backing,
+            record.absolute,
         )
 
 

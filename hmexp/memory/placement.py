@@ -12,6 +12,7 @@ from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, HUGE_SHARE
 from hmexp.memory.portrait import draw_placement
 from hmexp.memory.witnesses import ask_witnesses
 from hmexp.pattern import Pattern
+from hmexp.store.evidence import PlacementRecord
 from hmexp.system.smaps import read_huge_bytes
 from hmexp.units import format_size
 
@@ -131,26 +132,26 @@ class Placement:
             )
         return self
 
-    def to_record(self) -> dict[str, object]:
-        """The placement as JSON-able values."""
-        return {
-            "ok": self.ok,
-            "pages": self.pages,
-            "exact_order": self.exact_order,
-            "expected": _keys_as_text(self.expected),
-            "found": _keys_as_text(self.found),
-            "misplaced": self.misplaced,
-            "first_misplaced": self.first_misplaced,
-            "absent": sum(self.absent.values()),
-            "absent_reasons": dict(self.absent),
-            "numa_maps": _keys_as_text(self.numa_maps),
-            "numa_maps_agrees": self.numa_maps_agrees,
-            "placer_count": None if self.placer_count is None else _keys_as_text(self.placer_count),
-            "strip": [list(row) for row in self.strip],
-            "huge_share": round(self.huge_share, 6),
-            "page_bytes": self.page_bytes,
-            "summary": self.summary,
-        }
+    def to_record(self) -> PlacementRecord:
+        """The placement as it is stored."""
+        return PlacementRecord(
+            ok=self.ok,
+            pages=self.pages,
+            exact_order=self.exact_order,
+            expected=dict(sorted(self.expected.items())),
+            found=dict(sorted(self.found.items())),
+            misplaced=self.misplaced,
+            first_misplaced=self.first_misplaced,
+            absent=sum(self.absent.values()),
+            absent_reasons=dict(self.absent),
+            numa_maps=dict(sorted(self.numa_maps.items())),
+            numa_maps_agrees=self.numa_maps_agrees,
+            placer_count=None if self.placer_count is None else dict(sorted(self.placer_count.items())),
+            strip=self.strip,
+            huge_share=round(self.huge_share, 6),
+            page_bytes=self.page_bytes,
+            summary=self.summary,
+        )
 
     def _repr_html_(self) -> str:
         return draw_placement(self.to_record())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from hmexp.markup import (
     Fragment,
@@ -21,43 +20,44 @@ from hmexp.markup import (
     table,
 )
 from hmexp.pattern import Pattern
+from hmexp.store.evidence import PlacementRecord
 
 
-def draw_placement(record: Mapping[str, Any]) -> Fragment:
+def draw_placement(record: PlacementRecord) -> Fragment:
     """Draw where pages were asked to be, and where they were found.
 
     Parameters
     ----------
-    record : mapping
+    record : PlacementRecord
         As `Placement.to_record` gives it, and as `points.jsonl` holds it.
     """
-    ok, pages = record["ok"] is True, int(record["pages"])
+    ok, pages = record.ok, record.pages
     verdict = badge("✓ proven", "good") if ok else badge("✗ NOT as asked", "bad")
     counts = {
-        "by the pattern": record["expected"],
-        "found, page by page": record["found"],
-        "numa_maps": record["numa_maps"],
+        "by the pattern": record.expected,
+        "found, page by page": record.found,
+        "numa_maps": record.numa_maps,
     }
-    if record.get("placer_count") is not None:
-        counts["placer's own count"] = record["placer_count"]
-    nodes = sorted({int(node) for counted in counts.values() for node in counted})
+    if record.placer_count is not None:
+        counts["placer's own count"] = record.placer_count
+    nodes = sorted({node for counted in counts.values() for node in counted})
     rows = [
         [
             chip(node),
-            *(f"{int(counted.get(str(node), 0)):,}" for counted in counts.values()),
-            bar(int(record["found"].get(str(node), 0)) / max(pages, 1), colour=node_colours(node)[0]),
+            *(f"{counted.get(node, 0):,}" for counted in counts.values()),
+            bar(record.found.get(node, 0) / max(pages, 1), colour=node_colours(node)[0]),
         ]
         for node in nodes
     ]
-    head = element("div", verdict, " ", record["summary"])
+    head = element("div", verdict, " ", record.summary)
     return card(head, table(["real node", *(f"pages, {name}" for name in counts), ""], rows), _strips(record))
 
 
-def _strips(record: Mapping[str, Any]) -> Fragment:
-    asked, found = ([int(node) for node in row] for row in record["strip"])
-    real = {int(node) for node in record["expected"]}
+def _strips(record: PlacementRecord) -> Fragment:
+    asked, found = record.strip or ((), ())
+    real = set(record.expected)
     emulated = sorted(set(asked) - real)
-    exact = record.get("exact_order", True) is True
+    exact = record.exact_order
     # What an emulated node is backed by is not in the record: any node of the expected ones is right for it.
     wrong = {
         index

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 
 from hmexp.errors import EmulationError
 from hmexp.native import OPERATIONS
+from hmexp.store.machine import ProfileRecord, SpeedRecord
 
 Quantity = Literal["read", "write", "write_nt", "latency", "store_nt", "store_flush"]
 
@@ -57,6 +58,34 @@ class NodeSpeed:
     def __post_init__(self) -> None:
         # From JSON they come as lists.
         object.__setattr__(self, "writers", tuple((int(n), float(part)) for n, part in self.writers))
+
+    def to_record(self) -> SpeedRecord:
+        """The speed as it is stored."""
+        return SpeedRecord(
+            read_gbps=self.read_gbps,
+            write_gbps=self.write_gbps,
+            latency_ns=self.latency_ns,
+            write_nt_gbps=self.write_nt_gbps,
+            store_nt_ns=self.store_nt_ns,
+            store_flush_ns=self.store_flush_ns,
+            writers=self.writers,
+        )
+
+    @classmethod
+    def from_record(cls, record: SpeedRecord) -> NodeSpeed:
+        """Read back what `to_record` wrote.
+
+        Raises
+        ------
+        EmulationError
+            If a figure is missing that every model needs.
+        """
+        if record.read_gbps is None or record.write_gbps is None or record.latency_ns is None:
+            raise EmulationError("the stored speed of an emulated node has no read, write or latency figure")
+        return cls(
+            record.read_gbps, record.write_gbps, record.latency_ns,
+            record.write_nt_gbps, record.store_nt_ns, record.store_flush_ns, record.writers,
+        )  # fmt: skip
 
     def scaled(self, scale: Mapping[Quantity, float]) -> NodeSpeed:
         """The speed with each figure multiplied by its factor; None where there is no factor."""
@@ -153,11 +182,22 @@ class Profile:
         title, kind, source = (data[key].strip() for key in ("title", "kind", "source"))
         return cls(path.stem, title, kind, source, dram, slow)
 
+    def to_record(self) -> ProfileRecord:
+        """The profile as it is stored."""
+        dram, slow = self.dram.to_record(), self.slow.to_record()
+        return ProfileRecord(
+            name=self.name, title=self.title, kind=self.kind, source=self.source, dram=dram, slow=slow
+        )
+
     @classmethod
-    def from_record(cls, record: Mapping[str, Any]) -> Profile:
-        """Read back what `dataclasses.asdict` made of a profile."""
-        name, title, kind, source = (record[key] for key in ("name", "title", "kind", "source"))
-        return cls(name, title, kind, source, NodeSpeed(**record["dram"]), NodeSpeed(**record["slow"]))
+    def from_record(cls, record: ProfileRecord) -> Profile:
+        """Read back what `to_record` wrote."""
+        if record.dram is None or record.slow is None:
+            raise EmulationError(
+                f"the stored profile {record.name} has no figures of DRAM, or of slow memory"
+            )
+        dram, slow = NodeSpeed.from_record(record.dram), NodeSpeed.from_record(record.slow)
+        return cls(record.name, record.title, record.kind, record.source, dram, slow)
 
 
 def _node_speed(path: Path, data: Mapping[str, Any], part: str) -> NodeSpeed:

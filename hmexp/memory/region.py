@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -17,6 +17,9 @@ from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
+from hmexp.store.parts import SettingRecord
+from hmexp.store.results import SetupRecord
+from hmexp.store.schema import Remark
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size, parse_size
@@ -32,18 +35,30 @@ class SetupCost:
         Wall time of the placer [s].
     pages : int
         Pages placed [pages].
-    details : mapping
-        What the placer has to say, JSON-able.
+    details : mapping of str to remark
+        What the placer has to say.
+    settings : mapping of str to SettingRecord
+        Settings of the machine that were changed meanwhile.
     """
 
     seconds: float
     pages: int
-    details: Mapping[str, object]
+    details: Mapping[str, Remark]
+    settings: Mapping[str, SettingRecord] = field(default_factory=dict)
 
     @property
     def ns_per_page(self) -> float:
         """Wall time per page [ns]."""
         return self.seconds * 1e9 / self.pages
+
+    def to_record(self) -> SetupRecord:
+        """The cost as it is stored."""
+        return SetupRecord(
+            seconds=self.seconds,
+            ns_per_page=self.ns_per_page,
+            page_bytes=native.PAGE_BYTES,
+            details=dict(self.details),
+        )
 
 
 class Region:
@@ -87,11 +102,11 @@ class Region:
         self.mapping = placer.map(size_bytes, max(HUGE_BYTES, native.PAGE_BYTES), self.real_pattern, huge)
         started = time.perf_counter()
         try:
-            details = placer.place(self.mapping, self.real_pattern)
+            placed = placer.place(self.mapping, self.real_pattern)
         except BaseException:
             self.mapping.close()
             raise
-        self.setup = SetupCost(time.perf_counter() - started, self.pages, details)
+        self.setup = SetupCost(time.perf_counter() - started, self.pages, placed.remarks, placed.settings)
 
     @property
     def pages(self) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hmexp.native.core import ffi, lib
+from hmexp.store.details import PerPayload
 
 #: Vector widths that there are loops for somewhere [bits]; 64 is plain C.
 VECTOR_BITS: Final = (64, 128, 256, 512)
@@ -54,14 +55,14 @@ class Operation:
         """Estimated bytes on the bus [bytes]."""
         return payload_bytes * (self.streams + self.write_allocates) // self.streams
 
-    def to_record(self) -> dict[str, int | bool]:
-        """What one unit of payload is made of, as JSON-able values."""
-        return {
-            "loads": self.loads,
-            "stores": self.stores,
-            "write_allocates": self.write_allocates,
-            "nontemporal": self.nontemporal,
-        }
+    def to_record(self) -> PerPayload:
+        """What one unit of payload is made of, as it is stored."""
+        return PerPayload(
+            loads=self.loads,
+            stores=self.stores,
+            write_allocates=self.write_allocates,
+            nontemporal=self.nontemporal,
+        )
 
 
 def _read_table() -> dict[str, Operation]:

@@ -15,9 +15,7 @@ from IPython.display import DisplayHandle, display
 
 from hmexp import native
 from hmexp.errors import ParameterError
-from hmexp.experiment.joining import join_launches
-from hmexp.experiment.point import Point
-from hmexp.experiment.worker import Task
+from hmexp.experiment.point_records import join_launches
 from hmexp.experiment.worker import run as run_task
 from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, node_colours, number, table
 from hmexp.measure.bandwidth import OPERATIONS
@@ -34,11 +32,13 @@ from hmexp.report.figures import gallery as figures
 from hmexp.report.page.inline import Picture
 from hmexp.report.page.inline_html import Html
 from hmexp.report.run.results import Results
+from hmexp.store.records import RunRecord
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.point import SweepPoint
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.libnuma import LibNuma
-from hmexp.system.portrait import draw_nodes, with_emulated
+from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.topology import read_topology
 from hmexp.units import MIB, format_size, parse_size
 
@@ -101,7 +101,7 @@ class Exploration:
         refuse_unknown(names)
         self.parameters = ExploreParameters(**{name: namespace[name] for name in names if name in namespace})
         self.topology = read_topology(libnuma=LibNuma.load())
-        self.plan: Plan = make_plan(self.parameters.as_sweep(), self.topology)
+        self.plan: SweepPlan = make_plan(self.parameters.as_sweep(), self.topology)
         self._threads = ThreadTrials()
 
     def __repr__(self) -> str:
@@ -120,7 +120,7 @@ class Exploration:
         return (self.plan.backing_node, *(node.id for node in self.topology.slow_nodes[:1]))
 
     @property
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[SweepPoint, ...]:
         """What was asked for; without all DRAM that a sweep would add to compare with."""
         return tuple(point for point in self.plan.points if point.id not in self.plan.added)
 
@@ -146,11 +146,10 @@ class Exploration:
 
     def machine(self) -> Html:
         """The nodes of this machine, and the emulated one with the speeds of its model."""
-        records = self.topology.as_records()
-        if self.emulation is not None:
-            records = with_emulated(records, self.emulation.to_record())
-        lines = [f"node {record['id']}: {record['kind']}" for record in records]
-        return Html(draw_nodes(records), "\n".join(lines))
+        emulation = None if self.emulation is None else self.emulation.to_record()
+        nodes = show_nodes(self.topology.as_records(), emulation)
+        lines = [f"node {one.record.id}: {one.record.kind}" for one in nodes]
+        return Html(draw_nodes(nodes), "\n".join(lines))
 
     # ------------------------------------------------------------------ pictures that follow controls
 
@@ -218,18 +217,18 @@ class Exploration:
         records, said = [], _Saying()
         for point in self.points:
             said.say(f"Measuring {point} ...")
-            task = Task(point, self.emulation, False, self.plan.dram_nodes, self.plan.cpus_of(point))
-            records.append(join_launches([run_task(task)]))
+            records.append(join_launches([run_task(self.plan.task(point, self.emulation, 0))]))
         said.say(f"{len(records)} patterns are measured.")
-        run = {
-            "name": "this notebook",
-            "points": len(records),
-            "dram_nodes": list(self.plan.dram_nodes),
-            "slow_nodes": list(self.plan.slow_nodes),
-            "nodes": self.topology.as_records(),
-            "emulation": None if self.emulation is None else self.emulation.to_record(),
-            "timing_valid": all(record["timing_valid"] for record in records),
-        }
+        run = RunRecord(
+            name="this notebook",
+            plan=self.plan.hash,
+            points=len(records),
+            dram_nodes=self.plan.dram_nodes,
+            slow_nodes=self.plan.slow_nodes,
+            nodes=self.topology.as_records(),
+            emulation=None if self.emulation is None else self.emulation.to_record(),
+            timing_valid=all(record.timing_valid for record in records),
+        )
         return Results.from_records(records, run)
 
     @staticmethod

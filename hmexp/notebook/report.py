@@ -23,7 +23,7 @@ from hmexp.report.page.inline_html import Html
 from hmexp.report.run.excerpt import excerpt
 from hmexp.report.run.results import Results
 from hmexp.store.run import LATEST, resolve_results
-from hmexp.system.portrait import draw_nodes, with_emulated
+from hmexp.system.portrait import draw_nodes, show_nodes
 
 _PARAMETERS: Final = ("runs", "results", "figures")
 _EXAMPLE: Final = "example"
@@ -134,7 +134,7 @@ def find_run(text: str, folder: Path) -> Path:
 
 def _load(path: Path) -> Results:
     results = Results.load(path)
-    study = results.run.get("study")
+    study = results.run.study
     if study is not None:
         raise ParameterError(
             f"run {path.name!r} is a study of {study}, not a sweep",
@@ -164,10 +164,8 @@ def _fragment(results: Results) -> Fragment:
 
 
 def _machine(results: Results) -> Html:
-    nodes = [dict(node) for node in results.run.get("nodes") or ()]
-    if results.emulation is not None:
-        nodes = with_emulated(nodes, results.emulation)
-    return Html(draw_nodes(nodes, results.run.get("notes") or ()), f"{len(nodes)} nodes")
+    nodes = show_nodes(results.run.nodes, results.emulation)
+    return Html(draw_nodes(nodes, results.run.notes), f"{len(nodes)} nodes")
 
 
 def _failures(results: Results) -> Html:

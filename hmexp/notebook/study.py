@@ -12,8 +12,7 @@ from typing import Any, Final
 
 import pandas as pd
 
-from hmexp.experiment.runner import Outcome
-from hmexp.memory.emulation import Emulation
+from hmexp.experiment.engine import Outcome
 from hmexp.notebook.sweep import not_run, refuse_unknown
 from hmexp.progress import notebook_display
 from hmexp.report.figures import gallery as figures
@@ -22,9 +21,9 @@ from hmexp.report.page.inline_html import Html
 from hmexp.report.study.files import FIGURES, TABLES, write_study
 from hmexp.report.study.results import StudyResults
 from hmexp.store.run import resolve_results
+from hmexp.study.experiment import Study, run_study
 from hmexp.study.granularity import GranuleParameters, make_granule_study
 from hmexp.study.placers import PlacerParameters, make_placer_study
-from hmexp.study.study import Study, run_study
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 
@@ -32,7 +31,7 @@ _DPI: Final = 110
 #: The notebooks' own parameter beside those of their study: a run to show instead of measuring one.
 RECORDS: Final = "records"
 
-Maker = Callable[[Any, Topology], tuple[Study, Callable[[], Emulation | None]]]
+Maker = Callable[[Any, Topology], Study]
 
 
 class StudyNotebook:
@@ -57,10 +56,10 @@ class StudyNotebook:
         if records != "none":
             self._path = _find_run(records, given)
             self._results = StudyResults.load(self._path, name)
-            self.headline = f"Records of {self._path.name}: {self._results.run.get('headline')}"
-            self.notes: tuple[str, ...] = tuple(self._results.run.get("notes") or ())
+            self.headline = f"Records of {self._path.name}: {self._results.run.headline}"
+            self.notes: tuple[str, ...] = self._results.run.notes
             return
-        self.study, self._emulate = make(parameters, read_topology(libnuma=LibNuma.load()))
+        self.study = make(parameters, read_topology(libnuma=LibNuma.load()))
         self.headline, self.notes = self.study.headline, self.study.notes
 
     def __str__(self) -> str:
@@ -76,7 +75,7 @@ class StudyNotebook:
         if self._path is not None and self.outcome is None:
             print("Nothing is measured: the records were given.")
             return
-        self.outcome = run_study(self.study, notebook_display(), emulate=self._emulate, report=write_study)
+        self.outcome = run_study(self.study, notebook_display(), report=write_study)
         self._path = self.outcome.path
         print(f"Written: {self._path}")
 
@@ -97,7 +96,7 @@ class StudyNotebook:
         """What the run is: emulated or not, functional only or not, and what was skipped or failed."""
         results = self.results
         lines = [f"{len(results.records)} points, {len(results.not_ok)} failed or skipped", *results.labels]
-        reasons = dict.fromkeys(f"{r['status']}: {r['reason']}" for r in results.not_ok)
+        reasons = dict.fromkeys(f"{r.status}: {r.reason}" for r in results.not_ok)
         lines += [reason.replace("\n", " ") for reason in reasons]
         return Html("<br>".join(f"<b>{escape(line)}</b>" for line in lines), "\n".join(lines))
 
@@ -125,13 +124,7 @@ def _find_run(records: str, given: Mapping[str, Any]) -> Path:
     return folder if folder.is_dir() or not named.is_dir() else named
 
 
-def _without_emulation(
-    parameters: PlacerParameters, topology: Topology
-) -> tuple[Study, Callable[[], Emulation | None]]:
-    return make_placer_study(parameters, topology), lambda: None
-
-
 _KINDS: Final[Mapping[str, tuple[Any, Maker]]] = {
-    "placers": (PlacerParameters, _without_emulation),
+    "placers": (PlacerParameters, make_placer_study),
     "granularity": (GranuleParameters, make_granule_study),
 }

@@ -15,7 +15,7 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 
 from hmexp.errors import HmexpError, SweepError
-from hmexp.experiment.runner import Outcome, run_sweep
+from hmexp.experiment.engine import Outcome
 from hmexp.progress import notebook_display
 from hmexp.report.figures import gallery as figures
 from hmexp.report.model import tables
@@ -25,7 +25,8 @@ from hmexp.report.page.inline_html import Html
 from hmexp.report.run.results import Results
 from hmexp.sweep.explanation import explain
 from hmexp.sweep.parameters import SweepParameters, require_known
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 from hmexp.units import format_size
@@ -53,7 +54,7 @@ class Sweep:
         refuse_unknown(names)
         given = _changed({name: namespace[name] for name in names if name in namespace})
         self.topology = read_topology(libnuma=LibNuma.load())
-        self.plan: Plan = make_plan(SweepParameters.from_mapping(given), self.topology)
+        self.plan: SweepPlan = make_plan(SweepParameters.from_mapping(given), self.topology)
         self.outcome: Outcome | None = None
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hmexp.store.evidence import NoiseRecord
-from hmexp.store.schema import Remark, Stored, Tagged
+from hmexp.store.schema import Stored, Tagged
 
 
 class Stop(Stored, frozen=True, kw_only=True, gc=False):
@@ -108,6 +108,25 @@ class BandwidthDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="bandwid
     window_gbps: tuple[tuple[float, ...], ...] = ()
 
 
+class Distribution(Stored, frozen=True, kw_only=True, gc=False):
+    """How the latency of blocks of hops is distributed.
+
+    Parameters
+    ----------
+    block_hops, blocks : int
+        Loads in a block, and how many blocks were timed.
+    ns_per_load : dict of str to float
+        Percentiles (`p50` ...) and `max` over the blocks [ns].
+    clock_read_ns : float
+        What reading the clock costs, once in each block; not subtracted [ns].
+    """
+
+    block_hops: int
+    blocks: int
+    ns_per_load: dict[str, float]
+    clock_read_ns: float = 0.0
+
+
 class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency"):
     """How a latency of loads was measured, by a chase.
 
@@ -135,8 +154,8 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
         The only node whose lines are in the ring; None for all.
     page_bytes : int or None
         Size of the pages [bytes].
-    distribution : dict of str to float or None
-        Percentiles of the latency of blocks of hops, if asked for [ns].
+    distribution : Distribution or None
+        Percentiles of the latency of blocks of hops, if asked for.
     """
 
     threads: int = 1
@@ -150,7 +169,7 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
     access: str = "random"
     node: int | None = None
     page_bytes: int | None = None
-    distribution: dict[str, Remark] | None = None
+    distribution: Distribution | None = None
 
 
 class StoreLatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="store_latency"):

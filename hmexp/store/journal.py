@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hmexp.errors import StoreError
 
@@ -17,27 +16,27 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
-def told(what: str, path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that says what was being done, and where."""
+def file_errors(doing: str, path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that says what was being done, and to which file."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        remedy = "choose another folder with the parameter `results`"
+        remedy = "choose another results folder"
         if error.errno in _FULL:
-            remedy = f"make room there, and the same command again goes on; or {remedy}"
-        raise StoreError(f"{what} {path}: {reason}", remedy) from error
+            remedy = f"make room there and run the same command again, which resumes; or {remedy}"
+        raise StoreError(f"cannot {doing} {path}: {reason}", remedy) from error
 
 
-def append_line(path: Path, record: Mapping[str, Any], *, new: bool) -> None:
-    """Add a record as one line and return when it is on the disk.
+def append_line(path: Path, line: bytes, *, new: bool) -> None:
+    """Add a line and return when it is on the disk.
 
     Parameters
     ----------
     path : Path
         The file.
-    record : mapping
-        What to add.
+    line : bytes
+        What to add, without its end.
     new : bool
         Whether the file may be made. One that was there and is no longer is not made again: what it had
         would be gone without a word.
@@ -47,12 +46,11 @@ def append_line(path: Path, record: Mapping[str, Any], *, new: bool) -> None:
     StoreError
         If the file cannot be written; what was written of the line is cut off when the file is next opened.
     """
-    line = json.dumps(record, separators=(",", ":"), allow_nan=False) + "\n"
     make = os.O_CREAT if new else 0
-    with told("cannot write", path):
+    with file_errors("write", path):
         fd = os.open(path, os.O_WRONLY | os.O_APPEND | make | os.O_CLOEXEC, 0o666)
         try:
-            data = line.encode()
+            data = line + b"\n"
             while data:
                 data = data[os.write(fd, data) :]
             os.fsync(fd)
@@ -66,7 +64,7 @@ def drop_torn_line(path: Path) -> None:
     """Cut off what a killed process left of a line: no measurement can be read from it."""
     if not path.exists():
         return
-    with told("cannot repair", path), path.open("r+b") as file:
+    with file_errors("repair", path), path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:
             # From the end: the file may be large, and in most cases its last byte tells.
@@ -82,17 +80,16 @@ def drop_torn_line(path: Path) -> None:
             os.fsync(file.fileno())
 
 
-def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Replace a JSON file as a whole: a reader sees the old one or the new one.
+def replace_file(path: Path, content: bytes) -> None:
+    """Replace a file as a whole: a reader sees the old one or the new one.
 
     Its folder must be held by this process: what a killed one leaves is written over.
     """
     temporary = path.with_name(f".{path.name}.new")
-    with told("cannot write", path):
+    with file_errors("write", path):
         try:
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump(value, file, indent=2, allow_nan=False)
-                file.write("\n")
+            with temporary.open("wb") as file:
+                file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

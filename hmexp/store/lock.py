@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import StoreError
-from hmexp.store.journal import told
+from hmexp.store.journal import file_errors
 
 _LOCK: Final = ".lock"
 #: How long to wait for a killed run's last process to let go of the directory [s].
@@ -28,7 +28,7 @@ def hold(path: Path, say: Callable[[str], None]) -> int:
         If another process has it, and does not let go within a while.
     """
     lock = path / _LOCK
-    with told("cannot write", lock):
+    with file_errors("write", lock):
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     deadline = time.monotonic() + _LOCK_PATIENCE_SECONDS
     waited = False

@@ -71,16 +71,16 @@ class ProfileRecord(Stored, frozen=True, kw_only=True, gc=False):
         Of its slow node.
     source : str
         Where its figures are from.
-    dram, slow : SpeedRecord
+    dram, slow : SpeedRecord or None
         The published figures.
     """
 
     name: str
-    title: str
-    kind: str
-    source: str
-    dram: SpeedRecord
-    slow: SpeedRecord
+    title: str = ""
+    kind: str = "unknown"
+    source: str = ""
+    dram: SpeedRecord | None = None
+    slow: SpeedRecord | None = None
 
 
 class EmulationRecord(Stored, frozen=True, kw_only=True, gc=False):
@@ -103,9 +103,9 @@ class EmulationRecord(Stored, frozen=True, kw_only=True, gc=False):
     """
 
     profile: ProfileRecord
-    host: SpeedRecord
+    host: SpeedRecord = SpeedRecord()
     scale: dict[str, float] = {}
-    nodes: dict[int, SpeedRecord]
+    nodes: dict[int, SpeedRecord] = {}
     backing: dict[int, int] = {}
     absolute: bool = False
 

@@ -1,80 +1,170 @@
-"""Reading what a run has stored: a line at a time, so that many records need little memory."""
+"""Reading what a run has stored: a line at a time, into typed records, in whatever schema it was written."""
 
 from __future__ import annotations
 
 import gc
 import json
 import re
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
-import orjson
+import msgspec
 
 from hmexp.errors import StoreError
-from hmexp.store.journal import told
-from hmexp.store.schema import SCHEMA
+from hmexp.store.conversion import Json, upgrade, upgrade_run, without_nan
+from hmexp.store.journal import file_errors
+from hmexp.store.records import LaunchRecord, MeasuredRecord, PointRecord, RunRecord
+from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA
 
-#: Records of earlier schemas are read; what they do not have is missing in what is made of them.
-OLDEST_SCHEMA: Final[int] = 1
-T = TypeVar("T")
-K = TypeVar("K")
-#: How the store begins a record; the schema is the newest one, so that others are looked at.
+POINTS: Final = "points.jsonl"
+LAUNCHES: Final = "launches.jsonl"
+RUN: Final = "run.json"
+#: How the store begins a record of today's schema; others are looked at more closely.
 _BEGIN: Final = re.compile(rb'\{"schema":%d,"point_id":"([^"\\]+)","status":"([a-z]+)",' % SCHEMA)
-_ID: Final = re.compile(rb'\{"schema":%d,"point_id":"([^"\\]+)",' % SCHEMA)
-_MEASURED: Final = ("samples", "sample_seconds", "launches")
+_CURRENT: Final = b'{"schema":%d,' % SCHEMA
+_ID: Final = re.compile(rb'\{"schema":[0-9]+,"point_id":"([^"\\]+)",')
+#: A run.json has a few kilobytes; what is much larger is something else.
+_LARGEST_RUN_BYTES: Final = 64 << 20
+R = TypeVar("R", bound=MeasuredRecord)
+T = TypeVar("T")
 
 
-def read_points(file: Path, take: Callable[[dict[str, Any]], T]) -> dict[str, T]:
-    """Read the last record of each point, in the order of their first ones, see `read_lines`."""
-    return read_lines(file, take, lambda record: str(record["point_id"]))
+class _Header(msgspec.Struct, gc=False):
+    """What every record has, whatever its schema."""
+
+    schema: int | str | float | bool | None = OLDEST_SCHEMA
 
 
-def read_lines(
-    file: Path,
-    take: Callable[[dict[str, Any]], T],
-    name: Callable[[dict[str, Any]], K | None],
-    leave: Container[str] = (),
-) -> dict[K, T]:
-    """Read the last record of each name, in the order of their first ones.
+class _Status(msgspec.Struct, gc=False):
+    point_id: str
+    status: str
+
+
+@lru_cache(maxsize=8)
+def _decoder(record_type: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(record_type)
+
+
+def read_points(file: Path) -> dict[str, PointRecord]:
+    """Read the last record of each point, in the order of their first ones, see `each_record`."""
+    return {record.point_id: record for record in each_record(file, PointRecord)}
+
+
+def take_points(file: Path, take: Callable[[PointRecord], T]) -> dict[str, T]:
+    """Read the last record of each point, and keep of it only what `take` returns."""
+    return {record.point_id: take(record) for record in each_record(file, PointRecord)}
+
+
+def read_launches(file: Path, leave: Collection[str] = ()) -> dict[str, dict[int, LaunchRecord]]:
+    """Read the last record of each launch, by its point and number; not of the points in `leave`."""
+    found: dict[str, dict[int, LaunchRecord]] = {}
+    for record in each_record(file, LaunchRecord, leave):
+        if record.point_id not in leave:
+            found.setdefault(record.point_id, {})[record.launch] = record
+    return found
+
+
+def each_record(file: Path, record_type: type[R], leave: Collection[str] = ()) -> Iterator[R]:
+    """Read the records of a file, one after the other.
 
     Parameters
     ----------
     file : Path
-        A `points.jsonl`. If it is missing there are no points; a last line that was cut off when its writer
-        was killed is no record.
-    take : callable
-        What to keep of a record. The rest of it is forgotten before the next line is read.
-    name : callable
-        What the record is of; None if it is not wanted.
-    leave : container of str
-        Ids of points whose lines are not even looked into.
-
-    Returns
-    -------
-    dict
-        What was taken, by name.
+        A `points.jsonl` or `launches.jsonl`. If it is missing there are no records; a last line that was
+        cut off when its writer was killed is not a record.
+    record_type : type
+        What its lines are.
+    leave : collection of str
+        Ids of points whose lines are skipped without a look.
 
     Raises
     ------
     StoreError
         If the file cannot be read, a complete line of it cannot, or a record has a schema of a newer hmexp.
+        It names the file, the line and the field.
     """
-    found: dict[K, T] = {}
-    if not file.exists():
-        return found
-    with told("cannot read", file), collector_paused(), file.open("rb") as lines:
+    for number, line in _lines(file):
+        if leave and (begin := _ID.match(line)) and begin[1].decode(errors="replace") in leave:
+            continue
+        yield _record(line, record_type, f"line {number} of {file}")
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    if not file.exists() and not file.is_symlink():
+        return
+    with file_errors("read", file), collector_paused(), file.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.endswith(b"\n"):
                 break
-            if (begin := _ID.match(line)) and begin[1].decode() in leave:
-                continue
-            record, key = _parse(line, number, file, name)
-            require_schema(record, f"line {number} of {file}")
-            if key is not None:
-                found[key] = take(record)
+            yield number, line
+
+
+def _record(line: bytes, record_type: type[R], where: str) -> R:
+    try:
+        if not line.startswith(_CURRENT):
+            return _converted(line, record_type, where)
+        found: R = _decoder(record_type).decode(line)
+        return found
+    except msgspec.DecodeError as error:
+        return _second_look(line, record_type, where, error)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _damaged(where, error) from error
+
+
+def _second_look(line: bytes, record_type: type[R], where: str, error: msgspec.DecodeError) -> R:
+    """Python's own JSON reads what others do not, such as NaN and half a surrogate pair."""
+    try:
+        return _converted(line, record_type, where)
+    except (ValueError, TypeError, RecursionError) as again:
+        # Of a typed field msgspec says where it is; of what is not JSON at all, Python does.
+        raise _damaged(where, error if isinstance(error, msgspec.ValidationError) else again) from again
+
+
+def _converted(line: bytes, record_type: type[R], where: str) -> R:
+    found = _object(line)
+    require_schema(found.get("schema", OLDEST_SCHEMA), where)
+    if found.get("schema") == SCHEMA:
+        return msgspec.convert(without_nan(found), record_type, str_keys=True)
+    return msgspec.convert(upgrade(found), record_type, str_keys=True)
+
+
+def convert_point(found: Json) -> PointRecord:
+    """Make a typed record of one that an earlier schema described; the dict is used up.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that cannot be understood.
+    """
+    return msgspec.convert(upgrade(found), PointRecord, str_keys=True)
+
+
+def convert_run(found: Json) -> RunRecord:
+    """Make a typed description of a run of one in an earlier schema; the dict is used up.
+
+    Raises
+    ------
+    ValueError
+        Naming the field that cannot be understood.
+    """
+    return msgspec.convert(upgrade_run(found), RunRecord, str_keys=True)
+
+
+def _object(text: bytes) -> Json:
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise TypeError("it is not a JSON object")
     return found
+
+
+def _damaged(where: str, error: Exception) -> StoreError:
+    why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return StoreError(
+        f"{where} is damaged: {why}", "remove that line, and the same command measures what it held again"
+    )
 
 
 def read_statuses(file: Path) -> dict[str, str]:
@@ -83,26 +173,55 @@ def read_statuses(file: Path) -> dict[str, str]:
     Raises
     ------
     StoreError
-        As `read_lines`; but what is inside of a line that begins and ends well is not looked at.
+        As `each_record`; but what is inside of a line that begins and ends well is not looked at.
     """
     found: dict[str, str] = {}
-    if not file.exists():
-        return found
-    with told("cannot read", file), file.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.endswith(b"\n"):
-                break
-            begin = _BEGIN.match(line)
-            if begin is not None and line.endswith(b"}\n"):
-                found[begin[1].decode()] = begin[2].decode()
-                continue
-            record, key = _parse(line, number, file, lambda record: str(record["point_id"]))
-            require_schema(record, f"line {number} of {file}")
-            found[str(key)] = str(record.get("status"))
+    for number, line in _lines(file):
+        begin = _BEGIN.match(line)
+        if begin is not None and line.endswith(b"}\n"):
+            found[begin[1].decode(errors="replace")] = begin[2].decode()
+            continue
+        where = f"line {number} of {file}"
+        try:
+            require_schema(_decoder(_Header).decode(line).schema, where)
+            status = _decoder(_Status).decode(line)
+        except (ValueError, RecursionError) as error:
+            raise _damaged(where, error) from error
+        found[status.point_id] = status.status
     return found
 
 
-def require_schema(record: dict[str, Any], where: str) -> None:
+def read_run(path: Path) -> RunRecord:
+    """Read the `run.json` of a run directory.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, cannot be read, or was written by a newer hmexp.
+    """
+    file = path / RUN
+    with file_errors("read", file):
+        if not file.is_file():
+            raise StoreError(
+                f"{path} is not a run directory: it has no {RUN}", "name a folder under results/"
+            )
+        if file.stat().st_size > _LARGEST_RUN_BYTES:
+            raise StoreError(f"{file} is too large to be the description of a run")
+        text = file.read_bytes()
+    try:
+        found = _object(text)
+        require_schema(found.get("schema", OLDEST_SCHEMA), str(file))
+        if "plan" not in found:
+            raise StoreError(f"{file} does not describe a run of hmexp: it has no plan")
+        found.setdefault("name", path.name)
+        return convert_run(found)
+    except RecursionError as error:
+        raise StoreError(f"{file} is damaged: it is nested too deeply") from error
+    except (ValueError, TypeError) as error:
+        raise StoreError(f"{file} is damaged: {error}") from error
+
+
+def require_schema(schema: object, where: str) -> None:
     """Refuse what was written by a newer hmexp: it may mean something else by the same names.
 
     Raises
@@ -110,44 +229,21 @@ def require_schema(record: dict[str, Any], where: str) -> None:
     StoreError
         Naming the schema that was found, and those that can be read.
     """
-    schema = record.get("schema", OLDEST_SCHEMA)
-    if isinstance(schema, int) and OLDEST_SCHEMA <= schema <= SCHEMA:
+    number = schema if isinstance(schema, int) and not isinstance(schema, bool) else None
+    if number is not None and OLDEST_SCHEMA <= number <= SCHEMA:
         return
-    known = str(SCHEMA) if SCHEMA == OLDEST_SCHEMA else f"{OLDEST_SCHEMA} to {SCHEMA}"
     raise StoreError(
-        f"{where} has schema {schema!r}; this hmexp reads schema {known}",
-        "read it with the hmexp that wrote it, or a newer one (run.json names it: provenance.packages.hmexp)",
+        f"{where} has schema {schema!r}; this hmexp reads schemas {OLDEST_SCHEMA} to {SCHEMA}",
+        "read it with the hmexp that wrote it, or a newer one (run.json names it: provenance.packages.hmexp)"
+        if number is not None and number > SCHEMA
+        else "the file was changed since hmexp wrote it: restore it, or remove that line",
     )
-
-
-def _parse(
-    line: bytes, number: int, file: Path, name: Callable[[dict[str, Any]], K | None]
-) -> tuple[dict[str, Any], K | None]:
-    try:
-        record = _loads(line)
-        if not isinstance(record, dict):
-            raise TypeError("it is not a record")
-        key = name(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"line {number} of {file} is damaged: {error}", "remove that line; what it held is measured again"
-        ) from error
-    return record, key
-
-
-def _loads(line: bytes) -> Any:
-    try:
-        return orjson.loads(line)
-    except ValueError:
-        # Python's own reads what others call no JSON, such as NaN, and says where a line is damaged.
-        return json.loads(line)
 
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Make many objects without the garbage collector, which then takes half of the time."""
-    # JSON makes no cycles, and the collector looks at everything again for each few hundred new objects: half
-    # of the time that it takes to read many records.
+    # JSON makes no cycles, and the collector looks at everything again for each few hundred new objects.
     if not gc.isenabled():
         yield
         return
@@ -156,33 +252,3 @@ def collector_paused() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-class Interner:
-    """Equal lists become one: of placement strips and of what is said of each sample, most are equal."""
-
-    def __init__(self) -> None:
-        self._lists: dict[Any, list[Any]] = {}
-
-    def __call__(self, record: dict[str, Any]) -> dict[str, Any]:
-        """Return the record itself, with lists that it shares with other records."""
-        launches = record.get("launches")
-        for part in (record, *(launches if isinstance(launches, list) else ())):
-            proof = part.get("proof") if isinstance(part, dict) else None
-            for side in proof.values() if isinstance(proof, dict) else ():
-                if isinstance(side, dict) and side.get("strip"):
-                    key = tuple(map(tuple, side["strip"]))
-                    side["strip"] = self._lists.setdefault(key, side["strip"])
-        result = record.get("result")
-        if isinstance(result, dict):
-            self._share(result)
-            self._share(result.get("noise"))
-        return record
-
-    def _share(self, part: Any) -> None:
-        if not isinstance(part, dict):
-            return
-        for name, value in part.items():
-            # Measured numbers are hardly ever equal: to look would cost more than it saves.
-            if isinstance(value, list) and name not in _MEASURED:
-                part[name] = self._lists.setdefault(repr(value), value)

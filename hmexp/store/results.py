@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hmexp.store.details import Details
+from hmexp.store.details import Details, KneeRecord, LoadedDetails, LoadedRate
 from hmexp.store.evidence import NoiseRecord, PlacementRecord, Proof
 from hmexp.store.schema import Remark, Stored, Tagged
 
@@ -97,6 +97,44 @@ class SetupRecord(Stored, frozen=True, kw_only=True, gc=False):
     seconds: float | None = None
     page_bytes: int | None = None
     details: dict[str, Remark] = {}
+
+
+class CurveRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """A curve of latency against load, with its proof.
+
+    Parameters
+    ----------
+    operation : str
+        That loads.
+    probe_pattern, load_pattern : str
+        Where the chase is, and where the load is.
+    threads : int
+        That load.
+    points : tuple of LoadedRate
+        No load first.
+    knee : KneeRecord
+        Where the latency leaves the ground.
+    emulated : bool
+        Whether the nodes are emulated.
+    profile : str or None
+        Name of the emulation profile.
+    details : LoadedDetails
+        How it was measured.
+    before, after : tuple of PlacementRecord
+        Where every page was: of the probe's region, and of the load's if it is another.
+    """
+
+    operation: str
+    probe_pattern: str
+    load_pattern: str
+    threads: int
+    points: tuple[LoadedRate, ...]
+    knee: KneeRecord
+    emulated: bool = False
+    profile: str | None = None
+    details: LoadedDetails
+    before: tuple[PlacementRecord, ...] = ()
+    after: tuple[PlacementRecord, ...] = ()
 
 
 class PopulateCost(Stored, frozen=True, kw_only=True, gc=False):
@@ -245,17 +283,5 @@ class Windows(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
     proof: Proof | None = None
 
 
-class Misplacement(Tagged, frozen=True, kw_only=True, gc=False, tag="misplaced"):
-    """What a study kept of a failed point: where its pages were.
-
-    Parameters
-    ----------
-    proof : PlacementRecord or None
-        Where every page was.
-    """
-
-    proof: PlacementRecord | None = None
-
-
 #: What a launch measured, by the kind of its point. A new kind adds its struct here.
-Result = Measured | CostRecord | Mappings | Behaviour | Windows | Misplacement
+Result = Measured | CostRecord | Mappings | Behaviour | Windows

@@ -8,23 +8,23 @@ replaced whole. Everything else in the directory is made from `points.jsonl` and
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Set
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
+
+import msgspec
 
 from hmexp.errors import StoreError
-from hmexp.store.journal import append_line, drop_torn_line, sync_folder, told, write_json
+from hmexp.store.journal import append_line, drop_torn_line, file_errors, replace_file, sync_folder
 from hmexp.store.lock import hold, require_held
-from hmexp.store.reader import Interner, read_lines, read_points, read_statuses, require_schema
+from hmexp.store.reader import LAUNCHES, POINTS, RUN, read_launches, read_points, read_run, read_statuses
+from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
+from hmexp.store.writer import encode, encode_run
 
-POINTS: Final = "points.jsonl"
-LAUNCHES: Final = "launches.jsonl"
-RUN: Final = "run.json"
 LATEST: Final = "latest"
 _FINISHED: Final = ("ok", "skipped")
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
@@ -49,7 +49,7 @@ def resolve_results(text: str) -> Path:
 class RunDirectory:
     """One run, held by one process at a time. Made by `open_run`; a context manager."""
 
-    def __init__(self, path: Path, lock_fd: int, run: dict[str, Any]) -> None:
+    def __init__(self, path: Path, lock_fd: int, run: RunRecord) -> None:
         self.path = path
         self.run = run
         self._lock_fd = lock_fd
@@ -58,9 +58,9 @@ class RunDirectory:
         for name in (POINTS, LAUNCHES):
             drop_torn_line(path / name)
 
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> list[PointRecord]:
         """The last record of each point."""
-        return read_records(self.path)
+        return list(read_points(self.path / POINTS).values())
 
     def finished_points(self) -> set[str]:
         """Ids of the points that need not be measured again."""
@@ -69,20 +69,11 @@ class RunDirectory:
             self._finished = {point for point, status in statuses.items() if status in _FINISHED}
         return set(self._finished)
 
-    def launches(self, besides: Set[str] = frozenset()) -> dict[str, dict[int, dict[str, Any]]]:
+    def launches(self, besides: Set[str] = frozenset()) -> dict[str, dict[int, LaunchRecord]]:
         """The last record of each launch, by point and number, of points not finished or in `besides`."""
-        finished = self.finished_points() - besides
+        return read_launches(self.path / LAUNCHES, leave=self.finished_points() - besides)
 
-        def name(record: dict[str, Any]) -> tuple[str, int] | None:
-            point = str(record["point_id"])
-            return None if point in finished else (point, int(record["launch"]))
-
-        found: dict[str, dict[int, dict[str, Any]]] = {}
-        for (point, number), record in read_lines(self.path / LAUNCHES, Interner(), name, finished).items():
-            found.setdefault(point, {})[number] = record
-        return found
-
-    def append(self, record: Mapping[str, Any], file: str = POINTS) -> None:
+    def append(self, record: PointRecord | LaunchRecord) -> None:
         """Add a record, of a point or of a launch, and return when it is on the disk.
 
         Raises
@@ -90,13 +81,14 @@ class RunDirectory:
         StoreError
             If it cannot be written, or the directory was removed or moved meanwhile.
         """
+        file = POINTS if isinstance(record, PointRecord) else LAUNCHES
         self._finished = None
         require_held(self.path, self._lock_fd)
-        append_line(self.path / file, record, new=file not in self._files)
+        append_line(self.path / file, encode(record), new=file not in self._files)
         self._files.add(file)
 
-    def update(self, **changes: Any) -> None:
-        """Change entries of `run.json`.
+    def update(self, run: RunRecord) -> None:
+        """Replace `run.json`.
 
         Raises
         ------
@@ -104,8 +96,8 @@ class RunDirectory:
             As `append`.
         """
         require_held(self.path, self._lock_fd)
-        self.run |= changes
-        write_json(self.path / RUN, self.run)
+        replace_file(self.path / RUN, encode_run(run))
+        self.run = run
 
     def close(self) -> None:
         """Let other processes have the directory."""
@@ -125,10 +117,9 @@ class RunDirectory:
 def open_run(
     results: Path,
     name: str,
-    plan: str,
-    describe: Mapping[str, Any],
+    described: RunRecord,
     say: Callable[[str], None] = print,
-    kind: str = "sweep",
+    *,
     finished: bool = False,
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
@@ -139,17 +130,14 @@ def open_run(
         Folder of the run directories; made if missing.
     name : str
         Name of the run directory, or ``auto``.
-    plan : str
-        Hash of the plan; a directory made for another plan is never touched.
-    describe : mapping
-        First content of `run.json` beside what this function puts there.
+    described : RunRecord
+        First content of `run.json`, but for the name and the time. A directory that was made for another
+        plan is never touched. Its study begins the name of a new directory; `latest` points at sweeps
+        alone, studies have a `latest-STUDY`.
     say : callable
-        Told what a person should know.
-    kind : str
-        What the run is of; begins the name of a new directory. `latest` points at sweeps alone, others
-        have a `latest-KIND`.
+        Receives what a person should know.
     finished : bool
-        Go on with the last run of the plan even if it is finished.
+        Resume the last run of the plan even if it is finished.
 
     Raises
     ------
@@ -159,16 +147,18 @@ def open_run(
     """
     if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
         raise StoreError(
-            f"run {name!r} is not a usable name", "use letters, digits, points, dashes and underscores"
+            f"{name!r} cannot be the name of a run{_why_not(name)}",
+            "use up to 100 ASCII letters, digits, points, dashes and underscores, a letter or digit first",
         )
-    with told("cannot make the results folder", results):
+    kind, plan = described.study or "sweep", described.plan
+    with file_errors("make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
-        earlier = find_run(results, name, plan, finished)
+        earlier = find_run(results, name, plan, finished=finished)
         name = earlier.name if earlier else f"{kind}-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / name
     _read_known(path, plan)
-    with told("cannot write in", results):
+    with file_errors("write in", results):
         path.mkdir(exist_ok=True)
         sync_folder(results)
     lock_fd = hold(path, say)
@@ -177,12 +167,11 @@ def open_run(
         run = _read_known(path, plan)
         if run is not None:
             directory = RunDirectory(path, lock_fd, run)
-            say(f"Going on with {path.name}: {len(directory.finished_points())} points are there already.")
+            say(f"Resuming {path.name}: {len(directory.finished_points())} points are already measured.")
         else:
-            directory = RunDirectory(
-                path, lock_fd, {"name": name, "plan": plan, "started": now(), **describe}
-            )
-            directory.update()
+            new = msgspec.structs.replace(described, name=name, started=now())
+            directory = RunDirectory(path, lock_fd, new)
+            directory.update(new)
         _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
         os.close(lock_fd)
@@ -190,7 +179,7 @@ def open_run(
     return directory
 
 
-def find_run(results: Path, name: str, plan: str, finished: bool = False) -> Path | None:
+def find_run(results: Path, name: str, plan: str, *, finished: bool = False) -> Path | None:
     """The run directory that `open_run` would go on with; None if it would make one.
 
     Raises
@@ -199,17 +188,17 @@ def find_run(results: Path, name: str, plan: str, finished: bool = False) -> Pat
         If the name is taken by another plan, or by measurements of which nothing says what they are.
     """
     if name == "auto":
-        found = _find_unfinished(results, plan, finished)
+        found = _find_unfinished(results, plan, finished=finished)
         return results / found if found else None
     path = results / name
     return None if _read_known(path, plan) is None else path
 
 
-def _read_known(path: Path, plan: str) -> dict[str, Any] | None:
+def _read_known(path: Path, plan: str) -> RunRecord | None:
     """The `run.json` of a directory to go on in; None if there is none yet."""
     if (path / RUN).exists():
         run = read_run(path)
-        if run["plan"] != plan:
+        if run.plan != plan:
             raise StoreError(
                 f"run {path.name!r} in {path.parent} was made with other parameters",
                 "use the parameters it was made with, or another name for the run",
@@ -225,16 +214,16 @@ def _read_known(path: Path, plan: str) -> dict[str, Any] | None:
     return None
 
 
-def _find_unfinished(results: Path, plan: str, finished: bool) -> str | None:
+def _find_unfinished(results: Path, plan: str, *, finished: bool) -> str | None:
     found = []
     for path in (path for path in results.glob(f"*/{RUN}") if not path.parent.is_symlink()):
         try:
             run = read_run(path.parent)
         except StoreError:
             continue
-        done = run.get("finished") is not None and run.get("reported") is not False
-        if run.get("plan") == plan and (finished or not done):
-            found.append((str(run.get("started")), path.parent.name))
+        done = run.finished is not None and run.reported is not False
+        if run.plan == plan and (finished or not done):
+            found.append((run.started, path.parent.name))
     return max(found)[1] if found else None
 
 
@@ -242,7 +231,7 @@ def _point_latest(results: Path, link: str, name: str) -> None:
     latest = results / link
     # One name for all, under a lock: what a killed process leaves, the next one takes away.
     temporary = results / f".{link}.new"
-    with told("cannot write", latest):
+    with file_errors("write", latest):
         if latest.exists() and not latest.is_symlink():
             return  # somebody's own folder
         fd = os.open(results, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -255,37 +244,11 @@ def _point_latest(results: Path, link: str, name: str) -> None:
             os.close(fd)
 
 
-def read_records(path: Path) -> list[dict[str, Any]]:
-    """The last record of each point, in the order of their first ones.
-
-    Raises
-    ------
-    StoreError
-        If a line that is complete cannot be read, or was written by a newer hmexp.
-    """
-    return list(read_points(path / POINTS, Interner()).values())
-
-
-def read_run(path: Path) -> dict[str, Any]:
-    """The content of `run.json`.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, cannot be read, or was written by a newer hmexp.
-    """
-    file = path / RUN
-    if not file.is_file():
-        raise StoreError(f"{path} is not a run directory: it has no {RUN}", "name a folder under results/")
-    try:
-        with told("cannot read", file):
-            run = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise StoreError(f"{file} is damaged: {error}") from error
-    if not isinstance(run, dict) or "plan" not in run:
-        raise StoreError(f"{file} is not of a run of hmexp")
-    require_schema(run, str(file))
-    return run
+def _why_not(name: str) -> str:
+    """Why a name is refused, where that is not plain to see."""
+    if name == LATEST or name.startswith(f"{LATEST}-"):
+        return ": hmexp keeps that name for a link to the newest run"
+    return f": it has {len(name)} characters" if len(name) > 100 else ""
 
 
 def now() -> str:

@@ -8,7 +8,7 @@ import msgspec
 
 #: Of the records. It grows when a field changes its meaning; a new field alone does not change it.
 #: 1: one launch and no stop rule. 2: launches. 3: tagged results, one vocabulary, studies like sweeps.
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 #: Records of earlier schemas are converted while they are read (`hmexp.store.conversion`).
 OLDEST_SCHEMA: Final = 1
 #: Part of the id of a point; unchanged by schema 3, so that runs of schema 2 resume.

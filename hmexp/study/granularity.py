@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+
+from msgspec.structs import replace
 
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation
@@ -15,8 +15,9 @@ from hmexp.memory.placers import find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
+from hmexp.store.parameters import GranulePoint
+from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
-from hmexp.study.study import Study, StudyParameters, StudyPoint
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import Topology
 from hmexp.units import MIB, format_size, parse_size
@@ -64,10 +65,8 @@ class GranuleParameters(StudyParameters):
     emulate: str = "auto"
 
 
-def make_granule_study(
-    parameters: GranuleParameters, topology: Topology
-) -> tuple[Study, Callable[[], Emulation | None]]:
-    """Turn parameters into the points of a study, and what makes its emulated node.
+def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Study:
+    """Turn parameters into the points of a study.
 
     Raises
     ------
@@ -79,7 +78,6 @@ def make_granule_study(
     require_samples(parameters.samples, parameters.sample_seconds)
     if parameters.huge not in ("auto", "none"):
         raise ParameterError(f"huge {parameters.huge!r} is unknown", "use auto or none")
-    threads = _threads(parameters.threads)
     size, window = whole_pages(parameters.size), whole_pages(parameters.window)
     if 2 * window > size:
         raise ParameterError(
@@ -87,56 +85,53 @@ def make_granule_study(
             "use a smaller window, or a larger region",
         )
     text, request = _pattern_of(parameters, topology)
-    emulated = request is not None
     dram = near_dram(topology)
     granules = _granules(parameters.granules, Pattern.parse(text), size)
     real = Pattern.parse(text).replace_nodes({request.node: dram} if request is not None else {})
     check_capacity(real, size, topology, total=True)
-    common = {
-        "size_bytes": size, "window_bytes": window, "operation": parameters.operation, "threads": threads,
-        "samples": parameters.samples, "sample_seconds": parameters.sample_seconds,
-        "placer": parameters.placer,
-    }  # fmt: skip
-    points = [
-        StudyPoint("granule", _values(text, granule, huge=False, emulated=emulated) | common)
-        for granule in granules
-    ]
-    if parameters.huge == "auto":
-        points += [
-            StudyPoint("granule", _values(text, granule, huge=True, emulated=emulated) | common)
-            for granule in granules
-            if granule % _HUGE_BYTES == 0
-        ]
-        # What pages of 2 MiB save is a matter of the CPU: it is measured on memory as it is.
-        points += [
-            StudyPoint("granule", _values(str(dram), PAGE_BYTES, huge=huge, emulated=False) | common)
-            for huge in (False, True)
-        ]
+    shape = GranulePoint(
+        placer=parameters.placer,
+        pattern=text,
+        granule_bytes=PAGE_BYTES,
+        size_bytes=size,
+        window_bytes=window,
+        operation=parameters.operation,
+        threads=_threads(parameters.threads),
+        samples=parameters.samples,
+        sample_seconds=parameters.sample_seconds,
+        emulated=request is not None,
+    )
 
     def emulate() -> Emulation | None:
         if request is None:
             return None
         quantities = quantities_of(parameters.operation)
-        return provide_emulation((Pattern.parse(text),), str(request), threads, topology, quantities)
+        return provide_emulation((Pattern.parse(text),), str(request), shape.threads, topology, quantities)
 
     head = f"node {request.node} EMULATED ({request})" if request is not None else "real nodes"
-    study = Study(
+    return Study(
         name="granularity",
-        parameters=parameters.to_record(),
-        results=parameters.results,
-        run=parameters.run,
-        points=tuple(points),
+        parameters=parameters,
+        points=_points(shape, granules, str(dram), huge=parameters.huge == "auto"),
         topology=topology,
         headline=f"Pattern {text}, {len(granules)} granules in {format_size(size)}, {head}.",
-        seed=parameters.seed,
-        timeout_seconds=parameters.timeout_seconds,
-        facts={"pattern": text, "dram_node": dram},
+        facts=StudyFacts(text, dram_node=dram),
+        emulate=emulate,
     )
-    return study, emulate
 
 
-def _values(pattern: str, granule_bytes: int, *, huge: bool, emulated: bool) -> dict[str, Any]:
-    return {"pattern": pattern, "granule_bytes": granule_bytes, "huge": huge, "emulated": emulated}
+def _points(shape: GranulePoint, granules: list[int], dram: str, *, huge: bool) -> tuple[StudyPoint, ...]:
+    """Each granule; with `huge`, those that allow it also in pages of 2 MiB, and both pages on DRAM."""
+    points = [replace(shape, granule_bytes=granule) for granule in granules]
+    if huge:
+        points += [
+            replace(shape, granule_bytes=granule, huge=True)
+            for granule in granules
+            if granule % _HUGE_BYTES == 0
+        ]
+        # What pages of 2 MiB save is a matter of the CPU: it is measured on memory as it is.
+        points += [replace(shape, pattern=dram, huge=pages, emulated=False) for pages in (False, True)]
+    return tuple(map(StudyPoint, points))
 
 
 def _threads(asked: int) -> int:

@@ -11,7 +11,8 @@ from hmexp.memory.placers import PLACERS, find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.study.study import Study, StudyParameters, StudyPoint
+from hmexp.store.parameters import BehaviourPoint, CostPoint, MappingsPoint
+from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.system.topology import Topology
 from hmexp.units import format_size, parse_size
 
@@ -79,17 +80,26 @@ def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study
     named = tuple(PLACERS) if "all" in parameters.placers else parameters.placers
     for name in named:
         find_placer(name)
-    points = []
+    points: list[StudyPoint] = []
     for name in named:
-        common = {"placer": name, "pattern": text, "granule_bytes": granule}
         points += [
-            StudyPoint("cost", common | {"size_bytes": size, "pairs": parameters.pairs, "launch": launch})
+            StudyPoint(
+                CostPoint(
+                    placer=name, pattern=text, granule_bytes=granule, size_bytes=size,
+                    pairs=parameters.pairs, launch=launch,
+                )
+            )
             for launch in range(parameters.launches)
-        ]
+        ]  # fmt: skip
         points += [
-            StudyPoint("behaviour", common | {"size_bytes": behaviour_size, "behaviour": behaviour})
+            StudyPoint(
+                BehaviourPoint(
+                    placer=name, pattern=text, granule_bytes=granule, size_bytes=behaviour_size,
+                    behaviour=behaviour,
+                )
+            )
             for behaviour in BEHAVIOURS
-        ]
+        ]  # fmt: skip
     points += _limit_points(parameters, topology)
     headline = (
         f"{len(named)} placers, pattern {text} with a granule of {format_size(granule)}, regions of "
@@ -97,16 +107,12 @@ def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study
     )
     return Study(
         name="placers",
-        parameters=parameters.to_record(),
-        results=parameters.results,
-        run=parameters.run,
+        parameters=parameters,
         points=tuple(points),
         topology=topology,
         headline=headline,
         notes=(ONE_NODE,) if len(nodes) == 1 else (),
-        seed=parameters.seed,
-        timeout_seconds=parameters.timeout_seconds,
-        facts={"pattern": text, "one_node": len(nodes) == 1},
+        facts=StudyFacts(text, one_node=len(nodes) == 1),
     )
 
 
@@ -129,8 +135,6 @@ def _limit_points(parameters: PlacerParameters, topology: Topology) -> list[Stud
     for granule_text in parameters.limit_granules:
         granule = PAGE_BYTES if granule_text == "page" else parse_size(granule_text)
         Pattern.parse(text, granule)
-        sizes = [count * granule for count in _GROWING]
-        points.append(
-            StudyPoint("mappings", {"pattern": text, "granule_bytes": granule, "sizes_bytes": sizes})
-        )
+        sizes = tuple(count * granule for count in _GROWING)
+        points.append(StudyPoint(MappingsPoint(pattern=text, granule_bytes=granule, sizes_bytes=sizes)))
     return points

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 
 from hmexp.errors import EmulationError, ParameterError, PatternError
-from hmexp.experiment.point import NEAR, Point
 from hmexp.measure.bandwidth import find_operation, require_vectors
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.memory.emulation import EmulationRequest
@@ -15,6 +14,7 @@ from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import read_access
 from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.point import NEAR, SweepPoint
 from hmexp.system.cpus import allowed_cpus, choose_cpus
 from hmexp.system.topology import Node, Topology
 from hmexp.units import format_size
@@ -173,7 +173,7 @@ def count_threads(
     return counts
 
 
-def require_strides(point: Point) -> None:
+def require_strides(point: SweepPoint) -> None:
     """Refuse a stride that is longer than what a thread goes over.
 
     Raises

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
-from hmexp.experiment.point import Point
-
-Record = Mapping[str, Any]
+from hmexp.sweep.point import SweepPoint
 
 
 def add_baselines(
-    points: Sequence[Point], dram_nodes: Sequence[int], near: int, fits: Callable[[Point], bool]
-) -> tuple[tuple[Point, ...], dict[str, str]]:
+    points: Sequence[SweepPoint], dram_nodes: Sequence[int], near: int, fits: Callable[[SweepPoint], bool]
+) -> tuple[tuple[SweepPoint, ...], dict[str, str]]:
     """Find an all-DRAM point for each that has slow pages.
 
     Parameters
     ----------
-    points : sequence of Point
+    points : sequence of SweepPoint
         As asked for.
     dram_nodes : sequence of int
         Nodes that count as DRAM.
@@ -29,7 +26,7 @@ def add_baselines(
 
     Returns
     -------
-    added : tuple of Point
+    added : tuple of SweepPoint
         Those that were not asked for.
     baselines : dict of str to str
         Id of the all-DRAM point, by that of the point that is compared with it.
@@ -50,14 +47,5 @@ def add_baselines(
     return tuple(added), baselines
 
 
-def _alike(point: Point, near: int) -> Point:
+def _alike(point: SweepPoint, near: int) -> SweepPoint:
     return replace(point, pattern=str(near))
-
-
-def compare(result: Record, baseline: Record) -> dict[str, float]:
-    """A result as a multiple of the all-DRAM one, with the widest interval that theirs allow."""
-    return {
-        "median": result["median"] / baseline["median"],
-        "ci_low": result["ci_low"] / baseline["ci_high"],
-        "ci_high": result["ci_high"] / baseline["ci_low"],
-    }

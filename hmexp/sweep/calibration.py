@@ -6,14 +6,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
 from hmexp.errors import SweepError
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.point import Point
-from hmexp.experiment.worker import Task
 from hmexp.measure.quantity import LATENCIES, figures_of
 from hmexp.memory.emulation import Emulation, NodeSpeed
 from hmexp.memory.profile import FIGURES, Quantity
-from hmexp.sweep.plan import Plan
+from hmexp.store.machine import Calibration
+from hmexp.store.records import LaunchRecord
+from hmexp.store.results import Measured
+from hmexp.sweep.plan import SweepPlan
+from hmexp.sweep.point import SweepPoint
 
 #: Fresh processes for each quantity. The least favourable one counts: the modelled speeds must fit
 #: in what the host can do at its worst.
@@ -22,8 +26,8 @@ _ALWAYS: Final[tuple[Quantity, ...]] = ("read", "write", "latency")
 
 
 def calibrate(
-    plan: Plan, show: Callable[[str], None], say: Callable[[str], None]
-) -> tuple[Emulation, list[dict[str, Any]]]:
+    plan: SweepPlan, show: Callable[[str], None], say: Callable[[str], None]
+) -> tuple[Emulation, list[Calibration]]:
     """Measure the host and scale the plan's profile to it.
 
     The region has the size (the largest) and the pages of the sweep's, all on the backing node; the threads
@@ -32,7 +36,7 @@ def calibrate(
 
     Parameters
     ----------
-    plan : Plan
+    plan : SweepPlan
         The sweep's plan, with an emulated node.
     show, say : callable
         Told what is being measured, and what was found.
@@ -41,7 +45,7 @@ def calibrate(
     -------
     Emulation
         The scaled profile.
-    list of dict
+    list of Calibration
         What each launch gave: quantity, median, interval, load average.
 
     Raises
@@ -51,34 +55,25 @@ def calibrate(
     """
     if plan.emulate is None:
         raise ValueError("a plan without an emulated node needs no calibration")
-    launches: list[dict[str, Any]] = []
+    launches: list[Calibration] = []
     points = calibrated_points(plan)
     for number in range(LAUNCHES):
         for point in points:
             quantity = point.operation
             show(f"{quantity} of this host, launch {number + 1} of {LAUNCHES}")
-            task = Task(point, None, True, (plan.backing_node,), plan.cpus_of(point))
+            task = msgspec.structs.replace(
+                plan.task(point, None, 0), calibrating=True, dram_nodes=(plan.backing_node,)
+            )
             record = launch(task, plan.parameters.timeout_seconds)
-            if record["status"] != "ok":
+            if record.status != "ok" or not isinstance(record.result, Measured):
                 raise SweepError(
                     f"the host could not be measured, to scale the emulation to it ({quantity}): "
-                    f"{record['reason']}"
+                    f"{record.reason}"
                 )
-            result = record["result"]
-            launches.append(
-                {
-                    "quantity": quantity,
-                    "unit": result["unit"],
-                    "threads": point.threads,
-                    "access": point.access,
-                    "cpu_node": point.cpu_node,
-                    **{name: result[name] for name in ("median", "ci_low", "ci_high", "n")},
-                    "load_average": record["machine"]["load_average"],
-                }
-            )
+            launches.append(_entry(point, record, record.result))
     medians: dict[Quantity, list[float]] = {}
-    for entry in launches:
-        medians.setdefault(entry["quantity"], []).append(entry["median"])
+    for quantity in dict.fromkeys(_quantity(point) for point in points):
+        medians[quantity] = [entry.median for entry in launches if entry.quantity == quantity]
     figures: dict[str, Any] = {
         FIGURES[q]: (max if q in LATENCIES else min)(found) for q, found in medians.items()
     }
@@ -92,13 +87,32 @@ def calibrate(
     return emulation, launches
 
 
-def _modelled_dram(plan: Plan) -> tuple[int, ...]:
+def _quantity(point: SweepPoint) -> Quantity:
+    return next(quantity for quantity in FIGURES if quantity == point.operation)
+
+
+def _entry(point: SweepPoint, record: LaunchRecord, result: Measured) -> Calibration:
+    return Calibration(
+        quantity=point.operation,
+        unit=result.unit,
+        threads=point.threads,
+        access=point.access,
+        cpu_node=point.cpu_node,
+        median=result.median,
+        ci_low=result.ci_low,
+        ci_high=result.ci_high,
+        n=result.n,
+        load_average=() if record.machine is None else record.machine.load_average,
+    )
+
+
+def _modelled_dram(plan: SweepPlan) -> tuple[int, ...]:
     emulated = plan.emulate.node if plan.emulate else None
     nodes = {n for point in plan.points for n in point.parsed_pattern.distinct_nodes if n != emulated}
     return tuple(sorted(nodes | {plan.backing_node}))
 
 
-def calibrated_points(plan: Plan) -> tuple[Point, ...]:
+def calibrated_points(plan: SweepPlan) -> tuple[SweepPoint, ...]:
     """What is measured of the host to scale a plan's emulation to it, `LAUNCHES` times each."""
     threads = min((p.threads for p in plan.points if p.operation not in LATENCIES), default=1)
     asked = (figure for point in plan.points for figure in figures_of(point.operation))
@@ -111,7 +125,7 @@ def calibrated_points(plan: Plan) -> tuple[Point, ...]:
     )
 
 
-def _point(plan: Plan, quantity: Quantity, threads: int, like: Point) -> Point:
+def _point(plan: SweepPlan, quantity: Quantity, threads: int, like: SweepPoint) -> SweepPoint:
     return replace(
         plan.points[0],
         pattern=str(plan.backing_node),

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from hmexp.errors import CapacityError
-from hmexp.experiment.pace import Pace, Span, find_pace, say_seconds
-from hmexp.experiment.point import Point
+from hmexp.experiment.pace import Span, say_seconds
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import describe_need
 from hmexp.memory.placers import find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.pattern import Pattern
-from hmexp.store.run import find_run, read_records, resolve_results
+from hmexp.store.reader import POINTS, read_points
+from hmexp.store.run import find_run, resolve_results
 from hmexp.sweep.calibration import LAUNCHES, calibrated_points
-from hmexp.sweep.plan import Plan
+from hmexp.sweep.pace import Pace, find_pace
+from hmexp.sweep.plan import SweepPlan
+from hmexp.sweep.point import SweepPoint
 from hmexp.units import format_size
 
 
@@ -75,12 +77,12 @@ class Explanation:
         return "\n".join(lines)
 
 
-def explain(plan: Plan, pace: Pace | None = None) -> Explanation:
+def explain(plan: SweepPlan, pace: Pace | None = None) -> Explanation:
     """Say what a plan will do.
 
     Parameters
     ----------
-    plan : Plan
+    plan : SweepPlan
         What to measure.
     pace : Pace, optional
         How long launches take; found out by three tiny launches if not given.
@@ -93,10 +95,13 @@ def explain(plan: Plan, pace: Pace | None = None) -> Explanation:
         If the time could not be estimated.
     """
     path = find_run(
-        resolve_results(plan.parameters.results), plan.parameters.run, plan.hash, plan.parameters.repeat > 0
+        resolve_results(plan.parameters.results),
+        plan.parameters.run,
+        plan.hash,
+        finished=plan.parameters.repeat > 0,
     )
-    records = [] if path is None else read_records(path)
-    finished = {record["point_id"] for record in records if record["status"] in ("ok", "skipped")}
+    records = [] if path is None else list(read_points(path / POINTS).values())
+    finished = {record.point_id for record in records if record.status in ("ok", "skipped")}
     rest = {point.id for point in plan.points} - finished
     not_measured: dict[str, int] = {}
     measured = []
@@ -126,7 +131,7 @@ def explain(plan: Plan, pace: Pace | None = None) -> Explanation:
     )  # fmt: skip
 
 
-def estimate(plan: Plan, points: Sequence[Point], pace: Pace, *, calibrated: bool = False) -> Span:
+def estimate(plan: SweepPlan, points: Sequence[SweepPoint], pace: Pace, *, calibrated: bool = False) -> Span:
     """The time of all launches of points, and of those that scale an emulation if it is not `calibrated`."""
     total = Span(0.0, 0.0)
     for point in points:
@@ -139,12 +144,12 @@ def estimate(plan: Plan, points: Sequence[Point], pace: Pace, *, calibrated: boo
     return total
 
 
-def _real(plan: Plan, point: Point) -> Pattern:
+def _real(plan: SweepPlan, point: SweepPoint) -> Pattern:
     pattern = point.parsed_pattern
     return pattern if plan.emulate is None else pattern.replace_nodes({plan.emulate.node: plan.backing_node})
 
 
-def _obstacle(plan: Plan, point: Point) -> str | None:
+def _obstacle(plan: SweepPlan, point: SweepPoint) -> str | None:
     placer, pattern = find_placer(point.placer), _real(plan, point)
     # As it is asked when a region is made: of the pattern with its emulated nodes.
     huge = point.page_bytes >= HUGE_PAGE_BYTES and point.granule_bytes >= HUGE_PAGE_BYTES
@@ -158,7 +163,7 @@ def _obstacle(plan: Plan, point: Point) -> str | None:
     return None
 
 
-def _memory(plan: Plan) -> dict[int, tuple[int, int]]:
+def _memory(plan: SweepPlan) -> dict[int, tuple[int, int]]:
     needs: dict[int, int] = {}
     for point in plan.points:
         for node, need in describe_need(_real(plan, point), point.size_bytes).items():
@@ -166,7 +171,7 @@ def _memory(plan: Plan) -> dict[int, tuple[int, int]]:
     return {node: (need, plan.topology.node(node).free_bytes) for node, need in sorted(needs.items())}
 
 
-def _axes(plan: Plan) -> dict[str, list[str]]:
+def _axes(plan: SweepPlan) -> dict[str, list[str]]:
     def values(name: str, say: Any = str) -> list[str]:
         found = dict.fromkeys(getattr(p, name) for p in plan.points if p.id not in plan.added)
         return [say(value) for value in found if value is not None]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from hmexp.errors import HmexpError, ParameterError
-from hmexp.experiment.point import Point
 from hmexp.measure.quantity import find_quantity
 from hmexp.memory.page_sizes import find_page_bytes
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import find_access
+from hmexp.sweep.point import SweepPoint
 from hmexp.units import format_size, parse_size
 
 ALL: Final = "all"
@@ -23,7 +23,7 @@ NONE: Final = "none"
 class _Key:
     """A parameter that can be asked for: what a point has, how it is written, how it is read."""
 
-    of: Callable[[Point], Any]
+    of: Callable[[SweepPoint], Any]
     read: Callable[[str, tuple[int, ...]], Any]
     say: Callable[[Any], str] = str
 
@@ -55,13 +55,13 @@ _AXES: Final = {
 
 
 def choose(
-    points: Sequence[Point], only: Sequence[str], without: Sequence[str], ratio_nodes: tuple[int, ...]
-) -> list[Point]:
+    points: Sequence[SweepPoint], only: Sequence[str], without: Sequence[str], ratio_nodes: tuple[int, ...]
+) -> list[SweepPoint]:
     """The points that meet all conditions of `only`, and none of `without`.
 
     Parameters
     ----------
-    points : sequence of Point
+    points : sequence of SweepPoint
         The grid.
     only, without : sequence of str
         Conditions ``KEY=VALUE,VALUE``: a point meets one if it has any of the values. Patterns have commas
@@ -90,8 +90,8 @@ def choose(
 
 
 def _read(
-    name: str, text: str, points: Sequence[Point], ratio_nodes: tuple[int, ...]
-) -> Callable[[Point], bool]:
+    name: str, text: str, points: Sequence[SweepPoint], ratio_nodes: tuple[int, ...]
+) -> Callable[[SweepPoint], bool]:
     word, equals, rest = text.partition("=")
     word = word.strip()
     word = _AXES.get(word, word)

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 
 from hmexp.errors import ParameterError
 from hmexp.measure.launches import MOST_LAUNCHES
+from hmexp.store.schema import Remark
 from hmexp.sweep.preset import STANDARD, find_preset
 
 #: Where a run goes is not of its kind.
@@ -163,9 +164,9 @@ class SweepParameters:
                     values[name] = check_text(name, value)
         return values
 
-    def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values; a single size is a text."""
-        values = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+    def to_record(self) -> dict[str, Remark]:
+        """The parameters as they are stored; a single size is a text."""
+        values: dict[str, Remark] = asdict(self)
         return values | ({"size": self.size[0]} if len(self.size) == 1 else {})
 
 

@@ -2,41 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from hmexp.errors import CapacityError
-from hmexp.experiment.point import Point, hash_of
-from hmexp.measure.launches import require_launches
-from hmexp.measure.measurement import require_samples
-from hmexp.measure.quantity import LATENCIES, is_loaded
-from hmexp.memory.emulation import EmulationRequest
-from hmexp.memory.page_sizes import find_page_bytes, require_page_size
-from hmexp.memory.placers import PLACERS, find_placer
+from hmexp.experiment.protocol import Options
+from hmexp.experiment.task import Task
+from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.region import check_capacity
-from hmexp.native import PAGE_BYTES
-from hmexp.sweep.access import find_access
-from hmexp.sweep.axes import (
-    check_nodes,
-    choose_nodes,
-    choose_operations,
-    count_threads,
-    cpus_for,
-    near_node,
-    parse_patterns,
-    require_strides,
-    resolve_emulation,
-)
+from hmexp.store.records import RunRecord
+from hmexp.sweep.axes import cpus_for, near_node, require_strides, resolve_emulation
 from hmexp.sweep.baselines import add_baselines
 from hmexp.sweep.filters import choose
-from hmexp.sweep.parameters import SweepParameters
-from hmexp.system.topology import Topology
-from hmexp.units import format_size, parse_size
+from hmexp.sweep.grid import make_grid
+from hmexp.sweep.parameters import SweepParameters, parse_budget
+from hmexp.sweep.point import SweepPoint, hash_of
+from hmexp.system.provenance import collect, timing_validity
+from hmexp.system.topology import Node, Topology
+from hmexp.units import format_size
 
 
 @dataclass(frozen=True)
-class Plan:
+class SweepPlan:
     """What a sweep does on this machine.
 
     Parameters
@@ -53,7 +40,7 @@ class Plan:
         Real node that backs it, and whose CPUs the threads run on.
     cpus : mapping of (int, str) to tuple of int
         The CPUs, by how many a point takes, and on which node.
-    points : tuple of Point
+    points : tuple of SweepPoint
         In the order of the parameters, and those that were added at the end.
     baselines : mapping of str to str
         Id of the all-DRAM point that a point is compared with, by the point's own.
@@ -70,7 +57,7 @@ class Plan:
     emulate: EmulationRequest | None
     backing_node: int
     cpus: Mapping[tuple[int, str], tuple[int, ...]]
-    points: tuple[Point, ...]
+    points: tuple[SweepPoint, ...]
     notes: tuple[str, ...] = ()
     baselines: Mapping[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
@@ -80,7 +67,23 @@ class Plan:
         """How many launches there are, of all points."""
         return sum(point.launches for point in self.points)
 
-    def cpus_of(self, point: Point) -> tuple[int, ...]:
+    @property
+    def options(self) -> Options:
+        """How it is to be carried out."""
+        given = self.parameters
+        return Options(
+            results=given.results,
+            run=given.run,
+            timeout_seconds=given.timeout_seconds,
+            seed=given.seed,
+            repeat=given.repeat,
+            retry_unstable=given.retry_unstable,
+            precision=given.precision,
+            budget_seconds=parse_budget(given.budget),
+            budget=given.budget,
+        )
+
+    def cpus_of(self, point: SweepPoint) -> tuple[int, ...]:
         """The CPUs that the threads of a point are pinned to: the same for all points that take as many."""
         return self.cpus[point.cpu_count, point.cpu_node]
 
@@ -89,6 +92,35 @@ class Plan:
         """The same for the same points and, if a node is emulated, the same profile."""
         profile = None if self.emulate is None else asdict(self.emulate.profile)
         return hash_of({"points": sorted(point.id for point in self.points), "profile": profile})
+
+    def describe(self) -> RunRecord:
+        """What `run.json` says of it at first."""
+        valid, note = timing_validity()
+        return RunRecord(
+            name="",
+            plan=self.hash,
+            title="hmexp sweep",
+            headline=self.headline,
+            notes=self.notes,
+            parameters=self.parameters.to_record(),
+            dram_nodes=self.dram_nodes,
+            slow_nodes=self.slow_nodes,
+            nodes=self.topology.as_records(),
+            provenance=collect(),
+            timing_valid=valid,
+            timing_note=note,
+        )
+
+    def task(self, point: SweepPoint, emulation: Emulation | None, launch: int) -> Task:
+        """What a worker is asked for a launch of a point."""
+        return Task(
+            point_id=point.id,
+            parameters=point.to_record(),
+            launch=launch,
+            emulation=None if emulation is None else emulation.to_record(),
+            dram_nodes=self.dram_nodes,
+            cpus=self.cpus_of(point),
+        )
 
     @property
     def headline(self) -> str:
@@ -103,7 +135,7 @@ class Plan:
         return f"Real nodes: {used}. Nothing is emulated."
 
 
-def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
+def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
     """Expand parameters to points, refusing what this machine cannot do.
 
     Raises
@@ -120,78 +152,22 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
     near = near_node(topology)
     emulate = resolve_emulation(parameters.emulate, topology)
     slow = (emulate.node,) if emulate else tuple(node.id for node in topology.slow_nodes)
-    granules = [PAGE_BYTES if text == "page" else parse_size(text) for text in parameters.granules]
-    patterns = parse_patterns(parameters, (near.id, *slow[:1]), granules)
-    pages = tuple(dict.fromkeys(map(find_page_bytes, parameters.pages)))
-    for pattern, page_bytes in itertools.product(patterns, pages):
-        require_page_size(pattern, page_bytes)
-    sizes = tuple(dict.fromkeys(-(-parse_size(text) // max(pages)) * max(pages) for text in parameters.size))
-    check_nodes(patterns, topology, emulate, near.id, max(sizes))
-    operations = choose_operations(parameters.operations, emulate)
-    placers = tuple(PLACERS) if parameters.placers == ("all",) else parameters.placers
-    for placer in placers:
-        find_placer(placer)
-    require_launches(parameters.launches)
-    most_samples = parameters.most_samples or None
-    rule = require_samples(parameters.samples, parameters.sample_seconds, parameters.precision, most_samples)
-    accesses = tuple(dict.fromkeys(map(find_access, parameters.access)))
-    loaded = any(map(is_loaded, operations))
-    counts = {
-        node: count_threads(parameters.threads, node, near, topology, loaded)
-        for node in choose_nodes(parameters.cpu_nodes, topology)
-    }
-
-    named = tuple(dict.fromkeys(node for pattern in patterns for node in pattern.distinct_nodes))
-    slow_named = tuple(node for node in named if node in slow)
-    notes = list(topology.notes)
-    if not slow_named and len(named) > 1:
-        # Two sockets: the far one stands for the slow memory.
-        slow_named = tuple(node for node in named if node != near.id)
-        notes.append(
-            f"no node of the patterns is slow memory; node {', '.join(map(str, slow_named))}, away from the "
-            f"CPUs of node {near.id}, is taken for it"
-        )
-    points = [
-        Point(
-            pattern=str(pattern),
-            granule_bytes=pattern.granule_bytes,
-            size_bytes=size_bytes,
-            placer=placer,
-            operation=operation,
-            threads=1 if operation in LATENCIES else threads,
-            samples=parameters.samples,
-            sample_seconds=parameters.sample_seconds,
-            emulate=str(emulate) if emulate else None,
-            page_bytes=page_bytes,
-            launches=parameters.launches,
-            precision=rule.precision,
-            most_samples=rule.most_samples,
-            access=access,
-            cpu_node=cpu_node,
-        )
-        for placer, page_bytes, size_bytes, operation, access, pattern, cpu_node in itertools.product(
-            placers, pages, sizes, operations, accesses, patterns, counts
-        )
-        for threads in counts[cpu_node]
-    ]
-    points = choose(list(dict.fromkeys(points)), parameters.only, parameters.without, (near.id, *slow[:1]))
+    grid = make_grid(parameters, topology, emulate, (near.id, *slow[:1]))
+    named = tuple(dict.fromkeys(node for pattern in grid.patterns for node in pattern.distinct_nodes))
+    slow_named, notes = _find_slow(named, slow, near, topology)
+    points = choose(
+        grid.points(parameters, emulate), parameters.only, parameters.without, (near.id, *slow[:1])
+    )
     for point in points:
         require_strides(point)
     dram = tuple(node for node in named if node not in slow_named)
-    added, baselines = add_baselines(
-        points, dram or (near.id,), near.id, lambda point: _fits(point, topology)
-    )
-    slow_points = [p for p in points if not set(p.parsed_pattern.distinct_nodes) <= set(dram or (near.id,))]
-    alone = sorted({p.size_bytes for p in slow_points if p.id not in baselines})
-    if alone:
-        notes.append(
-            f"node {near.id} has no room for a region of {', '.join(map(format_size, alone))}: there is no "
-            f"all-DRAM point to compare with"
-        )
+    fast = dram or (near.id,)
+    added, baselines = add_baselines(points, fast, near.id, lambda point: _fits(point, topology))
+    notes += _note_missing_baselines(points, baselines, fast, near.id)
     if added and near.id not in dram:
         dram = (near.id, *dram)
     every = (*points, *added)
-    return Plan(
+    return SweepPlan(
         parameters=parameters,
         topology=topology,
         dram_nodes=dram,
@@ -211,7 +187,34 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> Plan:
     )
 
 
-def _fits(point: Point, topology: Topology) -> bool:
+def _find_slow(
+    named: tuple[int, ...], slow: tuple[int, ...], near: Node, topology: Topology
+) -> tuple[tuple[int, ...], list[str]]:
+    """Which of the named nodes count as slow, and what is to be said about it."""
+    found = tuple(node for node in named if node in slow)
+    notes = list(topology.notes)
+    if not found and len(named) > 1:
+        # Two sockets: the far one stands for the slow memory.
+        found = tuple(node for node in named if node != near.id)
+        notes.append(
+            f"no node of the patterns is known to be slow memory; node {', '.join(map(str, found))}, away "
+            f"from the CPUs of node {near.id}, is taken for it"
+        )
+    return found, notes
+
+
+def _note_missing_baselines(
+    points: Sequence[SweepPoint], baselines: Mapping[str, str], fast: tuple[int, ...], near: int
+) -> list[str]:
+    slow_points = [point for point in points if not set(point.parsed_pattern.distinct_nodes) <= set(fast)]
+    alone = sorted({point.size_bytes for point in slow_points if point.id not in baselines})
+    if not alone:
+        return []
+    sizes = ", ".join(map(format_size, alone))
+    return [f"node {near} has no room for a region of {sizes}: there is no all-DRAM point to compare with"]
+
+
+def _fits(point: SweepPoint, topology: Topology) -> bool:
     try:
         check_capacity(point.parsed_pattern, point.size_bytes, topology, total=True)
     except CapacityError:

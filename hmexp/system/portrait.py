@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
 
 from hmexp.markup import Fragment, badge, bar, card, chip, element, join, listing, muted, node_colours, table
+from hmexp.store.machine import EmulationRecord, NodeRecord, SpeedRecord
 from hmexp.system.sysfs import format_id_list
 from hmexp.units import format_size
 
@@ -18,95 +22,115 @@ _SPEEDS: Final = {
 _NEAREST: Final = 10
 
 
-def draw_nodes(nodes: Sequence[Mapping[str, Any]], notes: Iterable[str] = ()) -> Fragment:
+@dataclass(frozen=True)
+class ShownNode:
+    """A node as it is shown: a real one, or an emulated one with the profile that it is modelled by.
+
+    Parameters
+    ----------
+    record : NodeRecord
+        The node; an emulated one has only its number, its kind, and the speeds of the model.
+    emulated : str or None
+        Name of the profile; None for a real node.
+    backing : int or None
+        Real node that holds the pages of an emulated one.
+    """
+
+    record: NodeRecord
+    emulated: str | None = None
+    backing: int | None = None
+
+
+def show_nodes(nodes: Iterable[NodeRecord], emulation: EmulationRecord | None = None) -> list[ShownNode]:
+    """Put emulated nodes beside the real ones, with the speeds of the model; so has the DRAM beside them.
+
+    Parameters
+    ----------
+    nodes : iterable of NodeRecord
+        The real ones.
+    emulation : EmulationRecord, optional
+        What is emulated on them.
+    """
+    every = [ShownNode(node) for node in nodes]
+    if emulation is None:
+        return every
+    every += [
+        ShownNode(NodeRecord(id=node, kind=emulation.profile.kind), emulation.profile.name, real)
+        for node, real in emulation.backing.items()
+    ]
+    return [replace(one, record=_modelled(one.record, emulation.nodes.get(one.record.id))) for one in every]
+
+
+def _modelled(node: NodeRecord, speed: SpeedRecord | None) -> NodeRecord:
+    if speed is None:
+        return node
+    return msgspec.structs.replace(
+        node,
+        read_gbps=node.read_gbps if speed.read_gbps is None else speed.read_gbps,
+        write_gbps=node.write_gbps if speed.write_gbps is None else speed.write_gbps,
+        read_latency_ns=node.read_latency_ns if speed.latency_ns is None else speed.latency_ns,
+    )
+
+
+def draw_nodes(nodes: Sequence[ShownNode], notes: Iterable[str] = ()) -> Fragment:
     """Draw the nodes of a machine: kinds, CPUs, memory, the firmware's speeds, distances.
 
     Parameters
     ----------
-    nodes : sequence of mapping
-        As `Topology.as_records` gives them, and as `run.json` holds them. ``emulated`` names the profile of
-        a node that is not there, and ``backing`` the real node that holds its pages.
+    nodes : sequence of ShownNode
+        As `show_nodes` gives them.
     notes : iterable of str
         What is odd about the machine.
     """
-    largest = max((int(node.get("total_bytes") or 0) for node in nodes), default=0)
-    speeds = [name for name in _SPEEDS if any(node.get(name) is not None for node in nodes)]
+    largest = max((one.record.total_bytes or 0 for one in nodes), default=0)
+    speeds = [name for name in _SPEEDS if any(getattr(one.record, name) is not None for one in nodes)]
     heads = ["node", "kind", "CPUs", "memory", "", "free", *(_SPEEDS[name] for name in speeds)]
-    rows = [_row(node, largest, speeds) for node in nodes]
-    emulated = sum(bool(node.get("emulated")) for node in nodes)
+    rows = [_row(one, largest, speeds) for one in nodes]
+    emulated = sum(one.emulated is not None for one in nodes)
     real = len(nodes) - emulated
     count = f"{real} NUMA node{'s'[: real != 1]}" + (f", and {emulated} emulated" if emulated else "")
-    told = [muted("Memory bars: the frame is all of a node's memory, the filled part is free.")]
+    key = [muted("Memory bars: the frame is all of a node's memory, the filled part is free.")]
     if speeds:
-        told.append(muted("GB/s and ns: by the firmware (HMAT), or the model where a node is emulated."))
+        key.append(muted("GB/s and ns: by the firmware (HMAT), or the model where a node is emulated."))
     return card(
-        element("b", count), table(heads, rows, left=(0, 1, 4)), *told, _distances(nodes), listing(notes)
+        element("b", count), table(heads, rows, left=(0, 1, 4)), *key, _distances(nodes), listing(notes)
     )
 
 
-def with_emulated(nodes: Iterable[Mapping[str, Any]], emulation: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Add emulated nodes, with the speeds of the model; so has the DRAM beside them.
-
-    Parameters
-    ----------
-    nodes : iterable of mapping
-        The real ones, for `draw_nodes`.
-    emulation : mapping
-        As `Emulation.to_record` gives it, and as `run.json` holds it.
-    """
-    profile = emulation.get("profile") or {}
-    backing = {int(node): int(real) for node, real in (emulation.get("backing") or {}).items()}
-    every: list[dict[str, Any]] = [dict(node) for node in nodes]
-    for node, real in backing.items():
-        kind = profile.get("kind", "unknown")
-        named = profile.get("name", "unnamed profile")
-        every.append({"id": node, "kind": kind, "emulated": named, "backing": real})
-    for record in every:
-        speed = (emulation.get("nodes") or {}).get(str(record["id"])) or {}
-        model = {
-            "read_gbps": speed.get("read_gbps"),
-            "write_gbps": speed.get("write_gbps"),
-            "read_latency_ns": speed.get("latency_ns"),
-        }
-        record |= {name: value for name, value in model.items() if value is not None}
-    return every
-
-
-def _row(node: Mapping[str, Any], largest: int, speeds: Sequence[str]) -> list[object]:
-    number, total = int(node["id"]), int(node.get("total_bytes") or 0)
-    free = int(node.get("free_bytes") or 0)
-    cpus = [int(cpu) for cpu in node.get("cpus") or ()]
-    kind: object = node.get("kind", "unknown")
-    cells: list[object] = [chip(number)]
-    if node.get("emulated"):
-        label = badge(f"EMULATED {node['emulated']}", "caution")
+def _row(one: ShownNode, largest: int, speeds: Sequence[str]) -> list[object]:
+    node = one.record
+    total, free = node.total_bytes or 0, node.free_bytes or 0
+    cells: list[object] = [chip(node.id)]
+    if one.emulated is not None:
+        label = badge(f"EMULATED {one.emulated}", "caution")
         cells += [
-            element("span", kind, " ", label, style="white-space:nowrap"),
+            element("span", node.kind, " ", label, style="white-space:nowrap"),
             "none",
-            f"on node {node.get('backing')}",
+            f"on node {one.backing}",
             "",
             "",
         ]
     else:
-        colour, _ = node_colours(number)
+        colour, _ = node_colours(node.id)
         title = f"{format_size(free)} of {format_size(total)} is free"
         picture = bar(free / largest, of=total / largest, colour=colour, title=title) if total else ""
         cells += [
-            kind,
-            f"{len(cpus)} ({format_id_list(cpus)})" if cpus else "none",
+            node.kind,
+            f"{len(node.cpus)} ({format_id_list(node.cpus)})" if node.cpus else "none",
             format_size(total) if total else "none",
             picture,
             format_size(free) if total else "",
         ]
-    return [*cells, *("" if node.get(name) is None else f"{node[name]:.4g}" for name in speeds)]
+    figures = [getattr(node, name) for name in speeds]
+    return [*cells, *("" if figure is None else f"{figure:.4g}" for figure in figures)]
 
 
-def _distances(nodes: Sequence[Mapping[str, Any]]) -> Fragment:
-    real = [node for node in nodes if node.get("distances")]
+def _distances(nodes: Sequence[ShownNode]) -> Fragment:
+    real = [one.record for one in nodes if one.record.distances]
     if len(real) < 2:
         return Fragment()
-    every = sorted({int(other) for node in real for other in node["distances"]})
-    farthest = max(int(value) for node in real for value in node["distances"].values())
+    every = sorted({other for node in real for other in node.distances})
+    farthest = max(value for node in real for value in node.distances.values())
 
     def cell(distance: int | None) -> object:
         if distance is None:
@@ -119,9 +143,6 @@ def _distances(nodes: Sequence[Mapping[str, Any]]) -> Fragment:
             style=f"background:rgba(230,159,0,{min(max(tint, 0), 0.5):.2f});padding:0 .5em;border-radius:2px",
         )
 
-    rows = [
-        [chip(int(node["id"])), *(cell(node["distances"].get(str(other))) for other in every)]
-        for node in real
-    ]
+    rows = [[chip(node.id), *(cell(node.distances.get(other)) for other in every)] for node in real]
     head = element("div", "Distances (10 is the node itself), from the row's node to the column's:")
     return join([head, table(["from / to", *(chip(other) for other in every)], rows)])

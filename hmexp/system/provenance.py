@@ -13,7 +13,10 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from hmexp.errors import HmexpError
+from hmexp.store.machine import Provenance
 from hmexp.system.checkout import describe_checkout
 from hmexp.system.cpu_state import read_frequency, read_idle, read_microcode, read_mitigations
 from hmexp.system.firmware import read_firmware, read_memory_devices
@@ -33,7 +36,7 @@ _KERNEL_PARAMETERS: Final = (
 )  # fmt: skip
 
 
-def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> dict[str, object]:
+def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> Provenance:
     """Collect the state of the machine.
 
     Parameters
@@ -43,8 +46,8 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
 
     Returns
     -------
-    dict
-        Plain data that JSON can hold. What cannot be read is None; it is never an error.
+    Provenance
+        What cannot be read is None; it is never an error.
     """
     parts: dict[str, Callable[[], object]] = {
         "kernel": lambda: read_text(proc_root / "sys" / "kernel" / "osrelease"),
@@ -85,7 +88,7 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> d
         "packages": lambda: {name: _version(name) for name in _PACKAGES},
         "checkout": lambda: describe_checkout(Path(__file__).resolve().parents[1]),
     }
-    return {name: _try(read) for name, read in parts.items()}
+    return msgspec.convert({name: _try(read) for name, read in parts.items()}, Provenance)
 
 
 def timing_validity(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from hmexp.store.parts import SettingRecord
 from hmexp.system.journal import JournalDirectory
 from hmexp.system.sysfs import read_text
 
@@ -30,9 +31,9 @@ class Setting:
     used: str | None
     note: str | None = None
 
-    def to_record(self) -> dict[str, str | None]:
-        """As JSON-able values."""
-        return asdict(self)
+    def to_record(self) -> SettingRecord:
+        """The setting as it is stored."""
+        return SettingRecord(before=self.before, used=self.used, note=self.note)
 
 
 @dataclass(frozen=True)

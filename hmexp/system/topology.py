@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import LibnumaError, ParseError, TopologyError
+from hmexp.store.machine import NodeRecord
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
-from hmexp.system.hmat import HMAT_FIGURES, read_hmat
-from hmexp.system.portrait import draw_nodes
+from hmexp.system.hmat import read_hmat
+from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
 from hmexp.units import format_size
 
@@ -109,23 +110,26 @@ class Topology:
         """The nodes with persistent or CXL memory, or with memory of unknown kind and no CPU."""
         return tuple(node for node in self.memory_nodes if node.kind is not NodeKind.DRAM)
 
-    def as_records(self) -> list[dict[str, object]]:
-        """Describe the nodes as plain data that JSON can hold."""
-        return [
-            {
-                "id": node.id,
-                "kind": node.kind.value,
-                "cpus": list(node.cpus),
-                "total_bytes": node.total_bytes,
-                "free_bytes": node.free_bytes,
-                "distances": {str(other): distance for other, distance in node.distances.items()},
-                **{name: getattr(node, name) for name in HMAT_FIGURES},
-            }
+    def as_records(self) -> tuple[NodeRecord, ...]:
+        """The nodes as they are stored."""
+        return tuple(
+            NodeRecord(
+                id=node.id,
+                kind=node.kind.value,
+                cpus=tuple(node.cpus),
+                total_bytes=node.total_bytes,
+                free_bytes=node.free_bytes,
+                distances=dict(node.distances),
+                read_gbps=node.read_gbps,
+                write_gbps=node.write_gbps,
+                read_latency_ns=node.read_latency_ns,
+                write_latency_ns=node.write_latency_ns,
+            )
             for node in self.nodes
-        ]
+        )
 
     def _repr_html_(self) -> str:
-        return draw_nodes(self.as_records(), self.notes)
+        return draw_nodes(show_nodes(self.as_records()), self.notes)
 
 
 def read_topology(

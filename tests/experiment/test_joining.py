@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from hmexp.experiment.joining import join_launches
+from hmexp.experiment.point_records import join_launches
 
 STRIP = [[0, 2, 0, 2], [0, 0, 0, 0]]
 

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from hmexp.errors import ParameterError
+from hmexp.experiment.engine import Outcome
 from hmexp.experiment.progress import Progress
-from hmexp.experiment.runner import Outcome, run_sweep
 from hmexp.experiment.schedule import coarse_first
-from hmexp.store.run import read_records, read_run
+from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.sweep.parameters import SweepParameters, parse_budget
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.topology import read_topology
 
 SMALL: dict[str, Any] = {
@@ -36,7 +37,7 @@ class Watch:
         self.act(progress)
 
 
-def plan(results: Path, **values: Any) -> Plan:
+def plan(results: Path, **values: Any) -> SweepPlan:
     return make_plan(
         SweepParameters.from_mapping(SMALL | {"results": str(results)} | values), read_topology()
     )
@@ -50,7 +51,7 @@ def sweep(results: Path, said: list[str] | None = None, watch: Watch | None = No
 def made(path: Path) -> dict[str, list[str]]:
     return {
         record["parameters"]["operation"]: [launch["purpose"] for launch in record["launches"]]
-        for record in read_records(path)
+        for record in list(read_points(path / POINTS).values())
     }
 
 
@@ -61,11 +62,11 @@ def both(*purposes: str) -> dict[str, list[str]]:
 def test_finished_points_gain_launches_and_keep_those_they_had(tmp_path: Path) -> None:
     pair: dict[str, Any] = {"patterns": ["0", "0,2"], "operations": ["read"], "emulate": "auto"}
     first = sweep(tmp_path, **pair)
-    before = {record["point_id"]: record for record in read_records(first.path)}
+    before = {record["point_id"]: record for record in list(read_points(first.path / POINTS).values())}
     kept = (first.path / "points.jsonl").read_bytes()
     assert sweep(tmp_path, repeat=2, **pair).path == first.path
     assert (first.path / "points.jsonl").read_bytes().startswith(kept)
-    records = read_records(first.path)
+    records = list(read_points(first.path / POINTS).values())
     dram = next(record for record in records if record["baseline_id"] is None)
     for record in records:
         old = before[record["point_id"]]["result"]["samples"]
@@ -118,12 +119,14 @@ def test_what_is_wider_than_asked_is_retried_so_often_and_said_to_be_so_still(tm
 
 def test_what_is_narrow_enough_is_not_retried(tmp_path: Path) -> None:
     path = sweep(tmp_path, launches=2, precision=0.99, retry_unstable=3).path
-    narrow = [r for r in read_records(path) if len(r["launches"]) == 2]
+    narrow = [r for r in list(read_points(path / POINTS).values()) if len(r["launches"]) == 2]
     for record in narrow:
         result = record["result"]
         assert (result["ci_high"] - result["ci_low"]) / 2 / result["median"] <= 0.99
     assert all(
-        "unstable" in {x["purpose"] for x in r["launches"]} for r in read_records(path) if r not in narrow
+        "unstable" in {x["purpose"] for x in r["launches"]}
+        for r in list(read_points(path / POINTS).values())
+        if r not in narrow
     )
 
 
@@ -148,7 +151,8 @@ def test_a_budget_is_used_and_kept(tmp_path: Path) -> None:
     path = sweep(tmp_path, watch=watch, budget="9s", **given).path
     assert seen and max(seen) < 9  # no launch is begun after it
     purposes = {
-        r["parameters"]["operation"]: [x["purpose"] for x in r["launches"]] for r in read_records(path)
+        r["parameters"]["operation"]: [x["purpose"] for x in r["launches"]]
+        for r in list(read_points(path / POINTS).values())
     }
     assert set(purposes) <= {"read", "latency"}
     for found in purposes.values():

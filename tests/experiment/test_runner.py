@@ -18,13 +18,14 @@ import pytest
 
 from hmexp.errors import SweepError
 from hmexp.experiment import launcher
+from hmexp.experiment.engine import Outcome
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.progress import Progress
-from hmexp.experiment.runner import Outcome, run_sweep
-from hmexp.experiment.worker import Task
-from hmexp.store.run import read_records, read_run
+from hmexp.experiment.task import Task
+from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.topology import read_topology
 
 SMALL: dict[str, Any] = {
@@ -49,7 +50,7 @@ class Watch:
         self.act(progress)
 
 
-def plan(results: Path, **values: Any) -> Plan:
+def plan(results: Path, **values: Any) -> SweepPlan:
     parameters = SweepParameters.from_mapping(SMALL | {"results": str(results)} | values)
     return make_plan(parameters, read_topology())
 
@@ -187,7 +188,7 @@ def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pyt
     assert again.counts == {"ok": 2}
     statuses = Counter((r["point_id"], r["status"]) for r in lines(again.path))
     assert max(statuses.values()) == 1 and len(statuses) == 3
-    assert len(read_records(again.path)) == 2
+    assert len(list(read_points(again.path) / POINTS).values()) == 2
 
 
 def test_a_placer_that_is_not_here_is_a_skipped_point_with_the_remedy(tmp_path: Path) -> None:

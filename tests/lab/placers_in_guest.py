@@ -20,8 +20,8 @@ from pathlib import Path
 import hmexp
 from hmexp import native
 from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError
-from hmexp.experiment.runner import Outcome, run_sweep
-from hmexp.experiment.worker import Task, run
+from hmexp.experiment.engine import Outcome
+from hmexp.experiment.task import Task, run
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import PLACERS, Placer
@@ -29,6 +29,7 @@ from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import Point, make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.settings import HERE, NUMA_BALANCING, interleave_weights, repair, without_numa_balancing
 from hmexp.system.sysfs import read_text
 from hmexp.system.topology import read_topology

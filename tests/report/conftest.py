@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
+
+from hmexp.report.model.tables import frame_of, samples_of
+from hmexp.report.run.results import Results
+from hmexp.store.reader import convert_point, convert_run
 
 Record = dict[str, Any]
 
@@ -143,12 +149,26 @@ def sweep(patterns: Sequence[str] = PATTERNS, **more: Any) -> list[Record]:
     return [make_record(p, op, **more) for op in ("read", "write", "latency") for p in patterns]
 
 
+def results(records: Iterable[Record], run: Record) -> Results:
+    """See records as dicts, as an earlier schema had them, as the report sees a run."""
+    found = [convert_point(copy.deepcopy(record)) for record in records]
+    return Results.from_records(found, convert_run(copy.deepcopy(run)))
+
+
+def points(records: Iterable[Record], run: Record) -> pd.DataFrame:
+    return frame_of(results(records, run))
+
+
+def samples(records: Iterable[Record], run: Record) -> pd.DataFrame:
+    return samples_of(results(records, run))
+
+
 @pytest.fixture(scope="session")
 def synthetic() -> SimpleNamespace:
     """The builders above: test modules cannot import each other."""
     return SimpleNamespace(
         PATTERNS=PATTERNS, TRUTH=TRUTH, PAGES=PAGES, truth=truth, make_record=make_record, fail=fail,
-        make_run=make_run, sweep=sweep,
+        make_run=make_run, sweep=sweep, results=results, points=points, samples=samples,
     )  # fmt: skip
 
 

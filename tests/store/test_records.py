@@ -13,11 +13,11 @@ import pytest
 
 from hmexp.experiment import worker
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.runner import run_sweep
-from hmexp.experiment.worker import Task
-from hmexp.store.run import POINTS, RUN
+from hmexp.experiment.task import Task
+from hmexp.store.reader import POINTS, RUN
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.sweep.run import run_sweep
 from hmexp.system.topology import read_topology
 
 ROOT = Path(__file__).resolve().parents[2]

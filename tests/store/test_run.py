@@ -15,7 +15,7 @@ from hmexp.errors import StoreError
 from hmexp.store import lock
 from hmexp.store.journal import write_json
 from hmexp.store.reader import read_lines, read_points, read_statuses
-from hmexp.store.run import RunDirectory, open_run, read_records, read_run, resolve_results
+from hmexp.store.run import RunDirectory, open_run, read_run, resolve_results
 from hmexp.store.schema import SCHEMA
 
 
@@ -41,8 +41,8 @@ def test_records_are_there_after_reopening(tmp_path: Path) -> None:
         assert directory.path == path
         assert directory.finished_points() == {"a", "c"}
         directory.append(record("b", value=2))
-    assert [r["point_id"] for r in read_records(path)] == ["a", "b", "c"]
-    assert read_records(path)[1] == record("b", value=2)
+    assert [r["point_id"] for r in list(read_points(path / POINTS).values())] == ["a", "b", "c"]
+    assert list(read_points(path / POINTS).values())[1] == record("b", value=2)
     assert (tmp_path / "latest").resolve() == path.resolve()
 
 
@@ -55,7 +55,7 @@ def test_a_line_torn_by_a_kill_is_dropped_and_nothing_else(tmp_path_factory: Any
         directory.append(record("b", text="x" * 20))
         path = directory.path / "points.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
-    assert [r["point_id"] for r in read_records(path.parent)] == ["a"]
+    assert [r["point_id"] for r in list(read_points(path.parent / POINTS).values())] == ["a"]
     with opened(results) as directory:
         assert path.read_bytes() == whole
         directory.append(record("b"))
@@ -69,7 +69,7 @@ def test_a_damaged_line_in_the_middle_is_told_and_kept(tmp_path: Path) -> None:
     text = "garbage\n" + path.read_text()
     path.write_text(text)
     with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl is damaged"):
-        read_records(path.parent)
+        list(read_points(path.parent / POINTS).values())
     assert path.read_text() == text
 
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.point import Point
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import Node, NodeKind, Topology
 
@@ -20,12 +19,12 @@ GIB = 1 << 30
 ONE = Topology((Node(0, NodeKind.DRAM, allowed_cpus(), 8 * GIB, 7 * GIB, {0: 10}),))
 
 
-def plan(**values: Any) -> Plan:
+def plan(**values: Any) -> SweepPlan:
     given = {"size": "1MiB,2MiB", "access": ["sequential", "random_line"], "threads": 1}
     return make_plan(SweepParameters.from_mapping(given | values), ONE)
 
 
-def asked(made: Plan) -> list[Point]:
+def asked(made: SweepPlan) -> list[SweepPoint]:
     return [point for point in made.points if point.id not in made.added]
 
 

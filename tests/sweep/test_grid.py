@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.point import Point, hash_of
-from hmexp.experiment.runner import run_sweep
 from hmexp.report.figures.layout import Layout
 from hmexp.report.run.results import Results
 from hmexp.store.schema import SCHEMA
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.point import SweepPoint, hash_of
+from hmexp.sweep.run import run_sweep
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import Node, NodeKind, Topology, read_topology
 
@@ -36,7 +36,7 @@ class Silent:
         pass
 
 
-def plan(topology: Topology, **values: Any) -> Plan:
+def plan(topology: Topology, **values: Any) -> SweepPlan:
     return make_plan(SweepParameters.from_mapping(values), topology)
 
 
@@ -44,7 +44,7 @@ def test_points_keep_the_names_that_they_had_before_there_were_these_axes() -> N
     point = plan(SOCKETS, patterns=["0,2"], operations=["read"]).points[0]
     values = point.to_record()
     assert values.pop("access") == "sequential" and values.pop("cpu_node") == "near"
-    assert point.id == Point(**values).id == hash_of({"schema": SCHEMA, **values})
+    assert point.id == SweepPoint(**values).id == hash_of({"schema": SCHEMA, **values})
 
 
 def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_path: Path) -> None:

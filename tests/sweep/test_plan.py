@@ -8,7 +8,7 @@ import pytest
 from hmexp.errors import CapacityError, EmulationError, HmexpError, ParameterError, PatternError
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Plan, make_plan
+from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import Node, NodeKind, Topology
 
@@ -29,7 +29,7 @@ SOCKETS = Topology(
 )
 
 
-def plan(topology: Topology, **values: Any) -> Plan:
+def plan(topology: Topology, **values: Any) -> SweepPlan:
     return make_plan(SweepParameters.from_mapping(values), topology)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import HmexpError, NativeError, PlacerUnsuitableError
-from hmexp.memory.placers.protocol import Obstacle
+from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
 from hmexp.system.sysfs import read_choice
@@ -101,7 +101,7 @@ class AnonymousPlacer(ABC):
         return None
 
     @abstractmethod
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hmexp import native
 from hmexp.memory.placers.anonymous import AnonymousPlacer
+from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
 
@@ -18,9 +19,9 @@ class FirstTouch(AnonymousPlacer):
 
     name = "first_touch"
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         for node in pattern.distinct_nodes:
             native.first_touch(mapping, pattern, node)
         native.settle(mapping, pattern)
-        return {"passes": len(pattern.distinct_nodes)}
+        return Placed({"passes": len(pattern.distinct_nodes)})

@@ -13,7 +13,7 @@ from typing import Final
 from hmexp import native
 from hmexp.errors import CapacityError, NativeError, ParseError, PlacerUnsuitableError
 from hmexp.memory.placers.anonymous import HUGE_BYTES
-from hmexp.memory.placers.protocol import Obstacle
+from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
 from hmexp.units import format_size
@@ -112,7 +112,7 @@ class Hybridmem:
     def bind(self, mapping: PageMapping, pattern: Pattern) -> None:
         """See `LazyPlacer`: the file that is mapped has the pattern already."""
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         try:
             native.populate(mapping)
@@ -125,11 +125,13 @@ class Hybridmem:
                 "ask for a smaller region, or another pattern; see `hmexp nodes`",
             ) from error
         nodes, events = _read_counters(mapping.fd)
-        return {
-            "strict": self.strict,
-            "module_pages": {str(n): count for n, count in nodes.items()},
-            **events,
-        }
+        return Placed(
+            {
+                "strict": self.strict,
+                "module_pages": {str(n): count for n, count in nodes.items()},
+                **events,
+            }
+        )
 
     def count(self, mapping: PageMapping) -> dict[int, int] | None:
         """See `Placer`."""

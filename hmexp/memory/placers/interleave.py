@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hmexp import native
 from hmexp.memory.placers.anonymous import HUGE_BYTES, AnonymousPlacer
-from hmexp.memory.placers.protocol import Obstacle
+from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
 from hmexp.pattern import Pattern
 
@@ -52,8 +52,8 @@ class Interleave(Interleaving):
         """See `LazyPlacer`."""
         native.spread(mapping, pattern, Spreading.EVENLY)
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         self.bind(mapping, pattern)
         native.populate(mapping)
-        return {}
+        return Placed()

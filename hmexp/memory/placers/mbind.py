@@ -8,6 +8,7 @@ from typing import Final
 from hmexp import native
 from hmexp.errors import MappingLimitError
 from hmexp.memory.placers.anonymous import AnonymousPlacer
+from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
 from hmexp.system.sysfs import read_int
@@ -46,12 +47,12 @@ class Mbind(AnonymousPlacer):
         """See `LazyPlacer`."""
         native.bind_runs(mapping, pattern)
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         self.bind(mapping, pattern)
         native.populate(mapping)
         runs = native.count_runs(pattern, mapping.size_bytes // PAGE_BYTES)
-        return {"mappings": runs, "max_map_count": read_int(MAX_MAP_COUNT)}
+        return Placed({"mappings": runs, "max_map_count": read_int(MAX_MAP_COUNT)})
 
 
 def count_mappings() -> int:

@@ -6,6 +6,7 @@ from typing import Final
 
 from hmexp import native
 from hmexp.memory.placers.anonymous import HUGE_BYTES, AnonymousPlacer
+from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
 
@@ -26,7 +27,7 @@ class MovePages(AnonymousPlacer):
 
     name = "move_pages"
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         # First: pages that NUMA balancing has its eyes on are neither moved nor found (ENOENT).
         native.settle(mapping, pattern)
@@ -38,4 +39,4 @@ class MovePages(AnonymousPlacer):
             # them are busy. What this leaves is seen to below.
             native.move_pages(mapping, pattern, RETRIES, limit_seconds, HUGE_BYTES // PAGE_BYTES)
         requested, failures = native.move_pages(mapping, pattern, RETRIES, limit_seconds)
-        return {"requested_pages": requested, "not_moved_pages": failures}
+        return Placed({"requested_pages": requested, "not_moved_pages": dict(failures)})

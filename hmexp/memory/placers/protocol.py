@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
+from hmexp.store.parts import SettingRecord
+from hmexp.store.schema import Remark
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,22 @@ class Obstacle:
 
     def __str__(self) -> str:
         return f"{self.reason}; {self.remedy}"
+
+
+@dataclass(frozen=True)
+class Placed:
+    """How placing went.
+
+    Parameters
+    ----------
+    remarks : mapping of str to remark
+        What the placer has to say.
+    settings : mapping of str to SettingRecord
+        Settings of the machine that were changed meanwhile.
+    """
+
+    remarks: Mapping[str, Remark] = field(default_factory=dict)
+    settings: Mapping[str, SettingRecord] = field(default_factory=dict)
 
 
 class Placer(Protocol):
@@ -74,14 +93,13 @@ class Placer(Protocol):
     def count(self, mapping: PageMapping) -> dict[int, int] | None:
         """Pages per node by the placer's own account; None if it keeps none [pages]."""
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """Put every page of `mapping`, none of which was touched, where `pattern` (of real nodes) says.
 
         Returns
         -------
-        dict
-            What is worth recording about how it went, JSON-able. `settings`, if it is there, has the
-            settings of the machine that were changed meanwhile, before and used.
+        Placed
+            What is worth recording about how it went.
 
         Raises
         ------

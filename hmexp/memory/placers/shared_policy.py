@@ -7,6 +7,7 @@ from typing import Final
 from hmexp import native
 from hmexp.memory.placers.anonymous import THP, AnonymousPlacer
 from hmexp.memory.placers.mbind import MAX_MAP_COUNT, count_mappings
+from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
 from hmexp.system.sysfs import read_int
@@ -39,8 +40,8 @@ class SharedPolicy(AnonymousPlacer):
         window = max(1, min(WINDOW_PAGES, (limit - count_mappings()) // 2))
         native.bind_file(mapping.fd, mapping.size_bytes // PAGE_BYTES, pattern, window)
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         self.bind(mapping, pattern)
         native.populate(mapping)
-        return {"policies": native.count_runs(pattern, mapping.size_bytes // PAGE_BYTES)}
+        return Placed({"policies": native.count_runs(pattern, mapping.size_bytes // PAGE_BYTES)})

@@ -8,7 +8,7 @@ import os
 from hmexp import native
 from hmexp.errors import NativeError
 from hmexp.memory.placers.anonymous import AnonymousPlacer
-from hmexp.memory.placers.protocol import Obstacle
+from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
 
@@ -46,12 +46,12 @@ class Userfaultfd(AnonymousPlacer):
         """See `LazyPlacer`."""
         self._start(mapping, pattern)
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         handler = self._start(mapping, pattern)
         native.touch(mapping)
         handler.settle()
-        return {"faults": handler.faults}
+        return Placed({"faults": handler.faults})
 
     def _start(self, mapping: PageMapping, pattern: Pattern) -> native.FaultHandler:
         handler = native.FaultHandler(mapping, pattern)

@@ -9,7 +9,7 @@ from typing import Final
 from hmexp import native
 from hmexp.errors import NativeError, SettingsError
 from hmexp.memory.placers.interleave import Interleaving
-from hmexp.memory.placers.protocol import Obstacle
+from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
 from hmexp.pattern import Pattern
 from hmexp.system.settings import HERE, interleave_weights
@@ -60,16 +60,16 @@ class Weighted(Interleaving):
             )
         return super().unsuitable(pattern, huge)
 
-    def place(self, mapping: PageMapping, pattern: Pattern) -> dict[str, object]:
+    def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
         weights = pattern.ratio()
         with interleave_weights(weights) as settings:
             native.spread(mapping, pattern, Spreading.WEIGHTED)
             native.populate(mapping)
-        return {
-            "weights": {str(node): weight for node, weight in weights.items()},
-            "settings": {name: setting.to_record() for name, setting in settings.items()},
-        }
+        return Placed(
+            {"weights": {str(node): weight for node, weight in weights.items()}},
+            {name: setting.to_record() for name, setting in settings.items()},
+        )
 
 
 def _weights_obstacle(node: int) -> Obstacle | None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hmexp.report.run.point import Record
+import msgspec
+
+from hmexp.store.records import RunRecord
 
 #: Not state, but what was going on at the moment.
 _PASSING: Final = ("load", "free_bytes")
@@ -23,7 +25,7 @@ class Difference:
     b: str
 
 
-def differences(a: Record, b: Record) -> tuple[Difference, ...]:
+def differences(a: RunRecord, b: RunRecord) -> tuple[Difference, ...]:
     """List every fact of two `run.json` in which they differ, and that may matter for speed."""
     facts_a, facts_b = _facts(a), _facts(b)
     names = dict.fromkeys((*facts_a, *facts_b))
@@ -31,21 +33,21 @@ def differences(a: Record, b: Record) -> tuple[Difference, ...]:
     return tuple(Difference(name, one, other) for name, one, other in told if one != other)
 
 
-def _facts(run: Record) -> dict[str, str]:
+def _facts(run: RunRecord) -> dict[str, str]:
     parameters = {
-        name: value
-        for name, value in (run.get("parameters") or {}).items()
-        if name not in ("results", "run", "seed")
+        name: value for name, value in run.parameters.items() if name not in ("results", "run", "seed")
     }
-    emulation = run.get("emulation") or {}
-    parts = {
-        "": run.get("provenance") or {},
-        "node.": {str(node.get("id")): node for node in run.get("nodes") or ()},
+    emulation = run.emulation
+    parts: dict[str, Mapping[str, Any]] = {
+        "": msgspec.to_builtins(run.provenance) or {},
+        "node.": {str(node.id): msgspec.to_builtins(node) for node in run.nodes},
         "parameter.": parameters,
-        "emulation.": {
-            "profile": (emulation.get("profile") or {}).get("name"),
-            "scale": emulation.get("scale"),
-            "nodes": emulation.get("nodes"),
+        "emulation.": {}
+        if emulation is None
+        else {
+            "profile": emulation.profile.name,
+            "scale": emulation.scale,
+            "nodes": msgspec.to_builtins(emulation.nodes, str_keys=True),
         },
     }
     return {

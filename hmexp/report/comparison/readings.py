@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,11 +11,11 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hmexp.report.run.facts import whole
-from hmexp.report.run.point import Point, Record, finite, short_pattern
+from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.wording import say_parameter
-from hmexp.store.reader import read_points
-from hmexp.store.run import POINTS, read_run
+from hmexp.store.reader import POINTS, read_run, take_points
+from hmexp.store.records import PointRecord, RunRecord
+from hmexp.store.results import Measured
 
 #: How much was measured, not what: points that differ in these alone are the same.
 EFFORT: Final = frozenset({"samples", "sample_seconds", "launches", "precision", "most_samples"})
@@ -60,11 +60,11 @@ class Reading:
     page_bytes: int | None
 
     @classmethod
-    def from_record(cls, record: Record, dram_nodes: Iterable[int] = ()) -> Reading:
+    def from_record(cls, record: PointRecord, dram_nodes: Iterable[int] = ()) -> Reading:
         """Read one record; what is missing stays empty."""
         point = Point.from_record(record, dram_nodes)
-        result, setup = record.get("result") or {}, record.get("setup") or {}
         kept = {name: value for name, value in point.series if name not in EFFORT and name != _EMULATE}
+        median = None if point.estimate is None else point.estimate.median
         return cls(
             point_id=point.point_id,
             status=point.status,
@@ -72,16 +72,14 @@ class Reading:
             parameters={"operation": point.operation, "pattern": point.pattern, **kept},
             ratio=point.ratio,
             unit=point.unit,
-            median=point.estimate.median
-            if point.estimate is not None and point.estimate.median > 0
-            else None,
+            median=median if median is not None and median > 0 else None,
             samples=np.array([value for value in point.samples if value > 0]),
-            launches=launch_medians(result),
-            model=finite((record.get("model") or {}).get("value")),
-            emulated=record.get("emulated") is True,
-            profile=record.get("profile"),
-            timing_valid=record.get("timing_valid") is not False,
-            page_bytes=whole((result.get("details") or {}).get("page_bytes") or setup.get("page_bytes")),
+            launches=_launch_medians(point.result),
+            model=None if record.model is None else record.model.value,
+            emulated=record.emulated,
+            profile=record.profile,
+            timing_valid=record.timing_valid,
+            page_bytes=point.page_bytes,
         )
 
     def key(self, left_out: Iterable[str] = (), by_ratio: bool = False) -> Key:
@@ -100,13 +98,9 @@ class Reading:
         return f"{self.parameters['operation']} {short_pattern(str(self.parameters['pattern']))}"
 
 
-def launch_medians(result: Mapping[str, Any]) -> npt.NDArray[np.float64]:
-    """Read the median of each launch of a result; empty unless there are several."""
-    medians = []
-    for launch in result.get("launches") or ():
-        value = finite(launch.get("median")) if isinstance(launch, Mapping) else None
-        if value is not None and value > 0:
-            medians.append(value)
+def _launch_medians(result: Measured | None) -> npt.NDArray[np.float64]:
+    """The median of each launch of a result; empty unless there are several."""
+    medians = [] if result is None else [launch.median for launch in result.launches if launch.median > 0]
     return np.array(medians if len(medians) > 1 else [])
 
 
@@ -115,13 +109,13 @@ class StoredRun:
     """A run as far as a comparison needs it."""
 
     folder: Path
-    run: Record
+    run: RunRecord
     readings: tuple[Reading, ...]
 
     @property
     def name(self) -> str:
         """Name of the run."""
-        return str(self.run.get("name") or self.folder.name)
+        return self.run.name or self.folder.name
 
     @classmethod
     def load(cls, folder: Path) -> StoredRun:
@@ -133,8 +127,7 @@ class StoredRun:
             If it is none, cannot be read, or was written by a newer hmexp.
         """
         run = read_run(folder)
-        dram = [int(node) for node in run.get("dram_nodes") or ()]
-        found = read_points(folder / POINTS, lambda record: Reading.from_record(record, dram))
+        found = take_points(folder / POINTS, lambda record: Reading.from_record(record, run.dram_nodes))
         return cls(folder, run, tuple(found.values()))
 
 

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.report.comparison.readings import Reading
-from hmexp.report.run.point import Record, finite
+from hmexp.store.records import RunRecord
 
 Floats = npt.NDArray[np.float64]
 #: Of a median from launch to launch where nothing in the records tells: the same command has drifted by 8 %
@@ -56,7 +56,7 @@ class LaunchNoise:
 
 
 def launch_noise(
-    readings: Iterable[Reading], runs: Sequence[Record], assumed: float | None = None
+    readings: Iterable[Reading], runs: Sequence[RunRecord], assumed: float | None = None
 ) -> dict[str, LaunchNoise]:
     """Find the launch-to-launch noise for each unit.
 
@@ -67,7 +67,7 @@ def launch_noise(
     ----------
     readings : iterable of Reading
         Of both runs.
-    runs : sequence of dict
+    runs : sequence of RunRecord
         What `run.json` of each holds.
     assumed : float, optional
         Given by the reader, used instead of everything else.
@@ -93,12 +93,11 @@ def launch_noise(
     return found
 
 
-def _calibrations(run: Record) -> Iterable[tuple[str, Floats]]:
+def _calibrations(run: RunRecord) -> Iterable[tuple[str, Floats]]:
     groups: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for launch in run.get("calibration") or ():
-        value = finite(launch.get("median"))
-        if value is not None and value > 0:
-            groups[str(launch.get("quantity")), str(launch.get("unit"))].append(value)
+    for launch in run.calibration:
+        if launch.median > 0:
+            groups[launch.quantity, launch.unit].append(launch.median)
     return [(unit, np.array(medians)) for (_, unit), medians in groups.items() if len(medians) >= _FEW]
 
 

@@ -123,9 +123,9 @@ class Comparison:
         """What must be written above every number of this comparison."""
         told: dict[str, list[str]] = {}
         for name, run in (("A", self.a), ("B", self.b)):
-            for label in Results.from_records((), run.run).labels:
+            for label in Results(run.run, ()).labels:
                 told.setdefault(label, []).append(name)
-            if any(r.emulated for r in run.readings) and run.run.get("emulation") is None:
+            if any(r.emulated for r in run.readings) and run.run.emulation is None:
                 told.setdefault("EMULATED points", []).append(name)
         return tuple(f"{' and '.join(names)}: {label}" for label, names in told.items())
 

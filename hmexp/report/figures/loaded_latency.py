@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -19,6 +19,7 @@ from hmexp.report.run.numbers import digits
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series
+from hmexp.store.details import LoadedDetails
 
 _PANEL_WIDTH: Final = 6.4
 _PANEL_HEIGHT: Final = 3.4
@@ -40,16 +41,19 @@ def loaded_operations(results: Results) -> list[str]:
 
 def curves_of(point: Point) -> tuple[Curve, ...]:
     """The curves of a point's launches; none if it has none."""
-    result = point.record.get("result") or {}
-    launches = result.get("launches") or [{"details": result.get("details") or {}}]
-    return tuple(_curve(launch["details"]) for launch in launches if launch["details"].get("curve"))
+    result = point.result
+    if result is None:
+        return ()
+    every = [launch.details for launch in result.launches] or [result.details]
+    return tuple(_curve(details) for details in every if isinstance(details, LoadedDetails) and details.curve)
 
 
-def _curve(details: Mapping[str, Any]) -> Curve:
+def _curve(details: LoadedDetails) -> Curve:
     # By load and not by pause: a shorter pause does not always make more of it.
-    points = sorted((float(p["load_gbps"]), float(p["median"])) for p in details["curve"])
-    knee = details.get("knee") or {}
-    found = (float(knee["load_gbps"]), float(knee["latency_ns"])) if knee.get("saturated") else None
+    points = sorted((rate.load_gbps, rate.median) for rate in details.curve)
+    knee, found = details.knee, None
+    if knee is not None and knee.load_gbps is not None and knee.latency_ns is not None:
+        found = (knee.load_gbps, knee.latency_ns)
     return Curve(tuple(x for x, _ in points), tuple(y for _, y in points), found)
 
 

@@ -17,6 +17,7 @@ from hmexp.report.figures import style
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_series
+from hmexp.store.evidence import PlacementRecord
 
 _ABSENT: Final = -1
 _MOST_STRIPS: Final = 40
@@ -66,13 +67,13 @@ class Strip:
 
 def strips_of(results: Results) -> list[Strip]:
     """Gather every distinct placement of a run, failed proofs first, then by pattern."""
-    names = results.varying([p for p in results.points if p.record.get("proof")])
+    names = results.varying([p for p in results.points if p.record.proof is not None])
     names = tuple(n for n in names if n not in ("samples", "sample_seconds", "threads", "access", "cpu_node"))
     strips: dict[tuple[Any, ...], Strip] = {}
     for point in results.points:
         for when in ("before", "after"):
-            part = (point.record.get("proof") or {}).get(when) or {}
-            if not any(part.get("strip") or ()):
+            part: PlacementRecord | None = getattr(point.record.proof, when, None)
+            if part is None or not any(part.strip):
                 continue
             strip = _strip(point, part, say_series(point.series, names))
             key = (strip.pattern, strip.parameters, strip.asked, strip.found, strip.ok, strip.misplaced)
@@ -81,17 +82,17 @@ def strips_of(results: Results) -> list[Strip]:
     return sorted(strips.values(), key=lambda s: (s.ok, -shares[s.pattern], s.pattern, s.parameters))
 
 
-def _strip(point: Point, part: dict[str, Any], parameters: str) -> Strip:
+def _strip(point: Point, part: PlacementRecord, parameters: str) -> Strip:
     return Strip(
         pattern=point.pattern,
         parameters=parameters,
-        asked=tuple(int(node) for node in part["strip"][0]),
-        found=tuple(int(node) for node in part["strip"][1]),
-        ok=part.get("ok") is True,
-        pages=part.get("pages"),
-        misplaced=part.get("misplaced"),
-        absent=part.get("absent"),
-        summary=str(part.get("summary") or ""),
+        asked=part.strip[0],
+        found=part.strip[1],
+        ok=part.ok,
+        pages=part.pages,
+        misplaced=part.misplaced,
+        absent=part.absent,
+        summary=part.summary,
     )
 
 

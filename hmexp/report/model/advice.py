@@ -45,7 +45,7 @@ def advise(results: Results) -> Advice:
     Refuses if any timing is marked not valid. Ratios that were not measured are never spoken of.
     """
     if not results.timing_valid:
-        note = results.run.get("timing_note")
+        note = results.run.timing_note
         return Advice(
             "No advice: this run is functional only, its timings are not valid"
             f"{f' ({note})' if note else ''}. The placement proofs hold, the speeds mean nothing.",

@@ -169,7 +169,7 @@ def frame_of(found: Sequence[Market], prices: Prices) -> pd.DataFrame:
             "of_all_dram_low": None if offer.of_dram is None else offer.of_dram.low,
             "of_all_dram_high": None if offer.of_dram is None else offer.of_dram.high,
             "standing": offer.standing,
-            "emulated": bool(offer.point.record.get("emulated")),
+            "emulated": offer.point.record.emulated,
         }
         for market in found
         for offer in market.offers

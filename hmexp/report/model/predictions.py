@@ -13,8 +13,9 @@ from hmexp.measure.quantity import is_latency, is_loaded, predictable
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.profile import FIGURES
 from hmexp.report.model.mixtures import Floats, bandwidth_gbps, best_share, latency_ns
-from hmexp.report.run.point import Point, finite
+from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
+from hmexp.store.machine import EmulationRecord
 
 Source = Literal["profile", "endpoints"]
 SOURCE_NAMES: Final[dict[Source, str]] = {
@@ -63,9 +64,9 @@ def predict(results: Results) -> dict[str, Prediction]:
     predictions = {}
     for point in results.points:
         if results.emulated:
-            value = finite((point.record.get("model") or {}).get("value"))
-            if value is not None and value > 0:
-                predictions[point.point_id] = Prediction(value, "profile")
+            model = point.record.model
+            if model is not None and model.value > 0:
+                predictions[point.point_id] = Prediction(model.value, "profile")
         elif point.ok and not is_loaded(point.operation) and (ends := endpoints(point, results)) is not None:
             dram, slow = ends
             if min(dram.value.median, slow.value.median) <= 0:
@@ -151,19 +152,22 @@ def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, flo
     if operation is None or len(dram) != 1 or len(slow) != 1:
         return None
     threads = dict(points[0].series).get("threads")
+    if results.emulation is None:
+        return None
     try:
-        emulation = Emulation.from_record(results.emulation or {})
+        emulation = Emulation.from_record(results.emulation)
         count = threads if isinstance(threads, int) else 1
         fast_end, slow_end = (emulation.predict({node: 1}, operation, count) for node in (*dram, *slow))
     except (HmexpError, LookupError, TypeError, ValueError):
-        return _stored_ends(operation, dram.pop(), slow.pop(), results)
+        return _stored_ends(operation, dram.pop(), slow.pop(), results.emulation)
     return fast_end, slow_end
 
 
-def _stored_ends(operation: str, dram: int, slow: int, results: Results) -> tuple[float, float] | None:
+def _stored_ends(
+    operation: str, dram: int, slow: int, emulation: EmulationRecord
+) -> tuple[float, float] | None:
     """The two speeds as `run.json` has them, for a profile that this version cannot read."""
-    nodes = (results.emulation or {}).get("nodes") or {}
     figure = {str(quantity): name for quantity, name in FIGURES.items()}.get(operation)
-    found = [finite((nodes.get(str(node)) or {}).get(figure)) for node in (dram, slow)]
-    known = [value for value in found if value is not None and value > 0]
+    found = [getattr(emulation.nodes.get(node), figure or "", None) for node in (dram, slow)]
+    known = [float(value) for value in found if value is not None and value > 0]
     return (known[0], known[1]) if len(known) == len(found) else None

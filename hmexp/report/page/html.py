@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
+import msgspec
 from markupsafe import Markup
 
 from hmexp.report.figures import gallery as figures
@@ -24,12 +25,14 @@ from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import Prediction, predict
 from hmexp.report.model.tables import frame_of, samples_of, write_csv
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
-from hmexp.report.run.facts import pages_text, proof_ok
+from hmexp.report.run.facts import last_look, pages_text, proof_ok
 from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
-from hmexp.report.run.point import Point, finite, short_pattern
+from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.run.wording import say_parameter, say_series
+from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.files import write_atomically
+from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
 from hmexp.units import format_size
 
@@ -124,17 +127,17 @@ def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ())
         strips=strips_of(shown),
         model_source=frame_of(shown).attrs["model_source"],
         method=_method(results),
-        nodes=[_node(node) for node in results.run.get("nodes") or ()],
+        nodes=[_node(node) for node in results.run.nodes],
         emulation=_emulation(results),
-        provenance=list(flatten(results.run.get("provenance") or {})),
-        raw_run=json.dumps(results.run, indent=2, default=str, ensure_ascii=False),
+        provenance=list(flatten(_plain(results.run.provenance))),
+        raw_run=msgspec.json.format(msgspec.json.encode(results.run), indent=2).decode(),
         commands=commands(results),
         absent=absent_figures(svgs),
     )
 
 
 def _counts(results: Results) -> dict[str, int]:
-    planned = max(int(results.run.get("points") or 0), len(results.points))
+    planned = max(results.run.points or 0, len(results.points))
     return {
         "planned": planned,
         "ok": len(results.ok),
@@ -154,13 +157,12 @@ def _figure(stem: str, svg: str, results: Results) -> dict[str, Any]:
 
 def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) -> dict[str, Any]:
     record = point.record
-    proof, setup = record.get("proof") or {}, record.get("setup") or {}
-    before, after = proof.get("before") or {}, proof.get("after") or {}
-    last = after or before
-    expected, found = pages_text(last.get("expected")), pages_text(last.get("found"))
+    proof, last = record.proof or Proof(), last_look(record)
+    expected = None if last is None else pages_text(last.expected)
+    found = None if last is None else pages_text(last.found)
     error = None if prediction is None else (point.value.median / prediction.value - 1) * 100
-    relation = finite((record.get("of_dram") or {}).get("median"))
-    agrees = last.get("numa_maps_agrees")
+    relation = None if record.of_dram is None else record.of_dram.median
+    agrees = None if last is None else last.numa_maps_agrees
     return {
         "operation": point.operation,
         "ratio": point.ratio or MISSING,
@@ -177,33 +179,38 @@ def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) ->
         "model": digits(prediction.value, 4) if prediction else MISSING,
         "error": MISSING if prediction is None or prediction.is_endpoint else signed(error),
         "proof": proof_ok(record),
-        "modelled": pages_text(record.get("modelled_pages")) or MISSING,
+        "modelled": pages_text(record.modelled_pages) or MISSING,
         "found": found or MISSING,
         "expected": "" if expected == found else f"expected {expected or MISSING}",
-        "misplaced": f"{_count(before.get('misplaced'))} / {_count(after.get('misplaced'))}",
-        "absent": f"{_count(before.get('absent'))} / {_count(after.get('absent'))}",
+        "misplaced": _both(proof, lambda look: look.misplaced),
+        "absent": _both(proof, lambda look: look.absent),
         "numa_maps": MISSING if agrees is None else "agrees" if agrees else "DISAGREES",
-        "setup": digits(finite(setup.get("ns_per_page"))),
-        "emulated": "emulated" if record.get("emulated") else "real",
+        "setup": digits(None if record.setup is None else record.setup.ns_per_page),
+        "emulated": "emulated" if record.emulated else "real",
     }
 
 
-def _count(value: Any) -> str:
-    return MISSING if value is None else f"{value:,}"
+def _both(proof: Proof, of: Callable[[PlacementRecord], int]) -> str:
+    """A count before and after the samples."""
+    return " / ".join(MISSING if look is None else f"{of(look):,}" for look in (proof.before, proof.after))
+
+
+def _plain(record: msgspec.Struct | None) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(record) or {}
+    return found
 
 
 def _failed(point: Point) -> dict[str, str]:
-    proof = point.record.get("proof") or {}
-    last = proof.get("after") or proof.get("before") or {}
+    last = last_look(point.record)
     return {
         "status": point.status,
         "operation": point.operation or MISSING,
         "ratio": point.ratio or MISSING,
         "pattern": short_pattern(point.pattern) or MISSING,
         "parameters": ", ".join(say_parameter(name, value) for name, value in point.series),
-        "error": str(point.record.get("error") or MISSING),
+        "error": point.record.error or MISSING,
         "reason": point.reason or "no reason recorded",
-        "found": pages_text(last.get("found")) or MISSING,
+        "found": (None if last is None else pages_text(last.found)) or MISSING,
         "point_id": point.point_id,
     }
 
@@ -223,15 +230,15 @@ def _method(results: Results) -> dict[str, str]:
     }
 
 
-def _node(node: Mapping[str, Any]) -> dict[str, str]:
-    cpus = list(map(str, node.get("cpus") or ()))
+def _node(node: NodeRecord) -> dict[str, str]:
+    cpus = list(map(str, node.cpus))
     shown = ", ".join(cpus if len(cpus) <= _MOST_CPUS else [*cpus[:_MOST_CPUS], "…"])
     return {
-        "id": str(node.get("id", MISSING)),
-        "kind": str(node.get("kind", "unknown")),
+        "id": str(node.id),
+        "kind": node.kind,
         "cpus": f"{len(cpus)} ({shown})" if cpus else "none",
-        "total": format_size(int(node.get("total_bytes") or 0)),
-        "free": format_size(int(node.get("free_bytes") or 0)),
+        "total": format_size(node.total_bytes or 0),
+        "free": format_size(node.free_bytes or 0),
     }
 
 
@@ -239,14 +246,16 @@ def _emulation(results: Results) -> dict[str, Any] | None:
     found = results.emulation
     if found is None:
         return None
-    speeds = [(f"node {node}", values) for node, values in sorted((found.get("nodes") or {}).items())]
-    speeds.append(("this host's memory, measured", found.get("host") or {}))
-    keys = ("read_gbps", "write_gbps", "latency_ns")
+    speeds = [(f"node {node}", speed) for node, speed in sorted(found.nodes.items())]
+    speeds.append(("this host's memory, measured", found.host))
     return {
-        "profile": found.get("profile") or {},
+        "profile": found.profile,
         "backing": results.backing,
-        "speeds": [(name, [digits(values.get(key)) for key in keys]) for name, values in speeds],
-        "scale": ", ".join(f"{name} × {digits(value)}" for name, value in (found.get("scale") or {}).items()),
+        "speeds": [
+            (name, [digits(value) for value in (speed.read_gbps, speed.write_gbps, speed.latency_ns)])
+            for name, speed in speeds
+        ],
+        "scale": ", ".join(f"{name} × {digits(value)}" for name, value in found.scale.items()),
     }
 
 
@@ -265,7 +274,7 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
 
 def commands(results: Results) -> list[str]:
     """Return the commands that repeat this sweep and remake this report."""
-    given = {k: v for k, v in (results.run.get("parameters") or {}).items() if v is not None}
+    given = {k: v for k, v in results.run.parameters.items() if v is not None}
     # JSON is YAML: one quoting for every type.
     parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
     return [

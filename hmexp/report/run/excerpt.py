@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+import msgspec
+
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 
@@ -46,7 +48,7 @@ def excerpt(results: Results, whole: int = WHOLE, most: int = MOST) -> Results:
     points = tuple(point for point in results.points if id(point) in kept)
     note = f"EXCERPT: {len(points):,} of {len(results.points):,} points are shown; points.csv has all of them"
     # What is not measured yet stays known; what is not shown is not missing.
-    run = dict(results.run) | {"points": len(points) + results.unfinished}
+    run = msgspec.structs.replace(results.run, points=len(points) + results.unfinished)
     return replace(results, run=run, points=points, note=note)
 
 

@@ -1,69 +1,43 @@
-"""Facts of a record that every table has, each as a value or as nothing."""
+"""Facts of a record that pages and tables show."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
-from hmexp.report.run.point import Point, Record, finite
-
-
-def common_facts(point: Point) -> dict[str, Any]:
-    """The cells of a point that all tables of points share, by the column's name."""
-    record = point.record
-    result, setup, proof = (record.get(part) or {} for part in ("result", "setup", "proof"))
-    last = proof.get("after") or proof.get("before") or {}
-    parameters = dict(point.series)
-    return {
-        "point_id": point.point_id,
-        "status": point.status,
-        "reason": point.reason,
-        "operation": point.operation,
-        "pattern": point.pattern,
-        "ratio": point.ratio,
-        "dram_share": point.dram_share,
-        "placer": parameters.get("placer"),
-        "granule_bytes": whole(parameters.get("granule_bytes")),
-        "size_bytes": whole(parameters.get("size_bytes")),
-        "threads": whole(parameters.get("threads")),
-        # How many there are, not how many were asked for.
-        "samples": len(point.samples) if result else None,
-        "emulated": truth(record.get("emulated")),
-        "profile": record.get("profile"),
-        "timing_valid": truth(record.get("timing_valid")),
-        "proof_ok": proof_ok(record),
-        "pages_found": pages_text(last.get("found")),
-        "absent_pages": whole(last.get("absent")),
-        "setup_ns_per_page": finite(setup.get("ns_per_page")),
-        "started": record.get("started"),
-        "elapsed_seconds": finite(record.get("elapsed_seconds")),
-    }
+from hmexp.report.run.point import Point
+from hmexp.store.evidence import PlacementRecord
+from hmexp.store.records import PointRecord
 
 
-def proof_ok(record: Record) -> bool | None:
+def last_look(record: PointRecord) -> PlacementRecord | None:
+    """Where the pages were when they were last looked at."""
+    proof = record.proof
+    return None if proof is None else proof.after or proof.before
+
+
+def proof_ok(record: PointRecord) -> bool | None:
     """True if every page was in its place before and after each launch; None if that was not looked at."""
-    proofs = [launch.get("proof") for launch in record.get("launches") or ()] or [record.get("proof")]
-    parts = [(proof or {}).get(stage) for proof in proofs for stage in ("before", "after")]
-    if not any(part is not None for part in parts):
+    proofs = [launch.proof for launch in record.launches] or [record.proof]
+    looks = [look for proof in proofs for look in ((proof.before, proof.after) if proof else (None, None))]
+    if all(look is None for look in looks):
         return None
-    return all(part is not None and part.get("ok") is True for part in parts)
+    return all(look is not None and look.ok for look in looks)
 
 
-def pages_text(pages: Mapping[str, int] | None) -> str | None:
+def pages_text(pages: Mapping[int, int] | None) -> str | None:
     """Write pages per node as `0:21846 2:43690`, in order of the nodes' numbers."""
     if not pages:
         return None
-    return " ".join([f"{node}:{pages[node]}" for node in sorted(pages, key=int)])
+    return " ".join([f"{node}:{pages[node]}" for node in sorted(pages)])
 
 
-def whole(value: Any) -> int | None:
-    """Return a whole number, or None for anything else."""
-    if type(value) is int:
-        return value
-    number = finite(value)
-    return int(number) if number is not None and number == int(number) else None
-
-
-def truth(value: Any) -> bool | None:
-    """Return a truth value, or None for anything else."""
-    return value if isinstance(value, bool) else None
+def why_stopped(point: Point) -> str | None:
+    """Why the launches stopped, such as `precision 4, cap 1`; None if that is not recorded."""
+    result = point.result
+    if result is None:
+        return None
+    every = [launch.details for launch in result.launches] or [result.details]
+    stops = [details.stop for details in every if details is not None and details.stop is not None]
+    counted = Counter(stop.stopped for stop in stops)
+    return ", ".join(f"{why} {count}" for why, count in counted.most_common()) or None

@@ -1,4 +1,4 @@
-"""A point as the report sees it: typed, finite numbers only, nothing averaged."""
+"""A point as the report sees it: its record, and what the report needs of it; nothing averaged."""
 
 from __future__ import annotations
 
@@ -7,29 +7,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from hmexp.errors import PatternError
-from hmexp.measure.quantity import is_latency
 from hmexp.pattern import Pattern
 from hmexp.report.run.wording import Series
-
-Record = Mapping[str, Any]
+from hmexp.store.parameters import LoopPoint
+from hmexp.store.records import PointRecord
+from hmexp.store.results import Measured
 
 _SHORT_PATTERN: Final = 28
-
-
-def finite(value: Any) -> float | None:
-    """Return a number as a float, or None for anything that is no finite number."""
-    # By the very type, most common first: a large run has millions of numbers. A truth value is none.
-    if type(value) is float:
-        return value if math.isfinite(value) else None
-    return float(value) if type(value) is int else None
-
-
-def finite_numbers(values: Iterable[Any]) -> tuple[float, ...]:
-    """Return the finite numbers among some values."""
-    return tuple([number for number in map(finite, values) if number is not None])
 
 
 def short_pattern(text: str) -> str:
@@ -50,7 +39,7 @@ class Estimate:
 class Point:
     """One point of a run: its record, and what the report needs of it."""
 
-    record: Record
+    record: PointRecord
     point_id: str
     status: str
     reason: str | None
@@ -69,6 +58,19 @@ class Point:
     #: What disturbed each sample, and the launch that it is of.
     flags: tuple[tuple[str, ...], ...] = ()
     launch_of: tuple[int, ...] = ()
+
+    @property
+    def result(self) -> Measured | None:
+        """What was measured, if it was."""
+        return self.record.result if isinstance(self.record.result, Measured) else None
+
+    @property
+    def page_bytes(self) -> int | None:
+        """Size of the pages that the kernel gave; None if mixed or unknown [bytes]."""
+        details = None if self.result is None else self.result.details
+        found = None if details is None else details.page_bytes
+        # Older records have the machine's page in their setup alone.
+        return found or (None if self.record.setup is None else self.record.setup.page_bytes)
 
     @property
     def ok(self) -> bool:
@@ -90,7 +92,7 @@ class Point:
     @property
     def launches(self) -> int:
         """How many launches measured it."""
-        return len((self.record.get("result") or {}).get("launches") or ()) or 1
+        return (len(self.result.launches) if self.result is not None else 0) or 1
 
     @property
     def disturbed(self) -> int:
@@ -103,43 +105,65 @@ class Point:
         return " ".join((self.reason or "no reason recorded").split())
 
     @classmethod
-    def from_record(cls, record: Record, dram_nodes: Iterable[int]) -> Point:
-        """Read one record; missing parts stay empty, they never raise."""
-        parameters = dict(record.get("parameters") or {})
-        pattern = str(parameters.pop("pattern", ""))
-        operation = str(parameters.pop("operation", ""))
-        # Older records lack them: all was measured so.
-        parameters.setdefault("access", None if is_latency(operation) else "sequential")
-        parameters.setdefault("cpu_node", "near")
-        result = record.get("result") or {}
-        median = finite(result.get("median"))
-        estimate = None
-        if median is not None:
-            low, high = finite(result.get("ci_low")), finite(result.get("ci_high"))
-            estimate = Estimate(median, median if low is None else low, median if high is None else high)
-        samples = finite_numbers(result.get("samples") or ())
-        flags = tuple(map(tuple, (result.get("noise") or {}).get("flags") or ()))
-        sizes = [int(launch["n"]) for launch in result.get("launches") or ()] or [len(samples)]
+    def from_record(cls, record: PointRecord, dram_nodes: Iterable[int]) -> Point:
+        """See one record; of other kinds than a sweep's there is nothing to see but how it ended."""
+        given = record.parameters
+        pattern, operation = "", record.kind
+        series: Series = ()
+        if isinstance(given, LoopPoint):
+            pattern, operation, series = given.pattern, given.operation, _series(given)
+        result = record.result if isinstance(record.result, Measured) else None
         dram_mix, slow_mix, ratio = _mixes(pattern, frozenset(dram_nodes))
         return cls(
             record=record,
-            point_id=str(record.get("point_id", "")),
-            status=str(record.get("status", "failed")),
-            reason=record.get("reason"),
+            point_id=record.point_id,
+            status=record.status,
+            reason=record.reason,
             pattern=pattern,
             operation=operation,
-            series=tuple(sorted(parameters.items())),
-            unit=result.get("unit"),
-            samples=samples,
-            estimate=estimate,
-            dram_share=finite(record.get("dram_share")),
+            series=series,
+            unit=None if result is None else result.unit,
+            samples=() if result is None else result.samples,
+            estimate=_estimate(result),
+            dram_share=record.dram_share,
             dram_mix=dram_mix,
             slow_mix=slow_mix,
             ratio=ratio,
-            added=record.get("added") is True,
-            flags=flags if len(flags) == len(samples) else ((),) * len(samples),
-            launch_of=tuple([number for number, size in enumerate(sizes) for _ in range(size)]),
+            added=record.added,
+            flags=_flags(result),
+            launch_of=_launch_of(result),
         )
+
+
+def _series(given: LoopPoint) -> Series:
+    values = msgspec.structs.asdict(given)
+    del values["pattern"], values["operation"]
+    if given.page_bytes is None:
+        del values["page_bytes"]  # an older record, which does not say
+    return tuple(sorted(values.items()))
+
+
+def _estimate(result: Measured | None) -> Estimate | None:
+    if result is None:
+        return None
+    low, high = result.ci_low, result.ci_high
+    return Estimate(
+        result.median, result.median if low is None else low, result.median if high is None else high
+    )
+
+
+def _flags(result: Measured | None) -> tuple[tuple[str, ...], ...]:
+    if result is None:
+        return ()
+    flags = () if result.noise is None else result.noise.flags
+    return flags if len(flags) == len(result.samples) else ((),) * len(result.samples)
+
+
+def _launch_of(result: Measured | None) -> tuple[int, ...]:
+    if result is None:
+        return ()
+    sizes = [launch.n for launch in result.launches] or [len(result.samples)]
+    return tuple([number for number, size in enumerate(sizes) for _ in range(size)])
 
 
 # A large run has the same few patterns again and again; nobody changes what is returned.

@@ -8,10 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from hmexp.report.run.digest import Digest
-from hmexp.report.run.point import Point, Record, short_pattern
+from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.portrait import Row, draw_run
 from hmexp.report.run.wording import say_series
+from hmexp.store.machine import EmulationRecord, ProfileRecord
+from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.records import PointRecord, RunRecord
 
 OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
@@ -23,31 +25,27 @@ _MOST_ROWS: Final = 40
 class Results:
     """A whole run: what `run.json` says and every point's last record."""
 
-    run: Record
+    run: RunRecord
     points: tuple[Point, ...]
     #: What must be said of the points as a whole: that they are not all of the run's.
     note: str | None = None
 
     @classmethod
-    def from_records(cls, records: Iterable[Record], run: Record) -> Results:
-        """Build from dicts; points come in the order of operation, series, then from all DRAM down."""
-        dram = [int(node) for node in run.get("dram_nodes") or ()]
-        points = [Point.from_record(record, dram) for record in records]
+    def from_records(cls, records: Iterable[PointRecord], run: RunRecord) -> Results:
+        """Build from records; points come in the order of operation, series, then from all DRAM down."""
+        points = [Point.from_record(record, run.dram_nodes) for record in records]
         return cls(run, tuple(sorted(points, key=_order)))
 
     @classmethod
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
-        from hmexp.store import reader
-        from hmexp.store import run as store
-
-        found = reader.read_points(run_dir / store.POINTS, Digest())
-        return cls.from_records(found.values(), store.read_run(run_dir))
+        run = read_run(run_dir)
+        return cls.from_records(read_points(run_dir / POINTS).values(), run)
 
     @property
     def name(self) -> str:
         """Name of the run."""
-        return str(self.run.get("name") or "unnamed run")
+        return self.run.name or "unnamed run"
 
     @cached_property
     def ok(self) -> tuple[Point, ...]:
@@ -68,44 +66,39 @@ class Results:
     @property
     def unfinished(self) -> int:
         """Points of the plan that have no record yet."""
-        return max(0, int(self.run.get("points") or 0) - len(self.points))
+        return max(0, (self.run.points or 0) - len(self.points))
 
     @property
-    def emulation(self) -> Record | None:
+    def emulation(self) -> EmulationRecord | None:
         """What `run.json` says of the emulated nodes, if there are any."""
-        found: Record | None = self.run.get("emulation")
-        return found
+        return self.run.emulation
 
     @cached_property
     def emulated(self) -> bool:
         """True if any speed in this run is a software model's."""
-        return self.emulation is not None or any(point.record.get("emulated") for point in self.points)
+        return self.emulation is not None or any(point.record.emulated for point in self.points)
 
     @cached_property
     def timing_valid(self) -> bool:
         """False if the run, or any point of it, says that its timings mean nothing."""
-        said = [self.run.get("timing_valid"), *(point.record.get("timing_valid") for point in self.points)]
-        return all(valid is not False for valid in said)
+        return self.run.timing_valid and all(point.record.timing_valid for point in self.points)
 
     @property
     def dram_nodes(self) -> tuple[int, ...]:
         """Ids of the DRAM nodes."""
-        return tuple(int(node) for node in self.run.get("dram_nodes") or ())
+        return self.run.dram_nodes
 
     @property
     def backing(self) -> dict[int, int]:
         """The real node behind each emulated node."""
-        found = (self.emulation or {}).get("backing") or {}
-        return {int(node): int(real) for node, real in found.items()}
+        return {} if self.emulation is None else dict(self.emulation.backing)
 
     @cached_property
     def kinds(self) -> dict[int, str]:
         """Kind of every node: `dram`, `nvm`, `cxl` or `unknown`; emulated nodes too."""
-        kinds = {int(node["id"]): str(node.get("kind", "unknown")) for node in self.run.get("nodes") or ()}
-        profile = (self.emulation or {}).get("profile") or {}
-        words = f"{profile.get('name', '')} {profile.get('title', '')}".lower()
-        guessed = "cxl" if "cxl" in words else "nvm" if "optane" in words or "dcpmm" in words else "unknown"
-        kinds |= {node: str(profile.get("kind") or guessed) for node in self.backing}
+        kinds = {node.id: node.kind for node in self.run.nodes}
+        if self.emulation is not None:
+            kinds |= dict.fromkeys(self.backing, _kind_of(self.emulation.profile))
         return kinds | dict.fromkeys(self.dram_nodes, "dram")
 
     @cached_property
@@ -120,9 +113,9 @@ class Results:
         labels = []
         if self.emulated:
             nodes = ", ".join(str(node) for node in sorted(self.backing))
-            profile = ((self.emulation or {}).get("profile") or {}).get("name")
-            named = (p.record["profile"] for p in self.points if p.record.get("profile"))
-            profile = profile or next(named, "unnamed profile")
+            named = (p.record.profile for p in self.points if p.record.profile)
+            own = None if self.emulation is None else self.emulation.profile.name
+            profile = own or next(named, "unnamed profile")
             plural = "s" if "," in nodes else ""
             labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} scaled to this host")
         if not self.timing_valid:
@@ -178,6 +171,14 @@ class Results:
             for point in shown
         ]  # fmt: skip
         return draw_run(repr(self), self.labels, rows, len(self.points) - len(shown))
+
+
+def _kind_of(profile: ProfileRecord) -> str:
+    """The kind of a profile's slow node; of an older one, which does not say, by its name."""
+    if profile.kind != "unknown":
+        return profile.kind
+    words = f"{profile.name} {profile.title}".lower()
+    return "cxl" if "cxl" in words else "nvm" if "optane" in words or "dcpmm" in words else "unknown"
 
 
 def _order(point: Point) -> tuple[Any, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import msgspec
 import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
@@ -17,9 +18,12 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from hmexp.report.figures import style
 from hmexp.report.run.numbers import digits
-from hmexp.report.run.point import Estimate, Record
+from hmexp.report.run.point import Estimate
 from hmexp.report.run.wording import say_parameter
 from hmexp.report.study.results import StudyResults
+from hmexp.store.parameters import GranulePoint
+from hmexp.store.records import PointRecord
+from hmexp.store.results import Measured, Windows
 from hmexp.units import format_size
 
 #: Percentiles of the windows that the band spans.
@@ -96,26 +100,28 @@ class Granule:
 
 def granules_of(study: StudyResults) -> list[Granule]:
     """The granules of a study, small pages first, ascending."""
-    found = [_granule(record) for record in study.ok("granule")]
+    found = [_granule(*measured) for measured in study.measured(GranulePoint, Windows)]
     return sorted(found, key=lambda g: (g.pattern, g.huge, g.granule_bytes))
 
 
-def _granule(record: Record) -> Granule:
-    given, result = record["parameters"], record["result"]
-    proofs = result["proof"].values()
+def _granule(given: GranulePoint, result: Windows, record: PointRecord) -> Granule:
+    proof = result.proof
+    looks = [] if proof is None else [look for look in (proof.before, proof.after) if look is not None]
     return Granule(
-        given["pattern"],
-        given["granule_bytes"],
-        given["huge"],
-        bool(record["emulated"]),
-        _spread(result["bandwidth"], result["window_gbps"]),
-        _spread(result["latency"], result["window_ns"]),
-        max(int(proof["misplaced"]) for proof in proofs),
+        given.pattern,
+        given.granule_bytes,
+        given.huge,
+        record.emulated,
+        _spread(result.bandwidth, result.window_gbps),
+        _spread(result.latency, result.window_ns),
+        max((look.misplaced for look in looks), default=0),
     )
 
 
-def _spread(whole: Record, windows: Sequence[float]) -> Spread:
-    return Spread(Estimate(whole["median"], whole["ci_low"], whole["ci_high"]), tuple(windows))
+def _spread(whole: Measured, windows: tuple[float, ...]) -> Spread:
+    low = whole.median if whole.ci_low is None else whole.ci_low
+    high = whole.median if whole.ci_high is None else whole.ci_high
+    return Spread(Estimate(whole.median, low, high), windows)
 
 
 def granules_frame(study: StudyResults) -> pd.DataFrame:
@@ -139,7 +145,7 @@ def granules_frame(study: StudyResults) -> pd.DataFrame:
             "window_ns_p95": g.latency.high,
             "window_ns_spread": g.latency.relative,
             "misplaced": g.misplaced,
-            "timing_valid": study.run.get("timing_valid"),
+            "timing_valid": study.run.timing_valid,
         }
         for g in granules_of(study)
     ]
@@ -149,12 +155,10 @@ def granules_frame(study: StudyResults) -> pd.DataFrame:
 @style.styled()
 def granularity(study: StudyResults) -> Figure:
     """Draw bandwidth and latency against the granule, with the band of the windows."""
-    pattern = str(study.run.get("pattern"))
+    pattern = str(study.run.pattern)
     points = [g for g in granules_of(study) if g.pattern == pattern]
-    given = study.run.get("parameters") or {}
-    failed = "".join(
-        f". Not drawn: {r['parameters'].get('granule_bytes')} bytes: {r.get('reason')}" for r in study.not_ok
-    )
+    given = study.run.parameters
+    failed = "".join(f". Not drawn: {r.parameters.granule_bytes} bytes: {r.reason}" for r in study.not_ok)
     figure = style.framed(
         study.title,
         f"Granularity of pattern {pattern}",
@@ -183,7 +187,7 @@ def granularity(study: StudyResults) -> Figure:
 
 
 def _window_bytes(study: StudyResults) -> int | None:
-    return next((r["parameters"]["window_bytes"] for r in study.ok("granule")), None)
+    return next((point.window_bytes for point, _, _ in study.measured(GranulePoint, Windows)), None)
 
 
 def _draw(axes: Axes, points: Sequence[Granule], name: str, colour: str, huge: bool) -> None:
@@ -239,11 +243,11 @@ def _key(points: Sequence[Granule]) -> style.Key:
 @style.styled()
 def translation_cost(study: StudyResults) -> Figure:
     """Draw what small pages cost on one DRAM node, beside pages of 2 MiB: the price of a fine grain."""
-    dram = str(study.run.get("dram_node"))
+    dram = str(study.run.dram_node)
     points = [g for g in granules_of(study) if g.pattern == dram and not g.emulated]
     figure = style.framed(
         # These points are of real memory, whatever the others are of.
-        StudyResults({**study.run, "emulation": None}, ()).title,
+        StudyResults(msgspec.structs.replace(study.run, emulation=None), ()).title,
         "What the TLB costs: small pages beside pages of 2 MiB",
         f"the same region on node {dram} alone, real memory, not emulated; a granule under 2 MiB has small "
         f"pages only",

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from hmexp.errors import StoreError
 from hmexp.measure.statistics import summarise
-from hmexp.report.run.point import Estimate, Record
+from hmexp.report.run.point import Estimate
 from hmexp.report.run.results import Results
+from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.records import PointRecord, RunRecord
+
+P = TypeVar("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
 class StudyResults:
     """A study: what `run.json` says, and the last record of each point."""
 
-    run: Record
-    records: tuple[Record, ...]
+    run: RunRecord
+    records: tuple[PointRecord, ...]
 
     @classmethod
     def load(cls, run_dir: Path, name: str | None = None) -> StudyResults:
@@ -29,21 +33,19 @@ class StudyResults:
         StoreError
             If it is none, or not of a study of that name.
         """
-        from hmexp.store import run as store
-
-        run = store.read_run(run_dir)
-        found = run.get("study")
+        run = read_run(run_dir)
+        found = run.study
         if found is None or name not in (None, found):
             raise StoreError(
                 f"{run_dir} is not the run of a study of {name or 'placers or granularity'}",
                 "name a folder that `hmexp study` or its notebook has made",
             )
-        return cls(run, tuple(store.read_records(run_dir)))
+        return cls(run, tuple(read_points(run_dir / POINTS).values()))
 
     @property
     def name(self) -> str:
         """Which study it is."""
-        return str(self.run.get("study"))
+        return str(self.run.study)
 
     @property
     def title(self) -> Results:
@@ -56,22 +58,25 @@ class StudyResults:
         return self.title.labels
 
     @property
-    def not_ok(self) -> tuple[Record, ...]:
+    def not_ok(self) -> tuple[PointRecord, ...]:
         """Records of points that failed or were skipped."""
-        return tuple(record for record in self.records if record.get("status") != "ok")
+        return tuple(record for record in self.records if record.status != "ok")
 
-    def ok(self, kind: str, **parameters: Any) -> list[Record]:
-        """Records of one kind of point, with these parameters, that were measured."""
+    def measured(self, parameters: type[P], result: type[R]) -> list[tuple[P, R, PointRecord]]:
+        """The points of one kind that were measured: parameters, result and the whole record.
+
+        Parameters
+        ----------
+        parameters, result : type
+            The structs of the kind, such as `CostPoint` and `CostRecord`.
+        """
         return [
-            record
+            (record.parameters, record.result, record)
             for record in self.records
-            if record.get("status") == "ok" and record.get("kind") == kind and _has(record, parameters)
+            if record.status == "ok"
+            and isinstance(record.parameters, parameters)
+            and isinstance(record.result, result)
         ]
-
-
-def _has(record: Record, parameters: Mapping[str, Any]) -> bool:
-    given = record.get("parameters") or {}
-    return all(given.get(name) == value for name, value in parameters.items())
 
 
 def estimate_of(values: list[float]) -> Estimate | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any, Final
@@ -11,8 +11,11 @@ import pandas as pd
 
 from hmexp.measure.setup import mappings_needed
 from hmexp.pattern import Pattern
-from hmexp.report.run.point import Estimate, Record
+from hmexp.report.run.point import Estimate
 from hmexp.report.study.results import StudyResults, estimate_of
+from hmexp.store.evidence import PlacementRecord
+from hmexp.store.parameters import BehaviourPoint, CostPoint, MappingsPoint
+from hmexp.store.results import Behaviour, CostRecord, Mappings, PopulateCost
 from hmexp.units import TIB, format_size
 
 #: A child of a shared mapping has no copies: it sees the same pages.
@@ -79,12 +82,11 @@ class SetupCosts:
 
 def costs_of(study: StudyResults) -> list[SetupCosts]:
     """Put the records of each placer together."""
-    named = [
-        str((r.get("parameters") or {}).get("placer"))
-        for r in study.records
-        if r["kind"] in ("cost", "behaviour")
-    ]
-    known = list(dict.fromkeys(named))
+    known = dict.fromkeys(
+        record.parameters.placer
+        for record in study.records
+        if isinstance(record.parameters, CostPoint | BehaviourPoint)
+    )
     return [_costs(study, name) for name in sorted(known, key=_order)]
 
 
@@ -94,55 +96,63 @@ def _order(name: str) -> tuple[int, str]:
 
 
 def _costs(study: StudyResults, name: str) -> SetupCosts:
-    launches = study.ok("cost", placer=name)
-    results = [record["result"] for record in launches]
-    reasons = [str(r.get("reason")) for r in study.not_ok if r["parameters"].get("placer") == name]
-    placed = [entry for result in results for entry in result["placed"]]
-    plain = [entry for result in results for entry in result["plain"]]
+    results = _costs_by(study, name)
+    reasons = [str(r.reason) for r in study.not_ok if getattr(r.parameters, "placer", None) == name]
+    placed = [entry for result in results for entry in result.placed]
+    plain = [entry for result in results for entry in result.plain]
     slab = _slab(placed)
-    noise = [
-        abs(sum(entry["slab_bytes_per_page"].values())) for entry in plain if entry["slab_bytes_per_page"]
-    ]
-    last = results[-1] if results else {}
+    noise = [abs(sum(entry.slab_bytes_per_page.values())) for entry in plain if entry.slab_bytes_per_page]
+    last = results[-1] if results else None
     return SetupCosts(
         placer=name,
         why_not=None if results else (reasons or ["it was not measured"])[0].splitlines()[0],
-        exact_order=last.get("exact_order"),
-        ns_per_page=estimate_of([median(e["ns_per_page"] for e in result["placed"]) for result in results]),
-        ratio=estimate_of([median(result["ratio"]) for result in results]),
-        mappings=max((entry["mappings"] for entry in placed), default=None),
-        pages=int(last.get("pages") or 0),
-        page_tables_bytes=median(e["page_tables_bytes_per_page"] for e in placed) if placed else None,
+        exact_order=None if last is None else last.exact_order,
+        ns_per_page=estimate_of([median(e.ns_per_page for e in result.placed) for result in results]),
+        ratio=estimate_of([median(result.ratio) for result in results]),
+        mappings=max((entry.mappings for entry in placed), default=None),
+        pages=0 if last is None else last.pages,
+        page_tables_bytes=median(e.page_tables_bytes_per_page for e in placed) if placed else None,
         slab_bytes=sum(slab.values()) if slab else None,
         resolution_bytes=max(noise, default=None),
         slab=slab,
         misplaced=_misplaced(study, name),
-        shared=any(r["result"]["shared"] for r in study.ok("behaviour", placer=name, behaviour="fork")),
+        shared=any(result.shared for result in _behaviours(study, name, "fork")),
     )
 
 
-def _slab(entries: list[Record]) -> dict[str, float]:
+def _costs_by(study: StudyResults, placer: str) -> list[CostRecord]:
+    return [result for point, result, _ in study.measured(CostPoint, CostRecord) if point.placer == placer]
+
+
+def _behaviours(study: StudyResults, placer: str, behaviour: str) -> list[Behaviour]:
+    return [
+        result
+        for point, result, _ in study.measured(BehaviourPoint, Behaviour)
+        if point.placer == placer and point.behaviour == behaviour
+    ]
+
+
+def _slab(entries: list[PopulateCost]) -> dict[str, float]:
     """Median growth of each cache [bytes per page]; what shrank was other processes' doing."""
-    caches = dict.fromkeys(name for entry in entries for name in entry["slab_bytes_per_page"] or ())
-    return {
-        name: max(0.0, median(e["slab_bytes_per_page"].get(name, 0.0) for e in entries)) for name in caches
-    }
+    grown = [entry.slab_bytes_per_page or {} for entry in entries]
+    caches = dict.fromkeys(name for one in grown for name in one)
+    return {name: max(0.0, median(one.get(name, 0.0) for one in grown)) for name in caches}
 
 
 def _misplaced(study: StudyResults, placer: str) -> dict[str, float]:
     shares = {}
     for stage, (kind, part) in STAGES.items():
-        if kind == "cost":
-            found = study.ok("cost", placer=placer)
-        else:
-            found = study.ok("behaviour", placer=placer, behaviour=kind)
+        results: Sequence[CostRecord | Behaviour]
+        results = _costs_by(study, placer) if kind == "cost" else _behaviours(study, placer, kind)
+        looks: list[PlacementRecord | None] = [getattr(result, part) for result in results]
+        found = [_share(look) for look in looks if look is not None]
         if found:
-            shares[stage] = max(_share(record["result"][part]) for record in found)
+            shares[stage] = max(found)
     return shares
 
 
-def _share(placement: Record) -> float:
-    return (int(placement["misplaced"]) + int(placement["absent"])) / int(placement["pages"])
+def _share(placement: PlacementRecord) -> float:
+    return (placement.misplaced + placement.absent) / placement.pages
 
 
 def costs_frame(study: StudyResults) -> pd.DataFrame:
@@ -167,7 +177,7 @@ def _cost_row(cost: SetupCosts, study: StudyResults) -> dict[str, Any]:
         "slab_bytes_per_page": cost.slab_bytes,
         "slab_resolution_bytes_per_page": cost.resolution_bytes,
         **{f"misplaced: {stage}": cost.misplaced.get(stage) for stage in STAGES},
-        "timing_valid": study.run.get("timing_valid"),
+        "timing_valid": study.run.timing_valid,
         "not_measured": cost.why_not,
     }
 
@@ -205,24 +215,23 @@ class CountedMappings:
 def counted_mappings(study: StudyResults) -> list[CountedMappings]:
     """Every region whose mappings were counted, by granule and size."""
     found = []
-    for record in study.ok("mappings"):
-        given = record["parameters"]
-        pattern = Pattern.parse(given["pattern"], given["granule_bytes"])
-        for region in record["result"]["regions"]:
-            slab, size = region["slab_bytes"], region["size_bytes"]
-            held = None if slab is None else sum(slab.values())
-            needed = mappings_needed(pattern, size)
+    for given, result, _ in study.measured(MappingsPoint, Mappings):
+        pattern = Pattern.parse(given.pattern, given.granule_bytes)
+        for region in result.regions:
+            held = None if region.slab_bytes is None else sum(region.slab_bytes.values())
+            needed = mappings_needed(pattern, region.size_bytes)
             found.append(
                 CountedMappings(
-                    given["granule_bytes"], size, region["mappings"], needed, held, region.get("refused")
+                    given.granule_bytes, region.size_bytes, region.mappings or 0, needed, held,
+                    region.refused,
                 )
-            )
+            )  # fmt: skip
     return sorted(found, key=lambda c: (c.granule_bytes, c.size_bytes))
 
 
 def mapping_limit(study: StudyResults) -> int:
     """Mappings that one process may have on the machine of the study (``vm.max_map_count``)."""
-    return int((study.run.get("provenance") or {}).get("max_map_count") or DEFAULT_LIMIT)
+    return (None if study.run.provenance is None else study.run.provenance.max_map_count) or DEFAULT_LIMIT
 
 
 def bytes_per_mapping(study: StudyResults) -> float | None:
@@ -281,4 +290,4 @@ def far_frame(study: StudyResults) -> pd.DataFrame:
 
 
 def _first_granule(study: StudyResults) -> int:
-    return next((r["parameters"]["granule_bytes"] for r in study.ok("cost")), 4096)
+    return next((point.granule_bytes for point, _, _ in study.measured(CostPoint, CostRecord)), 4096)

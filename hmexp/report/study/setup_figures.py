@@ -48,7 +48,7 @@ def setup_costs(study: StudyResults) -> Figure:
     figure = style.framed(
         study.title,
         "What each placer costs",
-        f"pattern {study.run.get('pattern')}, {pages:,} pages a region, fresh processes; time beside a plain "
+        f"pattern {study.run.pattern}, {pages:,} pages a region, fresh processes; time beside a plain "
         f"anonymous mapping populated in turn with it" + _say_left_out(left_out),
         (10.4, max(1.6, _ROW_INCHES * len(costs) + 0.9)),
         key=(handles, [f"kernel memory: {_PAGE_TABLES}", *(f"slab {name}" for name in caches)]),
@@ -147,13 +147,13 @@ def _plain(axes: Axes) -> None:
 def misplacement(study: StudyResults) -> Figure:
     """Draw the share of misplaced pages of each placer, placed and after what programs do to pages."""
     costs = [cost for cost in costs_of(study) if cost.misplaced]
-    one = " One node: no page could be on a wrong one." if study.run.get("one_node") else ""
-    nothing = "none possible" if study.run.get("one_node") else "none"
+    one = " One node: no page could be on a wrong one." if study.run.one_node else ""
+    nothing = "none possible" if study.run.one_node else "none"
     stages = list(STAGES)
     figure = style.framed(
         study.title,
         "Where the pages are, and whether that lasts",
-        f"share of pages on another node than the pattern {study.run.get('pattern')} says, or on none.{one}",
+        f"share of pages on another node than the pattern {study.run.pattern} says, or on none.{one}",
         (8.8, max(1.5, 0.36 * len(costs) + 0.7)),
     )
     axes = figure.subplots()
@@ -164,7 +164,7 @@ def misplacement(study: StudyResults) -> Figure:
         for column, stage in enumerate(stages):
             share = cost.misplaced.get(stage)
             face = style.PAPER if share is None else style.lighter(style.BAD, 1 - 0.85 * share)
-            if share == 0 and study.run.get("one_node"):
+            if share == 0 and study.run.one_node:
                 face = style.lighter(style.MUTED, 0.85)
             elif share == 0:
                 face = style.lighter(style.KIND_COLOURS["cxl"], 0.75)
@@ -230,7 +230,7 @@ def mappings_against_size(study: StudyResults) -> Figure:
 
 
 def _one_node_words(study: StudyResults) -> str:
-    if not study.run.get("one_node"):
+    if not study.run.one_node:
         return ""
     return ". One node here: its mappings are equal, and the kernel merges them; the lines are the formula"
 

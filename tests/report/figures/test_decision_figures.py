@@ -14,7 +14,7 @@ from hmexp.report.figures.captions import ABSENT, TITLES, absent_figures
 from hmexp.report.figures.heat_map import shares_of_dram
 from hmexp.report.figures.thread_curves import thread_counts
 from hmexp.report.page.html import write_report
-from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+from hmexp.report.run.results import FUNCTIONAL_ONLY
 
 NEW = ("node_capability", "ratio_by_mix", "bandwidth_against_threads", "latency_distribution")
 
@@ -34,7 +34,7 @@ def _run(synthetic: SimpleNamespace, **more: Any) -> tuple[list[dict[str, Any]],
 
 def test_a_node_is_what_was_measured_of_it_alone(synthetic: SimpleNamespace) -> None:
     records, run = _run(synthetic)
-    fast, slow = capabilities(Results.from_records(records, run))
+    fast, slow = capabilities(synthetic.results(records, run))
     assert (fast.node, slow.node) == (0, 2)
     assert slow.kind.endswith("emulated on 0")
     for node, pattern in ((fast, "0"), (slow, "2")):
@@ -44,13 +44,13 @@ def test_a_node_is_what_was_measured_of_it_alone(synthetic: SimpleNamespace) -> 
         assert node.read.value.median == max(read)
         assert dict(node.read.series)["threads"] == 2
         assert node.cells()[4] == "2"
-    only_mixed = Results.from_records([synthetic.make_record("0,2", "read")], synthetic.make_run(1))
+    only_mixed = synthetic.results([synthetic.make_record("0,2", "read")], synthetic.make_run(1))
     assert capabilities(only_mixed) == []
 
 
 def test_a_cell_of_the_map_is_a_part_of_its_own_all_dram(synthetic: SimpleNamespace) -> None:
     records, run = _run(synthetic)
-    every = shares_of_dram(Results.from_records(records, run))
+    every = shares_of_dram(synthetic.results(records, run))
     assert len(every) == 2  # one thread, and two
     by = {
         (r["parameters"]["operation"], r["parameters"]["threads"], r["parameters"]["pattern"]): r
@@ -63,12 +63,12 @@ def test_a_cell_of_the_map_is_a_part_of_its_own_all_dram(synthetic: SimpleNamesp
             assert estimate.median == pytest.approx(own["result"]["median"] / base["result"]["median"])
             assert estimate.low <= estimate.median <= estimate.high
     lone = [record for record in records if record["parameters"]["pattern"] != "0"]
-    assert shares_of_dram(Results.from_records(lone, run)) == {}
+    assert shares_of_dram(synthetic.results(lone, run)) == {}
 
 
 def test_every_point_is_in_the_figure_of_threads(synthetic: SimpleNamespace) -> None:
     records, run = _run(synthetic)
-    results = Results.from_records(records, run)
+    results = synthetic.results(records, run)
     assert thread_counts(results) == (1, 2)
     figure = figures.bandwidth_against_threads(results)
     drawn = sorted(
@@ -85,7 +85,7 @@ def test_every_point_is_in_the_figure_of_threads(synthetic: SimpleNamespace) -> 
 
 def test_the_distribution_has_every_sample(synthetic: SimpleNamespace) -> None:
     records, run = _run(synthetic)
-    figure = figures.latency_distribution(Results.from_records(records, run))
+    figure = figures.latency_distribution(synthetic.results(records, run))
     lines = {tuple(line.get_xdata()[1:]): line.get_ydata() for axes in figure.axes for line in axes.lines}
     for record in records[20:25]:
         assert lines[tuple(sorted(record["result"]["samples"]))][-1] == 100
@@ -93,7 +93,7 @@ def test_the_distribution_has_every_sample(synthetic: SimpleNamespace) -> None:
 
 def test_they_say_what_is_emulated_and_what_is_functional_only(synthetic: SimpleNamespace) -> None:
     records, run = _run(synthetic, timing_valid=False)
-    drawn = figures.all_figures(Results.from_records(records, run))
+    drawn = figures.all_figures(synthetic.results(records, run))
     assert set(NEW) <= set(drawn)
     for stem in NEW:
         svg = figures.svg_text(drawn[stem], stem)

@@ -9,7 +9,6 @@ from hmexp.report.figures.gallery import all_figures, svg_text
 from hmexp.report.figures.loaded_latency import curves_of, knees
 from hmexp.report.model.advice import advise
 from hmexp.report.model.overview import overview
-from hmexp.report.run.results import Results
 
 
 def loaded(synthetic: SimpleNamespace, pattern: str, knees_at: list[float | None]) -> dict[str, Any]:
@@ -28,7 +27,7 @@ def loaded(synthetic: SimpleNamespace, pattern: str, knees_at: list[float | None
 
 def test_curves_go_by_load_and_knees_are_told(synthetic: SimpleNamespace) -> None:
     records = [loaded(synthetic, "0,2", [4.0, 5.0, None]), loaded(synthetic, "2", [None])]
-    results = Results.from_records(records, synthetic.make_run(2))
+    results = synthetic.results(records, synthetic.make_run(2))
     hybrid, slow = results.points
     assert curves_of(hybrid)[0].load_gbps == (0.0, 4.0, 9.0)
     (said,) = knees([hybrid])
@@ -44,7 +43,7 @@ def test_curves_go_by_load_and_knees_are_told(synthetic: SimpleNamespace) -> Non
 def test_an_added_point_is_a_line_to_compare_with_and_no_row(synthetic: SimpleNamespace) -> None:
     base = synthetic.make_record("0", "read") | {"added": True}
     hybrid = synthetic.make_record("0,2,2", "read")
-    results = Results.from_records([base, hybrid], synthetic.make_run(2))
+    results = synthetic.results([base, hybrid], synthetic.make_run(2))
     view = overview(results)
     assert [pattern for _, pattern, _, _ in view.rows] == ["0,2,2"]
     cell = view.rows[0][3][0]
@@ -58,10 +57,10 @@ def test_an_added_point_is_a_line_to_compare_with_and_no_row(synthetic: SimpleNa
 def test_disturbed_samples_are_told_and_marked(synthetic: SimpleNamespace) -> None:
     record = synthetic.make_record("0,2", "read", samples=3)
     record["result"]["noise"] = {"flags": [["preempted"], [], ["preempted", "foreign"]]}
-    results = Results.from_records([record], synthetic.make_run(1))
+    results = synthetic.results([record], synthetic.make_run(1))
     assert any(
         "2 of 3 samples were disturbed (preempted 2, foreign 1)" in text for text in advise(results).cautions
     )
     assert "disturbed samples" in svg_text(all_figures(results)["bandwidth_against_ratio"], "b")
-    quiet = Results.from_records([synthetic.make_record("0,2", "read")], synthetic.make_run(1))
+    quiet = synthetic.results([synthetic.make_record("0,2", "read")], synthetic.make_run(1))
     assert "disturbed" not in svg_text(all_figures(quiet)["bandwidth_against_ratio"], "b")

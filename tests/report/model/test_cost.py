@@ -30,7 +30,7 @@ def at(synthetic: SimpleNamespace, medians: dict[str, tuple[float, float]]) -> R
         record = synthetic.make_record(pattern, "read", emulated=False)
         record["result"] |= {"median": median, "ci_low": median - half, "ci_high": median + half}
         records.append(record)
-    return Results.from_records(records, synthetic.make_run(len(records), emulated=False))
+    return synthetic.results(records, synthetic.make_run(len(records), emulated=False))
 
 
 def test_a_mixture_costs_its_parts() -> None:
@@ -60,7 +60,7 @@ def test_the_front_is_what_nothing_beats(synthetic: SimpleNamespace) -> None:
 
 def test_less_latency_is_better(synthetic: SimpleNamespace) -> None:
     records = [synthetic.make_record(p, "latency", emulated=False) for p in synthetic.PATTERNS]
-    results = Results.from_records(records, synthetic.make_run(5, emulated=False))
+    results = synthetic.results(records, synthetic.make_run(5, emulated=False))
     (market,) = markets(results, PRICES)
     assert {offer.standing for offer in market.offers} == {"front"}
     (dear,) = markets(results, Prices(3.0, 8.0))
@@ -103,7 +103,7 @@ def test_nothing_cheaper_keeps_it(synthetic: SimpleNamespace) -> None:
 
 def test_points_of_other_parameters_are_never_compared(synthetic: SimpleNamespace) -> None:
     records = [synthetic.make_record(p, "read", threads=t) for p in ("0", "0,2", "2") for t in (1, 2)]
-    results = Results.from_records(records, synthetic.make_run(6))
+    results = synthetic.results(records, synthetic.make_run(6))
     found = markets(results, PRICES)
     assert [market.where for market in found] == ["1 thread", "2 threads"]
     frame = frame_of(found, PRICES)
@@ -113,7 +113,7 @@ def test_points_of_other_parameters_are_never_compared(synthetic: SimpleNamespac
 
 
 def test_timings_that_do_not_count_are_not_priced(synthetic: SimpleNamespace) -> None:
-    results = Results.from_records(synthetic.sweep(), synthetic.make_run(15, timing_valid=False))
+    results = synthetic.results(synthetic.sweep(), synthetic.make_run(15, timing_valid=False))
     assert markets(results, PRICES) == []
     figure = cost_performance(results, [], PRICES)
     assert any("functional only" in text.get_text() for text in figure.texts)

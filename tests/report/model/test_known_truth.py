@@ -18,7 +18,6 @@ from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.pattern import Pattern
 from hmexp.report.model.advice import KEEP, advise
 from hmexp.report.model.cost import Prices, cheapest, markets
-from hmexp.report.run.results import Results
 
 STEPS = 8
 PAGES = 4096
@@ -79,7 +78,7 @@ def test_the_ratio_for_90_percent_of_read_bandwidth_is_the_true_one_or_its_neigh
 
     records = [_measured(synthetic, emulation, pattern, generator) for pattern in patterns]
     run = synthetic.make_run(len(records)) | {"emulation": emulation.to_record()}
-    results = Results.from_records(records, run)
+    results = synthetic.results(records, run)
     said = next(s for s in advise(results).sentences if s.startswith("At least 90 % of all-DRAM read"))
     named = re.search(r"least DRAM: DRAM:\w+ (\d+):(\d+) ", said)
     # No mixture keeps it where DRAM is much the faster one: then all DRAM is the advice.

@@ -37,7 +37,7 @@ def published(synthetic: SimpleNamespace) -> dict[str, Results]:
         ]
         run = synthetic.make_run(len(records), emulated=False)
         run["nodes"] = [{"id": 0, "kind": "dram"}, {"id": 1, "kind": "cxl"}]
-        runs[nine] = Results.from_records(records, run | {"dram_nodes": [0], "slow_nodes": [1]})
+        runs[nine] = synthetic.results(records, run | {"dram_nodes": [0], "slow_nodes": [1]})
     return runs
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from hmexp.errors import StoreError
-from hmexp.report.model.tables import points_frame, samples_frame, write_csv
+from hmexp.report.model.tables import write_csv
 
 POINT_COLUMNS = (
     "point_id,status,reason,pattern,ratio,dram_share,placer,granule_bytes,size_bytes,page_bytes,threads,operation,"
@@ -33,16 +33,18 @@ def _written(frame: pd.DataFrame, folder: Path) -> list[dict[str, str]]:
 def test_columns_are_those_of_the_contract(synthetic: SimpleNamespace, tmp_path: Path) -> None:
     run = synthetic.make_run(15)
     for frame, columns in (
-        (points_frame(synthetic.sweep(), run), POINT_COLUMNS),
-        (samples_frame(synthetic.sweep(), run), SAMPLE_COLUMNS),
-        (points_frame([], run), POINT_COLUMNS),
-        (samples_frame([], run), SAMPLE_COLUMNS),
+        (synthetic.points(synthetic.sweep(), run), POINT_COLUMNS),
+        (synthetic.samples(synthetic.sweep(), run), SAMPLE_COLUMNS),
+        (synthetic.points([], run), POINT_COLUMNS),
+        (synthetic.samples([], run), SAMPLE_COLUMNS),
     ):
         assert write_csv(frame, tmp_path / "t.csv").read_text().splitlines()[0] == columns
 
 
 def test_a_point_is_a_row_with_its_proof(synthetic: SimpleNamespace, tmp_path: Path) -> None:
-    (row,) = _written(points_frame([synthetic.make_record("0,2,2", "read")], synthetic.make_run(1)), tmp_path)
+    (row,) = _written(
+        synthetic.points([synthetic.make_record("0,2,2", "read")], synthetic.make_run(1)), tmp_path
+    )
     assert row["ratio"] == "1:2"
     assert row["samples"] == "10"
     assert row["proof_ok"] == "True"
@@ -60,21 +62,21 @@ def test_a_point_is_a_row_with_its_proof(synthetic: SimpleNamespace, tmp_path: P
     ("pattern", "ratio"), [("0", "1:0"), ("2", "0:1"), ("0,0,2,2", "1:1"), ("2,0,0,0", "3:1")]
 )
 def test_ratio_is_reduced_and_dram_first(synthetic: SimpleNamespace, pattern: str, ratio: str) -> None:
-    frame = points_frame([synthetic.make_record(pattern, "read")], synthetic.make_run(1))
+    frame = synthetic.points([synthetic.make_record(pattern, "read")], synthetic.make_run(1))
     assert frame["ratio"].tolist() == [ratio]
 
 
 def test_a_failed_point_has_a_reason_and_no_numbers(synthetic: SimpleNamespace, tmp_path: Path) -> None:
     record = synthetic.fail(synthetic.make_record("0,2", "write", misplaced=3), 'says "no",\nand why')
     record["proof"]["after"] = None
-    (row,) = _written(points_frame([record], synthetic.make_run(1)), tmp_path)
+    (row,) = _written(synthetic.points([record], synthetic.make_run(1)), tmp_path)
     assert row["status"] == "failed"
     assert row["reason"] == 'says "no",\nand why'
     assert [row[name] for name in ("samples", "median", "ci_low", "mad", "unit", "model_error_percent")] == [
         ""
     ] * 6
     assert (row["proof_ok"], row["misplaced_before"], row["misplaced_after"]) == ("False", "3", "")
-    assert samples_frame([record], synthetic.make_run(1)).empty
+    assert synthetic.samples([record], synthetic.make_run(1)).empty
 
 
 def test_a_point_that_died_before_its_setup_is_a_row(synthetic: SimpleNamespace, tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_a_point_that_died_before_its_setup_is_a_row(synthetic: SimpleNamespace,
         "schema": 1, "point_id": "ab", "status": "failed", "reason": "killed by signal 9",
         "parameters": {"pattern": "0,2", "operation": "read"}, "result": None, "setup": None, "proof": None,
     }  # fmt: skip
-    (row,) = _written(points_frame([record], synthetic.make_run(1)), tmp_path)
+    (row,) = _written(synthetic.points([record], synthetic.make_run(1)), tmp_path)
     assert (row["point_id"], row["proof_ok"], row["threads"], row["ratio"]) == ("ab", "", "", "1:1")
 
 
@@ -90,13 +92,15 @@ def test_numbers_that_are_none_are_empty(synthetic: SimpleNamespace, tmp_path: P
     record = synthetic.make_record("0", "read")
     record["result"]["mad"] = float("nan")
     record["result"]["maximum"] = float("inf")
-    (row,) = _written(points_frame([record], synthetic.make_run(1)), tmp_path)
+    (row,) = _written(synthetic.points([record], synthetic.make_run(1)), tmp_path)
     assert (row["mad"], row["maximum"]) == ("", "")
 
 
 def test_real_nodes_take_their_model_from_the_measured_endpoints(synthetic: SimpleNamespace) -> None:
     records = synthetic.sweep(emulated=False)
-    frame = points_frame(records, synthetic.make_run(15, emulated=False)).set_index(["operation", "pattern"])
+    frame = synthetic.points(records, synthetic.make_run(15, emulated=False)).set_index(
+        ["operation", "pattern"]
+    )
     for operation in ("read", "write", "latency"):
         dram, slow = (float(frame.loc[(operation, end), "median"]) for end in ("0", "2"))
         share = 21846 / 65536
@@ -116,7 +120,7 @@ def test_endpoints_of_other_parameters_or_failed_ones_do_not_count(synthetic: Si
     other = [make("0", "read", emulated=False), make("2", "read", emulated=False, threads=1)]
     failed = [make("0", "read", emulated=False), synthetic.fail(make("2", "read", emulated=False))]
     for ends in (other, failed, []):
-        frame = points_frame([make("0,2", "read", emulated=False), *ends], run)
+        frame = synthetic.points([make("0,2", "read", emulated=False), *ends], run)
         assert frame["model"].isna().all()
         assert "missing" in frame.attrs["model_source"]
 
@@ -125,10 +129,10 @@ def test_mixtures_of_several_nodes_need_endpoints_of_the_same_mix(synthetic: Sim
     make = synthetic.make_record
     run = synthetic.make_run(4, emulated=False, dram_nodes=[0, 1])
     names = ["0,1,2", "0", "2"]
-    frame = points_frame([make(name, "read", emulated=False) for name in names], run).set_index("pattern")
+    frame = synthetic.points([make(name, "read", emulated=False) for name in names], run).set_index("pattern")
     assert pd.isna(frame.loc["0,1,2", "model"])
     both = make("0,1", "read", emulated=False) | {"dram_share": 1.0}
-    frame = points_frame([both, *(make(name, "read", emulated=False) for name in names)], run).set_index(
+    frame = synthetic.points([both, *(make(name, "read", emulated=False) for name in names)], run).set_index(
         "pattern"
     )
     assert not pd.isna(frame.loc["0,1,2", "model"])
@@ -137,7 +141,7 @@ def test_mixtures_of_several_nodes_need_endpoints_of_the_same_mix(synthetic: Sim
 def test_samples_are_all_there_in_order(synthetic: SimpleNamespace) -> None:
     record = synthetic.make_record("0,2", "latency", samples=7)
     record["result"]["payload_bytes"] = []
-    frame = samples_frame([record], synthetic.make_run(1))
+    frame = synthetic.samples([record], synthetic.make_run(1))
     assert frame["value"].tolist() == record["result"]["samples"]
     assert frame["sample"].tolist() == list(range(7))
     assert frame["payload_bytes"].isna().all()
@@ -149,7 +153,7 @@ def test_a_table_that_cannot_be_written_says_so_and_leaves_nothing(
     target = tmp_path / "points.csv"
     target.mkdir()
     with pytest.raises(StoreError, match=r"points\.csv cannot be written"):
-        write_csv(points_frame([], synthetic.make_run(0)), target)
+        write_csv(synthetic.points([], synthetic.make_run(0)), target)
     assert list(tmp_path.iterdir()) == [target]
 
 
@@ -169,12 +173,12 @@ def test_launches_disturbances_and_the_multiple_of_dram_are_columns(
     record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": {"ok": False}}}]
     record |= {"baseline_id": "b", "of_dram": {"median": 0.5, "ci_low": 0.4, "ci_high": 0.6}}
     added = synthetic.make_record("0", "read") | {"added": True}
-    rows = _written(points_frame([record, added], synthetic.make_run(2)), tmp_path)
+    rows = _written(synthetic.points([record, added], synthetic.make_run(2)), tmp_path)
     row = next(row for row in rows if row["pattern"] == "0,2")
     assert (row["launches"], row["interval_over"], row["stopped"]) == ("2", "launches", "precision 1, cap 1")
     assert (row["disturbed_samples"], row["of_dram"], row["baseline_id"]) == ("1", "0.5", "b")
     assert row["proof_ok"] == "False"  # of the second launch
     assert {row["pattern"]: row["added_baseline"] for row in rows} == {"0": "True", "0,2": "False"}
-    samples = _written(samples_frame([record], synthetic.make_run(1)), tmp_path)
+    samples = _written(synthetic.samples([record], synthetic.make_run(1)), tmp_path)
     assert [s["launch"] for s in samples] == ["0", "0", "0", "1"]
     assert [s["disturbed"] for s in samples] == ["", "preempted steal", "", ""]

@@ -14,7 +14,6 @@ import pytest
 from hmexp.report.model.advice import advise
 from hmexp.report.page.html import write_report
 from hmexp.report.run.excerpt import MOST, WHOLE, excerpt
-from hmexp.report.run.results import Results
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +32,13 @@ def many(synthetic: SimpleNamespace) -> list[dict[str, Any]]:
 
 
 def test_a_small_run_is_whole(synthetic: SimpleNamespace) -> None:
-    results = Results.from_records(synthetic.sweep(), synthetic.make_run(15))
+    results = synthetic.results(synthetic.sweep(), synthetic.make_run(15))
     assert excerpt(results) is results
 
 
 def test_a_large_run_is_a_slice(synthetic: SimpleNamespace, many: list[dict[str, Any]]) -> None:
     assert len(many) == 360 > WHOLE
-    results = Results.from_records(many, synthetic.make_run(400))
+    results = synthetic.results(many, synthetic.make_run(400))
     shown = excerpt(results)
     for operation in ("read", "write", "latency"):
         points = shown.select(operation)
@@ -66,7 +65,7 @@ def test_many_patterns_of_one_series_are_thinned(synthetic: SimpleNamespace) -> 
         }
         for n in range(1000)
     ]
-    shown = excerpt(Results.from_records(records, synthetic.make_run(1000)))
+    shown = excerpt(synthetic.results(records, synthetic.make_run(1000)))
     shares = sorted(p.share for p in shown.points)
     assert len(shares) == MOST and shares[0] == 0 and shares[-1] == 1
 

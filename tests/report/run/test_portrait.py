@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from xml.etree import ElementTree
 
-from hmexp.report.run.results import Results
-
 
 def rows_of(html: str) -> list[list[str]]:
     page = ElementTree.fromstring(html)
@@ -17,7 +15,7 @@ def rows_of(html: str) -> list[list[str]]:
 
 def test_a_row_for_each_point(synthetic: SimpleNamespace) -> None:
     records = synthetic.sweep()
-    results = Results.from_records(records, synthetic.make_run(len(records)))
+    results = synthetic.results(records, synthetic.make_run(len(records)))
     html = results._repr_html_()
     rows = rows_of(html)
     assert [row[:3] for row in rows] == [[p.operation, p.ratio, p.pattern] for p in results.points]
@@ -29,7 +27,7 @@ def test_a_row_for_each_point(synthetic: SimpleNamespace) -> None:
 
 def test_failed_points_have_no_number(synthetic: SimpleNamespace) -> None:
     records = [synthetic.make_record("0", "read"), synthetic.fail(synthetic.make_record("2", "read"))]
-    results = Results.from_records(records, synthetic.make_run(3, emulated=False))
+    results = synthetic.results(records, synthetic.make_run(3, emulated=False))
     rows = rows_of(results._repr_html_())
     assert [row[3] for row in rows] == [f"{results.ok[0].value.median:.4g} GB/s", "failed"]
     assert rows[1][4:] == ["", ""]
@@ -38,12 +36,12 @@ def test_failed_points_have_no_number(synthetic: SimpleNamespace) -> None:
 
 def test_parameters_are_named_where_they_differ_only(synthetic: SimpleNamespace) -> None:
     records = [synthetic.make_record("0", "read", threads=count) for count in (1, 2)]
-    shown = rows_of(Results.from_records(records, synthetic.make_run(2))._repr_html_())
+    shown = rows_of(synthetic.results(records, synthetic.make_run(2))._repr_html_())
     assert [row[3] for row in shown] == ["1 thread", "2 threads"]
 
 
 def test_a_large_run_is_cut_and_says_so(synthetic: SimpleNamespace) -> None:
     records = [synthetic.make_record("0", "read", samples=3, threads=n) for n in range(1, 100)]
-    html = Results.from_records(records, synthetic.make_run(99))._repr_html_()
+    html = synthetic.results(records, synthetic.make_run(99))._repr_html_()
     assert len(rows_of(html)) == 40
     assert "and 59 more points" in html

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from hmexp.measure.quantity import is_loaded
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.store.schema import SCHEMA
+from hmexp.store.parameters import LoopPoint
+from hmexp.store.schema import ID_VERSION
 from hmexp.sweep.access import SEQUENTIAL, access_of
 from hmexp.units import format_size
 
@@ -19,7 +20,7 @@ NEAR: Final = "near"
 
 
 @dataclass(frozen=True)
-class Point:
+class SweepPoint:
     """One combination of parameters: what is measured, stored and resumed."""
 
     pattern: str
@@ -44,13 +45,13 @@ class Point:
 
     @property
     def id(self) -> str:
-        """Stable name: a hash of the parameters and of the schema of the records."""
+        """Stable name: a hash of the parameters."""
         values = asdict(self)
         # Points that were measured before there were these parameters keep their names.
         for name, usual in (("access", (None, SEQUENTIAL)), ("cpu_node", (NEAR,))):
             if values[name] in usual:
                 del values[name]
-        return hash_of({"schema": SCHEMA, **values})
+        return hash_of({"schema": ID_VERSION, **values})
 
     @property
     def parsed_pattern(self) -> Pattern:
@@ -62,9 +63,14 @@ class Point:
         """How many CPUs it takes: one for the chase beside the threads that load it."""
         return self.threads + is_loaded(self.operation)
 
-    def to_record(self) -> dict[str, Any]:
-        """The parameters as JSON-able values."""
-        return asdict(self)
+    @property
+    def alike(self) -> tuple[str, int]:
+        """What launches that take about as long have in common."""
+        return self.operation, self.size_bytes
+
+    def to_record(self) -> LoopPoint:
+        """The parameters as they are stored."""
+        return LoopPoint(**asdict(self))
 
     def __str__(self) -> str:
         pattern = self.pattern if len(self.pattern) <= 24 else f"{self.pattern[:21]}..."

@@ -1,0 +1,158 @@
+"""The engine: measures what a run directory does not have yet of a plan."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from hmexp.errors import SweepError
+from hmexp.experiment.progress import Progress
+from hmexp.experiment.protocol import Experiment, P, count_launches
+from hmexp.experiment.rounds import Watchers, measure_rest
+from hmexp.memory.emulation import Emulation
+from hmexp.store.run import RunDirectory, now, open_run, resolve_results
+from hmexp.system.settings import ending_in_order, repair
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    counts : mapping of str to int
+        Points by status.
+    failures : tuple of str
+        One sentence for each failed point.
+    """
+
+    path: Path
+    counts: Mapping[str, int]
+    failures: tuple[str, ...]
+
+    def require_complete(self) -> None:
+        """Raise SweepError if a point failed."""
+        if self.failures:
+            total = sum(self.counts.values())
+            raise SweepError(
+                f"{len(self.failures)} of {total} points failed: " + "; ".join(self.failures[:3])
+                + ("; ..." if len(self.failures) > 3 else ""),
+                "the other points are kept; run the same command again to retry only the failed ones",
+            )  # fmt: skip
+
+
+def carry_out(
+    plan: Experiment[P], watchers: Watchers, report: Callable[[Path], object] | None = None
+) -> Outcome:
+    """Measure every point of a plan that was not measured yet.
+
+    Every launch is stored at once, so being killed loses at most the launch in flight; the same call
+    again resumes. Failed launches are tried again, finished points are not touched.
+
+    Parameters
+    ----------
+    plan : Experiment
+        What to measure.
+    watchers : Watchers
+        Who is shown the progress, and receives what a person should know.
+    report : callable, optional
+        Writes the report of the run directory it is given. A run that is killed meanwhile is resumed,
+        rather than measured anew.
+
+    Raises
+    ------
+    StoreError
+        If the run directory cannot be used.
+    SweepError
+        If the host of an emulation could not be measured.
+    """
+    started = time.monotonic()
+    options = plan.options
+    seconds = options.budget_seconds
+    results = resolve_results(options.results)
+    with (
+        settings_in_order(watchers.say),
+        open_run(
+            results, options.run, plan.describe(), watchers.say, finished=options.repeat > 0
+        ) as directory,
+    ):
+        fresh = msgspec.structs.replace(
+            directory.run, points=len(plan.points), added=tuple(sorted(plan.added)), finished=None
+        )
+        directory.update(fresh)
+        emulation = _emulation(plan, directory, watchers)
+        deadline = None if seconds is None else started + seconds
+        measure_rest(plan, directory, emulation, watchers, deadline)
+        outcome = _conclude(plan, directory, reported=report is None)
+        if report is not None:
+            report(outcome.path)
+            directory.update(msgspec.structs.replace(directory.run, reported=True))
+        return outcome
+
+
+@contextmanager
+def settings_in_order(say: Callable[[str], None]) -> Iterator[None]:
+    """Restore what a killed worker had changed: of an earlier run at first, of this one at the end."""
+    with ending_in_order():
+        for message in repair():
+            say(message)
+        try:
+            yield
+        finally:
+            for message in repair():
+                say(message)
+
+
+def _emulation(plan: Experiment[P], directory: RunDirectory, watchers: Watchers) -> Emulation | None:
+    """The scale is measured once per run: points of one run must have one truth."""
+    stored = directory.run.emulation
+    if stored is not None:
+        return Emulation.from_record(stored)
+
+    def show(what: str) -> None:
+        watchers.display.show(Progress(0, count_launches(plan), 0, None, what))
+
+    calibrated = plan.calibrate(show, watchers.say)
+    if calibrated is None:
+        return None
+    emulation, launches = calibrated
+    directory.update(
+        msgspec.structs.replace(directory.run, emulation=emulation.to_record(), calibration=tuple(launches))
+    )
+    return emulation
+
+
+def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -> Outcome:
+    wanted = {point.id: point for point in plan.points}
+    records = [record for record in directory.records() if record.point_id in wanted]
+    counts = dict(Counter(record.status for record in records))
+    failures = tuple(
+        f"{wanted[record.point_id]}: {(record.reason or 'no reason recorded').splitlines()[0]}"
+        for record in records
+        if record.status == "failed"
+    )
+    # Within a budget of time a point may have got fewer launches.
+    short = [
+        record for record in records
+        if record.status == "ok" and (len(record.launches) or 1) < wanted[record.point_id].launches
+    ]  # fmt: skip
+    complete = len(records) == len(wanted) and not failures and not short
+    directory.update(
+        msgspec.structs.replace(
+            directory.run,
+            counts={str(status): count for status, count in counts.items()},
+            finished=now() if complete else None,
+            reported=reported,
+            load_average_after=os.getloadavg(),
+        )
+    )
+    return Outcome(directory.path, {str(status): n for status, n in counts.items()}, failures)

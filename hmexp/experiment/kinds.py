@@ -1,0 +1,140 @@
+"""Kinds of points: which function measures a point, and how its launches become one result.
+
+To add a kind:
+
+1. give its parameters and its result a struct each, in `hmexp.store.parameters` and `hmexp.store.results`;
+2. write a module with ``measure(task) -> Taken``, and ``prepare(task) -> Prepared`` or ``join(results)``
+   if the defaults here do not do;
+3. add a line to `KINDS`.
+
+Whoever supplies the points then gets rounds, resuming, budget, proof, progress and the store from the engine.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from hmexp.experiment.task import Task
+from hmexp.store.evidence import Proof
+from hmexp.store.parameters import PointParameters
+from hmexp.store.parts import Model, SettingRecord
+from hmexp.store.results import Result, SetupRecord
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a launch before it is measured.
+
+    Parameters
+    ----------
+    modelled_pages : mapping of int to int or None
+        Pages of each node of the pattern, emulated ones by their own number [pages].
+    dram_share : float or None
+        Share of the pages on nodes that count as DRAM.
+    model : Model or None
+        What the emulated nodes must show.
+    emulated : bool
+        Whether the point uses the emulated nodes that the run has.
+    """
+
+    modelled_pages: dict[int, int] | None = None
+    dram_share: float | None = None
+    model: Model | None = None
+    emulated: bool = True
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a launch has measured.
+
+    Parameters
+    ----------
+    result : Result
+        What was measured.
+    setup : SetupRecord or None
+        What making the region took.
+    proof : Proof or None
+        Where every page was, before and after.
+    settings : mapping of str to SettingRecord
+        Settings of the machine that were changed meanwhile.
+    host_bound : bool
+        Whether the host was slower than the emulated nodes: the model then says nothing of the number.
+    """
+
+    result: Result
+    setup: SetupRecord | None = None
+    proof: Proof | None = None
+    settings: Mapping[str, SettingRecord] = field(default_factory=dict)
+    host_bound: bool = False
+
+
+def prepare_nothing(_task: Task) -> Prepared:
+    """The default: nothing is known beforehand."""
+    return Prepared()
+
+
+def join_one(results: Sequence[Result]) -> Result:
+    """The default: a point of this kind has one launch."""
+    if len(results) != 1:
+        raise ValueError(
+            f"points of the kind {type(results[0]).__name__} have one launch, not {len(results)}"
+        )
+    return results[0]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of points; its functions are imported when they are first needed.
+
+    Parameters
+    ----------
+    measuring, preparing, joining : str or None
+        ``module:function``; None for the defaults.
+    """
+
+    measuring: str
+    preparing: str | None = None
+    joining: str | None = None
+
+    @property
+    def measure(self) -> Callable[[Task], Taken]:
+        """Measures a launch, in the worker."""
+        found: Callable[[Task], Taken] = _find(self.measuring)
+        return found
+
+    @property
+    def prepare(self) -> Callable[[Task], Prepared]:
+        """Says what is known beforehand, in the engine and in the worker."""
+        found: Callable[[Task], Prepared]
+        found = prepare_nothing if self.preparing is None else _find(self.preparing)
+        return found
+
+    @property
+    def join(self) -> Callable[[Sequence[Result]], Result]:
+        """Makes one result of those of several launches."""
+        found: Callable[[Sequence[Result]], Result]
+        found = join_one if self.joining is None else _find(self.joining)
+        return found
+
+
+#: By the tag of a point's parameters. Named, not imported: they stand above the engine.
+KINDS: Final[Mapping[str, Kind]] = {
+    "loop": Kind("hmexp.sweep.loop:measure_loop", "hmexp.sweep.loop:prepare", "hmexp.sweep.loop:join"),
+    "cost": Kind("hmexp.study.kinds:measure_cost"),
+    "mappings": Kind("hmexp.study.kinds:measure_growth"),
+    "behaviour": Kind("hmexp.study.kinds:measure_behaviour"),
+    "granule": Kind("hmexp.study.kinds:measure_granule", "hmexp.study.kinds:prepare_granule"),
+}
+
+
+def find_kind(parameters: PointParameters) -> Kind:
+    """The kind of a point with these parameters."""
+    return KINDS[str(parameters.__struct_config__.tag)]
+
+
+def _find(name: str) -> Any:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)

@@ -1,0 +1,173 @@
+"""One way to run a child: start it, ask it one question, and name how it ended.
+
+The parent writes the question to the child's standard input and reads the answer from its standard output.
+The child keeps standard output for the answer alone: whatever else prints there goes to standard error. It
+dies with the process that started it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Final, Literal
+
+from hmexp import native
+
+#: What became of a child that gave no answer.
+Failure = Literal["Timeout", "Killed", "Crashed"]
+_LONGEST_WORDS: Final = 2000
+_KILL_HINT: Final = " (the kernel does so when memory runs out; see dmesg)"
+
+
+class ChildError(Exception):
+    """A child gave no answer.
+
+    Parameters
+    ----------
+    failure : str
+        ``Timeout``, ``Killed`` (by a signal) or ``Crashed``.
+    reason : str
+        How it ended, for people: what follows the child's name in a sentence.
+    last_words : str
+        The end of what it wrote to standard error.
+    signal_name : str, optional
+        The signal that ended it.
+    """
+
+    def __init__(
+        self, failure: Failure, reason: str, last_words: str = "", signal_name: str | None = None
+    ) -> None:
+        super().__init__(reason)
+        self.failure, self.reason = failure, reason
+        self.last_words, self.signal_name = last_words, signal_name
+
+
+@dataclass(frozen=True)
+class Child:
+    """A Python module that answers one question in a process of its own.
+
+    Parameters
+    ----------
+    module : str
+        Its dotted name; its main program calls `answer_once`.
+    timeout_seconds : float or None
+        After this it is killed; None waits for as long as it takes [s].
+    site : bool
+        Whether Python imports ``site``. Without it a start costs less, and the parent's own path of modules
+        is handed down.
+    errors : file, optional
+        Where its standard error goes; without one it is kept for `ChildError.last_words`.
+    patience_seconds : float
+        If the parent is interrupted, how long the child may take to end in order after SIGINT; 0 kills it
+        at once [s].
+    environment : mapping
+        Added to the parent's own.
+    """
+
+    module: str
+    timeout_seconds: float | None = None
+    site: bool = True
+    errors: IO[str] | None = None
+    patience_seconds: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, question: bytes) -> bytes:
+        """Start it, ask, and return its answer.
+
+        Raises
+        ------
+        ChildError
+            If it took too long, was killed, or ended with another status than 0.
+        """
+        flags = ["-P"] if self.site else ["-S", "-P"]
+        process = subprocess.Popen(
+            [sys.executable, *flags, "-m", self.module, str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE if self.errors is None else self.errors,
+            env={**_environment(), **self.environment},
+            # Ctrl-C is for the parent, which then ends the child.
+            start_new_session=True,
+        )
+        try:
+            out, err = process.communicate(question, timeout=self.timeout_seconds)
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            process.communicate()
+            told = f"took longer than {self.timeout_seconds:g} s and was ended"
+            raise ChildError("Timeout", told) from error
+        except BaseException:
+            self._end(process)
+            raise
+        last_words = (err or b"").decode(errors="replace").strip()[-_LONGEST_WORDS:]
+        if process.returncode < 0:
+            name = signal_name(-process.returncode)
+            raise ChildError("Killed", describe_end(process.returncode), last_words, name)
+        if process.returncode != 0:
+            raise ChildError("Crashed", describe_end(process.returncode), last_words)
+        return out
+
+    def _end(self, process: subprocess.Popen[bytes]) -> None:
+        if self.patience_seconds:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.communicate(timeout=self.patience_seconds)
+                return
+            except (subprocess.TimeoutExpired, KeyboardInterrupt):
+                pass
+        process.kill()
+        process.communicate()
+
+
+def answer_once(answer: Callable[[bytes], bytes]) -> None:
+    """Be such a child: read the question, answer it, and keep standard output clean meanwhile.
+
+    Parameters
+    ----------
+    answer : callable
+        Gives the answer to the question.
+    """
+    # Run from the folder of a notebook, that folder must not hide the standard library.
+    sys.path[:] = [entry for entry in sys.path if entry not in ("", str(Path.cwd()))]
+    native.die_with_parent(int(sys.argv[1]))
+    question = sys.stdin.buffer.read()
+    # The answer goes to the real standard output alone: a stray print must not damage it.
+    out = os.dup(1)
+    os.dup2(2, 1)
+    given = answer(question)
+    with os.fdopen(out, "wb") as stream:
+        stream.write(given)
+
+
+def describe_end(returncode: int) -> str:
+    """How a process ended: ``was killed by SIGKILL``, ``ended with status 3``."""
+    if returncode >= 0:
+        return f"ended with status {returncode}"
+    name = signal_name(-returncode)
+    return f"was killed by {name}{_KILL_HINT if name == 'SIGKILL' else ''}"
+
+
+def signal_name(number: int) -> str:
+    """The name of a signal, such as ``SIGKILL``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _environment() -> dict[str, str]:
+    """What a child is started with: this process's own path of modules, ready to be used.
+
+    Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
+    the time that a launch may cost.
+    """
+    here = str(Path(__file__).parents[1])
+    # Run from the folder of a notebook, that folder must not hide the standard library; ours comes last.
+    path = dict.fromkeys([*(entry for entry in sys.path if entry not in ("", str(Path.cwd()))), here])
+    # Nothing there multiplies matrices: threads for it would take time to start, and CPUs from the loops.
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
