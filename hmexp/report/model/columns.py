@@ -127,6 +127,10 @@ POINT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("operation", "string", "what was measured", lambda p, _: p.operation),
     Column("access", "string", "order of the accesses", _parameter("access")),
     Column("cpu_node", "string", "node on whose CPUs the threads ran", _parameter("cpu_node")),
+    Column("sample_seconds", "Float64", "shortest time of a sample", _parameter("sample_seconds")),
+    Column("precision", "Float64", "at which a launch stops; 0: it does not", _parameter("precision")),
+    Column("most_samples", "Int64", "cap on the samples of a launch", _parameter("most_samples")),
+    Column("emulate", "string", "`NODE=PROFILE` that was asked for", _parameter("emulate")),
     Column("unit", "string", "of median to maximum, and of the model", lambda p, _: p.unit),
     # How many there are, not how many were asked for.
     Column("samples", "Int64", "samples that were taken", _measured(lambda _, r: len(r.samples))),

@@ -16,7 +16,9 @@ import pytest
 
 import hmexp
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.run.dataset import POINT_COLUMNS, RUN_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.model.columns import POINT_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.run.dataset import RUN_COLUMNS
+from hmexp.store.parameters import LoopPoint
 
 WriteRun = Callable[..., Path]
 EXAMPLE = Path(__file__).resolve().parents[3] / "results" / "example"
@@ -24,8 +26,8 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "results" / "example"
 
 def test_the_example_run_as_tables() -> None:
     data = hmexp.load(EXAMPLE)
-    assert list(data.points.columns)[: len(POINT_COLUMNS)] == list(POINT_COLUMNS)
-    assert list(data.samples.columns) == list(SAMPLE_COLUMNS)
+    assert list(data.points.columns) == ["run", *(column.name for column in POINT_COLUMNS)]
+    assert list(data.samples.columns) == ["run", *SAMPLE_COLUMNS]
     assert list(data.run.columns) == list(RUN_COLUMNS)
     records = [json.loads(line) for line in (EXAMPLE / "points.jsonl").read_text().splitlines()]
     for record, row in zip(records, data.points.to_dict("records"), strict=True):
@@ -88,13 +90,21 @@ def test_the_last_record_of_a_point_counts_and_a_torn_line_does_not(
     assert hmexp.load(folder).points["status"].tolist() == ["ok"]
 
 
-def test_further_parameters_are_columns(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+def test_every_parameter_of_a_point_is_a_column(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+    given: dict[str, tuple[object, object]] = {
+        "access": ("sequential", "random_line"), "cpu_node": ("near", "2"), "precision": (0.0, 0.01),
+        "most_samples": (10, 20), "sample_seconds": (0.05, 0.1), "emulate": ("2=a", "2=b"),
+        "threads": (1, 2), "size_bytes": (1 << 28, 1 << 30), "granule_bytes": (4096, 2 << 20),
+        "placer": ("first_touch", "mbind"),
+    }  # fmt: skip
     records = [
-        synthetic.make_record("0", "read", stride_bytes=n, order=o) for n, o in ((64, "a"), (128, "b"))
+        synthetic.make_record("0", "read", **{name: values[n] for name, values in given.items()})
+        for n in range(2)
     ]
     points = hmexp.load(write_run(records, synthetic.make_run(2))).points
-    assert points["stride_bytes"].tolist() == [64, 128]
-    assert points["order"].tolist() == ["a", "b"]
+    for name, values in given.items():
+        assert tuple(points[name]) == values, name
+    assert set(LoopPoint.__struct_fields__) <= set(points.columns)
 
 
 @pytest.mark.parametrize("where", ["run.json", "points.jsonl"])
