@@ -12,8 +12,9 @@ from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.portrait import Row, draw_run
 from hmexp.report.run.wording import say_series
 from hmexp.store.machine import EmulationRecord, ProfileRecord
-from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
+from hmexp.store.sharing import Sharing
 
 OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
@@ -40,7 +41,7 @@ class Results:
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
         run = read_run(run_dir)
-        return cls.from_records(read_points(run_dir / POINTS).values(), run)
+        return cls.from_records(take_points(run_dir / POINTS, Sharing()).values(), run)
 
     @property
     def name(self) -> str:
