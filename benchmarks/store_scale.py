@@ -1,6 +1,6 @@
 """Many stored points: what loading, reporting, comparing and resuming cost, in time and memory.
 
-.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER] [--like FOLDER] [--as-written]
+.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER] [--like RUN] [--as-written]
 
 The records are those of a real run, multiplied: other parameters, other noise, the same shape. Each step
 runs in a process of its own, whose peak memory is its own. Exits with 1 if a step is over its limit.

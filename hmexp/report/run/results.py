@@ -32,10 +32,10 @@ class Results:
     note: str | None = None
 
     @classmethod
-    def from_records(cls, records: Iterable[PointRecord], run: RunRecord) -> Results:
+    def from_records(cls, records: Iterable[PointRecord], run: RunRecord, note: str | None = None) -> Results:
         """Build from records; points come in the order of operation, series, then from all DRAM down."""
         points = [Point.from_record(record, run.dram_nodes) for record in records]
-        return cls(run, tuple(sorted(points, key=_order)))
+        return cls(run, tuple(sorted(points, key=_order)), note)
 
     @classmethod
     def load(cls, run_dir: Path) -> Results:
