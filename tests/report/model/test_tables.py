@@ -177,7 +177,8 @@ def test_launches_disturbances_and_the_multiple_of_dram_are_columns(
             {"n": 1, "median": 1.0, "details": {"stop": {"stopped": "cap", "least": 1, "most": 1}}},
         ],
     }
-    record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": {"ok": False}}}]
+    moved = record["proof"]["after"] | {"ok": False}
+    record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": moved}}]
     record |= {"baseline_id": "b", "of_dram": {"median": 0.5, "ci_low": 0.4, "ci_high": 0.6}}
     added = synthetic.make_record("0", "read") | {"added": True}
     rows = _written(synthetic.points([record, added], synthetic.make_run(2)), tmp_path)
