@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from hmexp.errors import StoreError
 from hmexp.store import lock
+from hmexp.store.evidence import SetupRecord
 from hmexp.store.journal import replace_file
 from hmexp.store.parameters import LoopPoint
 from hmexp.store.parts import SettingRecord, Status
 from hmexp.store.reader import POINTS, read_launches, read_points, read_run, read_statuses, take_points
 from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
-from hmexp.store.results import SetupRecord
 from hmexp.store.run import RunDirectory, open_run, resolve_results
 from hmexp.store.schema import SCHEMA
 from hmexp.store.writer import encode
