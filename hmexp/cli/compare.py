@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 #: Status with --fail-on-slower if a point is slower, or if no point could be compared.
 EXIT_SLOWER = 1
@@ -67,7 +68,8 @@ def _compare(options: argparse.Namespace) -> int:
     )
     comparison = compare(options.a, options.b, chosen)
     if options.json:
-        print(json.dumps(comparison.to_record(), indent=1, allow_nan=False))
+        record = msgspec.json.encode(comparison.to_record())
+        print(msgspec.json.format(record, indent=1).decode())
     else:
         print(terminal(comparison, None if options.all else MOST_ROWS))
     if options.html is not None:

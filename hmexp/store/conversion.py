@@ -28,7 +28,6 @@ def upgrade(record: Json) -> Json:
     parameters = _part(record, "parameters")
     if parameters is None:
         raise ValueError("it has no parameters")
-    without_nan(record)
     parameters["kind"] = kind
     if kind == _LOOP:
         parameters.setdefault("access", None if _is_chase(parameters.get("operation")) else "sequential")
@@ -51,7 +50,6 @@ def upgrade(record: Json) -> Json:
 def upgrade_run(run: Json) -> Json:
     """Convert the content of `run.json`, in place, and return it."""
     run["schema"] = SCHEMA
-    without_nan(run)
     parameters = _part(run, "parameters")
     if parameters is not None:
         # Nothing that was ever asked for is deeper than a list.
@@ -131,7 +129,7 @@ def _items(holder: Mapping[str, object], name: str) -> list[Json]:
     return [item for item in _items_of(holder.get(name)) if isinstance(item, dict)]
 
 
-def without_nan(record: Json) -> Json:
+def without_nan(record: object) -> None:
     """Make none of what is no number: Python's JSON knows NaN and infinity, and nobody else's does."""
     stack: list[object] = [record]
     while stack:
@@ -148,4 +146,3 @@ def without_nan(record: Json) -> Json:
                     found[index] = None
                 elif isinstance(value, dict | list):
                     stack.append(value)
-    return record

@@ -16,7 +16,7 @@ from hmexp.report.model.predictions import Prediction, predict
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.store.provenance import Provenance
-from hmexp.store.reader import RUN, read_run
+from hmexp.store.reader import RUN, collector_paused, read_run
 from hmexp.store.records import RunRecord
 from hmexp.store.run import LATEST
 
@@ -95,13 +95,18 @@ def load(sources: Sources) -> Dataset:
     ParameterError
         If nothing is given.
     """
+    with collector_paused():
+        return _load(find_runs(sources))
+
+
+def _load(folders: Mapping[str, Path]) -> Dataset:
     names: list[str] = []
     points: list[Point] = []
     predictions: dict[str, Prediction] = {}
     runs: list[dict[str, Cell]] = []
     records: dict[str, RunRecord] = {}
     parameters: dict[str, list[Cell]] = {}
-    for name, folder in find_runs(sources).items():
+    for name, folder in folders.items():
         results = Results.load(folder)
         records[name] = results.run
         names += [name] * len(results.points)
