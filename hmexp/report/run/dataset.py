@@ -15,7 +15,7 @@ from hmexp.report.model.columns import Cell, array, points_table, samples_table
 from hmexp.report.model.predictions import Prediction, predict
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
-from hmexp.store.machine import Provenance
+from hmexp.store.provenance import Provenance
 from hmexp.store.reader import RUN, collector_paused, read_run
 from hmexp.store.records import RunRecord
 from hmexp.store.run import LATEST
