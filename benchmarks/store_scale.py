@@ -1,6 +1,6 @@
 """Many stored points: what loading, reporting, comparing and resuming cost, in time and memory.
 
-.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER] [--like results/example]
+.venv/bin/python benchmarks/store_scale.py [--points 10000] [--keep FOLDER] [--like RUN] [--as-written]
 
 The records are those of a real run, multiplied: other parameters, other noise, the same shape. Each step
 runs in a process of its own, whose peak memory is its own. Exits with 1 if a step is over its limit.
@@ -22,11 +22,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from quiet import say_load
+
+from hmexp.store.parts import LaunchPart
+from hmexp.store.reader import convert_point, read_run
+from hmexp.store.records import LaunchRecord
+from hmexp.store.writer import encode, encode_run
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Limits of a step [s] and [MiB]. The three that read everything share the first one.
-SECONDS, MEBIBYTES, RESUME_SECONDS = 10.0, 500.0, 1.0
+SECONDS, MEBIBYTES, RESUME_SECONDS = 7.0, 350.0, 1.0
 _APART = 1000
 LOAD = "import sys, hmexp; data = hmexp.load(sys.argv[1]); print(data)"
 REPORT = "import sys; from hmexp.cli.main import main; main(['report', sys.argv[1]])"
@@ -38,7 +44,7 @@ from hmexp.store.reader import read_run
 from hmexp.store.run import open_run
 path = Path(sys.argv[1])
 start = time.perf_counter()
-with open_run(path.parent, path.name, read_run(path)["plan"], {}) as directory:
+with open_run(path.parent, path.name, read_run(path)) as directory:
     opened = time.perf_counter()
     found = len(directory.finished_points())
     assert not directory.launches()
@@ -48,7 +54,10 @@ print(f"SECONDS {time.perf_counter() - start:.3f}")
 
 
 def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterator[dict[str, Any]]:
-    """Yield records like those of a run, each of parameters of its own; `drift` makes them faster."""
+    """Yield records like those of a run, each of parameters of its own; `drift` makes them faster.
+
+    They are in the schema in which that run was written.
+    """
     noise = random.Random(seed)
     records = [json.loads(line) for line in (like / "points.jsonl").read_text().splitlines()]
     sizes, granules = [1 << n for n in range(24, 34)], [4096 << n for n in range(0, 12, 2)]
@@ -76,27 +85,34 @@ def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterat
                 return
 
 
-def make_run(folder: Path, like: Path, count: int, seed: int) -> Path:
-    """Write a run directory of `count` points."""
+def make_run(folder: Path, like: Path, count: int, seed: int, as_written: bool = False) -> Path:
+    """Write a run directory of `count` points, in today's schema or in that of the run it is like."""
     folder.mkdir(parents=True)
-    with (folder / "points.jsonl").open("w", encoding="utf-8") as file:
-        for record in make_points(like, count, seed):
-            file.write(json.dumps(record, separators=(",", ":")) + "\n")
     with (
-        (folder / "launches.jsonl").open("w", encoding="utf-8") as file,
-        (folder / "points.jsonl").open() as points,
+        (folder / "points.jsonl").open("wb") as points,
+        (folder / "launches.jsonl").open("wb") as launches,
     ):
-        for line in points:
-            record = json.loads(line)
-            joined = record.pop("launches", None) or [{"launch": 0}]
-            head = {name: record[name] for name in ("schema", "point_id")}
-            for launch in joined:
-                file.write(
-                    json.dumps(head | launch | {"result": record["result"]}, separators=(",", ":")) + "\n"
+        for found in make_points(like, count, seed):
+            line = json.dumps(found, separators=(",", ":")).encode()
+            record = convert_point(found)
+            points.write((line if as_written else encode(record)) + b"\n")
+            for launch in record.launches or (LaunchPart(),):
+                launches.write(
+                    encode(
+                        LaunchRecord(
+                            point_id=record.point_id,
+                            status="ok",
+                            parameters=record.parameters,
+                            result=record.result,
+                            launch=launch.launch,
+                        )
+                    )
+                    + b"\n"
                 )
-    run = json.loads((like / "run.json").read_text())
-    run |= {"name": folder.name, "points": count, "finished": None, "counts": {"ok": count}}
-    (folder / "run.json").write_text(json.dumps(run))
+    run = msgspec.structs.replace(
+        read_run(like), name=folder.name, points=count, finished=None, counts={"ok": count}
+    )
+    (folder / "run.json").write_bytes(encode_run(run))
     return folder
 
 
@@ -123,12 +139,17 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--keep", type=Path, default=None, help="write the runs here, and leave them")
     parser.add_argument("--like", type=Path, default=ROOT / "results" / "example", help="the run to multiply")
+    parser.add_argument(
+        "--as-written",
+        action="store_true",
+        help="keep the points in the schema of the run they are like, to time its conversion",
+    )
     options = parser.parse_args()
     say_load("before")
     with tempfile.TemporaryDirectory() as temporary:
         base = options.keep or Path(temporary)
         runs = [
-            make_run(base / name, options.like, options.points, seed)
+            make_run(base / name, options.like, options.points, seed, options.as_written)
             for seed, name in enumerate(("first", "second"))
         ]
         stored = (runs[0] / "points.jsonl").stat().st_size / 2**20

@@ -28,7 +28,6 @@ def upgrade(record: Json) -> Json:
     parameters = _part(record, "parameters")
     if parameters is None:
         raise ValueError("it has no parameters")
-    without_nan(record)
     parameters["kind"] = kind
     if kind == _LOOP:
         parameters.setdefault("access", None if _is_chase(parameters.get("operation")) else "sequential")
@@ -51,7 +50,6 @@ def upgrade(record: Json) -> Json:
 def upgrade_run(run: Json) -> Json:
     """Convert the content of `run.json`, in place, and return it."""
     run["schema"] = SCHEMA
-    without_nan(run)
     parameters = _part(run, "parameters")
     if parameters is not None:
         # Nothing that was ever asked for is deeper than a list.
@@ -80,6 +78,7 @@ def _upgrade_result(result: Json, kind: str) -> None:
 
 
 def _upgrade_measured(result: Json) -> None:
+    _leave_out_no_numbers(result)
     for name in ("payload_bytes", "bus_bytes"):
         # One figure for all samples.
         value = result.get(name)
@@ -96,6 +95,17 @@ def _upgrade_measured(result: Json) -> None:
         for name in ("window_gbps", "curve"):
             if details.get(name) is None:
                 details.pop(name, None)
+
+
+def _leave_out_no_numbers(result: Json) -> None:
+    """Leave out samples that are no numbers, with what else is known of them: they never counted."""
+    samples = _items_of(result.get("samples"))
+    kept = [number for number, value in enumerate(samples) if value is not None]
+    if len(kept) < len(samples):
+        for name in ("samples", "sample_seconds", "payload_bytes", "bus_bytes"):
+            values = result.get(name)
+            if isinstance(values, list) and len(values) == len(samples):
+                result[name] = [values[number] for number in kept]
 
 
 def _kind_of(details: Mapping[str, object], unit: str) -> str:
@@ -131,7 +141,7 @@ def _items(holder: Mapping[str, object], name: str) -> list[Json]:
     return [item for item in _items_of(holder.get(name)) if isinstance(item, dict)]
 
 
-def without_nan(record: Json) -> Json:
+def without_nan(record: object) -> None:
     """Make none of what is no number: Python's JSON knows NaN and infinity, and nobody else's does."""
     stack: list[object] = [record]
     while stack:
@@ -148,4 +158,3 @@ def without_nan(record: Json) -> Json:
                     found[index] = None
                 elif isinstance(value, dict | list):
                     stack.append(value)
-    return record

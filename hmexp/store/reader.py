@@ -127,7 +127,7 @@ def _converted(line: bytes, record_type: type[R], where: str) -> R:
     found = _object(line)
     require_schema(found.get("schema", OLDEST_SCHEMA), where)
     if found.get("schema") == SCHEMA:
-        return msgspec.convert(without_nan(found), record_type, str_keys=True)
+        return msgspec.convert(found, record_type, str_keys=True)
     return msgspec.convert(upgrade(found), record_type, str_keys=True)
 
 
@@ -139,6 +139,7 @@ def convert_point(found: Json) -> PointRecord:
     ValueError
         Naming the field that cannot be understood.
     """
+    without_nan(found)
     return msgspec.convert(upgrade(found), PointRecord, str_keys=True)
 
 
@@ -150,11 +151,17 @@ def convert_run(found: Json) -> RunRecord:
     ValueError
         Naming the field that cannot be understood.
     """
+    without_nan(found)
     return msgspec.convert(upgrade_run(found), RunRecord, str_keys=True)
 
 
 def _object(text: bytes) -> Json:
-    found = json.loads(text)
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        # Python's own JSON reads what others do not, such as NaN.
+        found = json.loads(text)
+        without_nan(found)
     if not isinstance(found, dict):
         raise TypeError("it is not a JSON object")
     return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -82,12 +82,12 @@ class Reading:
             page_bytes=point.page_bytes,
         )
 
-    def key(self, left_out: Iterable[str] = (), by_ratio: bool = False) -> Key:
+    def key(self, left_out: Collection[str] = (), by_ratio: bool = False) -> Key:
         """What makes it the same point as one of another run."""
-        values = {name: value for name, value in self.parameters.items() if name not in set(left_out)}
+        values = dict(self.parameters)
         if by_ratio:
             values["pattern"] = self.ratio
-        return tuple(sorted((name, repr(value)) for name, value in values.items()))
+        return tuple([(name, repr(values[name])) for name in sorted(values) if name not in left_out])
 
     def describe(self, names: Iterable[str]) -> str:
         """Write the parameters of these names for people."""

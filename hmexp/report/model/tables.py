@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
 import pandas as pd
 
-from hmexp.report.model.columns import points_table, samples_table
+from hmexp.report.model.columns import (
+    POINT_COLUMNS,
+    SAMPLE_COLUMNS,
+    Cell,
+    points_cells,
+    points_table,
+    samples_cells,
+    samples_table,
+)
 from hmexp.report.model.predictions import SOURCE_NAMES, predict
 from hmexp.report.run.results import Results
 from hmexp.store.files import write_atomically
@@ -34,6 +45,34 @@ def frame_of(results: Results) -> pd.DataFrame:
 def samples_of(results: Results) -> pd.DataFrame:
     """Make the table of raw samples, one row each."""
     return samples_table(results.points, {})
+
+
+def write_points(results: Results, path: Path) -> Path:
+    """Write the table of points as CSV: the same text as of `frame_of`, in less time and memory."""
+    cells = points_cells(results.points, predict(results))
+    return _write_cells(cells, {column.name: column.dtype for column in POINT_COLUMNS}, path)
+
+
+def write_samples(results: Results, path: Path) -> Path:
+    """Write the table of raw samples as CSV: the same text as of `samples_of`."""
+    return _write_cells(samples_cells(results.points), SAMPLE_COLUMNS, path)
+
+
+def _write_cells(cells: Mapping[str, Iterable[Cell]], types: Mapping[str, str], path: Path) -> Path:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(cells)
+    writer.writerows(
+        zip(
+            *(_floats(values) if types[name] == "Float64" else values for name, values in cells.items()),
+            strict=True,
+        )
+    )
+    return write_atomically(path, text.getvalue())
+
+
+def _floats(values: Iterable[Cell]) -> Iterable[float | None]:
+    return (None if value is None else float(value) for value in values)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:

@@ -18,18 +18,19 @@ from hmexp.report.figures import gallery as figures
 from hmexp.report.figures import pareto, style
 from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
+from hmexp.report.figures.studio import drawing
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
 from hmexp.report.model.cost import Prices
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import Prediction, predict
-from hmexp.report.model.tables import frame_of, samples_of, write_csv
+from hmexp.report.model.tables import frame_of, write_csv, write_points, write_samples
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.run.facts import last_look, pages_text, proof_ok
 from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
-from hmexp.report.run.wording import say_parameter, say_series
+from hmexp.report.run.wording import say_series
 from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
@@ -69,27 +70,32 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
 
 
 def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) -> Path:
-    write_csv(frame_of(results), run_dir / "points.csv")
-    write_csv(samples_of(results), run_dir / "samples.csv")
-    drawn = {}
     shown = excerpt(results)
     every = figures.all_figures(shown)
     found = offers.markets(shown, prices) if prices is not None else []
+    if prices is not None and found:
+        every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)}
+    with drawing(shown, every, run_dir / "figures"):
+        write_points(results, run_dir / "points.csv")
+        write_samples(results, run_dir / "samples.csv")
+        _write_costs(results, run_dir, prices)
+    drawn = {stem: (run_dir / "figures" / f"{stem}.svg").read_text(encoding="utf-8") for stem in every}
+    said = offers.sentences(found, shown, prices, keep) if prices is not None else []
+    return write_atomically(run_dir / "report.html", render(results, drawn, said, shown))
+
+
+def _write_costs(results: Results, run_dir: Path, prices: Prices | None) -> None:
     if prices is not None:
         write_csv(offers.frame_of(offers.markets(results, prices), prices), run_dir / _COST)
-        every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)} if found else {}
-    else:
-        # Of other prices, from an earlier report: beside this one they would be taken for its own.
-        for stale in (_COST, f"figures/{pareto.STEM}.svg", f"figures/{pareto.STEM}.png"):
-            (run_dir / stale).unlink(missing_ok=True)
-    for stem, figure in every.items():
-        svg, _ = figures.save(figure, run_dir / "figures", stem)
-        drawn[stem] = svg.read_text(encoding="utf-8")
-    said = offers.sentences(found, shown, prices, keep) if prices is not None else []
-    return write_atomically(run_dir / "report.html", render(results, drawn, said))
+        return
+    # Of other prices, from an earlier report: beside this one they would be taken for its own.
+    for stale in (_COST, f"figures/{pareto.STEM}.svg", f"figures/{pareto.STEM}.png"):
+        (run_dir / stale).unlink(missing_ok=True)
 
 
-def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ()) -> str:
+def render(
+    results: Results, svgs: Mapping[str, str], costs: Sequence[str] = (), shown: Results | None = None
+) -> str:
     """Make the page.
 
     Parameters
@@ -100,12 +106,14 @@ def render(results: Results, svgs: Mapping[str, str], costs: Sequence[str] = ())
         The text of each figure's SVG file, by stem.
     costs : sequence of str
         What is to be said of prices.
+    shown : Results, optional
+        The part of a large run that is shown, if it was chosen already.
     """
     source = resources.files("hmexp.report.page").joinpath("template.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    shown = excerpt(results)
+    shown = excerpt(results) if shown is None else shown
     advice = replace(advise(shown), cautions=tuple(cautions(results)))
     predictions = predict(shown)
     drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
@@ -207,7 +215,7 @@ def _failed(point: Point) -> dict[str, str]:
         "operation": point.operation or MISSING,
         "ratio": point.ratio or MISSING,
         "pattern": short_pattern(point.pattern) or MISSING,
-        "parameters": ", ".join(say_parameter(name, value) for name, value in point.series),
+        "parameters": say_series(point.series, dict(point.series)),
         "error": point.record.error or MISSING,
         "reason": point.reason or "no reason recorded",
         "found": (None if last is None else pages_text(last.found)) or MISSING,

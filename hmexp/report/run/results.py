@@ -12,8 +12,9 @@ from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.portrait import Row, draw_run
 from hmexp.report.run.wording import say_series
 from hmexp.store.machine import EmulationRecord, ProfileRecord
-from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
+from hmexp.store.sharing import Sharing
 
 OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
@@ -31,16 +32,16 @@ class Results:
     note: str | None = None
 
     @classmethod
-    def from_records(cls, records: Iterable[PointRecord], run: RunRecord) -> Results:
+    def from_records(cls, records: Iterable[PointRecord], run: RunRecord, note: str | None = None) -> Results:
         """Build from records; points come in the order of operation, series, then from all DRAM down."""
         points = [Point.from_record(record, run.dram_nodes) for record in records]
-        return cls(run, tuple(sorted(points, key=_order)))
+        return cls(run, tuple(sorted(points, key=_order)), note)
 
     @classmethod
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
         run = read_run(run_dir)
-        return cls.from_records(read_points(run_dir / POINTS).values(), run)
+        return cls.from_records(take_points(run_dir / POINTS, Sharing()).values(), run)
 
     @property
     def name(self) -> str:
