@@ -161,7 +161,7 @@ def _draw_point(axes: Axes, point: Point, x: float, aside: float, layout: Layout
     style.draw_estimate(axes, x, point.value, colour, layout.marker(point))
 
 
-def _draw_baseline(axes: Axes, point: Point, layout: Layout, named: bool) -> None:
+def _draw_baseline(axes: Axes, point: Point, layout: Layout, *, named: bool) -> None:
     colour = layout.colour(point) if layout.hue else style.MUTED
     axes.axhline(point.value.median, color=colour, linewidth=1, linestyle=_DOTTED, zorder=1)
     if named:

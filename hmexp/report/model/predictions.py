@@ -151,12 +151,11 @@ def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, flo
     operation = predictable(points[0].operation)
     if operation is None or len(dram) != 1 or len(slow) != 1:
         return None
-    threads = dict(points[0].series).get("threads")
     if results.emulation is None:
         return None
     try:
         emulation = Emulation.from_record(results.emulation)
-        count = threads if isinstance(threads, int) else 1
+        count = points[0].threads or 1
         fast_end, slow_end = (emulation.predict({node: 1}, operation, count) for node in (*dram, *slow))
     except (HmexpError, LookupError, TypeError, ValueError):
         return _stored_ends(operation, dram.pop(), slow.pop(), results.emulation)
