@@ -122,9 +122,12 @@ def _parse(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"cannot read the campaign {file}: {error.strerror}") from error
+        raise ParameterError(
+            f"cannot read the campaign {file}: {error.strerror}",
+            "name a file such as notebooks/campaign.toml",
+        ) from error
     except ValueError as error:
-        raise ParameterError(f"{file} is no TOML: {error}", "see notebooks/campaign.toml") from error
+        raise ParameterError(f"{file} is not valid TOML: {error}", "see notebooks/campaign.toml") from error
 
 
 def _read_entry(
