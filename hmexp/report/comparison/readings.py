@@ -191,9 +191,11 @@ def why_not_comparable(a: Reading, b: Reading, *, of_model: bool = False) -> str
 
 def _no_number(a: Reading, b: Reading) -> str | None:
     for name, reading in (("A", a), ("B", b)):
-        if reading.status != "ok" or reading.median is None:
+        if reading.status != "ok":
             reason = f", {reading.reason[:80]}" if reading.reason else ""
-            return f"{name} has no number: {reading.status}{reason}"
+            return f"{name} was not measured: {reading.status}{reason}"
+        if reading.median is None:
+            return f"{name} has no median, although the point is ok: its record is damaged"
     which = [name for name, reading in (("A", a), ("B", b)) if not reading.timing_valid]
     return f"timings of {' and '.join(which)} are not valid (functional only)" if which else None
 

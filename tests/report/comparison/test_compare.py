@@ -136,7 +136,7 @@ def refusals(synthetic: SimpleNamespace) -> Iterator[tuple[Record, Record, str]]
     yield good, good | {"model": {"value": good["model"]["value"] * 1.01}}, "scaled differently"
     huge = real["result"] | {"details": {"page_bytes": 2 << 20}}
     yield real, real | {"result": huge}, "other pages: 4096 and 2097152 bytes"
-    yield synthetic.fail(real, "lost"), real, "A has no number: failed, lost"
+    yield synthetic.fail(real, "lost"), real, "A was not measured: failed, lost"
     yield real, real | {"result": real["result"] | {"samples": [5.0]}}, "B has a single sample"
 
 
