@@ -38,7 +38,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ModelCurve:
     """A model against DRAM share."""
 
     shares: Floats
@@ -104,7 +104,7 @@ def _end(peers: Sequence[Point], mix: Literal["dram_mix", "slow_mix"], point: Po
     return found[0] if len(found) == 1 else None
 
 
-def curve(points: Sequence[Point], results: Results, predictions: dict[str, Prediction]) -> Curve | None:
+def curve(points: Sequence[Point], results: Results, predictions: dict[str, Prediction]) -> ModelCurve | None:
     """Find the model's curve for the points of one series and operation.
 
     Two numbers make a smooth curve; it is used only if it passes through every stored prediction.
@@ -124,11 +124,11 @@ def curve(points: Sequence[Point], results: Results, predictions: dict[str, Pred
             grid = np.linspace(0, 1, 201)
             grid = grid if best is None else np.sort(np.append(grid, best))
             smooth = latency_ns(grid, *ends) if is_latency(operation) else bandwidth_gbps(grid, *ends)
-            return Curve(grid, smooth, source, best)
+            return ModelCurve(grid, smooth, source, best)
     if len(known) < _MIN_SERIES:
         return None
     order = np.argsort(shares, kind="stable")
-    return Curve(shares[order], values[order], source, None, joined=True)
+    return ModelCurve(shares[order], values[order], source, None, joined=True)
 
 
 def _model(operation: str, share: float, dram: float, slow: float) -> float:
