@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench
-.PHONY: screenshot example gallery clean
+.PHONY: screenshot example gallery docs clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -15,9 +15,10 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 SWEEP ?=
 STUDY ?=
 TEST ?=
-# Notebooks of `make screenshot` (notebooks/explore.ipynb if none), and arguments of tools/gallery.py.
+# Notebooks of `make screenshot` (notebooks/explore.ipynb if none), arguments of tools/gallery.py and of Sphinx.
 NOTEBOOKS ?=
 GALLERY ?=
+DOCS ?=
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
@@ -88,7 +89,15 @@ example: setup ## measure the committed results/example again (a quiet machine, 
 gallery: setup ## draw the pictures of docs/gallery.md again (GALLERY="--screenshot FILE.png")
 	$(python) tools/gallery.py $(GALLERY)
 
+# The environment is read anew each time, so that no warning hides behind a page that has not changed.
+docs: setup ## build the documentation as a site, build/docs/index.html (DOCS="-v")
+	@$(python) -c 'import furo, myst_nb, numpydoc, sphinx_copybutton, sphinx_design' 2>/dev/null || \
+		$(python) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+		$(python) -m pip install -qq -r /dev/stdin
+	$(python) -m sphinx -b html -E -W --keep-going -q -d build/docs-doctrees $(DOCS) docs build/docs
+	@echo "Documentation: build/docs/index.html"
+
 clean: ## remove everything that is built or installed here; results/ stays
-	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .make build dist docs/reference/api docs/notebooks/*.ipynb *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find hmexp -name '_core*.so' -delete
 	find hmexp tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from hmexp.experiment.task import Task
-from hmexp.store.evidence import Proof
+from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.parameters import PointParameters
 from hmexp.store.parts import Model, SettingRecord
-from hmexp.store.results import Result, SetupRecord
+from hmexp.store.results import Result
 
 
 @dataclass(frozen=True)

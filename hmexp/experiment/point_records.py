@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from hmexp.experiment.kinds import find_kind
-from hmexp.store.evidence import PlacementRecord, Proof
+from hmexp.store.evidence import PlacementRecord, Proof, SetupRecord
 from hmexp.store.parts import LaunchPart, Multiple
 from hmexp.store.records import LaunchRecord, PointRecord
-from hmexp.store.results import Measured, SetupRecord
+from hmexp.store.results import Measured
 
 
 def join_launches(

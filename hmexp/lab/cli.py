@@ -77,7 +77,10 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         metavar="T",
         help="name (see `hmexp lab topologies`) or TOML file",
     )
-    machine.add_argument("--accelerator", default="auto", choices=("auto", "kvm", "tcg"))
+    machine.add_argument(
+        "--accelerator", default="auto", choices=("auto", "kvm", "tcg"),
+        help="hardware virtualisation (kvm), emulation (tcg), or kvm where it works (auto, the default)",
+    )  # fmt: skip
     machine.add_argument(
         "--writable", action="append", default=[], metavar="DIR", help="let the guest write here"
     )
@@ -98,9 +101,11 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument(
-        "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
+        "-v", "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
     )
-    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
+    one.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="command to run in the guest"
+    )
     one.set_defaults(run=dispatch, handler=_run)
 
     interactive = commands.add_parser("shell", parents=[machine], help="an interactive shell in the guest")
@@ -116,7 +121,9 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
 
     headers = commands.add_parser("headers", help="fetch a kernel's headers and print KDIR to build against")
-    headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
+    headers.add_argument(
+        "kernel", nargs="?", default=DISTRIBUTION, help="kernel, as for --kernel (default: distribution)"
+    )
     headers.set_defaults(run=dispatch, handler=_headers)
 
     commands.add_parser("check", help="say what the lab needs and has on this machine").set_defaults(

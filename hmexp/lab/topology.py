@@ -171,7 +171,9 @@ def parse_topology(text: str, source: str) -> Topology:
     try:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise LabTopologyError(f"{source} is not TOML: {error}", "see docs/lab.md for an example") from error
+        raise LabTopologyError(
+            f"{source} is not TOML: {error}", "see docs/how-to/lab.md for an example"
+        ) from error
     _only_known(table, ("title", "node", "distances"), source)
     entries = table.get("node")
     if not isinstance(entries, list) or not entries:

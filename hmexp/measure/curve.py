@@ -8,7 +8,8 @@ from hmexp.measure.knee import Knee
 from hmexp.measure.noise import Noise
 from hmexp.measure.statistics import Summary
 from hmexp.memory.placement import Placement
-from hmexp.store.details import LoadedDetails, LoadedRate
+from hmexp.store.curves import LoadedRate
+from hmexp.store.details import LoadedDetails
 from hmexp.store.results import CurveRecord
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from hmexp.store.details import KneeRecord
+from hmexp.store.curves import KneeRecord
 
 #: Latency under the highest load, as a multiple of that without load, from which the memory counts as
 #: saturated, as in P. Esmaili-Dokht et al., "A Mess of Memory System Benchmarking, Simulation and

@@ -17,8 +17,8 @@ from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
+from hmexp.store.evidence import SetupRecord
 from hmexp.store.parts import SettingRecord
-from hmexp.store.results import SetupRecord
 from hmexp.store.schema import Remark
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology

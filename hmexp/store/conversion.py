@@ -78,6 +78,7 @@ def _upgrade_result(result: Json, kind: str) -> None:
 
 
 def _upgrade_measured(result: Json) -> None:
+    _leave_out_no_numbers(result)
     for name in ("payload_bytes", "bus_bytes"):
         # One figure for all samples.
         value = result.get(name)
@@ -94,6 +95,17 @@ def _upgrade_measured(result: Json) -> None:
         for name in ("window_gbps", "curve"):
             if details.get(name) is None:
                 details.pop(name, None)
+
+
+def _leave_out_no_numbers(result: Json) -> None:
+    """Leave out samples that are no numbers, with what else is known of them: they never counted."""
+    samples = _items_of(result.get("samples"))
+    kept = [number for number, value in enumerate(samples) if value is not None]
+    if len(kept) < len(samples):
+        for name in ("samples", "sample_seconds", "payload_bytes", "bus_bytes"):
+            values = result.get(name)
+            if isinstance(values, list) and len(values) == len(samples):
+                result[name] = [values[number] for number in kept]
 
 
 def _kind_of(details: Mapping[str, object], unit: str) -> str:

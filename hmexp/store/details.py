@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hmexp.store.evidence import NoiseRecord
+from hmexp.store.curves import KneeRecord, LoadedRate
 from hmexp.store.schema import Stored, Tagged
 
 
@@ -12,11 +12,13 @@ class Stop(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     stopped : str
-        `precision`, `cap` or `fixed`.
-    least, most : int
-        Samples at least and at most.
+        `precision` (the interval is narrow enough), `cap` (the most samples) or `fixed` (no rule).
+    least : int
+        Fewest samples.
+    most : int
+        Most samples.
     precision : float
-        Half width of the interval that was asked for, as a part of the median.
+        Half width of the interval, as a part of the median, that was asked for; 0 if none was.
     """
 
     stopped: str
@@ -30,8 +32,12 @@ class PerPayload(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    loads, stores, write_allocates : float
-        Loads, stores, and lines that are read because they are written.
+    loads : float
+        Loads.
+    stores : float
+        Stores.
+    write_allocates : float
+        Lines that are read because they are written.
     nontemporal : bool
         Whether stores bypass the caches.
     """
@@ -48,7 +54,7 @@ class Stragglers(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     late_start_ns : float
-        How much later the last thread began [ns].
+        How much later than the first the last thread began [ns].
     alone_at_the_end : float
         Part of the time that the last thread was alone.
     thread_gbps : tuple of float
@@ -66,19 +72,19 @@ class BandwidthDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="bandwid
     Parameters
     ----------
     threads : int
-        That measured.
+        Threads that accessed the region.
     cpus : tuple of int
-        That they were pinned to.
-    passes : int
+        CPUs that the threads were pinned to.
+    passes : int or None
         Passes over the region in a sample.
-    vector_bits : int
+    vector_bits : int or None
         Width of the loads and stores [bits].
     access : str
-        Order of the accesses.
+        Order of the accesses, such as `sequential` or `random`.
     stride_bytes : int or None
-        From line to line, if strided [bytes].
-    share : str
-        `slices` of each thread, or shared `granules`.
+        Distance from line to line; None unless the access is strided [bytes].
+    share : str or None
+        How the threads share the region: in `slices` of their own, or `granules` in turn.
     per_payload : PerPayload or None
         Loads and stores for each unit of payload.
     page_bytes : int or None
@@ -88,7 +94,7 @@ class BandwidthDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="bandwid
     stop : Stop or None
         Why the samples ended.
     window_bytes : int or None
-        Size of the windows along the region, if they were measured [bytes].
+        Size of the windows along the region; None if they were not measured [bytes].
     window_gbps : tuple of tuple of float
         Bandwidth of each thread in each window [GB/s].
     """
@@ -113,12 +119,14 @@ class Distribution(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    block_hops, blocks : int
-        Loads in a block, and how many blocks were timed.
+    block_hops : int
+        Loads in a block.
+    blocks : int
+        Blocks that were timed.
     ns_per_load : dict of str to float
-        Percentiles (`p50` ...) and `max` over the blocks [ns].
+        Percentiles (`p50` and so on) and `max` of the latency over the blocks [ns].
     clock_read_ns : float
-        What reading the clock costs, once in each block; not subtracted [ns].
+        Cost of reading the clock, once in each block; not subtracted [ns].
     """
 
     block_hops: int
@@ -133,11 +141,11 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
     Parameters
     ----------
     threads : int
-        Always one.
+        Threads: always one.
     cpus : tuple of int
-        That it was pinned to.
+        CPU that the thread was pinned to.
     hops : int or None
-        Accesses of each chain in a sample.
+        Loads of each chain in a sample.
     chains : int
         Chases side by side.
     stop : Stop or None
@@ -145,17 +153,17 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
     lines : int or None
         Lines in the ring.
     spacing_bytes : int or None
-        From line to line in memory [bytes].
+        Distance from line to line in memory [bytes].
     window_bytes : int or None
-        The chase stays in windows of this size; the region's, if it does not [bytes].
+        Size of the windows in which the chase stays; the region's, if it does not [bytes].
     access : str
-        `random` or `ordered`.
+        Order of the lines: `random` or `ordered`.
     node : int or None
         The only node whose lines are in the ring; None for all.
     page_bytes : int or None
         Size of the pages [bytes].
     distribution : Distribution or None
-        Percentiles of the latency of blocks of hops, if asked for.
+        Percentiles of the latency of blocks of hops; None unless they were asked for.
     """
 
     threads: int = 1
@@ -177,10 +185,22 @@ class StoreLatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="stor
 
     Parameters
     ----------
-    threads, cpus, stop, access, window_bytes, spacing_bytes, page_bytes
-        As for `LatencyDetails`.
+    threads : int
+        Threads: always one.
+    cpus : tuple of int
+        CPU that the thread was pinned to.
     stores : int or None
         Stores of a sample.
+    stop : Stop or None
+        Why the samples ended.
+    access : str
+        Order of the lines: `random` or `ordered`.
+    window_bytes : int or None
+        Size of the windows in which the stores stay; the region's, if they do not [bytes].
+    spacing_bytes : int or None
+        Distance from line to line in memory [bytes].
+    page_bytes : int or None
+        Size of the pages [bytes].
     """
 
     threads: int = 1
@@ -193,82 +213,39 @@ class StoreLatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="stor
     page_bytes: int | None = None
 
 
-class LoadedRate(Stored, frozen=True, kw_only=True, gc=False):
-    """Latency at one rate of a load.
-
-    Parameters
-    ----------
-    delay_ns : int or None
-        Pause after each burst; None is no load at all [ns].
-    load_gbps : float
-        Payload of the threads that load, the median [GB/s].
-    median, ci_low, ci_high, mad, minimum, maximum, n, interval_over
-        As for `Measured`, of the latency [ns].
-    samples : tuple of float
-        The latency in each sample [ns].
-    noise : NoiseRecord or None
-        What else happened.
-    """
-
-    delay_ns: int | None
-    load_gbps: float
-    median: float
-    ci_low: float | None = None
-    ci_high: float | None = None
-    mad: float | None = None
-    minimum: float | None = None
-    maximum: float | None = None
-    n: int = 0
-    interval_over: str = "samples"
-    samples: tuple[float, ...] = ()
-    noise: NoiseRecord | None = None
-
-
-class KneeRecord(Stored, frozen=True, kw_only=True, gc=False):
-    """The knee of a curve of loaded latency.
-
-    Parameters
-    ----------
-    saturated : bool
-        Whether the load was enough to find one.
-    load_gbps : float or None
-        The load at the knee; None without one [GB/s].
-    latency_ns : float or None
-        The latency there [ns].
-    highest_gbps : float
-        The highest load that was reached [GB/s].
-    rise : float
-        Latency under the highest load, as a multiple of that without load.
-    """
-
-    saturated: bool
-    load_gbps: float | None
-    latency_ns: float | None
-    highest_gbps: float
-    rise: float
-
-
 class LoadedDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="loaded"):
     """How a latency under load was measured, with the whole curve.
 
     Parameters
     ----------
     threads : int
-        That load.
+        Threads that load.
     cpus : tuple of int
-        The chase's first, then one for each thread that loads.
+        CPUs: the chase's first, then one for each thread that loads.
     idle_ns : float or None
         Latency without load [ns].
     knee : KneeRecord or None
         Where the latency leaves the ground.
     curve : tuple of LoadedRate
-        Latency at each rate, no load first.
-    lines, spacing_bytes, window_bytes, access, node, page_bytes
-        As for `LatencyDetails`.
-    vector_bits, per_payload
-        As for `BandwidthDetails`, of the load.
+        Latency at each rate of the load, no load first.
+    lines : int or None
+        Lines in the ring of the chase.
+    spacing_bytes : int or None
+        Distance from line to line of the ring in memory [bytes].
+    window_bytes : int or None
+        Size of the windows in which the chase stays; the region's, if it does not [bytes].
+    access : str
+        Order of the lines of the chase: `random` or `ordered`.
+    node : int or None
+        The only node whose lines are in the ring; None for all.
+    page_bytes : int or None
+        Size of the pages [bytes].
+    vector_bits : int or None
+        Width of the loads and stores of the load [bits].
     burst_bytes : int or None
-        What a thread moves between two pauses [bytes].
+        What a thread that loads moves between two pauses [bytes].
+    per_payload : PerPayload or None
+        Loads and stores of the load for each unit of payload.
     stop : Stop or None
         Why the samples ended.
     """

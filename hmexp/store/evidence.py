@@ -1,8 +1,8 @@
-"""The evidence beside a number: where every page was, and what disturbed its samples."""
+"""The evidence beside a number: how its pages were placed, where each was, and what disturbed its samples."""
 
 from __future__ import annotations
 
-from hmexp.store.schema import Stored
+from hmexp.store.schema import Remark, Stored
 
 
 class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
@@ -14,32 +14,36 @@ class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
         Whether every page was in place, by all witnesses.
     pages : int
         Pages in the region [pages].
-    expected, found, numa_maps : dict of int to int
-        Pages of each real node: by the pattern, by asking the kernel for each page, and by
-        `/proc/self/numa_maps` [pages].
+    expected : dict of int to int
+        Pages of each real node by the pattern [pages].
+    found : dict of int to int
+        Pages of each real node by asking the kernel for each page [pages].
+    numa_maps : dict of int to int
+        Pages of each real node by `/proc/self/numa_maps` [pages].
     misplaced : int
         Pages on another node than the pattern's [pages].
     first_misplaced : int or None
-        Index of the first of them.
+        Index of the first misplaced page; None without one.
     absent : int
         Pages on no node [pages].
     absent_reasons : dict of str to int
-        The same by the kernel's reason, an errno [pages].
+        Absent pages by the kernel's reason, an errno [pages].
     numa_maps_agrees : bool
-        Whether both witnesses count the same.
+        Whether `found` and `numa_maps` agree.
     placer_count : dict of int to int or None
-        Pages of each node by the placer's own account (the kernel module's); None without one [pages].
+        Pages of each node by the placer's own account (the kernel module's); None without one
+        [pages].
     exact_order : bool
         Whether the placer promises the order of the pattern, not its ratio alone.
     strip : tuple of tuple of int
-        The first granules: the node asked for (an emulated one by its own number), and the real node
-        that was found (-1: none). Empty where it equals the point's own.
+        Two rows for the first granules: the node asked for (an emulated one by its own number), and
+        the real node found (-1: none). Empty where it equals the point's own.
     huge_share : float
         Part of the region that is in huge pages (0 where they were forbidden and not counted).
     page_bytes : int or None
         Size of the pages that the kernel gave; None if mixed or unknown [bytes].
     summary : str
-        A sentence.
+        All of this in a sentence.
     """
 
     ok: bool
@@ -65,8 +69,10 @@ class Proof(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    before, after : PlacementRecord or None
-        Where every page was before and after the samples; None if that was not looked at.
+    before : PlacementRecord or None
+        Where every page was before the samples; None if nobody looked.
+    after : PlacementRecord or None
+        Where every page was after the samples; None if nobody looked.
     """
 
     before: PlacementRecord | None = None
@@ -79,17 +85,17 @@ class NoiseRecord(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     preempted : tuple of int
-        Involuntary context switches of each sample.
+        Involuntary context switches during each sample.
     migrated : tuple of int
-        Threads that ended on another CPU.
+        Threads that ended each sample on another CPU.
     off_cpu : tuple of float
-        Largest part of the sample's time that a thread did not run.
+        Largest part of each sample's time that a thread did not run.
     stolen : tuple of float
-        Largest part that the hypervisor took.
+        Largest part of each sample's time that the hypervisor took.
     flags : tuple of tuple of str
         What disturbed each sample: `preempted`, `migrated`, `foreign`, `steal`, `short`.
     disturbed : int
-        Samples with a flag.
+        Samples with a flag; they are kept.
     waited_for_model : float or None
         Part of the time that threads waited for emulated nodes; None on real nodes.
     warnings : tuple of str
@@ -104,3 +110,24 @@ class NoiseRecord(Stored, frozen=True, kw_only=True, gc=False):
     disturbed: int = 0
     waited_for_model: float | None = None
     warnings: tuple[str, ...] = ()
+
+
+class SetupRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What making the region took.
+
+    Parameters
+    ----------
+    ns_per_page : float
+        Time to place a page [ns].
+    seconds : float or None
+        Time to place all pages [s].
+    page_bytes : int or None
+        Size of the machine's base page [bytes].
+    details : dict of str to remark
+        Remarks of the placer, by their names.
+    """
+
+    ns_per_page: float
+    seconds: float | None = None
+    page_bytes: int | None = None
+    details: dict[str, Remark] = {}

@@ -15,31 +15,32 @@ class LoopPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     granule_bytes : int
         Bytes in a row from one entry of the pattern [bytes].
     size_bytes : int
-        Of the region [bytes].
+        Size of the region [bytes].
     placer : str
-        How the pages got there.
+        Mechanism that places the pages.
     operation : str
-        What was measured.
+        What is measured, such as `read` or `latency`.
     threads : int
-        That did it.
+        Threads that access the region.
     samples : int
-        Asked for, of each launch, at least.
+        Fewest samples of a launch.
     sample_seconds : float
-        Shortest time of a sample [s].
+        Shortest duration of a sample [s].
     emulate : str or None
-        `NODE=PROFILE`, or None on real nodes.
+        `NODE=PROFILE`; None on real nodes.
     page_bytes : int or None
-        Size of the pages that was asked for; None in records that do not say [bytes].
+        Page size that was asked for; None in records of schema 1, which have none [bytes].
     launches : int
         Fresh processes, each with fresh pages.
     precision : float
-        Half width of the interval, as a part of the median, at which a launch stops; 0: it does not.
+        Half width of the interval, as a part of the median, at which a launch stops; 0 if it does
+        not.
     most_samples : int or None
-        Cap on the samples of a launch.
+        Most samples of a launch.
     access : str or None
-        Order of a bandwidth's accesses; None for latencies.
+        Order of the accesses of a bandwidth; None for latencies.
     cpu_node : str
-        Node on whose CPUs the threads ran, or `near`.
+        Node on whose CPUs the threads run, or `near`: those of the first node that has CPUs.
     """
 
     pattern: str
@@ -64,12 +65,18 @@ class CostPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="cost"):
 
     Parameters
     ----------
-    placer, pattern, granule_bytes, size_bytes
-        As for a point of a sweep.
+    placer : str
+        Mechanism that places the pages.
+    pattern : str
+        Nodes in order, such as `0,2,2`.
+    granule_bytes : int
+        Bytes in a row from one entry of the pattern [bytes].
+    size_bytes : int
+        Size of the region [bytes].
     pairs : int
-        How often a placer and a plain mapping populate in turn.
+        How often the placer and a plain mapping populate in turn.
     launch : int
-        Which fresh process this is.
+        Number of the fresh process, from 0.
     """
 
     placer: str
@@ -85,10 +92,12 @@ class MappingsPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="mappings")
 
     Parameters
     ----------
-    pattern, granule_bytes
-        As for a point of a sweep.
+    pattern : str
+        Nodes in order, such as `0,2,2`.
+    granule_bytes : int
+        Bytes in a row from one entry of the pattern [bytes].
     sizes_bytes : tuple of int
-        Of the regions [bytes].
+        Sizes of the regions [bytes].
     """
 
     pattern: str
@@ -101,10 +110,16 @@ class BehaviourPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="behaviour
 
     Parameters
     ----------
-    placer, pattern, granule_bytes, size_bytes
-        As for a point of a sweep.
+    placer : str
+        Mechanism that places the pages.
+    pattern : str
+        Nodes in order, such as `0,2,2`.
+    granule_bytes : int
+        Bytes in a row from one entry of the pattern [bytes].
+    size_bytes : int
+        Size of the region [bytes].
     behaviour : str
-        What is done to it: `fork`, `drop`, `huge`.
+        What happens to the region: `fork`, `drop` or `huge`.
     """
 
     placer: str
@@ -119,14 +134,28 @@ class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
 
     Parameters
     ----------
-    placer, pattern, granule_bytes, size_bytes, operation, threads, samples, sample_seconds
-        As for a point of a sweep.
+    placer : str
+        Mechanism that places the pages.
+    pattern : str
+        Nodes in order, such as `0,2,2`.
+    granule_bytes : int
+        Bytes in a row from one entry of the pattern [bytes].
+    size_bytes : int
+        Size of the region [bytes].
     window_bytes : int
-        Of the windows that are compared [bytes].
+        Size of the windows that are compared [bytes].
+    operation : str
+        What is measured for bandwidth, such as `read`.
+    threads : int
+        Threads that access the region.
+    samples : int
+        Samples of the launch.
+    sample_seconds : float
+        Shortest duration of a sample [s].
     huge : bool
         Whether the region was to be in pages of 2 MiB.
     emulated : bool
-        Whether emulated nodes may be named.
+        Whether the pattern may name emulated nodes.
     """
 
     placer: str

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from hmexp.store.evidence import Proof
-from hmexp.store.results import SetupRecord
+from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.schema import Stored
 
 Status = Literal["ok", "failed", "skipped"]
@@ -16,8 +15,12 @@ class Multiple(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    median, ci_low, ci_high : float
-        Of the medians, with the 95 % interval.
+    median : float
+        Ratio of the two medians.
+    ci_low : float
+        Lower end of its 95 % interval.
+    ci_high : float
+        Upper end of its 95 % interval.
     """
 
     median: float
@@ -31,7 +34,7 @@ class Model(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     value : float
-        In the unit of the result.
+        Modelled value, in the unit of the result [unit].
     """
 
     value: float
@@ -42,10 +45,12 @@ class SettingRecord(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    before, used : str or None
-        What it was, and what it was while measuring.
+    before : str or None
+        Value before the point; None if it could not be read.
+    used : str or None
+        Value while measuring; None if it could not be read.
     note : str or None
-        Why it was not set.
+        Why the setting was not changed.
     """
 
     before: str | None = None
@@ -59,9 +64,9 @@ class MachineState(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     load_average : tuple of float
-        Over 1, 5 and 15 minutes.
+        Load over 1, 5 and 15 minutes.
     cpus : tuple of int
-        Given to the threads.
+        CPUs that the threads were pinned to.
     """
 
     load_average: tuple[float, ...] = ()
@@ -74,13 +79,26 @@ class LaunchPart(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     launch : int
-        Its number.
+        Number of the launch within its point, from 0.
     purpose : str
-        Why it was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was time left).
-    status, reason, error, started, elapsed_seconds, machine, setup
-        As of the point.
+        Why the launch was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was
+        time left).
+    status : str
+        Status of the launch.
+    reason : str or None
+        Why the status is not `ok`, for people.
+    error : str or None
+        Kind of the error.
+    started : str
+        When the launch began, in UTC and ISO 8601.
+    elapsed_seconds : float
+        Duration of the worker [s].
+    machine : MachineState or None
+        The machine when the launch began.
+    setup : SetupRecord or None
+        What making its region took.
     proof : Proof or None
-        Its own, without strips that equal the point's.
+        Where every page of its region was, without strips that equal the point's.
     """
 
     launch: int = 0
@@ -101,9 +119,11 @@ class BudgetRecord(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     asked : str
-        Time that the last try had.
-    not_measured, fewer_launches : tuple of str
-        Ids of points without a launch, and with fewer launches than asked for.
+        Time that the last try was given, as it was written, such as `30min`.
+    not_measured : tuple of str
+        Ids of points without a launch.
+    fewer_launches : tuple of str
+        Ids of points with fewer launches than the plan has.
     """
 
     asked: str

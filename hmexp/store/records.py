@@ -7,11 +7,12 @@ from them. The parameters of a point are in `hmexp.store.parameters`, what is me
 
 from __future__ import annotations
 
-from hmexp.store.evidence import Proof
-from hmexp.store.machine import Calibration, EmulationRecord, NodeRecord, Provenance
+from hmexp.store.evidence import Proof, SetupRecord
+from hmexp.store.machine import Calibration, EmulationRecord, NodeRecord
 from hmexp.store.parameters import PointParameters
 from hmexp.store.parts import BudgetRecord, LaunchPart, MachineState, Model, Multiple, SettingRecord, Status
-from hmexp.store.results import Result, SetupRecord
+from hmexp.store.provenance import Provenance
+from hmexp.store.results import Result
 from hmexp.store.schema import SCHEMA, Remark, Stored
 
 
@@ -21,49 +22,50 @@ class MeasuredRecord(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     schema : int
-        Of the record.
+        Schema of the record.
     point_id : str
         Hash of the parameters: what resuming goes by.
     status : str
-        `ok`; `failed`; `skipped` (the placer is not available, or cannot do this).
+        `ok`; `failed`; `skipped`: the placer is not available on this machine, or cannot do this.
     reason : str or None
-        Why it is not `ok`, for people.
+        Why the status is not `ok`, for people.
     error : str or None
         Kind of the error: `PlacementError`, `Timeout`, `Killed`, `Crashed` and so on.
     traceback : str or None
-        Of an error that nobody foresaw.
+        Python's traceback, of an error that nobody foresaw.
     last_words : str or None
         What a killed or crashed worker wrote last.
     parameters : PointParameters
         What the point is, by its kind.
     result : Result or None
-        What was measured, by its kind; None unless `ok`.
+        What was measured, by the kind of the point; None unless the status is `ok`.
     setup : SetupRecord or None
-        What making the region took; of several launches, the medians.
+        What making the region took; for a point of several launches, the medians.
     settings : dict of str to SettingRecord
-        Settings of the machine that were looked at, and set for the point.
+        Settings of the machine that were read, and perhaps changed, for the point, by their names.
     proof : Proof or None
-        Where every page was: of the first launch before, of the last one after.
+        Where every page was. A point has the first launch's `before` and the last one's `after`.
     modelled_pages : dict of int to int or None
-        Pages of each node of the pattern, emulated ones by their own number [pages].
+        Pages of each node of the pattern; emulated nodes have their own numbers [pages].
     dram_share : float or None
         Share of the pages on nodes that count as DRAM.
     model : Model or None
-        What the emulated nodes must show; None on real nodes, and where the host was slower than they are.
+        What the emulated nodes must show; None on real nodes, and where the host was slower than
+        they are.
     emulated : bool
-        Whether a speed in it is a software model's.
+        Whether a software model slowed the accesses down.
     profile : str or None
-        Name of the emulation profile.
+        Name of the emulation profile; None on real nodes.
     timing_valid : bool
         False where the CPU itself is emulated in software: times mean nothing.
     timing_note : str or None
-        Why.
+        Why times mean nothing; None where they count.
     started : str
-        UTC, ISO 8601.
+        When the first launch began, in UTC and ISO 8601.
     elapsed_seconds : float
-        Of the worker [s].
+        Duration of the worker; for a point, of all its launches together [s].
     machine : MachineState or None
-        The machine when it began.
+        The machine when the first launch began.
     """
 
     schema: int = SCHEMA
@@ -101,9 +103,10 @@ class LaunchRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     launch : int
-        Its number within the point.
+        Number of the launch within its point, from 0.
     purpose : str
-        As for `LaunchPart`.
+        Why the launch was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was
+        time left).
     """
 
     launch: int = 0
@@ -116,11 +119,11 @@ class PointRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     added : bool
-        Whether it was not asked for: an all-DRAM point, for others to be compared with.
+        Whether hmexp added the point: an all-DRAM point, for others to be compared with.
     baseline_id : str or None
-        Id of the all-DRAM point that it is compared with.
+        Id of the all-DRAM point that the point is compared with; None if there is none.
     of_dram : Multiple or None
-        The result as a multiple of that point's.
+        The result as a multiple of that point's; None without one.
     launches : tuple of LaunchPart
         What each launch has of its own; empty in records of schema 1 and of studies.
     """
@@ -137,53 +140,59 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     schema : int
-        Of the record.
+        Schema of `run.json`.
     name : str
-        Of the run and its folder.
+        Name of the run and of its folder.
     plan : str
-        Hash of all its points and of the profile: what an unfinished run is found by.
+        Hash of all points of the run and of the profile: hmexp finds an unfinished run by it.
     study : str or None
         Name of the study; None for a sweep.
-    title, headline : str
-        Of the report, and whether the slow memory is real.
+    title : str
+        Title of the report.
+    headline : str
+        First sentence of the report: whether the slow memory is real.
     notes : tuple of str
         What the reader should know before the first number.
-    parameters : dict
-        As they were given.
+    parameters : dict of str to remark
+        Parameters of the sweep or study as they were given.
     points : int or None
-        In the plan.
+        Number of points in the plan.
     added : tuple of str
-        Ids of points that were not asked for: all-DRAM ones, to compare with.
+        Ids of the points that hmexp added: all-DRAM ones, to compare with.
     counts : dict of str to int
-        Points by status, after the last try.
+        Number of points by status, after the last try.
     budget : BudgetRecord or None
-        What a budget of time left undone.
+        What a budget of time left undone; None without a budget.
     started : str
-        UTC, ISO 8601.
+        When the run began, in UTC and ISO 8601.
     finished : str or None
-        None while points are missing or failed.
+        When the run was finished; None while points are missing or failed.
     reported : bool or None
-        False while the report is being written; a run that was killed there is resumed.
-    dram_nodes, slow_nodes : tuple of int
-        Nodes of the patterns that count as DRAM, and as slow.
+        False while the report is being written: a run that was killed there is resumed.
+    dram_nodes : tuple of int
+        Nodes of the patterns that count as DRAM.
+    slow_nodes : tuple of int
+        Nodes of the patterns that count as slow memory.
     nodes : tuple of NodeRecord
-        The machine's real nodes.
+        Real nodes of the machine.
     emulation : EmulationRecord or None
         The emulated nodes; None on real nodes.
     calibration : tuple of Calibration
         What was measured of the host, to scale the emulation.
     provenance : Provenance or None
-        The state of the machine.
+        State of the machine before the run.
     load_average_after : tuple of float or None
-        When the last point was stored.
-    timing_valid, timing_note
-        As in a point.
+        Load over 1, 5 and 15 minutes when the last point was stored.
+    timing_valid : bool
+        False where the CPU itself is emulated in software: times mean nothing.
+    timing_note : str or None
+        Why times mean nothing; None where they count.
     pattern : str or None
-        Of a study: its pattern.
+        Pattern of a study; None for a sweep.
     one_node : bool or None
-        Of a study: whether the machine has one node with memory.
+        Whether a study found only one node with memory; None for a sweep.
     dram_node : int or None
-        Of a study: its DRAM node.
+        DRAM node of a study; None for a sweep.
     """
 
     schema: int = SCHEMA

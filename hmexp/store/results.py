@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from hmexp.store.details import Details, KneeRecord, LoadedDetails, LoadedRate
-from hmexp.store.evidence import NoiseRecord, PlacementRecord, Proof
+from hmexp.store.curves import KneeRecord, LoadedRate
+from hmexp.store.details import Details, LoadedDetails
+from hmexp.store.evidence import NoiseRecord, PlacementRecord, Proof, SetupRecord
 from hmexp.store.schema import Remark, Stored, Tagged
 
 
@@ -15,9 +16,9 @@ class LaunchSummary(Stored, frozen=True, kw_only=True, gc=False):
     n : int
         How many of the point's samples are its own; they come in the order of the launches.
     median : float
-        Of its samples.
+        Median of its samples [unit].
     details : Details or None
-        Its own, as the point's, which are the first launch's.
+        Details of the launch; the point's own details are the first launch's.
     """
 
     n: int
@@ -31,33 +32,37 @@ class Measured(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     Parameters
     ----------
     unit : str
-        `GB/s` (10^9 bytes per second) or `ns`: of all values below.
+        Unit of the values in this table: `GB/s` (10^9 bytes per second) or `ns`.
     samples : tuple of float
         Every raw sample, none left out [unit].
     sample_seconds : tuple of float
-        How long each took [s].
+        Duration of each sample [s].
     payload_bytes : tuple of int
-        What its loads and stores asked for [bytes].
+        What the loads and stores of each sample asked for [bytes].
     bus_bytes : tuple of int or None
-        Estimate of what went over the bus; None for a chase [bytes].
+        Estimate of what each sample moved over the bus; None for a chase [bytes].
     n : int
-        How many samples there are.
+        Number of samples.
     median : float
-        Of the samples; of several launches, the median of their medians.
-    ci_low, ci_high : float
-        Bootstrap 95 % interval of the median.
-    mad : float
-        Median absolute deviation, not scaled.
-    minimum, maximum : float
-        Of the samples.
+        Median of the samples; of several launches, the median of their medians [unit].
+    ci_low : float or None
+        Lower end of the bootstrap 95 % interval of the median [unit].
+    ci_high : float or None
+        Upper end of the bootstrap 95 % interval of the median [unit].
+    mad : float or None
+        Median absolute deviation, not scaled [unit].
+    minimum : float or None
+        Smallest sample [unit].
+    maximum : float or None
+        Largest sample [unit].
     interval_over : str
         What the interval covers: `launches` or `samples`.
     details : Details or None
-        How it was measured, by the kind of the operation.
+        How the samples were taken, by the kind of the operation.
     noise : NoiseRecord or None
-        What else happened.
+        What disturbed the samples.
     launches : tuple of LaunchSummary
-        The launches that it is made of; empty for one.
+        Launches that the result is made of; empty for a single one.
     """
 
     unit: str
@@ -78,50 +83,33 @@ class Measured(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     launches: tuple[LaunchSummary, ...] = ()
 
 
-class SetupRecord(Stored, frozen=True, kw_only=True, gc=False):
-    """What making the region took.
-
-    Parameters
-    ----------
-    seconds : float or None
-        To place its pages [s].
-    ns_per_page : float
-        The same for each page [ns].
-    page_bytes : int or None
-        Of the machine's base page [bytes].
-    details : dict of str to remark
-        The placer's own remarks.
-    """
-
-    ns_per_page: float
-    seconds: float | None = None
-    page_bytes: int | None = None
-    details: dict[str, Remark] = {}
-
-
 class CurveRecord(Stored, frozen=True, kw_only=True, gc=False):
     """A curve of latency against load, with its proof.
 
     Parameters
     ----------
     operation : str
-        That loads.
-    probe_pattern, load_pattern : str
-        Where the chase is, and where the load is.
+        Operation of the threads that load.
+    probe_pattern : str
+        Pattern of the region that the chase walks.
+    load_pattern : str
+        Pattern of the region that is loaded.
     threads : int
-        That load.
+        Threads that load.
     points : tuple of LoadedRate
-        No load first.
+        Latency at each rate of the load, no load first.
     knee : KneeRecord
         Where the latency leaves the ground.
     emulated : bool
         Whether the nodes are emulated.
     profile : str or None
-        Name of the emulation profile.
+        Name of the emulation profile; None on real nodes.
     details : LoadedDetails
-        How it was measured.
-    before, after : tuple of PlacementRecord
-        Where every page was: of the probe's region, and of the load's if it is another.
+        How the curve was measured.
+    before : tuple of PlacementRecord
+        Where every page of the probe was, and of the load if it has a region of its own.
+    after : tuple of PlacementRecord
+        The same after the samples.
     """
 
     operation: str
@@ -147,7 +135,7 @@ class PopulateCost(Stored, frozen=True, kw_only=True, gc=False):
     mappings : int
         Entries in the process's list of mappings (VMAs).
     page_tables_bytes_per_page : float
-        Page tables that the kernel held more afterwards [bytes].
+        Page tables that the kernel held more afterwards, for each page [bytes].
     slab_bytes_per_page : dict of str to float or None
         Kernel objects likewise, by their cache; None where the kernel does not say [bytes].
     """
@@ -163,20 +151,26 @@ class CostRecord(Tagged, frozen=True, kw_only=True, gc=False, tag="cost"):
 
     Parameters
     ----------
-    pages, page_bytes : int
-        Of each mapping [pages], and the size of a page [bytes].
-    placed, plain : tuple of PopulateCost
-        By the placer, and by a plain mapping, in the order they were taken.
+    pages : int
+        Pages of each mapping [pages].
+    page_bytes : int
+        Size of a page [bytes].
+    placed : tuple of PopulateCost
+        Cost of each mapping that the placer populated, in the order of measuring.
+    plain : tuple of PopulateCost
+        Cost of each plain mapping, in the order of measuring.
     ratio : tuple of float
         Time of each pair: placed over plain.
     exact_order : bool
-        Whether the placer promises the order of the pattern.
-    misplaced, absent : tuple of int
-        Pages of each placed mapping on a wrong node, and on none [pages].
+        Whether the placer promises the order of the pattern, not its ratio alone.
+    misplaced : tuple of int
+        Pages of each placed mapping on a wrong node [pages].
+    absent : tuple of int
+        Pages of each placed mapping on no node [pages].
     proof : PlacementRecord or None
-        Of the last one.
+        Where every page of the last placed mapping was.
     details : dict of str to remark
-        The placer's own remarks.
+        Remarks of the placer, by their names.
     """
 
     pages: int
@@ -197,15 +191,15 @@ class MappedRegion(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     size_bytes : int
-        Of the region [bytes].
+        Size of the region [bytes].
     mappings : int or None
-        Mappings (VMAs) that it has then.
+        Mappings (VMAs) of the region afterwards; None if the kernel refused.
     slab_bytes : dict of str to int or None
-        Kernel objects for it, by their cache [bytes].
+        Kernel objects for the region, by their cache; None where the kernel does not say [bytes].
     refused : str or None
-        The words of the kernel's refusal.
+        Words of the kernel's refusal; None if it did not refuse.
     errno : int or None
-        Its number.
+        Number of the refusal.
     """
 
     size_bytes: int
@@ -221,7 +215,7 @@ class Mappings(Tagged, frozen=True, kw_only=True, gc=False, tag="mappings"):
     Parameters
     ----------
     regions : tuple of MappedRegion
-        The smallest first.
+        Regions that were tried, the smallest first.
     """
 
     regions: tuple[MappedRegion, ...] = ()
@@ -233,17 +227,19 @@ class Behaviour(Tagged, frozen=True, kw_only=True, gc=False, tag="behaviour"):
     Parameters
     ----------
     shared : bool or None
-        Fork: whether the parent sees what the child wrote.
-    child, parent : PlacementRecord or None
-        Fork: where the pages of both are after the child wrote.
+        Behaviour `fork`: whether the parent sees what the child wrote.
+    child : PlacementRecord or None
+        Behaviour `fork`: where the child's pages are after it wrote.
+    parent : PlacementRecord or None
+        Behaviour `fork`: where the parent's pages are after the child wrote.
     again : PlacementRecord or None
-        Drop: where the pages are that were dropped and touched again.
+        Behaviour `drop`: where the pages are that were dropped and touched again.
     placed : PlacementRecord or None
-        Huge pages: where the pages are.
+        Behaviour `huge`: where the pages are.
     huge_bytes : int or None
-        Huge pages: how much of the mapping is in such [bytes].
+        Behaviour `huge`: how much of the mapping is in huge pages [bytes].
     setting : str or None
-        Huge pages: the kernel's setting.
+        Behaviour `huge`: the kernel's setting of transparent huge pages.
     """
 
     shared: bool | None = None
@@ -260,8 +256,10 @@ class Windows(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
 
     Parameters
     ----------
-    bandwidth, latency : Measured
-        Of the whole region.
+    bandwidth : Measured
+        Bandwidth of the whole region.
+    latency : Measured
+        Latency of the whole region.
     window_gbps : tuple of float
         Bandwidth of every thread in every window [GB/s].
     window_ns : tuple of float

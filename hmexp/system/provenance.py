@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from hmexp.errors import HmexpError
-from hmexp.store.machine import Provenance
+from hmexp.store.provenance import Provenance
 from hmexp.system.checkout import describe_checkout
 from hmexp.system.cpu_state import read_frequency, read_idle, read_microcode, read_mitigations
 from hmexp.system.firmware import read_firmware, read_memory_devices

@@ -16,11 +16,13 @@ import pytest
 from hmexp.errors import ParameterError
 from hmexp.experiment.engine import Outcome
 from hmexp.experiment.progress import Progress
-from hmexp.experiment.schedule import coarse_first
+from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.records import PointRecord
+from hmexp.store.results import Measured
 from hmexp.sweep.parameters import SweepParameters, parse_budget
 from hmexp.sweep.plan import SweepPlan, make_plan
-from hmexp.sweep.run import run_sweep
+from hmexp.sweep.run import SweepExperiment, run_sweep
 from hmexp.system.topology import read_topology
 
 SMALL: dict[str, Any] = {
@@ -48,40 +50,53 @@ def sweep(results: Path, said: list[str] | None = None, watch: Watch | None = No
     return run_sweep(plan(results, **values), watch or Watch(), say)
 
 
+def points(path: Path) -> list[PointRecord]:
+    return list(read_points(path / POINTS).values())
+
+
+def result_of(record: PointRecord) -> Measured:
+    assert isinstance(record.result, Measured)
+    return record.result
+
+
+def purposes(record: PointRecord) -> list[str]:
+    return [launch.purpose for launch in record.launches]
+
+
 def made(path: Path) -> dict[str, list[str]]:
-    return {
-        record["parameters"]["operation"]: [launch["purpose"] for launch in record["launches"]]
-        for record in list(read_points(path / POINTS).values())
-    }
+    found = {}
+    for record in points(path):
+        assert isinstance(record.parameters, LoopPoint)
+        found[record.parameters.operation] = purposes(record)
+    return found
 
 
-def both(*purposes: str) -> dict[str, list[str]]:
-    return {operation: list(purposes) for operation in ("read", "latency")}
+def both(*wanted: str) -> dict[str, list[str]]:
+    return {operation: list(wanted) for operation in ("read", "latency")}
 
 
 def test_finished_points_gain_launches_and_keep_those_they_had(tmp_path: Path) -> None:
     pair: dict[str, Any] = {"patterns": ["0", "0,2"], "operations": ["read"], "emulate": "auto"}
     first = sweep(tmp_path, **pair)
-    before = {record["point_id"]: record for record in list(read_points(first.path / POINTS).values())}
+    before = read_points(first.path / POINTS)
     kept = (first.path / "points.jsonl").read_bytes()
     assert sweep(tmp_path, repeat=2, **pair).path == first.path
     assert (first.path / "points.jsonl").read_bytes().startswith(kept)
-    records = list(read_points(first.path / POINTS).values())
-    dram = next(record for record in records if record["baseline_id"] is None)
+    records = points(first.path)
+    dram = next(record for record in records if record.baseline_id is None)
     for record in records:
-        old = before[record["point_id"]]["result"]["samples"]
-        assert record["result"]["samples"][: len(old)] == old
-        assert [launch["purpose"] for launch in record["launches"]] == ["planned", "repeat", "repeat"]
-        assert len(record["result"]["launches"]) == 3
+        old = result_of(before[record.point_id]).samples
+        assert result_of(record).samples[: len(old)] == old
+        assert purposes(record) == ["planned", "repeat", "repeat"]
+        assert len(result_of(record).launches) == 3
         if record is not dram:  # of the all-DRAM point with all its launches
-            assert record["of_dram"]["median"] == pytest.approx(
-                record["result"]["median"] / dram["result"]["median"]
-            )
+            assert record.of_dram is not None
+            assert record.of_dram.median == pytest.approx(result_of(record).median / result_of(dram).median)
     # So many in all: once more is no more, and what is there counts.
     stored = (first.path / "launches.jsonl").read_bytes()
     assert sweep(tmp_path, repeat=2, **pair).path == first.path
     assert (first.path / "launches.jsonl").read_bytes() == stored
-    assert read_run(first.path)["finished"]
+    assert read_run(first.path).finished
 
 
 def test_interrupted_repeats_go_on(tmp_path: Path) -> None:
@@ -119,15 +134,12 @@ def test_what_is_wider_than_asked_is_retried_so_often_and_said_to_be_so_still(tm
 
 def test_what_is_narrow_enough_is_not_retried(tmp_path: Path) -> None:
     path = sweep(tmp_path, launches=2, precision=0.99, retry_unstable=3).path
-    narrow = [r for r in list(read_points(path / POINTS).values()) if len(r["launches"]) == 2]
+    narrow = [record for record in points(path) if len(record.launches) == 2]
     for record in narrow:
-        result = record["result"]
-        assert (result["ci_high"] - result["ci_low"]) / 2 / result["median"] <= 0.99
-    assert all(
-        "unstable" in {x["purpose"] for x in r["launches"]}
-        for r in list(read_points(path / POINTS).values())
-        if r not in narrow
-    )
+        result = result_of(record)
+        assert result.ci_low is not None and result.ci_high is not None
+        assert (result.ci_high - result.ci_low) / 2 / result.median <= 0.99
+    assert all("unstable" in purposes(record) for record in points(path) if record not in narrow)
 
 
 def test_too_short_a_budget_measures_nothing_and_the_same_run_is_completed_later(tmp_path: Path) -> None:
@@ -135,11 +147,11 @@ def test_too_short_a_budget_measures_nothing_and_the_same_run_is_completed_later
     said: list[str] = []
     path = sweep(tmp_path, said, budget="0.1s", **given).path
     run = read_run(path)
-    assert run["finished"] is None and run["counts"] == {}
-    assert len(run["budget"]["not_measured"]) == 1
+    assert run.finished is None and run.counts == {} and run.budget is not None
+    assert len(run.budget.not_measured) == 1
     assert any(text.startswith("Not measured within 0.1s: 1 points (read on 0") for text in said)
     assert sweep(tmp_path, **given).path == path
-    assert read_run(path)["finished"]
+    assert read_run(path).finished
     assert made(path) == {"read": ["planned", "planned"]}
 
 
@@ -150,20 +162,16 @@ def test_a_budget_is_used_and_kept(tmp_path: Path) -> None:
     given = {"emulate": "none", "patterns": ["0"], "operations": ["read", "latency"]}
     path = sweep(tmp_path, watch=watch, budget="9s", **given).path
     assert seen and max(seen) < 9  # no launch is begun after it
-    purposes = {
-        r["parameters"]["operation"]: [x["purpose"] for x in r["launches"]]
-        for r in list(read_points(path / POINTS).values())
-    }
-    assert set(purposes) <= {"read", "latency"}
-    for found in purposes.values():
+    assert set(made(path)) <= {"read", "latency"}
+    for found in made(path).values():
         assert found[0] == "planned" and set(found[1:]) <= {"budget"}
 
 
 def test_the_coarse_picture_comes_first(tmp_path: Path) -> None:
     ratios = ["1:0", "7:1", "3:1", "5:3", "1:1", "3:5", "1:3", "1:7", "0:1"]
     made_plan = plan(tmp_path, patterns=ratios, operations=["read"], emulate="auto")
-    ranks = coarse_first(made_plan.points, made_plan.dram_nodes)
-    ordered = sorted(made_plan.points, key=ranks.__getitem__)
+    ranks = SweepExperiment(made_plan).ranks(made_plan.points)
+    ordered = sorted(made_plan.points, key=lambda point: ranks[point.id])
     shares = [round(8 * point.parsed_pattern.share(made_plan.dram_nodes)) for point in ordered]
     assert set(shares[:2]) == {0, 8}
     assert shares[2:] == [4, 2, 6, 1, 3, 5, 7]

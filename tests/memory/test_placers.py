@@ -226,7 +226,7 @@ def test_weights_are_as_before_after_a_region_and_after_a_failure() -> None:
     before = weights()
     with hmexp.allocate(SIZE, str(NODE), "weighted") as region:
         assert weights() == before
-        assert f"weighted_interleave.node{NODE}" in str(region.setup.details["settings"])
+        assert f"weighted_interleave.node{NODE}" in str(region.setup.settings)
     mapping = PageMapping(SIZE)
     mapping.close()
     with pytest.raises(NativeError, match="closed"):

@@ -106,7 +106,8 @@ def make_record(
         "model": {"value": model} if emulated else None,
         "emulated": emulated, "profile": "optane-dcpmm" if emulated else None,
         "timing_valid": True, "timing_note": None,
-        "started": "2026-11-23T15:00:00+00:00", "elapsed_seconds": 1.7, "machine": {"loadavg": 0.1},
+        "started": "2026-11-23T15:00:00+00:00", "elapsed_seconds": 1.7,
+        "machine": {"load_average": [0.1, 0.1, 0.1]},
     }  # fmt: skip
 
 
@@ -138,8 +139,8 @@ def make_run(points: int, *, emulated: bool = True, **more: Any) -> Record:
         "finished": "2026-11-23T15:01:10+00:00", "counts": {"ok": points, "failed": 0, "skipped": 0},
         "dram_nodes": [0], "slow_nodes": [2], "nodes": nodes, "emulation": emulation if emulated else None,
         "provenance": {
-            "kernel": "Linux 6.12.117", "cpu": "server CPU, 2 cores", "hmexp": "0.1.0",
-            "settings": {"transparent_hugepage": "madvise", "numa_balancing": 0},
+            "kernel": "Linux 6.12.117", "cpu_model": "server CPU, 2 cores", "packages": {"hmexp": "0.1.0"},
+            "thp_enabled": "madvise", "numa_balancing": 0,
         },
         "timing_valid": True, "timing_note": None,
     } | more  # fmt: skip

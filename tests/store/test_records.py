@@ -1,154 +1,137 @@
-"""docs/records.md says every field of the records, and no other: held to records that are measured here."""
+"""docs/records.md is what the types say, and the types have every field that is stored."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import subprocess
+import sys
+import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
+import msgspec
 import pytest
 
-from hmexp.experiment import worker
-from hmexp.experiment.launcher import launch
-from hmexp.experiment.task import Task
+from hmexp.store.conversion import upgrade, upgrade_run
 from hmexp.store.reader import POINTS, RUN
-from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import make_plan
-from hmexp.sweep.run import run_sweep
-from hmexp.system.topology import read_topology
+from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
+from hmexp.store.schema import Stored
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "records.md"
-_AS = re.compile(r"^launches\[\]\.(machine|setup|proof)$|^(result\.)launches\[\]\.(?=details$)")
-_NODE = re.compile(r"-?\d+")
-
-
-def documented(section: str) -> dict[str, bool]:
-    """Field -> whether every run must show it."""
-    text = PAGE.read_text().split(f"\n## {section}\n")[1].split("\n## ")[0]
-    rows = [
-        [cell.strip() for cell in line.split("|")] for line in text.splitlines() if line.startswith("| `")
-    ]
-    wrong = [row[1] for row in rows if len(row) != 6 or row[3] not in ("", "sometimes")]
-    assert not wrong, f"rows of {section} that are not field, type, when and meaning: {wrong}"
-    names = [row[1].strip("`") for row in rows]
-    assert len(set(names)) == len(names), f"a field of {section} is there twice"
-    return {name: not row[3] for name, row in zip(names, rows, strict=True)}
-
-
-def fields(value: Any, path: str = "") -> Iterator[str]:
-    """Every field of a record that holds no other field; an empty list or object counts as such a field.
-
-    What the page says to be as something else of the same record is called by that.
-    """
-    named = _AS.sub(r"\1\2", path)
-    if named != path:
-        yield path
-    path = named
-    if isinstance(value, dict) and value:
-        for key, inner in value.items():
-            name = "<node>" if _NODE.fullmatch(key) else key
-            yield from fields(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list) and value:
-        for inner in value:
-            yield from fields(inner, f"{path}[]")
-    else:
-        yield path
-
-
-def pattern_of(field: str) -> re.Pattern[str]:
-    pieces = (
-        re.escape(part) if not part.startswith("<") else r"[^.\[\]]+" for part in re.split(r"(<\w+>)", field)
-    )
-    return re.compile("".join(pieces))
-
-
-def compare(found: Iterable[str], said: dict[str, bool]) -> tuple[list[str], list[str]]:
-    """Return what is found and not said, and what is said of every run and not found."""
-    patterns = {field: pattern_of(field) for field in said}
-    unseen = {field for field, always in said.items() if always}
-    unknown = []
-    for field in sorted(set(found)):
-        matching = [name for name, pattern in patterns.items() if pattern.fullmatch(field)]
-        # Null, an empty list or object in the place of something that has fields is no field of its own.
-        within = [name for name in said if pattern_of_parent(name, field)]
-        if not matching and not within:
-            unknown.append(field)
-        # A list that is null or empty here is there all the same.
-        unseen -= {name for name in said if name.endswith("[]") and pattern_of(name[:-2]).fullmatch(field)}
-        unseen -= {*matching, *(name for name in said if field.startswith((f"{name}.", f"{name}[")))}
-    return unknown, sorted(unseen)
-
-
-def pattern_of_parent(name: str, field: str) -> bool:
-    parts = re.split(r"(?=\.)|(?=\[\])", name)
-    return any(pattern_of("".join(parts[:n])).fullmatch(field) for n in range(1, len(parts)))
+TOOL = ROOT / "tools" / "records_page.py"
+EXAMPLES = ("example", "example-placers")
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """A real run on an emulated node, with points that were measured, skipped, ended and broken."""
-    given = {
-        "size": "1MiB", "samples": 2, "sample_seconds": 0.002, "operations": ["read", "latency"],
-        "patterns": ["0", "0,2"], "emulate": "2=optane-dcpmm",
-        "results": str(tmp_path_factory.mktemp("results")),
-    }  # fmt: skip
-    plan = make_plan(SweepParameters.from_mapping(given), read_topology())
-    path = run_sweep(plan, _Silent(), lambda _: None).path
-    records = [json.loads(line) for line in (path / POINTS).read_text().splitlines()]
-    assert all(record["status"] == "ok" for record in records)
-    point = plan.points[0]
-    task = Task(replace(point, emulate=None), None, False, plan.dram_nodes, plan.cpus_of(point))
-    records.append(launch(task, timeout_seconds=0.001))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "allocate", None)
-        records.append(worker.run(task))
-    assert [record["status"] for record in records[-2:]] == ["failed", "failed"]
-    assert "traceback" in records[-1]
-    return records, json.loads((path / RUN).read_text())
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("records_page", TOOL)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-class _Silent:
-    def show(self, progress: object) -> None:
-        pass
+def test_the_page_is_what_the_types_say(tool: ModuleType) -> None:
+    assert (ROOT / "docs" / "records.md").read_text() == tool.page(), "run tools/records_page.py"
 
 
-def test_every_field_of_a_point_is_documented_and_the_other_way_round(
-    measured: tuple[list[dict[str, Any]], dict[str, Any]],
+def test_a_page_that_is_out_of_date_fails_the_check(
+    tool: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = [field for record in measured[0] for field in fields(record)]
-    _judge(found, POINTS)
+    page = tmp_path / "records.md"
+    monkeypatch.setattr(tool, "PAGE", page)
+    assert tool.main(["--check"]) == 1 and not page.exists()
+    assert tool.main([]) == 0 and tool.main(["--check"]) == 0
+    page.write_text(page.read_text().replace("Every raw sample", "Some samples"))
+    capsys.readouterr()
+    assert tool.main(["--check"]) == 1
+    assert "run records_page.py" in capsys.readouterr().err
+    assert subprocess.run([sys.executable, TOOL, "--check"]).returncode == 0
 
 
-def test_every_field_of_a_run_is_documented_and_the_other_way_round(
-    measured: tuple[list[dict[str, Any]], dict[str, Any]],
-) -> None:
-    _judge(list(fields(measured[1])), RUN)
+def test_every_stored_type_and_field_has_a_row(tool: ModuleType) -> None:
+    text = tool.page()
+    sections = {part.split("\n", 1)[0]: part.split("\n## ")[0] for part in text.split("\n### ")[1:]}
+    for record in stored():
+        rows = [line for line in sections[record.__name__].splitlines() if line.startswith("| `")]
+        inherited = record in (LaunchRecord, PointRecord)
+        expected = [
+            name
+            for name in record.__struct_fields__
+            if not (inherited and name in record.__bases__[0].__struct_fields__)
+        ]
+        tag = [] if record.__struct_config__.tag is None else ["kind"]
+        assert [row.split("`")[1] for row in rows] == [*tag, *expected]
+        # Field, type, unit and meaning; only the unit may be empty.
+        cells = [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
+        assert all(len(row) == 4 and row[0] and row[1] and row[3].endswith(".") for row in cells), record
 
 
-def test_the_example_run_is_documented() -> None:
-    example = ROOT / "results" / "example"
-    records = [json.loads(line) for line in (example / POINTS).read_text().splitlines()]
-    unknown, _ = compare((f for record in records for f in fields(record)), documented(POINTS))
-    assert not unknown
-    unknown, _ = compare(fields(json.loads((example / RUN).read_text())), documented(RUN))
-    assert not unknown
+def test_a_field_without_a_description_makes_no_page(tool: ModuleType) -> None:
+    class Silent(Stored, frozen=True, kw_only=True, gc=False):
+        """A record of which nobody says what its second field is.
+
+        Parameters
+        ----------
+        first : int
+            Well known.
+        """
+
+        first: int
+        second: int
+
+    with pytest.raises(SystemExit, match=r"Silent: .*second"):
+        tool.section(Silent)
 
 
-def _judge(found: list[str], section: str) -> None:
-    unknown, unseen = compare(found, documented(section))
-    rows = "\n".join(f"| `{field}` | TYPE | | MEANING |" for field in unknown)
-    assert not unknown, (
-        f"docs/records.md, {section}, lacks:\n{rows}\n(when it is not in every record: `sometimes`)"
-    )
-    assert not unseen, f"docs/records.md, {section}, says what no record has: {', '.join(unseen)}"
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_types_have_every_field_of_the_examples(name: str) -> None:
+    example = ROOT / "results" / name
+    for line in (example / POINTS).read_text().splitlines():
+        assert not unknown(upgrade(json.loads(line)), PointRecord)
+    run = json.loads((example / RUN).read_text())
+    assert not unknown(upgrade_run(run), RunRecord)
 
 
-def test_a_field_that_is_missing_on_either_side_is_found() -> None:
-    said = {"a": True, "b": True, "b.c[]": True, "n.<node>.x": True, "rare": False}
-    assert compare(["a", "b.c[]", "n.<node>.x"], said) == ([], [])
-    assert compare(["a", "b.c[]", "n.<node>.y"], said) == (["n.<node>.y"], ["n.<node>.x"])
-    assert compare(["a", "b", "n", "new.field[]"], said) == (["new.field[]"], ["b.c[]", "n.<node>.x"])
+def test_a_field_that_the_types_do_not_have_is_found() -> None:
+    line = (ROOT / "results" / "example" / POINTS).read_text().splitlines()[0]
+    record = json.loads(line)
+    record["result"]["details"]["novel"] = 1
+    record["launches"][1]["machine"]["other"] = None
+    assert unknown(upgrade(record), PointRecord) == [".result.details.novel", ".launches[1].machine.other"]
+
+
+def unknown(raw: object, record: object, path: str = "") -> list[str]:
+    """Fields that are in the JSON of a record, but not in its type."""
+    known = msgspec.to_builtins(msgspec.convert(raw, record, str_keys=True), str_keys=True)
+    return list(_unknown(raw, known, path))
+
+
+def _unknown(raw: object, known: object, path: str) -> Iterator[str]:
+    if isinstance(raw, dict) and isinstance(known, dict):
+        for name, value in raw.items():
+            if name not in known:
+                yield f"{path}.{name}"
+            else:
+                yield from _unknown(value, known[name], f"{path}.{name}")
+    elif isinstance(raw, list):
+        assert isinstance(known, list | tuple)
+        for index, (one, other) in enumerate(zip(raw, known, strict=True)):
+            yield from _unknown(one, other, f"{path}[{index}]")
+    else:
+        assert raw == known, path
+
+
+def stored() -> list[type[Stored]]:
+    """Every type that a file of a run holds, by msgspec's own account."""
+    found: dict[str, type[Stored]] = {}
+    waiting: list[object] = [RunRecord, PointRecord, LaunchRecord]
+    while waiting:
+        hint = waiting.pop()
+        if isinstance(hint, type) and issubclass(hint, Stored) and hint.__name__ not in found:
+            found[hint.__name__] = hint
+            waiting += [typing.get_type_hints(hint)[name] for name in hint.__struct_fields__]
+        waiting += typing.get_args(hint)
+    return list(found.values())

@@ -5,18 +5,23 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import StoreError
 from hmexp.store import lock
-from hmexp.store.journal import write_json
-from hmexp.store.reader import read_lines, read_points, read_statuses
-from hmexp.store.run import RunDirectory, open_run, read_run, resolve_results
+from hmexp.store.evidence import SetupRecord
+from hmexp.store.journal import replace_file
+from hmexp.store.parameters import LoopPoint
+from hmexp.store.parts import SettingRecord, Status
+from hmexp.store.reader import POINTS, read_launches, read_points, read_run, read_statuses, take_points
+from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
+from hmexp.store.run import RunDirectory, open_run, resolve_results
 from hmexp.store.schema import SCHEMA
+from hmexp.store.writer import encode
 
 
 def quiet(text: str) -> None:
@@ -24,11 +29,29 @@ def quiet(text: str) -> None:
 
 
 def opened(results: Path, name: str = "auto", plan: str = "plan-a") -> RunDirectory:
-    return open_run(results, name, plan, {"finished": None}, quiet)
+    return open_run(results, name, described(plan), quiet)
 
 
-def record(point: str, status: str = "ok", **more: Any) -> dict[str, Any]:
-    return {"point_id": point, "status": status, **more}
+def described(plan: str = "plan-a") -> RunRecord:
+    return RunRecord(name="", plan=plan)
+
+
+WHAT = LoopPoint(
+    pattern="0", granule_bytes=4096, size_bytes=1 << 20, placer="bind", operation="read", threads=1
+)
+
+
+#: The same as schemas 1 and 2 wrote it, and as today's does.
+PLAIN = msgspec.to_builtins(msgspec.structs.asdict(WHAT))
+DESCRIBED = msgspec.to_builtins(WHAT)
+
+
+def record(point: str, status: Status = "ok", reason: str | None = None) -> PointRecord:
+    return PointRecord(point_id=point, status=status, reason=reason, parameters=WHAT)
+
+
+def write(directory: RunDirectory, **changes: object) -> None:
+    directory.update(msgspec.structs.replace(directory.run, **changes))
 
 
 def test_records_are_there_after_reopening(tmp_path: Path) -> None:
@@ -40,47 +63,49 @@ def test_records_are_there_after_reopening(tmp_path: Path) -> None:
     with opened(tmp_path) as directory:
         assert directory.path == path
         assert directory.finished_points() == {"a", "c"}
-        directory.append(record("b", value=2))
-    assert [r["point_id"] for r in list(read_points(path / POINTS).values())] == ["a", "b", "c"]
-    assert list(read_points(path / POINTS).values())[1] == record("b", value=2)
+        directory.append(record("b", reason="measured again"))
+    assert list(read_points(path / POINTS)) == ["a", "b", "c"]
+    assert read_points(path / POINTS)["b"] == record("b", reason="measured again")
     assert (tmp_path / "latest").resolve() == path.resolve()
 
 
 @given(cut=st.integers(1, 40))
-def test_a_line_torn_by_a_kill_is_dropped_and_nothing_else(tmp_path_factory: Any, cut: int) -> None:
+def test_a_line_torn_by_a_kill_is_dropped_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory, cut: int
+) -> None:
     results = tmp_path_factory.mktemp("results")
     with opened(results) as directory:
         directory.append(record("a"))
         whole = (directory.path / "points.jsonl").read_bytes()
-        directory.append(record("b", text="x" * 20))
+        directory.append(record("b", reason="x" * 20))
         path = directory.path / "points.jsonl"
     path.write_bytes(path.read_bytes()[:-cut])
-    assert [r["point_id"] for r in list(read_points(path.parent / POINTS).values())] == ["a"]
+    assert list(read_points(path.parent / POINTS)) == ["a"]
     with opened(results) as directory:
         assert path.read_bytes() == whole
         directory.append(record("b"))
         assert directory.finished_points() == {"a", "b"}
 
 
-def test_a_damaged_line_in_the_middle_is_told_and_kept(tmp_path: Path) -> None:
+def test_a_damaged_line_in_the_middle_is_reported_and_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as directory:
         directory.append(record("a"))
         path = directory.path / "points.jsonl"
     text = "garbage\n" + path.read_text()
     path.write_text(text)
     with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl is damaged"):
-        list(read_points(path.parent / POINTS).values())
+        read_points(path)
     assert path.read_text() == text
 
 
-def test_a_finished_run_is_left_alone_and_an_unfinished_one_goes_on(tmp_path: Path) -> None:
+def test_a_finished_run_is_left_alone_and_an_unfinished_one_is_resumed(tmp_path: Path) -> None:
     with opened(tmp_path) as directory:
         first = directory.path
-        directory.update(finished="2026-01-01")
+        write(directory, finished="2026-01-01")
     with opened(tmp_path, plan="plan-b") as directory:
         other = directory.path
     assert other != first
-    with open_run(tmp_path, "again", "plan-a", {"finished": None}, quiet) as directory:
+    with open_run(tmp_path, "again", described(), quiet) as directory:
         assert directory.path not in (first, other)
     with opened(tmp_path) as directory:
         assert directory.path.name == "again"
@@ -94,7 +119,7 @@ def test_a_name_of_another_plan_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["", "latest", "../x", "a/b", ".hidden", "x" * 200, "a\nb"])
 def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
-    with pytest.raises(StoreError, match="not a usable name"):
+    with pytest.raises(StoreError, match="cannot be the name of a run"):
         opened(tmp_path, name)
     assert list(tmp_path.iterdir()) == []
 
@@ -108,8 +133,10 @@ def test_two_processes_do_not_share_a_run(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_killed_process_lets_go_of_its_run(tmp_path: Path) -> None:
     script = (
-        "import sys, time\nfrom pathlib import Path\nfrom hmexp.store.run import open_run\n"
-        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        "import sys, time\nfrom pathlib import Path\n"
+        "from hmexp.store.records import RunRecord\nfrom hmexp.store.run import open_run\n"
+        "new = RunRecord(name='', plan='plan-a')\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', new, lambda t: None)\n"
         "print('held', flush=True)\ntime.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
@@ -139,13 +166,33 @@ def test_what_is_no_run_directory(tmp_path: Path) -> None:
             read_run(tmp_path)
 
 
-def test_a_json_file_is_replaced_whole(tmp_path: Path) -> None:
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    write_json(path, {"plan": 1})
-    with pytest.raises(ValueError, match="JSON"):
-        write_json(path, {"plan": float("nan")})
-    assert json.loads(path.read_text()) == {"plan": 1}
+    replace_file(path, b"one")
+    replace_file(path, b"two")
+    assert path.read_bytes() == b"two"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "\ud800", 1.5])
+def test_what_cannot_be_read_back_is_never_written(tmp_path: Path, value: object) -> None:
+    """Neither a number that is none, nor a type that is not the field's."""
+    before = record("a")
+    with opened(tmp_path) as directory:
+        directory.append(before)
+        wrong = PointRecord(
+            point_id="b",
+            status="ok",
+            parameters=WHAT,
+            settings={"kernel": SettingRecord(before=value)},  # type: ignore[arg-type]
+        )
+        with pytest.raises(ValueError, match=r"read back|surrogates"):
+            directory.append(wrong)
+        run = directory.run
+        with pytest.raises(ValueError, match=r"read back|surrogates"):
+            write(directory, title=value)
+        assert read_points(directory.path / POINTS) == {"a": before}
+        assert read_run(directory.path) == run
 
 
 def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,19 +207,19 @@ def test_where_results_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert resolve_results("here") == tmp_path / "notebooks" / "here"
 
 
-def test_statuses_are_found_without_reading_records_and_damage_is_told(tmp_path: Path) -> None:
+def test_statuses_are_found_without_reading_records_and_damage_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "points.jsonl"
-    whole = [
-        {"schema": SCHEMA, "point_id": "a", "status": "failed", "result": None},
-        {"schema": 1, "point_id": "b", "status": "ok"},
-        {"status": "skipped", "point_id": "c"},
-        {"schema": SCHEMA, "point_id": "a", "status": "ok", "result": None},
+    whole: list[dict[str, object]] = [
+        {"schema": SCHEMA, "point_id": "a", "status": "failed", "parameters": DESCRIBED},
+        {"schema": 1, "point_id": "b", "status": "ok", "parameters": PLAIN},
+        {"status": "skipped", "point_id": "c", "parameters": PLAIN},
+        {"schema": SCHEMA, "point_id": "a", "status": "ok", "parameters": DESCRIBED},
     ]
     text = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in whole)
     torn = f'{{"schema":{SCHEMA},"point_id":"d","status":"ok","re'
     file.write_text(text + torn)
     expected = {"a": "ok", "b": "ok", "c": "skipped"}
-    assert read_statuses(file) == read_points(file, lambda record: record["status"]) == expected
+    assert read_statuses(file) == take_points(file, lambda record: record.status) == expected
     for bad in ("garbage\n", torn + "\n", '{"schema":99,"point_id":"e","status":"ok"}\n'):
         file.write_text(bad + text)
         with pytest.raises(StoreError, match=r"line 1 of .*points\.jsonl (is damaged|has schema 99)"):
@@ -192,7 +239,7 @@ def test_a_directory_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Pa
         with pytest.raises(StoreError, match="removed or moved") as caught:
             directory.append(record("b"))
         with pytest.raises(StoreError, match="removed or moved"):
-            directory.update(finished="now")
+            write(directory, finished="now")
         assert str(directory.path) in str(caught.value)
         assert sorted(directory.path.glob("*")) == there
         assert not (directory.path / "points.jsonl").exists()
@@ -207,16 +254,20 @@ def test_a_file_that_is_gone_is_an_error_and_is_not_made_again(tmp_path: Path) -
         assert not (directory.path / "points.jsonl").exists()
 
 
-def test_a_line_that_does_not_fit_is_told_and_cut_off(tmp_path: Path) -> None:
+def test_a_line_that_does_not_fit_is_reported_and_cut_off(tmp_path: Path) -> None:
     with opened(tmp_path, "mine") as directory:
         directory.append(record("a"))
     file = tmp_path / "mine" / "points.jsonl"
     whole = file.read_bytes()
     script = (
-        "import resource, sys\nfrom pathlib import Path\nfrom hmexp.store.run import open_run\n"
-        f"d = open_run(Path({str(tmp_path)!r}), 'mine', 'plan-a', {{}}, lambda t: None)\n"
+        "import resource, sys\nfrom pathlib import Path\nfrom hmexp.store.parameters import LoopPoint\n"
+        "from hmexp.store.records import PointRecord, RunRecord\nfrom hmexp.store.run import open_run\n"
+        "new = RunRecord(name='', plan='plan-a')\n"
+        f"d = open_run(Path({str(tmp_path)!r}), 'mine', new, lambda t: None)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(whole) + 10},) * 2)\n"
-        "d.append({'point_id': 'b', 'status': 'ok'})\n"
+        "what = LoopPoint(pattern='0', granule_bytes=4096, size_bytes=4096, placer='bind', operation='read', "
+        "threads=1)\n"
+        "d.append(PointRecord(point_id='b', status='ok', parameters=what))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.returncode == 1 and f"cannot write {file}: File too large" in done.stderr
@@ -231,47 +282,56 @@ def test_what_killed_processes_left_is_written_over(tmp_path: Path) -> None:
     (tmp_path / ".latest.new").symlink_to("nowhere")
     (tmp_path / "mine" / ".run.json.new").write_text("{")
     with opened(tmp_path, "mine") as directory:
-        directory.update(counts={})
+        write(directory, counts={})
     assert {path.name for path in tmp_path.rglob(".*")} == {".lock"}
 
 
 def test_measurements_of_nobody_knows_what_are_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path, "mine") as directory:
-        directory.append(record("a"), "launches.jsonl")
+        directory.append(LaunchRecord(point_id="a", status="ok", parameters=WHAT))
     (directory.path / "run.json").unlink()
     with pytest.raises(StoreError, match=r"launches\.jsonl, but no run\.json"):
         opened(tmp_path, "mine")
 
 
-def test_a_run_killed_while_its_report_was_written_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_run_killed_while_its_report_was_written_is_resumed(tmp_path: Path) -> None:
     with opened(tmp_path) as directory:
-        directory.update(finished="2026-01-01", reported=False)
+        write(directory, finished="2026-01-01", reported=False)
     with opened(tmp_path) as again:
         assert again.path == directory.path
-        again.update(reported=True)
+        write(again, reported=True)
     (tmp_path / again.path.name).rename(tmp_path / "earlier")
     with opened(tmp_path) as anew:
-        assert anew.path.name != "earlier" and anew.run["finished"] is None
+        assert anew.path.name != "earlier" and anew.run.finished is None
 
 
 def test_lines_of_points_that_are_left_are_not_looked_into(tmp_path: Path) -> None:
     file = tmp_path / "launches.jsonl"
-    lines = [json.dumps({"schema": SCHEMA, "point_id": point, "launch": 0}) for point in ("a", "b", "a")]
-    file.write_text("".join(line.replace(", ", ",").replace(": ", ":") + "\n" for line in lines))
-    seen: list[str] = []
+    lines = [
+        encode(LaunchRecord(point_id=point, status="ok", parameters=WHAT, launch=launch))
+        for point, launch in (("b", 0), ("b", 1), ("b", 0))
+    ]
+    unreadable = b'{"schema":%d,"point_id":"a","status":"ok","parameters":7}' % SCHEMA
+    file.write_bytes(b"".join(line + b"\n" for line in (unreadable, *lines, unreadable)))
+    found = read_launches(file, {"a"})
+    assert {point: list(launches) for point, launches in found.items()} == {"b": [0, 1]}
+    with pytest.raises(StoreError, match=r"line 1 of .*launches\.jsonl is damaged: .*parameters"):
+        read_launches(file)
 
-    def name(record: dict[str, Any]) -> str:
-        seen.append(record["point_id"])
-        return str(record["point_id"])
 
-    assert set(read_lines(file, dict, name, {"a"})) == {"b"}
-    assert seen == ["b"]
-    assert set(read_lines(file, dict, name)) == {"a", "b"}
-
-
-def test_numbers_that_are_none_are_read_as_ever(tmp_path: Path) -> None:
+@pytest.mark.parametrize("schema", [1, 2, SCHEMA])
+def test_numbers_that_are_none_are_read_as_unknown(tmp_path: Path, schema: int) -> None:
+    """Python's own JSON, which earlier versions wrote, has NaN, infinity and halves of surrogate pairs."""
     file = tmp_path / "points.jsonl"
-    file.write_text('{"schema":1,"point_id":"a","value":NaN,"text":"\\ud800"}\n')
-    found = read_points(file, dict)["a"]
-    assert found["value"] != found["value"]
-    assert found["text"] == "\ud800"
+    line = {
+        "schema": schema, "point_id": "a", "status": "ok",
+        "parameters": DESCRIBED if schema == SCHEMA else PLAIN,
+        "reason": "\ud800", "dram_share": float("nan"),
+        "setup": {"ns_per_page": 2.0, "seconds": float("inf"), "details": {"rate": [float("-inf"), 1.0]}},
+    }  # fmt: skip
+    file.write_text(json.dumps(line, separators=(",", ":")) + "\n")
+    assert "NaN" in file.read_text()
+    found = read_points(file)["a"]
+    assert found.dram_share is None
+    assert found.reason == "\ud800"
+    assert found.setup == SetupRecord(ns_per_page=2.0, details={"rate": (None, 1.0)})

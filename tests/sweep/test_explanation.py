@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from hmexp.experiment.pace import Pace, Span
+from hmexp.experiment.pace import Span
 from hmexp.store.reader import POINTS, read_points
 from hmexp.sweep.explanation import explain
+from hmexp.sweep.pace import Pace
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
 from hmexp.sweep.run import run_sweep
@@ -58,8 +59,8 @@ def test_of_a_run_that_is_gone_on_with_it_tells_the_rest_and_uses_what_its_launc
     told = explain(plan, PACE)
     assert (told.run, told.finished, told.points) == ("mine", 2, 2)
     assert "Nothing is left to do." in str(told)
-    pace = PACE.with_records(list(read_points(path) / POINTS).values())
-    took = [record["elapsed_seconds"] for record in list(read_points(path / POINTS).values())]
+    pace = PACE.with_records(read_points(path / POINTS).values())
+    took = [record.elapsed_seconds for record in read_points(path / POINTS).values()]
     assert pace.of(plan.points[0]) == Span(min(took) + 1.0, max(took) + 1.0)
 
 

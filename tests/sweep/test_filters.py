@@ -12,6 +12,7 @@ import pytest
 from hmexp.errors import ParameterError
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
+from hmexp.sweep.point import SweepPoint
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import Node, NodeKind, Topology
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,11 @@ import pytest
 
 from hmexp.errors import ParameterError
 from hmexp.report.figures.layout import Layout
+from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
-from hmexp.store.schema import SCHEMA
+from hmexp.store.parameters import LoopPoint
+from hmexp.store.reader import convert_point, read_run
+from hmexp.store.schema import ID_VERSION
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.point import SweepPoint, hash_of
@@ -36,15 +40,20 @@ class Silent:
         pass
 
 
+def access(point: Point) -> str | None:
+    assert isinstance(point.record.parameters, LoopPoint)
+    return point.record.parameters.access
+
+
 def plan(topology: Topology, **values: Any) -> SweepPlan:
     return make_plan(SweepParameters.from_mapping(values), topology)
 
 
 def test_points_keep_the_names_that_they_had_before_there_were_these_axes() -> None:
     point = plan(SOCKETS, patterns=["0,2"], operations=["read"]).points[0]
-    values = point.to_record()
+    values = dataclasses.asdict(point)
     assert values.pop("access") == "sequential" and values.pop("cpu_node") == "near"
-    assert point.id == SweepPoint(**values).id == hash_of({"schema": SCHEMA, **values})
+    assert point.id == SweepPoint(**values).id == hash_of({"schema": ID_VERSION, **values})
 
 
 def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_path: Path) -> None:
@@ -69,7 +78,7 @@ def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_pa
     for record in reads:
         details = record["result"]["details"]
         order, _, stride = record["parameters"]["access"].partition(":")
-        assert details["order"] == order
+        assert details["access"] == order
         assert details["stride_bytes"] == (None if order != "strided" else 8192 if stride else 4096)
         assert record["proof"]["after"]["pages"] * 4096 == record["parameters"]["size_bytes"]
     chases = [r["parameters"] for r in records if r["parameters"]["operation"] == "latency"]
@@ -78,8 +87,7 @@ def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_pa
     # No two of them are one curve, and none is drawn in the colour and panel of another.
     results = Results.load(outcome.path)
     points = results.select("read")
-    assert all({p.record["parameters"]["access"] for p in results.peers(q)} == {
-        q.record["parameters"]["access"]} for q in points)  # fmt: skip
+    assert all({access(p) for p in results.peers(q)} == {access(q)} for q in points)
     layout = Layout.of(results, points)
     asked = [p for p in points if not p.added]
     places = {(layout.colour(p), next(row for row in layout.rows if layout.holds(row, p))) for p in asked}
@@ -87,12 +95,15 @@ def test_sizes_and_orders_make_points_and_latency_is_measured_once_a_size(tmp_pa
 
 
 def test_old_and_new_records_are_of_one_series() -> None:
-    lines = (ROOT / "results" / "example" / "points.jsonl").read_text().splitlines()
+    example = ROOT / "results" / "example"
+    lines = (example / "points.jsonl").read_text().splitlines()
     new = next(record for line in lines if (record := json.loads(line))["parameters"]["operation"] == "read")
     parameters = dict(new["parameters"])
     assert (parameters.pop("access"), parameters.pop("cpu_node")) == ("sequential", "near")
     old = new | {"parameters": parameters}
-    one, other = (Results.from_records([record], {}).points[0] for record in (old, new))
+    run = read_run(example)
+    records = [convert_point(record) for record in (old, new)]
+    one, other = (Results.from_records([record], run).points[0] for record in records)
     assert one.series == other.series
 
 

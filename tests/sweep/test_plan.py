@@ -85,7 +85,7 @@ def test_ids_are_stable_and_tell_points_apart() -> None:
         "access": "random_line",
         "cpu_node": "0",
     }
-    assert set(changes) == set(point.to_record())
+    assert set(changes) == set(point.to_record().__struct_fields__)
     for change in ({name: value} for name, value in changes.items()):
         assert dataclasses.replace(point, **change).id != point.id  # type: ignore[arg-type]
 

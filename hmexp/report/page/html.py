@@ -30,7 +30,7 @@ from hmexp.report.run.facts import last_look, pages_text, proof_ok
 from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
-from hmexp.report.run.wording import say_parameter, say_series
+from hmexp.report.run.wording import say_series
 from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
@@ -215,7 +215,7 @@ def _failed(point: Point) -> dict[str, str]:
         "operation": point.operation or MISSING,
         "ratio": point.ratio or MISSING,
         "pattern": short_pattern(point.pattern) or MISSING,
-        "parameters": ", ".join(say_parameter(name, value) for name, value in point.series),
+        "parameters": say_series(point.series, dict(point.series)),
         "error": point.record.error or MISSING,
         "reason": point.reason or "no reason recorded",
         "found": (None if last is None else pages_text(last.found)) or MISSING,

@@ -15,7 +15,7 @@ from hmexp.report.model.columns import Cell, array, points_table, samples_table
 from hmexp.report.model.predictions import Prediction, predict
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
-from hmexp.store.machine import Provenance
+from hmexp.store.provenance import Provenance
 from hmexp.store.reader import RUN, collector_paused, read_run
 from hmexp.store.records import RunRecord
 from hmexp.store.run import LATEST
@@ -41,11 +41,11 @@ class Dataset:
     Parameters
     ----------
     points : DataFrame
-        A row per point: the run, the columns of `hmexp.report.model.columns`, then one for each further
-        parameter. A number stands in the unit that the column `unit` names, and again in the columns that
-        end in ``_gbps`` [10^9 bytes per second] or ``_ns``.
+        A row per point: the run, then the columns of `hmexp.report.model.columns`, which `points.csv` has
+        too. A number stands in the unit that the column `unit` names, and again in the columns that end in
+        ``_gbps`` [10^9 bytes per second] or ``_ns``.
     samples : DataFrame
-        A row per raw sample.
+        A row per raw sample: the run, then the columns of `samples.csv`.
     run : DataFrame
         A row per run, the columns `RUN_COLUMNS`: what it was measured on.
     records : mapping of str to RunRecord
@@ -105,7 +105,6 @@ def _load(folders: Mapping[str, Path]) -> Dataset:
     predictions: dict[str, Prediction] = {}
     runs: list[dict[str, Cell]] = []
     records: dict[str, RunRecord] = {}
-    parameters: dict[str, list[Cell]] = {}
     for name, folder in folders.items():
         results = Results.load(folder)
         records[name] = results.run
@@ -114,11 +113,6 @@ def _load(folders: Mapping[str, Path]) -> Dataset:
         predictions |= predict(results)
         runs.append(_run_row(name, folder, results))
     table = points_table(points, predictions, {"run": names})
-    for name in dict.fromkeys(name for point in points for name, _ in point.series):
-        if name not in table:
-            parameters[name] = [dict(point.series).get(name) for point in points]
-    for name, values in parameters.items():
-        table[name] = pd.Series(values, dtype=object).convert_dtypes().array
     rows = {name: array([row[name] for row in runs], dtype) for name, dtype in RUN_COLUMNS.items()}
     return Dataset(table, samples_table(points, {"run": names}), pd.DataFrame(rows), records)
 

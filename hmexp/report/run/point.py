@@ -162,7 +162,9 @@ def _flags(result: Measured | None) -> tuple[tuple[str, ...], ...]:
 def _launch_of(result: Measured | None) -> tuple[int, ...]:
     if result is None:
         return ()
-    sizes = [launch.n for launch in result.launches] or [len(result.samples)]
+    sizes = [launch.n for launch in result.launches]
+    if sum(sizes) != len(result.samples):
+        sizes = [len(result.samples)]  # one launch, or a record that does not say
     return tuple([number for number, size in enumerate(sizes) for _ in range(size)])
 
 

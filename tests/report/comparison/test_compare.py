@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import random
@@ -9,10 +10,12 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -22,14 +25,21 @@ from hmexp.report.comparison.readings import Reading, StoredRun
 from hmexp.report.comparison.variation import chance, discoveries, launch_noise, median_error, quantile
 from hmexp.report.comparison.verdicts import Comparison, Options, compare, compare_runs
 from hmexp.report.comparison.views import page, terminal, write_page
+from hmexp.store.reader import convert_point, convert_run
+from hmexp.store.records import RunRecord
 
 WriteRun = Callable[..., Path]
 Record = dict[str, Any]
 
 
+def described(run: Record) -> RunRecord:
+    return convert_run(copy.deepcopy(run))
+
+
 def stored(records: list[Record], run: Record) -> StoredRun:
-    dram = run["dram_nodes"]
-    return StoredRun(Path(run["name"]), run, tuple(Reading.from_record(r, dram) for r in records))
+    found = [convert_point(copy.deepcopy(record)) for record in records]
+    readings = tuple(Reading.from_record(record, run["dram_nodes"]) for record in found)
+    return StoredRun(Path(run["name"]), described(run), readings)
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +115,9 @@ def test_differences_that_do_not_matter_are_none(runs: Callable[..., StoredRun])
 
 def test_the_host_of_an_emulation_tells_of_launches(synthetic: SimpleNamespace) -> None:
     records = synthetic.sweep()
-    launches = [{"quantity": "read", "unit": "GB/s", "median": m} for m in (8.0, 8.4, 8.2)]
-    run = synthetic.make_run(15, calibration=launches)
-    noise = launch_noise(stored(records, run).readings, (run, run))
+    launches = [{"quantity": "read", "unit": "GB/s", "threads": 2, "median": m} for m in (8.0, 8.4, 8.2)]
+    found = stored(records, synthetic.make_run(15, calibration=launches))
+    noise = launch_noise(found.readings, (found.run, found.run))
     expected = float(np.log([8.0, 8.4, 8.2]).std(ddof=1))
     assert noise["GB/s"].deviation == pytest.approx(expected)
     assert noise["GB/s"].freedom == 4
@@ -157,12 +167,12 @@ def test_effort_is_no_other_point_and_threads_are(synthetic: SimpleNamespace) ->
 
 def test_a_parameter_that_an_older_run_lacks_is_told(synthetic: SimpleNamespace) -> None:
     a = synthetic.make_record("0", "read", emulated=False)
-    b = a | {"parameters": a["parameters"] | {"order": "sequential"}}
+    b = a | {"parameters": a["parameters"] | {"page_bytes": 4096}}
     run = synthetic.make_run(1, emulated=False)
     comparison = compare_runs(stored([a], run), stored([b], run), Options())
     assert len(comparison.points) == 1
-    assert "run A does not record order" in " ".join(comparison.summary)
-    twice = b | {"point_id": "x", "parameters": b["parameters"] | {"order": "random_line"}}
+    assert "run A does not record page_bytes" in " ".join(comparison.summary)
+    twice = b | {"point_id": "x", "parameters": b["parameters"] | {"page_bytes": 2 << 20}}
     comparison = compare_runs(stored([a], run), stored([b, twice], run), Options())
     assert not comparison.points
     assert "left out" in " ".join(comparison.summary)
@@ -178,22 +188,23 @@ def test_nodes_of_other_numbers_match_by_ratio(synthetic: SimpleNamespace) -> No
 
 def test_state_that_differs_is_listed(synthetic: SimpleNamespace) -> None:
     a, b = synthetic.make_run(1), synthetic.make_run(1)
-    settings = {"transparent_hugepage": "always", "numa_balancing": 0}
-    b["provenance"] = b["provenance"] | {"kernel": "Linux 7.3.4", "settings": settings, "load_average": [3.0]}
+    state = {"kernel": "Linux 7.3.4", "thp_enabled": "always", "load_average": [3.0]}
+    b["provenance"] = b["provenance"] | state | {"firmware": {"version": "1.2"}}
     b["parameters"] = b["parameters"] | {"size": "1GiB", "results": "elsewhere"}
-    names = {d.name: (d.a, d.b) for d in differences(a, b)}
+    names = {d.name: (d.a, d.b) for d in differences(described(a), described(b))}
     assert names == {
         "kernel": ("Linux 6.12.117", "Linux 7.3.4"),
-        "settings.transparent_hugepage": ("madvise", "always"),
+        "thp_enabled": ("madvise", "always"),
+        "firmware.version": ("not recorded", "1.2"),
         "parameter.size": ("256MiB", "1GiB"),
     }
-    assert differences(a, a) == ()
+    assert differences(described(a), described(a)) == ()
 
 
 def test_views_say_emulated_and_cannot_be_injected(runs: Callable[..., StoredRun], tmp_path: Path) -> None:
     a, b = runs(1, emulated=True, sizes=1), runs(2, emulated=True, sizes=1, change={0: 0.5})
-    b.run["name"] = "<script>alert(1)</script>"
-    comparison = compare_runs(a, b, Options())
+    evil = msgspec.structs.replace(b.run, name="<script>alert(1)</script>")
+    comparison = compare_runs(a, replace(b, run=evil), Options())
     text = terminal(comparison)
     html = write_page(comparison, tmp_path / "c.html").read_text()
     for view in (text, html):

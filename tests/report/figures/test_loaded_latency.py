@@ -16,10 +16,15 @@ def loaded(synthetic: SimpleNamespace, pattern: str, knees_at: list[float | None
     record = synthetic.make_record(pattern, "latency")
     record["parameters"] |= {"operation": "loaded_read", "threads": 3}
     record["point_id"] += "l"
-    curve = [{"load_gbps": load, "median": 100.0 + load**2} for load in (0.0, 9.0, 4.0)]
+    curve = [
+        {"delay_ns": delay, "load_gbps": load, "median": 100.0 + load**2}
+        for delay, load in ((None, 0.0), (0, 9.0), (200, 4.0))
+    ]
     launches = []
     for at in knees_at:
-        knee = {"saturated": at is not None, "load_gbps": at, "latency_ns": None if at is None else 200.0}
+        latency = None if at is None else 200.0
+        knee = {"saturated": at is not None, "load_gbps": at, "latency_ns": latency}
+        knee |= {"highest_gbps": 9.0, "rise": 1.8}
         launches.append({"n": 5, "median": 1.0, "details": {"curve": curve, "knee": knee}})
     record["result"]["launches"] = launches
     return dict(record)

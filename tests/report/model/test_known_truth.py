@@ -6,6 +6,7 @@ The speeds come from `Emulation.predict`; benchmarks/advice_truth.py does the sa
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -47,7 +48,7 @@ def _measured(
     launch = truth * np.exp(generator.normal(0, LAUNCH_NOISE))
     summary = summarise(launch * np.exp(generator.normal(0, SAMPLE_NOISE, SAMPLES)))
     template = _template(synthetic)
-    result = template["result"] | summary.to_record()
+    result = template["result"] | asdict(summary)
     return template | {
         "point_id": str(pattern), "parameters": template["parameters"] | {"pattern": str(pattern)},
         "result": result, "dram_share": counts.get(0, 0) / PAGES, "model": {"value": truth},

@@ -12,16 +12,21 @@ import pytest
 from hmexp.errors import StoreError
 from hmexp.report.model.tables import write_csv
 
+#: Of points.csv, of `hmexp.load` and of what a notebook's `points` has: programs of others read them by name.
 POINT_COLUMNS = (
     "point_id,status,reason,pattern,ratio,dram_share,placer,granule_bytes,size_bytes,page_bytes,threads,operation,"
-    "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,emulated,profile,timing_valid,proof_ok,pages,"
-    "pages_expected,pages_found,modelled_pages,misplaced_before,misplaced_after,absent_pages,numa_maps_agrees,"
-    "model,model_error_percent,setup_ns_per_page,started,elapsed_seconds,launches,interval_over,stopped,"
-    "disturbed_samples,huge_share,added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high,access,cpu_node"
+    "access,cpu_node,sample_seconds,precision,most_samples,emulate,"
+    "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,"
+    "median_gbps,ci_low_gbps,ci_high_gbps,mad_gbps,minimum_gbps,maximum_gbps,"
+    "median_ns,ci_low_ns,ci_high_ns,mad_ns,minimum_ns,maximum_ns,"
+    "emulated,profile,timing_valid,proof_ok,pages,pages_expected,pages_found,modelled_pages,misplaced_pages,"
+    "misplaced_before,misplaced_after,absent_pages,numa_maps_agrees,model,model_gbps,model_ns,model_error_percent,"
+    "setup_ns_per_page,started,elapsed_seconds,launches,interval_over,stopped,disturbed_samples,huge_share,"
+    "added_baseline,baseline_id,of_dram,of_dram_low,of_dram_high"
 )
 SAMPLE_COLUMNS = (
-    "point_id,pattern,ratio,operation,threads,sample,value,unit,sample_seconds,payload_bytes,"
-    "emulated,timing_valid,launch,disturbed"
+    "point_id,pattern,ratio,operation,dram_share,threads,launch,sample,value,unit,bandwidth_gbps,latency_ns,"
+    "sample_seconds,payload_bytes,disturbed,disturbances,emulated,timing_valid"
 )
 
 
@@ -82,10 +87,12 @@ def test_a_failed_point_has_a_reason_and_no_numbers(synthetic: SimpleNamespace, 
 def test_a_point_that_died_before_its_setup_is_a_row(synthetic: SimpleNamespace, tmp_path: Path) -> None:
     record = {
         "schema": 1, "point_id": "ab", "status": "failed", "reason": "killed by signal 9",
-        "parameters": {"pattern": "0,2", "operation": "read"}, "result": None, "setup": None, "proof": None,
+        "parameters": synthetic.make_record("0,2", "read", threads=3)["parameters"], "result": None,
+        "setup": None, "proof": None,
     }  # fmt: skip
     (row,) = _written(synthetic.points([record], synthetic.make_run(1)), tmp_path)
-    assert (row["point_id"], row["proof_ok"], row["threads"], row["ratio"]) == ("ab", "", "", "1:1")
+    assert (row["point_id"], row["proof_ok"], row["threads"], row["ratio"]) == ("ab", "", "3", "1:1")
+    assert [row[name] for name in ("page_bytes", "pages", "setup_ns_per_page", "elapsed_seconds")] == [""] * 4
 
 
 def test_numbers_that_are_none_are_empty(synthetic: SimpleNamespace, tmp_path: Path) -> None:
@@ -166,11 +173,12 @@ def test_launches_disturbances_and_the_multiple_of_dram_are_columns(
         "interval_over": "launches",
         "noise": {"flags": [quiet, ["preempted", "steal"], quiet, quiet]},
         "launches": [
-            {"n": 3, "median": 1.0, "details": {"stop": {"stopped": "precision"}}},
-            {"n": 1, "median": 1.0, "details": {"stop": {"stopped": "cap"}}},
+            {"n": 3, "median": 1.0, "details": {"stop": {"stopped": "precision", "least": 3, "most": 9}}},
+            {"n": 1, "median": 1.0, "details": {"stop": {"stopped": "cap", "least": 1, "most": 1}}},
         ],
     }
-    record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": {"ok": False}}}]
+    moved = record["proof"]["after"] | {"ok": False}
+    record["launches"] = [{"proof": record["proof"]}, {"proof": record["proof"] | {"after": moved}}]
     record |= {"baseline_id": "b", "of_dram": {"median": 0.5, "ci_low": 0.4, "ci_high": 0.6}}
     added = synthetic.make_record("0", "read") | {"added": True}
     rows = _written(synthetic.points([record, added], synthetic.make_run(2)), tmp_path)
@@ -181,4 +189,5 @@ def test_launches_disturbances_and_the_multiple_of_dram_are_columns(
     assert {row["pattern"]: row["added_baseline"] for row in rows} == {"0": "True", "0,2": "False"}
     samples = _written(synthetic.samples([record], synthetic.make_run(1)), tmp_path)
     assert [s["launch"] for s in samples] == ["0", "0", "0", "1"]
-    assert [s["disturbed"] for s in samples] == ["", "preempted steal", "", ""]
+    assert [s["disturbances"] for s in samples] == ["", "preempted steal", "", ""]
+    assert [s["disturbed"] for s in samples] == ["False", "True", "False", "False"]

@@ -16,7 +16,10 @@ import pytest
 
 import hmexp
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.run.dataset import POINT_COLUMNS, RUN_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.model.columns import POINT_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.page.html import write_report
+from hmexp.report.run.dataset import RUN_COLUMNS
+from hmexp.store.parameters import LoopPoint
 
 WriteRun = Callable[..., Path]
 EXAMPLE = Path(__file__).resolve().parents[3] / "results" / "example"
@@ -24,11 +27,14 @@ EXAMPLE = Path(__file__).resolve().parents[3] / "results" / "example"
 
 def test_the_example_run_as_tables() -> None:
     data = hmexp.load(EXAMPLE)
-    assert list(data.points.columns)[: len(POINT_COLUMNS)] == list(POINT_COLUMNS)
-    assert list(data.samples.columns) == list(SAMPLE_COLUMNS)
+    assert list(data.points.columns) == ["run", *(column.name for column in POINT_COLUMNS)]
+    assert list(data.samples.columns) == ["run", *SAMPLE_COLUMNS]
     assert list(data.run.columns) == list(RUN_COLUMNS)
     records = [json.loads(line) for line in (EXAMPLE / "points.jsonl").read_text().splitlines()]
-    for record, row in zip(records, data.points.to_dict("records"), strict=True):
+    rows = {str(row["point_id"]): row for row in data.points.to_dict("records")}
+    assert len(rows) == len(data.points) == len(records)
+    for record in records:
+        row = rows[record["point_id"]]
         unit, other = ("gbps", "ns") if record["result"]["unit"] == "GB/s" else ("ns", "gbps")
         assert row[f"median_{unit}"] == record["result"]["median"]
         assert row[f"model_{unit}"] == record["model"]["value"]
@@ -45,6 +51,18 @@ def test_the_example_run_as_tables() -> None:
     assert len(data.samples) == sum(len(record["result"]["samples"]) for record in records)
     assert "EMULATED optane-dcpmm" in repr(data)
     assert data.points["median_gbps"].isna().sum() == data.points["median_ns"].notna().sum() == 5
+
+
+def test_the_files_of_a_report_are_the_same_tables(tmp_path: Path) -> None:
+    """One list of columns, and one order of the rows, whichever way a person takes."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in ("points.jsonl", "run.json"):
+        shutil.copy(EXAMPLE / name, folder)
+    write_report(folder)
+    data = hmexp.load(folder)
+    for name, frame in (("points.csv", data.points), ("samples.csv", data.samples)):
+        assert frame.drop(columns="run").to_csv(index=False) == (folder / name).read_text(), name
 
 
 def test_several_runs_keep_their_names(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
@@ -71,10 +89,10 @@ def test_the_same_name_twice_is_two_runs_and_the_same_folder_twice_is_one(
 def test_a_failed_point_is_a_row_without_numbers(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
     records = [synthetic.fail(synthetic.make_record("0,2", "read"), "lost pages"), *synthetic.sweep()]
     data = hmexp.load(write_run(records[:2], synthetic.make_run(2)))
-    row = data.points.iloc[0]
-    assert (row["status"], row["reason"]) == ("failed", "lost pages")
-    assert data.points["median_gbps"].isna().tolist() == [True, False]
-    assert set(data.samples["point_id"]) == {data.points["point_id"][1]}
+    points = data.points.set_index("pattern")
+    assert tuple(points.loc["0,2", ["status", "reason"]]) == ("failed", "lost pages")
+    assert points["median_gbps"].isna().to_dict() == {"0": False, "0,2": True}
+    assert set(data.samples["point_id"]) == {points.loc["0", "point_id"]}
     assert data.run["failed"].tolist() == [1]
 
 
@@ -88,13 +106,21 @@ def test_the_last_record_of_a_point_counts_and_a_torn_line_does_not(
     assert hmexp.load(folder).points["status"].tolist() == ["ok"]
 
 
-def test_further_parameters_are_columns(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+def test_every_parameter_of_a_point_is_a_column(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+    given: dict[str, tuple[object, object]] = {
+        "access": ("sequential", "random_line"), "cpu_node": ("near", "2"), "precision": (0.0, 0.01),
+        "most_samples": (10, 20), "sample_seconds": (0.05, 0.1), "emulate": ("2=a", "2=b"),
+        "threads": (1, 2), "size_bytes": (1 << 28, 1 << 30), "granule_bytes": (4096, 2 << 20),
+        "placer": ("first_touch", "mbind"),
+    }  # fmt: skip
     records = [
-        synthetic.make_record("0", "read", stride_bytes=n, order=o) for n, o in ((64, "a"), (128, "b"))
+        synthetic.make_record("0", "read", **{name: values[n] for name, values in given.items()})
+        for n in range(2)
     ]
-    points = hmexp.load(write_run(records, synthetic.make_run(2))).points
-    assert points["stride_bytes"].tolist() == [64, 128]
-    assert points["order"].tolist() == ["a", "b"]
+    points = hmexp.load(write_run(records, synthetic.make_run(2))).points.sort_values("threads")
+    for name, values in given.items():
+        assert tuple(points[name]) == values, name
+    assert set(LoopPoint.__struct_fields__) <= set(points.columns)
 
 
 @pytest.mark.parametrize("where", ["run.json", "points.jsonl"])

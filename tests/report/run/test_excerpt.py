@@ -26,7 +26,7 @@ def many(synthetic: SimpleNamespace) -> list[dict[str, Any]]:
     for number, (base, threads, size, placer) in enumerate(grid):
         of_latency = base["parameters"]["operation"] == "latency"
         changed = {"threads": 1 if of_latency else threads, "size_bytes": size, "placer": placer}
-        parameters = base["parameters"] | changed | ({"stride": threads} if of_latency else {})
+        parameters = base["parameters"] | changed | ({"cpu_node": f"{threads}"} if of_latency else {})
         records.append(base | {"parameters": parameters, "point_id": f"{number:012x}"})
     return records
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,15 +15,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 
 from hmexp.errors import SweepError
 from hmexp.experiment import launcher
 from hmexp.experiment.engine import Outcome
-from hmexp.experiment.launcher import launch
+from hmexp.experiment.launch_records import empty_record
+from hmexp.experiment.launcher import WORKER, launch
 from hmexp.experiment.progress import Progress
-from hmexp.experiment.task import Task
+from hmexp.experiment.task import Task, encode_task
+from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
+from hmexp.store.records import LaunchRecord
+from hmexp.store.writer import encode
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.run import run_sweep
@@ -59,6 +65,18 @@ def sweep(results: Path, watch: Watch | None = None, **values: Any) -> Outcome:
     return run_sweep(plan(results, **values), watch or Watch(), lambda _: None)
 
 
+def task_of(made: SweepPlan, *, calibrating: bool = False, **changes: Any) -> Task:
+    """The first launch of the first point of a plan, with other parameters."""
+    task = made.task(made.points[0], None, 0)
+    parameters = msgspec.structs.replace(task.parameters, **changes)
+    return msgspec.structs.replace(task, parameters=parameters, calibrating=calibrating)
+
+
+def operation_of(task: Task) -> str:
+    assert isinstance(task.parameters, LoopPoint)
+    return task.parameters.operation
+
+
 def lines(path: Path, file: str = "points.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (path / file).read_text().splitlines()]
 
@@ -78,8 +96,8 @@ def test_a_sweep_measures_each_point_once_with_its_proof(tmp_path: Path) -> None
     shares = {r["parameters"]["pattern"]: r["dram_share"] for r in records}
     assert shares == {"0": 1.0, "0,2,2": pytest.approx(1 / 3, abs=0.01)}
     run = read_run(outcome.path)
-    assert run["finished"] and run["counts"] == {"ok": 4}
-    assert run["emulation"]["nodes"].keys() == {"0", "2"}
+    assert run.finished and run.counts == {"ok": 4}
+    assert run.emulation is not None and run.emulation.nodes.keys() == {0, 2}
     assert [p.done for p in watch.seen if "of this host" not in p.current] == [0, 1, 2, 3, 4]
     assert watch.seen[0].seconds_left is None and watch.seen[-2].seconds_left is not None
 
@@ -93,14 +111,14 @@ def test_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
         sweep(tmp_path, Watch(interrupt), patterns=["0", "0,2"])
     path = (tmp_path / "latest").resolve()
     kept = (path / "launches.jsonl").read_bytes()
-    scale = read_run(path)["emulation"]
+    scale = read_run(path).emulation
     assert len(kept.splitlines()) == 2
     outcome = sweep(tmp_path, patterns=["0", "0,2"])
     assert outcome.path == path
     assert (path / "launches.jsonl").read_bytes().startswith(kept)
     assert len((path / "launches.jsonl").read_bytes().splitlines()) == 4
     assert len({r["point_id"] for r in lines(path)}) == len(lines(path)) == 4
-    assert read_run(path)["emulation"] == scale  # one truth for all points of a run
+    assert read_run(path).emulation == scale  # one truth for all points of a run
 
 
 def test_a_finished_sweep_is_not_measured_again_under_its_name_but_anew_without(tmp_path: Path) -> None:
@@ -126,17 +144,8 @@ def find_worker(of_parent: int) -> int | None:
 
 def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -> None:
     made = plan(tmp_path, patterns=["0"], operations=["latency"])
-    slow = Task(made.points[0], None, True, (0,), made.cpus_of(made.points[0]))
     # Nothing that it does can take that long: it is killed while it works.
-    slow = Task(
-        made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0})),
-        None,
-        True,
-        (0,),
-        slow.cpus,
-    )
-    import threading
-
+    slow = task_of(made, calibrating=True, sample_seconds=30.0)
     found: list[int] = []
 
     def kill() -> None:
@@ -155,40 +164,40 @@ def test_a_killed_worker_is_a_failed_point_that_is_tried_again(tmp_path: Path) -
     record = launch(slow, 60)
     thread.join()
     assert found
-    assert record["status"] == "failed"
-    assert record["error"] == "Killed"
-    assert "SIGKILL" in record["reason"]
+    assert (record.status, record.error) == ("failed", "Killed")
+    assert record.reason is not None and "SIGKILL" in record.reason
 
 
 def test_a_worker_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     made = plan(tmp_path, patterns=["0"], operations=["latency"])
-    point = made.points[0].__class__(**(made.points[0].to_record() | {"sample_seconds": 30.0}))
-    record = launch(Task(point, None, True, (0,), made.cpus_of(made.points[0])), 1.0)
-    assert record["status"] == "failed" and "longer than 1 s" in record["reason"]
+    record = launch(task_of(made, calibrating=True, sample_seconds=30.0), 1.0)
+    assert (record.status, record.error) == ("failed", "Timeout")
+    assert record.reason is not None and "longer than 1 s" in record.reason
     assert find_worker(os.getpid()) is None
 
 
 def test_failures_are_recorded_told_and_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = launcher.launch
 
-    def flaky(task: Task, timeout_seconds: float) -> dict[str, Any]:
-        if task.point.operation == "latency" and not task.calibrating:
-            return task.empty_record() | {"reason": "the worker was killed by SIGKILL", "error": "Killed"}
+    def flaky(task: Task, timeout_seconds: float) -> LaunchRecord:
+        if operation_of(task) == "latency":
+            reason = "the worker was killed by SIGKILL"
+            return msgspec.structs.replace(empty_record(task), reason=reason, error="Killed")
         return real(task, timeout_seconds)
 
-    monkeypatch.setattr("hmexp.experiment.measuring.launch", flaky)
+    monkeypatch.setattr("hmexp.experiment.rounds.launch", flaky)
     outcome = sweep(tmp_path, patterns=["0"])
     assert outcome.counts == {"ok": 1, "failed": 1}
     with pytest.raises(SweepError, match=r"1 of 2 points failed: latency on 0 .*SIGKILL"):
         outcome.require_complete()
-    assert read_run(outcome.path)["finished"] is None
+    assert read_run(outcome.path).finished is None
     monkeypatch.undo()
     again = sweep(tmp_path, patterns=["0"])
     assert again.path == outcome.path
     assert again.counts == {"ok": 2}
     statuses = Counter((r["point_id"], r["status"]) for r in lines(again.path))
     assert max(statuses.values()) == 1 and len(statuses) == 3
-    assert len(list(read_points(again.path) / POINTS).values()) == 2
+    assert len(read_points(again.path / POINTS)) == 2
 
 
 def test_a_placer_that_is_not_here_is_a_skipped_point_with_the_remedy(tmp_path: Path) -> None:
@@ -200,13 +209,7 @@ def test_a_placer_that_is_not_here_is_a_skipped_point_with_the_remedy(tmp_path: 
     skipped = next(r for r in lines(outcome.path) if r["status"] == "skipped")
     assert "make -C kernel_module" in skipped["reason"]
     assert skipped["error"] == "PlacerUnavailableError"
-    assert read_run(outcome.path)["finished"]
-
-
-def run_worker(text: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "hmexp.experiment.worker"], input=text, capture_output=True, text=True
-    )
+    assert read_run(outcome.path).finished
 
 
 @pytest.mark.in_child
@@ -234,21 +237,23 @@ def test_a_placement_that_is_wrong_is_a_failed_record_with_the_pages(
     saved = dict(PLACERS)
     PLACERS["first_touch"] = Forgetful()  # type: ignore[index]
     try:
-        record = worker.run(Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0])))
+        record = worker.run(task_of(made))
     finally:
         PLACERS.update(saved)  # type: ignore[attr-defined]
-    assert record["status"] == "failed" and record["error"] == "PlacementError"
-    assert record["result"] is None
-    assert record["proof"]["before"]["absent"] == 1 and record["proof"]["after"] is None
-    assert "1 of 256 pages are on no node" in record["reason"]
-    json.dumps(record, allow_nan=False)
+    assert (record.status, record.error) == ("failed", "PlacementError")
+    assert record.result is None
+    assert record.proof is not None and record.proof.before is not None
+    assert record.proof.before.absent == 1 and record.proof.after is None
+    assert record.reason is not None and "1 of 256 pages are on no node" in record.reason
+    encode(record)
 
 
 def test_a_worker_without_its_parent_measures_nothing(tmp_path: Path) -> None:
-    made = plan(tmp_path, patterns=["0"])
-    task = json.loads(Task(made.points[0], None, True, (0,), made.cpus_of(made.points[0])).to_json())
-    done = run_worker(json.dumps(task | {"parent": 1}))
-    assert done.returncode != 0 and done.stdout == ""
+    """Its parent is said to be process 1, and is not."""
+    task = task_of(plan(tmp_path, patterns=["0"]), calibrating=True)
+    command = [sys.executable, "-P", "-m", WORKER, "1"]
+    done = subprocess.run(command, input=encode_task(task), capture_output=True)
+    assert done.returncode != 0 and done.stdout == b""
 
 
 def test_a_worker_is_not_led_astray_by_files_where_it_was_started(
@@ -256,29 +261,30 @@ def test_a_worker_is_not_led_astray_by_files_where_it_was_started(
 ) -> None:
     """In the folder of a notebook, or before everything else on its path, there may be files of any name."""
     made = plan(tmp_path, patterns=["0"], operations=["read"], emulate="none")
-    task = Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0]))
+    task = task_of(made)
     for name in ("json", "numpy", "hmexp", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong file')\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     record = launch(task, 60)
-    assert record["status"] == "ok", record["reason"]
+    assert record.status == "ok", record.reason
 
 
 def test_a_worker_that_has_no_memory_says_so(tmp_path: Path) -> None:
     """A limit below what the region needs: an error in the record, not a traceback on the screen."""
     made = plan(tmp_path, patterns=["0"], operations=["read"], size="64MiB", emulate="none")
-    task = Task(made.points[0], None, False, (0,), made.cpus_of(made.points[0])).to_json()
     script = (
-        "import resource, sys\n"
-        "import hmexp.experiment.worker as w\n"
+        "import resource\n"
+        "import hmexp.sweep.loop  # what the kind needs, or its import would be what fails\n"
+        "from hmexp.experiment.worker import answer\n"
+        "from hmexp.process import answer_once\n"
         "from hmexp.system.libnuma import LibNuma\n"
         "LibNuma.load()\n"
         "resource.setrlimit(resource.RLIMIT_DATA, (48 << 20, 48 << 20))\n"
-        "w.main()\n"
+        "answer_once(answer)\n"
     )
-    task = json.dumps(json.loads(task) | {"parent": os.getpid()})
-    done = subprocess.run([sys.executable, "-c", script], input=task, capture_output=True, text=True)
+    command = [sys.executable, "-c", script, str(os.getpid())]
+    done = subprocess.run(command, input=encode_task(task_of(made)), capture_output=True)
     record = json.loads(done.stdout)
     assert record["status"] == "failed"
     assert "ENOMEM" in record["reason"] or record["error"] == "MemoryError"
@@ -309,12 +315,12 @@ def test_a_launch_that_fails_fails_its_point_and_is_the_one_that_is_tried_again(
 ) -> None:
     real = launcher.launch
 
-    def flaky(task: Task, timeout_seconds: float) -> dict[str, Any]:
-        if task.launch == 1 and task.point.operation == "read":
-            return task.empty_record() | {"reason": "it fell over", "error": "Crashed"}
+    def flaky(task: Task, timeout_seconds: float) -> LaunchRecord:
+        if task.launch == 1 and operation_of(task) == "read":
+            return msgspec.structs.replace(empty_record(task), reason="it fell over", error="Crashed")
         return real(task, timeout_seconds)
 
-    monkeypatch.setattr("hmexp.experiment.measuring.launch", flaky)
+    monkeypatch.setattr("hmexp.experiment.rounds.launch", flaky)
     outcome = sweep(tmp_path, patterns=["0"], launches=3)
     assert outcome.counts == {"ok": 1, "failed": 1}
     failed = next(r for r in lines(outcome.path) if r["status"] == "failed")
@@ -336,7 +342,7 @@ def test_a_hybrid_point_holds_its_multiple_of_dram(tmp_path: Path) -> None:
     by_pattern = {r["parameters"]["pattern"]: r for r in lines(outcome.path)}
     base, hybrid = by_pattern["0"], by_pattern["0,2"]
     assert base["added"] and not hybrid["added"]
-    assert read_run(outcome.path)["added"] == [base["point_id"]]
+    assert read_run(outcome.path).added == (base["point_id"],)
     assert hybrid["baseline_id"] == base["point_id"] and base["of_dram"] is None
     relation = hybrid["of_dram"]
     assert relation["median"] == hybrid["result"]["median"] / base["result"]["median"]
