@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -20,11 +22,11 @@ NODE = read_topology().memory_nodes[0].id
 ALONE = Pattern((NODE,))
 SIZE = 4 << 20
 PAGES = SIZE // native.PAGE_BYTES
-AVAILABLE = [name for name, placer in PLACERS.items() if placer.unavailable() is None]
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
-def test_setup_is_measured_beside_a_plain_mapping(placer: str) -> None:
+@pytest.mark.parametrize("placer", PLACERS)
+def test_setup_is_measured_beside_a_plain_mapping(placer: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
     found = measure_setup(placer, ALONE, SIZE, 2)
     assert msgspec.json.decode(msgspec.json.encode(found), type=CostRecord) == found
     assert found.pages == PAGES
@@ -37,9 +39,10 @@ def test_setup_is_measured_beside_a_plain_mapping(placer: str) -> None:
     assert found.proof is not None and found.proof.ok
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
+@pytest.mark.parametrize("placer", PLACERS)
 @pytest.mark.parametrize("kind", sorted(behaviour.BEHAVIOURS))
-def test_behaviours(placer: str, kind: str) -> None:
+def test_behaviours(placer: str, kind: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
     found = behaviour.BEHAVIOURS[kind](placer, ALONE, SIZE)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Behaviour) == found
     placements = [part for part in msgspec.structs.astuple(found) if isinstance(part, PlacementRecord)]
@@ -51,7 +54,7 @@ def test_behaviours(placer: str, kind: str) -> None:
 
 def test_a_forked_child_has_copies_of_private_pages_and_shares_those_of_files() -> None:
     assert behaviour.after_fork("first_touch", ALONE, SIZE).shared is False
-    if "shared_policy" in AVAILABLE:
+    if PLACERS["shared_policy"].unavailable() is None:
         assert behaviour.after_fork("shared_policy", ALONE, SIZE).shared is True
 
 
