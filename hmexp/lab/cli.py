@@ -90,7 +90,7 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         "run", parents=[machine], help="run one command", usage="hmexp lab run [...] -- CMD ..."
     )
     one.add_argument(
-        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
+        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
         help="longest time, boot included [s]; 0: none (default: %(default)s)",
     )  # fmt: skip
     one.add_argument(
@@ -129,6 +129,16 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     commands.add_parser("check", help="say what the lab needs and has on this machine").set_defaults(
         run=dispatch, handler=_check
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 up; 0 sets no limit")
+    return found
 
 
 def _run(arguments: argparse.Namespace) -> int:
