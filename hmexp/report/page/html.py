@@ -25,7 +25,7 @@ from hmexp.report.model.advice import KEEP, advise, cautions
 from hmexp.report.model.cost import Prices
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import Prediction, predict
-from hmexp.report.model.tables import frame_of, write_csv, write_points, write_samples
+from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.run.facts import last_look, pages_text, proof_ok
 from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
@@ -136,7 +136,7 @@ def render(
         points=[_row(point, predictions.get(point.point_id), varying) for point in shown.ok],
         failed=[_failed(point) for point in results.not_ok[:MOST_FAILURES]],
         strips=strips_of(shown),
-        model_source=frame_of(shown).attrs["model_source"],
+        model_source=model_source(predictions),
         method=_method(results),
         nodes=[_node(node) for node in results.run.nodes],
         emulation=_emulation(results),
