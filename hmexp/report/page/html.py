@@ -233,11 +233,10 @@ def _method(results: Results) -> dict[str, str]:
             return "no"
         return f"{known[0]:g}" if len(known) == 1 else f"{known[0]:g} to {known[-1]:g}"
 
-    seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
         "launches": spread(p.launches for p in results.ok),
-        "seconds": spread(s for s in seconds if isinstance(s, int | float)),
+        "seconds": spread(p.loop.sample_seconds for p in results.ok if p.loop is not None),
     }
 
 
