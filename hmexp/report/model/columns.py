@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, repeat
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.report.model.predictions import Prediction
 from hmexp.report.run.facts import last_look, pages_text, proof_ok, why_stopped
@@ -15,6 +13,9 @@ from hmexp.report.run.point import Point
 from hmexp.store.evidence import PlacementRecord
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | int | float | bool | None
 _UNITS: Final = {"GB/s": "gbps", "ns": "ns"}
@@ -218,6 +219,8 @@ def points_table(
     first : mapping of str to sequence of str
         Columns to put before the others: a value for each row.
     """
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     cells = points_cells(points, predictions)
     columns: dict[str, Any] = {name: array(values, "string") for name, values in first.items()}
     columns |= {column.name: array(cells[column.name], column.dtype) for column in POINT_COLUMNS}
@@ -232,6 +235,8 @@ def points_cells(points: Sequence[Point], predictions: Mapping[str, Prediction])
 
 def samples_table(points: Sequence[Point], first: Mapping[str, Sequence[str]]) -> pd.DataFrame:
     """Make a table with a row for each raw sample; `first` as for `points_table`, a value for each point."""
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     lengths = [len(point.samples) for point in points]
     columns: dict[str, Any] = {}
     for name, values in first.items():
@@ -261,6 +266,8 @@ def samples_cells(points: Sequence[Point]) -> dict[str, Iterable[Cell]]:
 
 def array(values: Sequence[Any], dtype: str) -> Any:
     """Make a column of a pandas type; None is what is missing."""
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     return pd.array(values, dtype=dtype)  # type: ignore[call-overload]
 
 
