@@ -271,6 +271,10 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     entry = summary(tmp_path)["small"]
     assert entry["points"] == {"planned": 3, "ok": 3, "failed": 0, "skipped": 0}
     assert (tmp_path / "out" / entry["report"]).exists()
+    emulation = json.loads((tmp_path / "out" / entry["run"] / "run.json").read_text())["emulation"]
+    assert entry["emulated"] == (emulation and emulation["profile"]["name"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert (f"EMULATED {entry['emulated']}" in page) is (emulation is not None)
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
 
