@@ -23,6 +23,8 @@ from hmexp.lab.topology import Topology, find_topology
 
 DEFAULT_TOPOLOGY = "three-dram"
 DEFAULT_TIMEOUT_SECONDS = 600.0
+MOST_TIMEOUT_SECONDS = 7 * 86400.0
+"""The longest time limit [s]: a week."""
 
 _SPLAT = re.compile(
     r"\bBUG: |\bWARNING: |\bOops|\bKASAN: |\bUBSAN: |\bINFO: task .* blocked|\bINFO: rcu|Kernel panic"
@@ -90,13 +92,11 @@ class LabResult:
         if self.status == 0 and not self.splats:
             return self
         what = (
-            f"ended with status {self.status}"
-            if self.status
-            else f"made the kernel complain: {self.splats[0]}"
+            f"ended with status {self.status}" if self.status else f"made the kernel log {self.splats[0]!r}"
         )
         said = self.stderr.decode("utf-8", "replace").strip().splitlines()[-20:]
         raise LabError(
-            "\n".join([f"in the lab, {' '.join(self.command)} {what}", *said]), console=self.console
+            "\n".join([f"in the lab, `{' '.join(self.command)}` {what}", *said]), console=self.console
         )
 
 
@@ -158,6 +158,7 @@ def run(
     LabTimeoutError, LabCrashError
         If the guest had to be ended, or died; both carry its console.
     """
+    _check_timeout(timeout_seconds)
     tools = ensure_tools()
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology) if isinstance(topology, str) else topology
@@ -170,41 +171,78 @@ def run(
         shares=shares, stdin=stdin,
     )  # fmt: skip
     with run_directory() as work:
-        out = work / "out"
-        out.mkdir()
+        (work / "out").mkdir()
         write_initramfs(work / "initrd", found, tools, files)
-        serial = work / "console"
         arguments = guest_arguments(found, nodes, chosen, tools, shares, work, append)
-        arguments += ["-serial", f"file:{quoted(serial)}"]
-        followers = [
-            Follower(out / "stdout", stdout), Follower(out / "stderr", stderr), Follower(serial, console)
-        ]  # fmt: skip
-        ready: list[float] = []
-
-        def tick() -> bool:
-            if not ready and (out / "started").exists():
-                ready.append(time.monotonic() - emulator.started)
-            for follower in followers:
-                follower.pump()
-            return False
-
-        with Emulator(tools, arguments, work) as emulator:
-            in_time = emulator.watch(tick, timeout_seconds)
-            emulator.stop()
-            elapsed_seconds = emulator.elapsed_seconds
-            messages = emulator.messages
-        tick()
-        written = _read(serial).decode("utf-8", "replace").replace("\r\n", "\n")
+        ending = _boot(work, tools, arguments, timeout_seconds, _Sinks(stdout, stderr, console))
+        out = work / "out"
         status = _read(out / "status").strip()
         if not status:
-            raise _failure(written, messages, in_time, timeout_seconds, bool(ready))
+            raise _failure(ending, timeout_seconds)
         return LabResult(
             command=words, status=int(status), stdout=_read(out / "stdout"), stderr=_read(out / "stderr"),
-            console=written, splats=splats(written), kernel=found.release, topology=nodes.name,
-            accelerator=chosen,
-            timing_valid=chosen == KVM, boot_seconds=ready[0] if ready else elapsed_seconds,
-            elapsed_seconds=elapsed_seconds,
+            console=ending.console, splats=splats(ending.console), kernel=found.release, topology=nodes.name,
+            accelerator=chosen, timing_valid=chosen == KVM,
+            boot_seconds=ending.elapsed_seconds if ending.boot_seconds is None else ending.boot_seconds,
+            elapsed_seconds=ending.elapsed_seconds,
         )  # fmt: skip
+
+
+def _check_timeout(seconds: float | None) -> None:
+    if seconds is not None and not 0 < seconds <= MOST_TIMEOUT_SECONDS:
+        raise LabError(
+            f"the time limit {seconds:g} s is not above 0 and at most {MOST_TIMEOUT_SECONDS:.0f} s",
+            "use a limit in this range, or None for no limit",
+        )
+
+
+@dataclass(frozen=True)
+class _Sinks:
+    """Where the guest's output is copied as it comes."""
+
+    stdout: BinaryIO | None
+    stderr: BinaryIO | None
+    console: BinaryIO | None
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How a guest ended: its console, QEMU's own messages, and times [s]."""
+
+    console: str
+    messages: str
+    in_time: bool
+    boot_seconds: float | None
+    elapsed_seconds: float
+
+
+def _boot(
+    work: Path, tools: Tools, arguments: Sequence[str], timeout_seconds: float | None, sinks: _Sinks
+) -> _Ending:
+    """Start the guest whose files are in `work`, and wait until it ends or its time is up."""
+    out, serial = work / "out", work / "console"
+    followers = [
+        Follower(out / "stdout", sinks.stdout),
+        Follower(out / "stderr", sinks.stderr),
+        Follower(serial, sinks.console),
+    ]
+    ready: list[float] = []
+
+    def tick() -> bool:
+        if not ready and (out / "started").exists():
+            ready.append(time.monotonic() - emulator.started)
+        for follower in followers:
+            follower.pump()
+        return False
+
+    with Emulator(tools, [*arguments, "-serial", f"file:{quoted(serial)}"], work) as emulator:
+        in_time = emulator.watch(tick, timeout_seconds)
+        emulator.stop()
+        elapsed_seconds = emulator.elapsed_seconds
+        messages = emulator.messages
+    tick()
+    console = _read(serial).decode("utf-8", "replace").replace("\r\n", "\n")
+    return _Ending(console, messages, in_time, ready[0] if ready else None, elapsed_seconds)
 
 
 def guest_arguments(
@@ -235,7 +273,7 @@ def writable_shares(paths: Sequence[str | Path]) -> list[Share]:
     for number, path in enumerate(paths):
         absolute = Path(path).absolute()
         if not absolute.is_dir():
-            raise LabError(f"{path} is not a directory", "make it before the lab starts")
+            raise LabError(f"{path} is not a directory", "create it before the lab starts")
         shares.append(Share(f"share{number}", absolute, writable=True))
     return shares
 
@@ -252,24 +290,25 @@ def _read(path: Path) -> bytes:
         return b""
 
 
-def _failure(
-    console: str, messages: str, in_time: bool, timeout_seconds: float | None, started: bool
-) -> LabError:
+def _failure(ending: _Ending, timeout_seconds: float | None) -> LabError:
+    """Explain why a guest left no exit status."""
+    console = ending.console
+    started = ending.boot_seconds is not None
     marks = [match for match in map(_MARK.search, console.splitlines()) if match]
     failed = next((match[2] for match in marks if match[1]), None)
     if failed is not None:
-        return LabCrashError(f"the guest could not be set up: {failed}", "its console tells more", console)
-    if not in_time:
-        where = "while the command ran" if started else "before the command started"
+        return LabCrashError(f"the guest could not be set up: {failed}", "see the guest's console", console)
+    if not ending.in_time:
+        where = "while the command was running" if started else "before the command started"
         return LabTimeoutError(
-            f"the guest was ended after {timeout_seconds:.0f} s, {where}",
-            "give it more time (--timeout), if it was still at work",
+            f"the guest reached its time limit of {timeout_seconds:g} s and was stopped {where}",
+            "if it was still working, allow more time with --timeout",
             console,
         )
     found = splats(console)
     if found:
-        return LabCrashError(f"the guest's kernel died: {found[0]}", None, console)
-    if messages:
-        return LabCrashError(f"the emulator failed: {messages.splitlines()[-1]}", None, console)
-    where = "after the command had started" if started else "before the command started"
-    return LabCrashError(f"the guest ended {where}, without an exit status", None, console)
+        return LabCrashError(f"the guest's kernel crashed: {found[0]}", None, console)
+    if ending.messages:
+        return LabCrashError(f"QEMU failed: {ending.messages.splitlines()[-1]}", None, console)
+    where = "while the command was running" if started else "before the command started"
+    return LabCrashError(f"the guest stopped {where} and left no exit status", None, console)

@@ -124,7 +124,7 @@ SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
         (DRAM.replace("cpus = 1", "cpus = true"), "node 0: field 'cpus' is True"),
         (DRAM.replace("id = 0\n", ""), "node 0: field 'id' is missing"),
         (DRAM.replace("id = 0", "id = 2"), r"node ids are \[2\]"),
-        (DRAM.replace("cpus = 1", "cpus = 0"), "node 0 is not DRAM with CPUs"),
+        (DRAM.replace("cpus = 1", "cpus = 0"), "node 0 must be DRAM with CPUs"),
         (DRAM + NVM.replace("1152MiB", "1GiB").replace("1GiB", "1000MiB"), "not a multiple of 128MiB"),
         (DRAM + NVM + "cpus = 1\n", "an nvm node with CPUs"),
         (DRAM + '[[node]]\nid = 1\nkind = "absent"\nsize = "1GiB"\n', "has no memory, but a size"),
