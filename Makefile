@@ -2,11 +2,12 @@
 #
 #   make sweep SWEEP="-p size 128MiB -y 'patterns: [\"0\", \"0,2\", \"2\"]'"
 #   make test TEST="-k pattern"
+#   make test JOBS=0 TEST="-x --pdb tests/store"
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench
-.PHONY: screenshot example gallery clean
+.PHONY: screenshot example gallery docs clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -15,9 +16,12 @@ unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
 SWEEP ?=
 STUDY ?=
 TEST ?=
-# Notebooks of `make screenshot` (notebooks/explore.ipynb if none), and arguments of tools/gallery.py.
+# Notebooks of `make screenshot` (notebooks/explore.ipynb if none), arguments of tools/gallery.py and of Sphinx.
 NOTEBOOKS ?=
 GALLERY ?=
+DOCS ?=
+# Processes of `make test`: many tests wait, for a kernel of Jupyter or a killed child, so one more than CPUs.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
@@ -52,8 +56,8 @@ granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must b
 proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
 	$(python) benchmarks/proof_at_scale.py
 
-test: lint ## lint, then all tests (TEST="-k pattern ...")
-	$(python) -m pytest $(TEST)
+test: lint ## lint, then all tests but the lab's, of which one boots the module (TEST="-k pattern ...")
+	$(python) -m pytest -n $(JOBS) --dist worksteal -m "not lab or one_boot" $(TEST)
 
 lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stress for minutes (some GB of downloads)
 	@set -e; for kernel in $(KERNELS); do \
@@ -88,7 +92,15 @@ example: setup ## measure the committed results/example again (a quiet machine, 
 gallery: setup ## draw the pictures of docs/gallery.md again (GALLERY="--screenshot FILE.png")
 	$(python) tools/gallery.py $(GALLERY)
 
+# The environment is read anew each time, so that no warning hides behind a page that has not changed.
+docs: setup ## build the documentation as a site, build/docs/index.html (DOCS="-v")
+	@$(python) -c 'import furo, myst_nb, numpydoc, sphinx_copybutton, sphinx_design' 2>/dev/null || \
+		$(python) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")' | \
+		$(python) -m pip install -qq -r /dev/stdin
+	$(python) -m sphinx -b html -E -W --keep-going -q -d build/docs-doctrees $(DOCS) docs build/docs
+	@echo "Documentation: build/docs/index.html"
+
 clean: ## remove everything that is built or installed here; results/ stays
-	rm -rf .venv .make build dist *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	rm -rf .venv .make build dist docs/reference/api docs/notebooks/*.ipynb *.egg-info .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	find hmexp -name '_core*.so' -delete
 	find hmexp tests tools -name __pycache__ -type d -prune -exec rm -rf {} +

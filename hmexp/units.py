@@ -79,3 +79,28 @@ def format_size(size_bytes: int) -> str:
             whole, rest = divmod(size_bytes, factor)
             return f"{whole}{unit}" if rest == 0 else f"{size_bytes / factor:.1f}{unit}"
     return f"{size_bytes}B"
+
+
+def explain_size(text: str, unit_bytes: int) -> str | None:
+    """Say what a size is taken for where that may surprise: decimal units, or a rest below a page.
+
+    Parameters
+    ----------
+    text : str
+        The size as a person wrote it.
+    unit_bytes : int
+        What it is rounded up to: the page size [bytes].
+
+    Returns
+    -------
+    str or None
+        How the sentence goes on after the size; None if the size is exactly what was written.
+    """
+    size_bytes = parse_size(text)
+    rounded = -(-size_bytes // unit_bytes) * unit_bytes
+    notes = []
+    if re.search(r"[kmgt]b\s*$", text.lower()):
+        notes.append(f"is {format_size(size_bytes)}: units are binary, 1 MB is 1 MiB")
+    if rounded != size_bytes:
+        notes.append(f"is rounded up to {format_size(rounded)}, whole pages of {format_size(unit_bytes)}")
+    return ", and ".join(notes) or None

@@ -4,34 +4,27 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-#: Status if an entry is not finished.
-EXIT_FAILED = 1
+from hmexp.cli.options import FILE, Command, completed
+from hmexp.cli.status import ExitStatus, describe_statuses
 
 
-def add_command(commands: Any) -> None:
-    """Add the command to the parser's."""
-    parser = commands.add_parser(
-        "campaign", help="run several notebooks by papermill, gathered in one folder", allow_abbrev=False,
-        description="Run every entry of a campaign file that is not finished, one after another. Killed at "
-        "any moment, the same command again goes on. An entry is run anew if its parameters or its notebook "
-        "were changed.",
-        epilog="Exit status: 0 when every entry is finished; 1 if one failed or its kernel died; 2 if the "
-        "file is wrong (nothing was run then); 130 after Ctrl-C.",
-    )  # fmt: skip
-    parser.add_argument("file", type=Path, metavar="FILE", help="such as notebooks/campaign.toml")
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    file = parser.add_argument(
+        "file", type=Path, metavar="FILE", help="campaign file, such as notebooks/campaign.toml"
+    )
+    completed(file, FILE)
     parser.add_argument(
         "--dry-run", "--list", dest="dry_run", action="store_true",
         help="check the file, say what would be done with each entry, and run nothing",
     )  # fmt: skip
     parser.add_argument(
-        "--again", action="append", default=[], metavar="NAME", help="run this entry anew, though finished"
-    )
-    parser.set_defaults(run=_campaign)
+        "--again", action="append", default=[], metavar="NAME",
+        help="run this entry again, although it is finished; may be repeated",
+    )  # fmt: skip
 
 
-def _campaign(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     from hmexp.campaign.run import describe, list_campaign, run_campaign
 
     if options.dry_run:
@@ -41,11 +34,22 @@ def _campaign(options: argparse.Namespace) -> int:
             known = folder.entries.get(step.entry.name)
             was = f" (now: {describe(known)})" if known and step.wanted else ""
             print(f"{'to run' if step.wanted else 'done':>7}  {step.entry.name}: {step.why}{was}")
-        return 0
-    outcome = run_campaign(options.file, options.again, _say)
+        return ExitStatus.OK
+    outcome = run_campaign(options.file, options.again, _print_line)
     print(f"Written: {outcome.folder / 'index.html'}")
-    return 0 if outcome.complete else EXIT_FAILED
+    return ExitStatus.OK if outcome.complete else ExitStatus.FAILED
 
 
-def _say(text: str) -> None:
+def _print_line(text: str) -> None:
     print(text, flush=True)
+
+
+COMMAND = Command(
+    "campaign",
+    "run several notebooks with papermill and gather them in one folder",
+    "Run every entry of a campaign file that is not finished, one after another. Safe to interrupt: run it "
+    "again to resume. An entry whose parameters or notebook changed is run again.",
+    describe_statuses("if an entry failed or its kernel died") + " If the file is wrong, nothing is run.",
+    _add_options,
+    _run,
+)

@@ -1,80 +1,115 @@
-"""The command ``hmexp compare``: did anything change between two runs, beyond the noise."""
+"""The command ``hmexp compare``: whether anything changed between two runs, beyond the noise."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import msgspec
+from hmexp.cli.options import DIRECTORY, FILE, Command, add_json, completed, percent, run_directory
+from hmexp.cli.output import print_json
+from hmexp.cli.status import ExitStatus, describe_statuses
+from hmexp.errors import ParameterError
 
-#: Status with --fail-on-slower if a point is slower, or if no point could be compared.
-EXIT_SLOWER = 1
+if TYPE_CHECKING:
+    from hmexp.report.comparison.verdicts import Comparison
 
 
-def add_command(commands: Any) -> None:
-    """Add the command to the parser's."""
-    parser = commands.add_parser(
-        "compare", help="did anything change between two runs, beyond the noise", allow_abbrev=False,
-        description="Compare run B with run A, point by point, with a verdict that respects the noise.",
-        epilog="Exit status: 0 when the runs were compared; with --fail-on-slower, 1 if a point is slower in "
-        "B or no point could be compared; 2 if a run cannot be read or an option is wrong.",
-    )  # fmt: skip
-    parser.add_argument("a", type=Path, metavar="A", help="run directory, the one compared with")
-    parser.add_argument("b", type=Path, metavar="B", help="run directory")
-    parser.add_argument("--json", action="store_true", help="print all of it as JSON")
-    parser.add_argument(
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    for name, what in (("a", "run directory to compare with"), ("b", "run directory to judge")):
+        run = parser.add_argument(name, type=run_directory, metavar=name.upper(), help=what)
+        completed(run, DIRECTORY)
+    add_json(parser, "the comparison")
+    page = parser.add_argument(
         "--html", type=Path, metavar="FILE", help="also write an HTML file that opens offline"
     )
+    completed(page, FILE)
     parser.add_argument("--all", action="store_true", help="print every row, not the most important ones")
     parser.add_argument(
-        "--fail-on-slower",
-        action="store_true",
-        help="exit with 1 if B is slower anywhere, or was not compared",
-    )
+        "--fail-on-slower", action="store_true",
+        help="exit with 1 if any point is slower in B, or if no point could be compared",
+    )  # fmt: skip
     parser.add_argument(
         "--of-model", action="store_true",
-        help="emulated runs of different scale: compare how far each is from its own model",
+        help="for emulated runs of different scale: compare how far each is from its own model",
     )  # fmt: skip
     parser.add_argument(
-        "--by-ratio", action="store_true", help="match patterns by DRAM:slow ratio (nodes have other numbers)"
-    )
-    parser.add_argument(
-        "--least", type=float, default=0.0, metavar="PERCENT",
-        help="differences up to this are none, however certain (default: 0)",
+        "--by-ratio", action="store_true",
+        help="match patterns by their DRAM:slow ratio, for machines that number their nodes differently",
     )  # fmt: skip
     parser.add_argument(
-        "--false", type=float, default=5.0, metavar="PERCENT", dest="false_discoveries",
-        help="of the verdicts faster and slower, how many may be false (default: 5)",
+        "--ignore-below", type=percent, default=0.0, metavar="PERCENT",
+        help="ignore differences smaller than this, however certain (default: 0)",
     )  # fmt: skip
     parser.add_argument(
-        "--launch-noise", type=float, default=None, metavar="PERCENT",
-        help="standard deviation from launch to launch, instead of what the records tell",
+        "--false-discoveries", type=percent, default=0.05, metavar="PERCENT",
+        help="how many of the verdicts faster and slower may be false (default: 5)",
     )  # fmt: skip
-    parser.set_defaults(run=_compare)
+    parser.add_argument(
+        "--launch-noise", type=percent, metavar="PERCENT",
+        help="standard deviation from launch to launch, instead of what the records show",
+    )  # fmt: skip
 
 
-def _compare(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from hmexp.cli.runs import require_folder, require_measured
     from hmexp.report.comparison.verdicts import Options, compare
     from hmexp.report.comparison.views import MOST_ROWS, terminal, write_page
 
-    noise = options.launch_noise
+    if not options.false_discoveries:
+        raise ParameterError(
+            "--false-discoveries 0 would find nothing: no verdict is certain",
+            "give a percentage above 0; the usual is 5",
+        )
+    for folder in (options.a, options.b):
+        require_measured(folder)
+    if options.html is not None:
+        require_folder(options.html)
     chosen = Options(
         of_model=options.of_model,
         by_ratio=options.by_ratio,
-        least=options.least / 100,
-        false_discoveries=options.false_discoveries / 100,
-        launch_noise=None if noise is None else noise / 100,
+        least=options.ignore_below,
+        false_discoveries=options.false_discoveries,
+        launch_noise=options.launch_noise,
     )
     comparison = compare(options.a, options.b, chosen)
     if options.json:
-        record = msgspec.json.encode(comparison.to_record())
-        print(msgspec.json.format(record, indent=1).decode())
+        print_json(comparison.to_record())
     else:
         print(terminal(comparison, None if options.all else MOST_ROWS))
+        advice = _advise(comparison)
+        if advice is not None:
+            print(advice)
     if options.html is not None:
         written = write_page(comparison, options.html)
         if not options.json:
             print(f"Page: {written}")
     bad = comparison.counts["slower"] > 0 or comparison.compared == 0
-    return EXIT_SLOWER if options.fail_on_slower and bad else 0
+    return ExitStatus.FAILED if options.fail_on_slower and bad else ExitStatus.OK
+
+
+def _advise(comparison: Comparison) -> str | None:
+    """The option that would make more of the points comparable, if there is one."""
+    whys = [point.why for point in comparison.points if point.why is not None]
+    if not comparison.options.of_model and any("scaled differently" in why for why in whys):
+        return (
+            "The emulated nodes of the two runs were scaled to different speeds. `hmexp compare --of-model` "
+            "compares each with its own model."
+        )
+    matched = comparison.matched
+    if not comparison.points and matched.only_a and matched.only_b and not comparison.options.by_ratio:
+        return "No point is in both runs. If only the node numbers differ, use `hmexp compare --by-ratio`."
+    return None
+
+
+COMMAND = Command(
+    "compare",
+    "compare two runs: did anything change beyond the noise",
+    "Compare run B with run A, point by point, with a verdict that respects the noise.",
+    "JSON: an object with a, b, labels, summary, counts (points by verdict), differences (of the machines), "
+    "points (each with parameters, median_a, median_b, quotient, ci_low, ci_high, verdict and why), only_a, "
+    "only_b and ambiguous.\n\n"
+    + describe_statuses("with --fail-on-slower, if a point is slower in B or no point could be compared"),
+    _add_options,
+    _run,
+)

@@ -1,63 +1,74 @@
-"""The command ``hmexp latency``: latency of one pattern, idle or loaded, on the terminal."""
+"""The command ``hmexp latency``: the latency of one pattern, idle or loaded, on the terminal."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from hmexp.cli.measure import add_region, cpus_of, pattern_of, say_emulated, say_trust, teller, this_machine
+from hmexp.cli.machine import say_emulated, say_trust, this_machine
+from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
+from hmexp.cli.output import print_json, teller
+from hmexp.cli.region import note_size, read_pattern
+from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
-from hmexp.measure.curve import LoadedCurve
-from hmexp.measure.latency import NodeSplit, measure_latency, measure_node_latencies, measure_store_latency
-from hmexp.measure.loaded import measure_loaded_latency
-from hmexp.measure.measurement import Measurement
-from hmexp.measure.point import provide_emulation, quantities_of
-from hmexp.memory.page_sizes import find_page_bytes, require_page_size
-from hmexp.memory.profile import Quantity
-from hmexp.memory.region import Region, allocate
-from hmexp.native import STORE_KINDS
-from hmexp.pattern import Pattern
-from hmexp.report.page.terminal import draw_curve
 from hmexp.units import parse_size
 
-WINDOW = "16MiB"
+if TYPE_CHECKING:
+    from hmexp.measure.curve import LoadedCurve
+    from hmexp.measure.latency import NodeSplit
+    from hmexp.measure.measurement import Measurement
+    from hmexp.measure.statistics import Summary
+    from hmexp.memory.emulation import Emulation
+    from hmexp.memory.profile import Quantity
+    from hmexp.memory.region import Region
+    from hmexp.pattern import Pattern
+    from hmexp.system.topology import Topology
+
+WINDOW: Final = "16MiB"
 
 
-def add_latency(commands: Any) -> None:
-    """Add the command to the parser's."""
-    latency = commands.add_parser(
-        "latency", help="latency of one pattern, idle or loaded", allow_abbrev=False,
-        description="Measure the latency of a pattern: idle in several ways, or while other threads load it.",
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    from hmexp.native import STORE_KINDS
+
+    add_region(parser)
+    parser.add_argument("--loaded", action="store_true", help="measure the curve of latency against load")
+    parser.add_argument(
+        "--operation", default="read", help="with --loaded: operation that loads the memory (default: read)"
+    )
+    parser.add_argument(
+        "--threads", type=threads, default=0,
+        help="with --loaded: threads that load; auto is all CPUs but one (default: auto)",
     )  # fmt: skip
-    add_region(latency)
-    latency.add_argument("--loaded", action="store_true", help="the curve of latency against load")
-    latency.add_argument("--op", default="read", help="what loads, as for measure (default: read)")
-    latency.add_argument("--threads", type=int, default=None, help="that load (default: all CPUs but one)")
-    latency.add_argument("--load-pattern", default=None, help="load another pattern than the one chased on")
-    latency.add_argument("--window", default=WINDOW, help=f"windows that a TLB covers (default: {WINDOW})")
-    latency.add_argument("--spacing", default=None, help="from line to line (default: 64)")
-    latency.add_argument("--chains", type=int, default=1, help="chases side by side (default: 1)")
-    latency.add_argument("--stores", choices=STORE_KINDS, default=None, help="latency of stores instead")
-    latency.set_defaults(run=_latency)
+    parser.add_argument(
+        "--load-pattern", metavar="PATTERN", help="with --loaded: load another pattern than the one chased on"
+    )
+    parser.add_argument(
+        "--window", type=size, default=WINDOW, metavar="SIZE",
+        help=f"size of the windows that a TLB covers (default: {WINDOW})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--spacing", type=size, metavar="SIZE", help="distance from line to line (default: 64)"
+    )
+    parser.add_argument("--chains", type=whole, default=1, help="chases side by side (default: 1)")
+    parser.add_argument(
+        "--stores", choices=STORE_KINDS, help="measure the latency of stores instead of loads"
+    )
+    add_json(parser, "the record")
 
 
-def _latency(options: argparse.Namespace) -> int:
-    pattern = pattern_of(options.pattern, options)
-    load = None if options.load_pattern is None else pattern_of(options.load_pattern, options)
-    if load is not None and not options.loaded:
-        raise ParameterError("--load-pattern says where the load is, and there is none", "add --loaded")
-    page_bytes = find_page_bytes(options.pages)
+def _run(options: argparse.Namespace) -> int:
+    from hmexp.memory.page_sizes import find_page_bytes, require_page_size
+    from hmexp.memory.region import allocate
+
+    _require_meaning(options)
+    machine = this_machine()
+    pattern = read_pattern(options.pattern, options, machine)
+    load = None if options.load_pattern is None else read_pattern(options.load_pattern, options, machine)
+    note_size(options)
+    page_bytes = find_page_bytes(options.page_bytes)
     for each in (pattern, load or pattern):
         require_page_size(each, page_bytes)
-    machine = this_machine()
-    asked: tuple[Quantity, ...] = quantities_of(options.op) if options.loaded else ()
-    if options.stores is not None:
-        asked = ("store_nt",) if options.stores == "nt" else ("store_flush",)
-    threads = 1
-    patterns = [pattern] if load is None else [pattern, load]
-    emulation = provide_emulation(patterns, options.emulate, threads, machine, asked, teller(options))
+    emulation = _emulate(options, [pattern] if load is None else [pattern, load], machine)
 
     def region_of(what: Pattern) -> Region:
         huge = require_page_size(what, page_bytes)
@@ -68,28 +79,57 @@ def _latency(options: argparse.Namespace) -> int:
             return _idle(region, options)
         other = region_of(load) if load is not None else None
         try:
-            curve = measure_loaded_latency(
-                region, options.op, options.threads, load=other, cpus=cpus_of(options.cpus),
-                window_bytes=None if options.window == WINDOW else parse_size(options.window),
-                spacing_bytes=_spacing(options), vector_bits=options.vector_bits,
-                samples=min(options.samples, 5), sample_seconds=min(options.sample_seconds, 0.02),
-                show=teller(options),
-            )  # fmt: skip
+            return _loaded(region, other, options)
         finally:
             if other is not None:
                 other.close()
+
+
+def _require_meaning(options: argparse.Namespace) -> None:
+    """Refuse options that would be ignored beside others."""
+    if options.loaded and options.stores is not None:
+        raise ParameterError(
+            f"--stores {options.stores} and --loaded exclude each other: the curve is of loads",
+            "leave out one of them; --operation write_nt --loaded loads the memory with stores",
+        )
+    if options.load_pattern is not None and not options.loaded:
+        raise ParameterError(
+            "--load-pattern needs --loaded: without it nothing loads the memory", "add --loaded"
+        )
+
+
+def _emulate(options: argparse.Namespace, patterns: list[Pattern], machine: Topology) -> Emulation | None:
+    from hmexp.measure.point import provide_emulation, quantities_of
+
+    needed: tuple[Quantity, ...] = quantities_of(options.operation) if options.loaded else ()
+    if options.stores is not None:
+        needed = ("store_nt",) if options.stores == "nt" else ("store_flush",)
+    return provide_emulation(patterns, options.emulate, 1, machine, needed, teller(options))
+
+
+def _loaded(region: Region, load: Region | None, options: argparse.Namespace) -> int:
+    from hmexp.measure.loaded import measure_loaded_latency
+
+    curve = measure_loaded_latency(
+        region, options.operation, options.threads or None, load=load, cpus=options.cpus,
+        window_bytes=None if options.window == WINDOW else parse_size(options.window),
+        spacing_bytes=_spacing(options), vector_bits=options.vector_bits,
+        samples=min(options.samples, 5), sample_seconds=min(options.sample_seconds, 0.02),
+        show=teller(options),
+    )  # fmt: skip
     if options.json:
-        print(msgspec.json.encode(curve.to_record()).decode())
+        print_json(curve.to_record())
     else:
-        say_emulated(emulation)
+        say_emulated(region.emulation)
         _say_curve(curve)
-    return 0
+    return ExitStatus.OK
 
 
 def _idle(region: Region, options: argparse.Namespace) -> int:
-    cpus = cpus_of(options.cpus)
+    from hmexp.measure.latency import measure_store_latency
+
     common: dict[str, Any] = {
-        "cpu": None if cpus is None else cpus[0],
+        "cpu": None if options.cpus is None else options.cpus[0],
         "samples": options.samples,
         "sample_seconds": options.sample_seconds,
         "precision": options.precision,
@@ -102,8 +142,8 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
         found, split = _loads(region, options, common)
     if options.json:
         record = {name: one.to_record() for name, one in found.items()}
-        print(msgspec.json.encode({"idle": record, "split": split and split.to_record()}).decode())
-        return 0
+        print_json({"idle": record, "split": split and split.to_record()})
+        return ExitStatus.OK
     say_emulated(region.emulation)
     for name, one in found.items():
         print(f"{name}: {one}")
@@ -120,13 +160,15 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
         )
     for one in found.values():
         say_trust(one)
-    return 0
+    return ExitStatus.OK
 
 
 def _loads(
     region: Region, options: argparse.Namespace, common: dict[str, Any]
 ) -> tuple[dict[str, Measurement], NodeSplit | None]:
     """The same chase in several orders, and on each node alone."""
+    from hmexp.measure.latency import measure_latency, measure_node_latencies
+
     ring = {**common, "spacing_bytes": _spacing(options), "chains": options.chains}
     window = parse_size(options.window)
     found = {"random over all": measure_latency(region, **ring, distribution=True)}
@@ -139,6 +181,8 @@ def _loads(
 
 
 def _say_curve(curve: LoadedCurve) -> None:
+    from hmexp.report.page.terminal import draw_curve
+
     label = f" EMULATED {curve.profile}" if curve.profile else ""
     print(
         f"Chase on {curve.probe_pattern}, {curve.operation} on {curve.load_pattern} by {curve.threads} "
@@ -148,7 +192,7 @@ def _say_curve(curve: LoadedCurve) -> None:
     for p in curve.points:
         delay = "idle" if p.delay_ns is None else str(p.delay_ns)
         s = p.latency
-        print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {s.ci_low:.1f}..{s.ci_high:.1f}")
+        print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {_say_interval(s)}")
     marked = None
     if curve.knee.saturated:
         marked = next(i for i, p in enumerate(curve.points) if p.load_gbps == curve.knee.load_gbps)
@@ -168,5 +212,25 @@ def _say_curve(curve: LoadedCurve) -> None:
         print(f"warning: {disturbed} of {total} samples were disturbed; all are kept")
 
 
+def _say_interval(summary: Summary) -> str:
+    """The interval, unless so few samples say nothing of it."""
+    if summary.n == 1 or summary.half_width > 1:
+        return f"unknown: {summary.n} sample{'s'[: summary.n > 1]}"
+    return f"{summary.ci_low:.1f}..{summary.ci_high:.1f}"
+
+
 def _spacing(options: argparse.Namespace) -> int | None:
     return None if options.spacing is None else parse_size(options.spacing)
+
+
+COMMAND = Command(
+    "latency",
+    "measure the latency of one pattern, idle or loaded",
+    "Measure the latency of a pattern: idle, in several orders and on each node alone; or with --loaded, "
+    "while other threads load the memory.",
+    "JSON: an object with idle (the results by what was measured, as points.jsonl stores them) and split "
+    "(each node alone, null for one node); with --loaded, the curve as points.jsonl stores it "
+    "(docs/records.md).\n\n" + describe_statuses(),
+    _add_options,
+    _run,
+)

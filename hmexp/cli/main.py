@@ -3,135 +3,128 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import logging
 import os
+import platform
 import sys
+import time
+import traceback
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any, Final
 
 import hmexp
-from hmexp.cli import campaign as cli_campaign
-from hmexp.cli import compare as cli_compare
-from hmexp.cli.latency import add_latency
-from hmexp.cli.measure import add_measure
-from hmexp.cli.placers import add_placers
-from hmexp.cli.study import add_commands as add_study_commands
-from hmexp.cli.sweep import add_sweep
-from hmexp.errors import HmexpError, ParameterError, SweepError
-from hmexp.lab import cli as lab
-from hmexp.system.libnuma import LibNuma
-from hmexp.system.settings import repair
-from hmexp.system.topology import Topology, read_topology
-from hmexp.units import format_size
+from hmexp.cli import logs
+from hmexp.cli.options import Command, Formatter, add_loudness
+from hmexp.cli.parser import Parser, find_parsers
+from hmexp.cli.status import ExitStatus
+from hmexp.errors import HmexpError, SweepError
 
-#: Exit statuses: a bad request, and a sweep of which a point failed.
-EXIT_USAGE, EXIT_FAILED = 2, 1
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and exit: 0 if all is well, 1 if something failed, 2 if the request was bad."""
-    options = _parser().parse_args(arguments)
-    for told in repair():
-        print(f"hmexp: {told}", file=sys.stderr)
-    try:
-        status = options.run(options)
-        sys.stdout.flush()
-    except SweepError as error:
-        print(f"hmexp: {error}", file=sys.stderr)
-        status = EXIT_FAILED
-    except HmexpError as error:
-        print(f"hmexp: {error}", file=sys.stderr)
-        status = EXIT_USAGE
-    except KeyboardInterrupt:
-        print("hmexp: interrupted; the same command again goes on from here", file=sys.stderr)
-        status = 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`hmexp nodes | head`): nothing to tell, and nobody to tell it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        status = 0
-    sys.exit(status)
+#: Every command with the line that help has for it, in the order of help. Each is a module beside this one
+#: with a `COMMAND`; only the one that is called is imported.
+COMMANDS: Final[dict[str, str]] = {
+    "doctor": "check what this machine is, what it can do, and what is missing",
+    "nodes": "list the NUMA nodes with their kinds, sizes, distances and HMAT speeds",
+    "placers": "list the ways of placing pages: what each promises and needs, and whether it works here",
+    "presets": "list the presets of sweeps: what each is for, how many points, how long here",
+    "sweep": "measure a grid of points and write a report",
+    "measure": "measure the bandwidth of one pattern, beside all DRAM",
+    "latency": "measure the latency of one pattern, idle or loaded",
+    "study": "measure placers or granularity, as the notebooks of these names do",
+    "report": "write report.html, the tables and the figures of a run again",
+    "compare": "compare two runs: did anything change beyond the noise",
+    "campaign": "run several notebooks with papermill and gather them in one folder",
+    "lab": "run a command in a virtual machine with chosen NUMA nodes and a chosen kernel",
+    "completion": "print a completion script for bash, zsh or tcsh",
+    "man": "print or show the manual page",
+}
+_log = logging.getLogger("hmexp.cli")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="hmexp", description="Experiments on hybrid memory.", allow_abbrev=False
+def build_parser(only: str | None = None) -> Parser:
+    """The parser of the whole command line.
+
+    Parameters
+    ----------
+    only : str, optional
+        Give options to this command alone: the others are known by their names. Without it every command
+        is complete, as documentation and completion need it.
+    """
+    parser = Parser(
+        prog="hmexp",
+        description="Experiments on hybrid memory: place pages on DRAM and NVM or CXL nodes by an exact "
+        "pattern, prove it, measure it.",
+        epilog="`hmexp COMMAND --help` lists the options of a command; `hmexp man` shows the whole manual, "
+        "exit statuses included.",
+        allow_abbrev=False,
+        formatter_class=Formatter,
     )
     parser.add_argument("--version", action="version", version=f"hmexp {hmexp.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_loudness(parser)
+    commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        if only is not None and name != only:
+            commands.add_parser(name, help=text)
+        elif name == "lab":
+            from hmexp.lab import cli as lab
 
-    doctor = commands.add_parser("doctor", help="what is this machine, what can it do, what is missing")
-    doctor.set_defaults(run=_doctor)
-
-    nodes = commands.add_parser("nodes", help="the nodes, their kinds, sizes, distances and HMAT speeds")
-    nodes.set_defaults(run=_nodes)
-
-    add_placers(commands)
-
-    add_sweep(commands)
-    add_measure(commands)
-    add_latency(commands)
-    add_study_commands(commands)
-
-    report = commands.add_parser(
-        "report", help="write report.html, the tables and the figures of a run again"
-    )
-    report.add_argument(
-        "run_directory", type=Path, metavar="RUN", help="run directory, such as results/latest"
-    )
-    report.add_argument(
-        "--price-dram", type=float, metavar="PRICE", help="of DRAM, per GiB: what does a ratio cost"
-    )
-    report.add_argument("--price-slow", type=float, metavar="PRICE", help="of the slow memory, per GiB")
-    report.add_argument(
-        "--keep", type=float, default=90.0, metavar="PERCENT",
-        help="of all DRAM's bandwidth, for the cheapest ratio that keeps it (default: 90)",
-    )  # fmt: skip
-    report.set_defaults(run=_report)
-
-    cli_compare.add_command(commands)
-    cli_campaign.add_command(commands)
-
-    lab.add_parser(commands)
+            lab.add_parser(commands)
+            for inner in find_parsers(commands.choices["lab"]).values():
+                if not {"-v", "--verbose"} & set(inner._option_string_actions):  # noqa: SLF001
+                    add_loudness(inner)
+        else:
+            command: Command = importlib.import_module(f"hmexp.cli.{name}").COMMAND
+            command.add_to(commands)
     return parser
 
 
-def _doctor(_options: argparse.Namespace) -> int:
-    from hmexp.machine.doctor import Verdict, examine
-
-    failed = False
-    for check in examine():
-        failed |= check.verdict is Verdict.FAILED
-        seen = check.seen.replace("\n", "\n" + " " * 28)
-        print(f"{check.verdict:>6}  {check.what:<18}  {seen}", flush=True)
-    return EXIT_FAILED if failed else 0
-
-
-def _topology() -> Topology:
-    return read_topology(libnuma=LibNuma.load())
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit with an `ExitStatus`."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    named = next((word for word in words if not word.startswith("-")), "")
+    options = build_parser(named).parse_args(words)
+    logs.set_up(options)
+    _log.debug("hmexp %s, Python %s, %s", hmexp.__version__, platform.python_version(), platform.release())
+    started = time.monotonic()
+    status = _carry_out(options)
+    _log.debug("exit status %d after %.1f s", status, time.monotonic() - started)
+    sys.exit(status)
 
 
-def _nodes(_options: argparse.Namespace) -> int:
-    topology = _topology()
-    print("node  kind     CPUs   memory     free       read GB/s  write GB/s  latency ns  distances")
-    for node in topology.nodes:
-        figures = (node.read_gbps, node.write_gbps, node.read_latency_ns)
-        hmat = [f"{value:g}" if value is not None else "-" for value in figures]
-        distances = " ".join(f"{other}:{distance}" for other, distance in sorted(node.distances.items()))
-        print(
-            f"{node.id:<5} {node.kind:<8} {len(node.cpus):<6} {format_size(node.total_bytes):<10} "
-            f"{format_size(node.free_bytes):<10} {hmat[0]:<10} {hmat[1]:<11} {hmat[2]:<11} {distances}"
-        )
-    for note in topology.notes:
-        print(f"note: {note}")
-    return 0
+def _carry_out(options: argparse.Namespace) -> int:
+    try:
+        _put_back_settings()
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except SweepError as error:
+        return _fail(error, ExitStatus.FAILED)
+    except HmexpError as error:
+        return _fail(error, ExitStatus.USAGE)
+    except KeyboardInterrupt:
+        _log.error("interrupted; what was measured is kept, and the same command again resumes")
+        return ExitStatus.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`hmexp nodes | head`): nobody is there to be told anything.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return ExitStatus.OK
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(HmexpError(f"{where}{error.strerror or error}"), ExitStatus.USAGE)
+    except Exception:  # noqa: BLE001 # the last stop: a bug has a status of its own
+        _log.exception("internal error. This is a bug; please report it with these lines:")
+        return ExitStatus.INTERNAL
+    return status
 
 
-def _report(options: argparse.Namespace) -> int:
-    from hmexp.report.model.cost import Prices
-    from hmexp.report.page.html import write_report
+def _put_back_settings() -> None:
+    """Restore the settings of the machine that a killed hmexp had changed."""
+    from hmexp.system.settings import repair
 
-    given = (options.price_dram, options.price_slow)
-    if given.count(None) == 1:
-        raise ParameterError("one price is not enough", "give both --price-dram and --price-slow, per GiB")
-    prices = None if None in given else Prices(*given)
-    print(f"Report: {write_report(options.run_directory, prices, options.keep / 100)}")
-    return 0
+    for restored in repair():
+        _log.warning("%s", restored)
+
+
+def _fail(error: HmexpError, status: ExitStatus) -> ExitStatus:
+    _log.error("%s", error)
+    _log.debug("%s", "".join(traceback.format_exception(error)).rstrip())
+    return status

@@ -1,100 +1,80 @@
-"""The command ``hmexp measure``: one point, now, on the terminal."""
+"""The command ``hmexp measure``: the bandwidth of one pattern, now, on the terminal."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from typing import Any
 
-import msgspec
-
-from hmexp.errors import ParameterError
-from hmexp.measure.bandwidth import OPERATIONS, SHARES
-from hmexp.measure.measurement import Measurement
-from hmexp.measure.point import SIZE, measure_point
-from hmexp.measure.threads import PLACEMENTS
-from hmexp.memory.emulation import Emulation
-from hmexp.native import ORDERS, PAGE_BYTES
-from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
-from hmexp.system.libnuma import LibNuma
-from hmexp.system.topology import Topology, read_topology
+from hmexp.cli.machine import say_emulated, say_trust, this_machine
+from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
+from hmexp.cli.output import print_json, teller
+from hmexp.cli.region import note_size, read_access, read_pattern
+from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.units import parse_size
 
-WINDOW = "16MiB"
 
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    from hmexp.measure.bandwidth import OPERATIONS, SHARES
+    from hmexp.measure.threads import PLACEMENTS
+    from hmexp.native import ORDERS
 
-def add_measure(commands: Any) -> None:
-    """Add the command to the parser's."""
-    measure = commands.add_parser(
-        "measure", help="bandwidth of one pattern, beside all DRAM", allow_abbrev=False,
-        description="Measure the bandwidth of a pattern, and of DRAM alone beside it.",
-    )  # fmt: skip
-    add_region(measure)
-    measure.add_argument(
-        "--op", default="read", help=f"of {', '.join(OPERATIONS)}; or 3:1, 2:1nt (default: read)"
-    )
-    measure.add_argument(
-        "--threads", type=int, default=1, help="threads, each on a CPU of its own (default: 1)"
-    )
-    measure.add_argument("--placement", default="near", help=f"{', '.join(PLACEMENTS)} (default: near)")
-    measure.add_argument(
-        "--order", default="sequential", help=f"of {', '.join(ORDERS)} (default: sequential)"
-    )
-    measure.add_argument("--stride", default="4KiB", help="from line to line, if strided (default: 4KiB)")
-    measure.add_argument("--share", default="slices", help=f"of {', '.join(SHARES)} (default: slices)")
-    measure.add_argument("--window", default=None, help="also the bandwidth of each window of that size")
-    measure.add_argument(
-        "--launches", type=int, default=1, help="fresh processes with fresh pages (default: 1)"
-    )
-    measure.add_argument("--no-baseline", action="store_true", help="leave out all DRAM")
-    measure.set_defaults(run=_measure)
-
-
-def add_region(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a region and of its samples."""
-    parser.add_argument("--pattern", required=True, help="which node each granule is on, such as 0,2,2")
-    parser.add_argument("--size", default=SIZE, help=f"of the region (default: {SIZE})")
-    parser.add_argument("--granule", default="page", help="bytes in a row on one node (default: page)")
-    parser.add_argument("--pages", default="page", help="page (the machine's) or 2MiB (default: page)")
-    parser.add_argument("--placer", default="first_touch", help="how pages get there (default: first_touch)")
+    add_region(parser)
     parser.add_argument(
-        "--emulate", default="auto", help="auto: a node that is not there; none; or NODE=PROFILE[@absolute]"
-    )
-    parser.add_argument("--cpus", default=None, help="CPUs of the threads, such as 0,2")
-    parser.add_argument(
-        "--vector-bits", type=int, default=None, help="width of vectors (default: the widest)"
-    )
-    parser.add_argument("--samples", type=int, default=10, help="how many, at least (default: 10)")
-    parser.add_argument("--sample-seconds", type=float, default=0.05, help="how long one is (default: 0.05)")
-    parser.add_argument(
-        "--precision", type=float, default=0.0,
-        help="more samples until the interval's half width is that part of the median; 0: none (default: 0)",
+        "--operation", default="read",
+        help=f"one of {', '.join(OPERATIONS)}; or reads:writes, such as 3:1 or 2:1nt (default: read)",
     )  # fmt: skip
     parser.add_argument(
-        "--most-samples", type=int, default=None, help="cap on the samples (default: 4 times --samples)"
+        "--threads", type=threads, default=1,
+        help="threads, each on a CPU of its own; auto is all CPUs but one (default: 1)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pinning", default="near", metavar="WAY",
+        help=f"which CPUs the threads run on: {', '.join(PLACEMENTS)} (default: near)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--access", default="sequential",
+        help=f"order of the accesses: {', '.join(ORDERS)}; strided:8KiB names the stride "
+        "(default: sequential)",
+    )  # fmt: skip
+    parser.add_argument("--stride", type=size, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--share", default="slices",
+        help=f"how threads divide the region: {', '.join(SHARES)} (default: slices)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--window", type=size, metavar="SIZE", help="also the bandwidth of each window of this size"
     )
-    parser.add_argument("--json", action="store_true", help="print the record instead of words")
+    parser.add_argument(
+        "--launches", type=whole, default=1,
+        help="fresh processes with fresh pages; 1 measures in this process (default: 1)",
+    )  # fmt: skip
+    parser.add_argument("--no-baseline", action="store_true", help="skip the all-DRAM baseline")
+    add_json(parser, "the record")
 
 
-def _measure(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from hmexp.measure.point import measure_point
+    from hmexp.system.cpus import allowed_cpus
+
+    machine = this_machine()
+    pattern = read_pattern(options.pattern, options, machine)
+    note_size(options)
+    order, stride_bytes = read_access(options.access, options.stride)
     found = measure_point(
-        pattern_of(options.pattern, options),
-        options.op,
-        options.threads,
+        pattern,
+        options.operation,
+        options.threads or max(1, len(allowed_cpus()) - 1),
         size=options.size,
         placer=options.placer,
-        pages=options.pages,
+        pages=options.page_bytes,
         launches=options.launches,
         emulate=options.emulate,
         baseline=not options.no_baseline,
-        topology=this_machine(),
+        topology=machine,
         show=teller(options),
-        cpus=cpus_of(options.cpus),
-        placement=options.placement,
-        order=options.order,
-        stride_bytes=parse_size(options.stride),
+        cpus=options.cpus,
+        placement=options.pinning,
+        order=order,
+        stride_bytes=stride_bytes,
         vector_bits=options.vector_bits,
         share=options.share,
         window_bytes=0 if options.window is None else parse_size(options.window),
@@ -104,8 +84,8 @@ def _measure(options: argparse.Namespace) -> int:
         most_samples=options.most_samples,
     )
     if options.json:
-        print(msgspec.json.encode(found.to_record()).decode())
-        return 0
+        print_json(found.to_record())
+        return ExitStatus.OK
     say_emulated(found.emulation)
     this = found.measurement
     print(f"{options.pattern}: {this}")
@@ -115,60 +95,20 @@ def _measure(options: argparse.Namespace) -> int:
         print(f"  {options.pattern} is {found.of_dram:.3f} of all DRAM, with pages of the same size")
     if found.model is not None:
         print(f"model: {found.model:.4g} GB/s ({this.median / found.model - 1:+.1%})")
-    for number, row in enumerate(getattr(this.details, "window_gbps", ())):
-        print(f"windows of thread {number}, GB/s: {' '.join(f'{value:.3g}' for value in row)}")
+    for thread, row in enumerate(getattr(this.details, "window_gbps", None) or ()):
+        print(f"windows of thread {thread}, GB/s: {' '.join(f'{value:.3g}' for value in row)}")
     say_trust(this)
-    return 0
+    return ExitStatus.OK
 
 
-def say_emulated(emulation: Emulation | None) -> None:
-    """Say that a node is emulated, if one is."""
-    if emulation is None:
-        return
-    node = next(iter(emulation.backing))
-    speed = "at its published speed" if emulation.absolute else "scaled to this host"
-    print(
-        f"EMULATED: node {node} is {emulation.profile.title}, modelled in software on the DRAM of node "
-        f"{emulation.backing[node]}, {speed}. Its numbers say nothing about this machine."
-    )
-
-
-def say_trust(found: Measurement) -> None:
-    """Say what was proven, and what to beware of."""
-    print(f"proof: {found.after.summary}")
-    for warning in found.warnings:
-        print(f"warning: {warning}")
-
-
-def teller(options: argparse.Namespace) -> Callable[[str], None]:
-    """What tells a person how far it is; nothing if a record is asked for."""
-
-    def show(what: str) -> None:
-        if not options.json and sys.stderr.isatty():
-            print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
-
-    return show
-
-
-def this_machine() -> Topology:
-    """The nodes of this machine."""
-    return read_topology(libnuma=LibNuma.load())
-
-
-def pattern_of(text: str, options: argparse.Namespace) -> Pattern:
-    """The pattern, with the granule of the options."""
-    granule = PAGE_BYTES if options.granule == "page" else parse_size(options.granule)
-    return Pattern.parse(text, granule)
-
-
-def cpus_of(text: str | None) -> tuple[int, ...] | None:
-    """The CPUs of a list."""
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise ParameterError(
-            f"cpus {text!r} is not a list of CPUs",
-            f"write for example {','.join(map(str, allowed_cpus()[:2]))}",
-        ) from None
+COMMAND = Command(
+    "measure",
+    "measure the bandwidth of one pattern, beside all DRAM",
+    "Measure the bandwidth of a pattern, and of DRAM alone beside it. Nothing is stored; `hmexp sweep` "
+    "stores what it measures.",
+    "JSON: an object with operation, parameters, result, proof, launches, baseline, of_dram, model, "
+    "emulated, profile and emulation; result and proof are as points.jsonl stores them (docs/records.md).\n\n"
+    + describe_statuses(),
+    _add_options,
+    _run,
+)

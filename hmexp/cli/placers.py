@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import json
 import textwrap
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from hmexp.memory.placers import PLACERS, Placer
+from hmexp.cli.options import Command, add_json
+from hmexp.cli.output import print_json
+from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.units import format_size
+
+if TYPE_CHECKING:
+    from hmexp.memory.placers import Placer
 
 _WIDTH: Final = 110
 _INDENT: Final = " " * 15
 
 
-def add_placers(commands: Any) -> None:
-    """Add the command to the parser's."""
-    parser = commands.add_parser(
-        "placers", help="ways of placing pages: what they promise and need, which work here",
-        allow_abbrev=False,
-        description="Ways of placing pages: what each promises and needs, and whether it works here.",
-    )  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print records instead of words")
-    parser.set_defaults(run=_placers)
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    add_json(parser, "the placers")
 
 
 def describe(placer: Placer) -> dict[str, Any]:
@@ -41,11 +38,13 @@ def describe(placer: Placer) -> dict[str, Any]:
     }
 
 
-def _placers(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
+    from hmexp.memory.placers import PLACERS
+
     records = [describe(placer) for placer in PLACERS.values()]
     if options.json:
-        print(json.dumps(records))
-        return 0
+        print_json(records)
+        return ExitStatus.OK
     print("placer         here  promise      at fault  granules        needs")
     for record in records:
         smallest, largest = (format_size(record[f"{end}_granule_bytes"]) for end in ("smallest", "largest"))
@@ -55,15 +54,28 @@ def _placers(options: argparse.Namespace) -> int:
             f"{'yes' if record['lazy'] else 'no':<8}  {granules:<14}  {record['needs']}"
         )
         if not record["available"]:
-            _tell(f"not here: {record['reason']}")
-            _tell(f"-> {record['remedy']}")
-    return 0
+            _print_filled(f"not available here: {record['reason']}")
+            _print_filled(f"-> {record['remedy']}")
+    return ExitStatus.OK
 
 
-def _tell(text: str) -> None:
+def _print_filled(text: str) -> None:
     print(
         textwrap.fill(
             text, _WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT + "   ",
             break_long_words=False, break_on_hyphens=False,
         )
     )  # fmt: skip
+
+
+COMMAND = Command(
+    "placers",
+    "list the ways of placing pages: what each promises and needs, and whether it works here",
+    "List the ways of placing pages: what each promises and needs, and whether it works here. Each is tried "
+    "on a page.",
+    "JSON: an array of objects with name, promise (exact order or ratio only), lazy (boolean: pages find "
+    "their node at the first access), smallest_granule_bytes, largest_granule_bytes, needs, available "
+    "(boolean), reason and remedy (null if available).\n\n" + describe_statuses(),
+    _add_options,
+    _run,
+)

@@ -1,68 +1,126 @@
-"""The commands ``hmexp study placers`` and ``hmexp study granularity``, for those who do not open Jupyter."""
+"""The commands ``hmexp study placers`` and ``hmexp study granularity``."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from hmexp.progress import stream_display
-from hmexp.study.experiment import Study, run_study
-from hmexp.study.granularity import GranuleParameters, make_granule_study
-from hmexp.study.placers import PlacerParameters, make_placer_study
-from hmexp.system.libnuma import LibNuma
-from hmexp.system.topology import Topology, read_topology
+from hmexp.cli.machine import this_machine
+from hmexp.cli.options import Command, Commands, number, threads, whole
+from hmexp.cli.output import say, shown_display
+from hmexp.cli.status import ExitStatus, describe_statuses
 
-_STUDIES: tuple[tuple[str, str, type[Any]], ...] = (
-    ("placers", "what each placer costs, and what its placement survives", PlacerParameters),
-    ("granularity", "bandwidth and latency against the granule, and their spread", GranuleParameters),
-)
+if TYPE_CHECKING:
+    from hmexp.study.experiment import Study
+    from hmexp.system.topology import Topology
+
+#: What each parameter of a study is; the notebooks have the same names.
+_HELP: Final = {
+    "results": "folder of the run directories",
+    "run": "name of the run directory; auto resumes an unfinished one",
+    "timeout_seconds": "longest time of a process [s]",
+    "seed": "seed of the order in which the processes are started",
+    "pattern": "pattern, such as 0,2; auto takes nodes of this machine",
+    "size": "size of each region",
+    "granule": "bytes in a row on one node; page is the machine's",
+    "granules": "granules; auto is from a page up to half the region, times eight",
+    "placers": "ways of placing the pages; all is every one of `hmexp placers`",
+    "placer": "how the pages get to their nodes",
+    "launches": "fresh processes for each placer",
+    "pairs": "how often each process populates, beside a plain mapping",
+    "behaviour_size": "size of the regions that are forked, dropped, and given huge pages",
+    "limit_granules": "granules at which regions grow until the kernel refuses more mappings",
+    "window": "size of the windows along the region that are compared",
+    "operation": "operation whose bandwidth is measured",
+    "threads": "threads for bandwidth; auto (or 0) is all CPUs but one",
+    "huge": "auto: each granule that allows it also with pages of 2MiB; none",
+    "samples": "samples of each launch",
+    "sample_seconds": "shortest time of a sample [s]",
+    "emulate": "auto (only without a real slow node), none, or NODE=PROFILE",
+}
+_READERS: Final[dict[type, Callable[[str], Any]]] = {int: whole, float: number, str: str}
 
 
-def add_commands(commands: Any) -> None:
-    """Add the command to the parser's."""
-    study = commands.add_parser(
-        "study", help="placers or granularity: the notebooks' measurements, without Jupyter"
+def _kinds() -> tuple[tuple[str, str, type[Any]], ...]:
+    from hmexp.study.granularity import GranuleParameters
+    from hmexp.study.placers import PlacerParameters
+
+    return (
+        ("placers", "measure what each placer costs, and what its placement survives", PlacerParameters),
+        ("granularity", "measure bandwidth and latency against the granule", GranuleParameters),
     )
-    kinds = study.add_subparsers(required=True, metavar="STUDY")
-    for name, help_text, parameters in _STUDIES:
-        parser = kinds.add_parser(name, help=help_text, description=help_text, allow_abbrev=False)
-        for field in fields(parameters):
-            default: Any = field.default
-            many = isinstance(default, tuple)
-            shown = " ".join(default) if many else default
-            parser.add_argument(
-                f"--{field.name.replace('_', '-')}",
-                dest=f"given_{field.name}",
-                nargs="+" if many else None,
-                type=str if many else type(default),
-                help=f"as in the notebook (default: {shown})",
-            )
-        parser.set_defaults(run=_run, study=name)
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    kinds: Commands = parser.add_subparsers(required=True, metavar="STUDY")
+    for name, text, parameters in _kinds():
+        command = Command(
+            name,
+            text,
+            f"{text[:1].upper()}{text[1:]}. Safe to interrupt: run it again to resume.",
+            describe_statuses("if a point failed"),
+            partial(_add_parameters, parameters=parameters),
+            _run,
+        )
+        command.add_to(kinds).set_defaults(study=name)
+
+
+def _add_parameters(parser: argparse.ArgumentParser, parameters: type[Any]) -> None:
+    for field in fields(parameters):
+        default: Any = field.default
+        many = isinstance(default, tuple)
+        shown = " ".join(default) if many else "auto" if field.name == "threads" and not default else default
+        read = threads if field.name == "threads" else str if many else _READERS[type(default)]
+        option = field.name.replace("_", "-")
+        parser.add_argument(
+            f"--{option}",
+            dest=f"given_{field.name}",
+            metavar=option.upper(),
+            nargs="+" if many else None,
+            type=read,
+            help=f"{_HELP[field.name]} (default: {shown})",
+        )
 
 
 def _run(options: argparse.Namespace) -> int:
     # matplotlib and pandas take their time: not for every other command.
     from hmexp.report.study.files import write_study
+    from hmexp.study.experiment import run_study
 
-    topology = read_topology(libnuma=LibNuma.load())
-    study = _make(options, topology)
+    study = _make(options, this_machine())
     print(study.headline)
     for note in study.notes:
-        print(f"Note: {note}")
+        print(f"note: {note}")
     written: list[Path] = []
-    outcome = run_study(study, stream_display(), report=lambda run: written.extend(write_study(run)))
+    outcome = run_study(study, shown_display(), say, lambda run: written.extend(write_study(run)))
     for path in written:
         print(f"Written: {path}")
     outcome.require_complete()
-    return 0
+    return ExitStatus.OK
 
 
 def _make(options: argparse.Namespace, topology: Topology) -> Study:
-    kind: type[Any] = next(parameters for name, _, parameters in _STUDIES if name == options.study)
+    from hmexp.study.granularity import make_granule_study
+    from hmexp.study.placers import PlacerParameters, make_placer_study
+
+    kind = next(parameters for name, _, parameters in _kinds() if name == options.study)
     given = {field.name: getattr(options, f"given_{field.name}") for field in fields(kind)}
     parameters = kind.from_mapping({name: value for name, value in given.items() if value is not None})
     if isinstance(parameters, PlacerParameters):
         return make_placer_study(parameters, topology)
     return make_granule_study(parameters, topology)
+
+
+COMMAND = Command(
+    "study",
+    "measure placers or granularity, as the notebooks of these names do",
+    "Answer one question with a set of measurements and figures of its own. `hmexp study STUDY --help` lists "
+    "the options of each.",
+    describe_statuses("if a point failed"),
+    _add_options,
+    _run,
+)

@@ -72,7 +72,7 @@ def _seconds(text: str) -> float:
         seconds = math.nan
     if seconds != 0 and not 1 <= seconds <= MOST_TIMEOUT_SECONDS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither 0 nor a number of seconds from 1 to {MOST_TIMEOUT_SECONDS:.0f}"
+            f"{text!r} is not a number of seconds from 1 to {MOST_TIMEOUT_SECONDS:.0f}, or 0 for no limit"
         )
     return seconds
 
@@ -130,7 +130,6 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--verbose", action="store_true", help="report on standard error what ran and how long it took"
     )
-    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
     one.set_defaults(run=dispatch, handler=_run)
 
     interactive = commands.add_parser(
@@ -150,7 +149,9 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
 
     headers = commands.add_parser("headers", help="fetch a kernel's headers and print KDIR to build against")
-    headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
+    headers.add_argument(
+        "kernel", nargs="?", default=DISTRIBUTION, help="kernel, as for --kernel (default: distribution)"
+    )
     headers.set_defaults(run=dispatch, handler=_headers)
 
     commands.add_parser(
@@ -163,9 +164,7 @@ def _run(arguments: argparse.Namespace) -> int:
     pairs = [entry.partition("=") for entry in arguments.env]
     wrong = next((entry for entry in arguments.env if "=" not in entry), None)
     if wrong is not None:
-        raise LabError(
-            f"--env {wrong!r} is not of the form NAME=VALUE", "write for example --env LANG=C"
-        )
+        raise LabError(f"--env {wrong!r} is not of the form NAME=VALUE", "write for example --env LANG=C")
     timeout_seconds = None if arguments.timeout == 0 else arguments.timeout
     result = run(
         command, arguments.kernel, arguments.topology, timeout_seconds,

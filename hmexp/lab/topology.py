@@ -172,7 +172,7 @@ def parse_topology(text: str, source: str) -> Topology:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LabTopologyError(
-            f"{source} is not valid TOML: {error}", "see docs/lab.md for an example"
+            f"{source} is not valid TOML: {error}", "see docs/how-to/lab.md for an example"
         ) from error
     _only_known(table, ("title", "node", "distances"), source)
     entries = table.get("node")

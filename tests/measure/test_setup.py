@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -19,11 +20,11 @@ NODE = read_topology().memory_nodes[0].id
 ALONE = Pattern((NODE,))
 SIZE = 4 << 20
 PAGES = SIZE // native.PAGE_BYTES
-AVAILABLE = [name for name, placer in PLACERS.items() if placer.unavailable() is None]
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
-def test_setup_is_measured_beside_a_plain_mapping(placer: str) -> None:
+@pytest.mark.parametrize("placer", PLACERS)
+def test_setup_is_measured_beside_a_plain_mapping(placer: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
     found = json.loads(json.dumps(measure_setup(placer, ALONE, SIZE, 2), allow_nan=False))
     assert found["pages"] == PAGES
     assert len(found["placed"]) == len(found["plain"]) == len(found["ratio"]) == 2
@@ -35,9 +36,10 @@ def test_setup_is_measured_beside_a_plain_mapping(placer: str) -> None:
     assert found["proof"]["ok"]
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
+@pytest.mark.parametrize("placer", PLACERS)
 @pytest.mark.parametrize("kind", sorted(behaviour.BEHAVIOURS))
-def test_behaviours(placer: str, kind: str) -> None:
+def test_behaviours(placer: str, kind: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
     found = json.loads(json.dumps(behaviour.BEHAVIOURS[kind](placer, ALONE, SIZE), allow_nan=False))
     placements = [part for part in found.values() if isinstance(part, dict)]
     assert placements
@@ -48,7 +50,7 @@ def test_behaviours(placer: str, kind: str) -> None:
 
 def test_a_forked_child_has_copies_of_private_pages_and_shares_those_of_files() -> None:
     assert behaviour.after_fork("first_touch", ALONE, SIZE)["shared"] is False
-    if "shared_policy" in AVAILABLE:
+    if PLACERS["shared_policy"].unavailable() is None:
         assert behaviour.after_fork("shared_policy", ALONE, SIZE)["shared"] is True
 
 

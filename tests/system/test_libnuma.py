@@ -247,7 +247,7 @@ def test_errors_that_the_binding_leaves_undetected(load: Callable[..., LibNuma])
         libnuma.node_size_bytes(2)
     with pytest.raises(LibnumaError, match="CPUs of node 2"):
         libnuma.cpus_of(2)
-    with pytest.raises(LibnumaError, match="may take memory"):
+    with pytest.raises(LibnumaError, match="may allocate memory"):
         libnuma.allowed_memory_nodes()
 
 

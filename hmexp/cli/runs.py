@@ -1,0 +1,51 @@
+"""What commands that read runs require of them, and of what they write."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hmexp.errors import ParameterError, StoreError
+
+
+def require_measured(folder: Path) -> None:
+    """Refuse a run directory without its measurements, before anything in it is replaced.
+
+    Raises
+    ------
+    StoreError
+        If it is no run directory, or its `points.jsonl` is missing, empty or unreadable.
+    """
+    from hmexp.store.journal import file_errors
+    from hmexp.store.reader import POINTS, read_run
+
+    read_run(folder)
+    file = folder / POINTS
+    with file_errors("read", file):
+        size = file.stat().st_size if file.exists() or file.is_symlink() else None
+    if size is None:
+        raise StoreError(
+            f"{folder} has a run.json but no {POINTS}: its measurements are missing",
+            "restore the file, or measure again; an existing report was left as it is",
+        )
+    if size == 0:
+        raise StoreError(
+            f"{file} is empty: no point has been measured yet",
+            "run the command that began this run again, which resumes it",
+        )
+
+
+def require_folder(file: Path) -> None:
+    """Refuse a file to write whose folder does not exist.
+
+    Raises
+    ------
+    ParameterError
+        Naming the folder.
+    """
+    if file.is_dir():
+        raise ParameterError(f"{file} is a folder, not a file", "name a file in it, such as compare.html")
+    if not file.parent.is_dir():
+        raise ParameterError(
+            f"{file} cannot be written: the folder {file.parent} does not exist",
+            f"make it with `mkdir -p {file.parent}`, or name another file",
+        )
