@@ -89,24 +89,17 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         "--modules", metavar="DIR", help="directory of the modules, for a kernel given by path"
     )
     machine.add_argument(
-        "--topology",
-        default=DEFAULT_TOPOLOGY,
-        metavar="T",
+        "--topology", default=DEFAULT_TOPOLOGY, metavar="T",
         help="NUMA nodes: a name from `hmexp lab topologies`, or a TOML file (default: %(default)s)",
-    )
+    )  # fmt: skip
     machine.add_argument(
-        "--accelerator",
-        default="auto",
-        choices=("auto", "kvm", "tcg"),
+        "--accelerator", default="auto", choices=("auto", "kvm", "tcg"),
         help="hardware virtualization (kvm) or software emulation (tcg); auto uses kvm where it works",
-    )
+    )  # fmt: skip
     machine.add_argument(
-        "--writable",
-        action="append",
-        default=[],
-        metavar="DIR",
+        "--writable", action="append", default=[], metavar="DIR",
         help="let the guest write to this directory (repeatable)",
-    )
+    )  # fmt: skip
     machine.add_argument("--append", default="", metavar="WORDS", help="additional kernel parameters")
 
     one = commands.add_parser(
@@ -117,12 +110,9 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         help="time limit, boot included [s]; 0 for no limit (default: %(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--env",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
+        "--env", action="append", default=[], metavar="NAME=VALUE",
         help="set an environment variable in the guest (repeatable)",
-    )
+    )  # fmt: skip
     one.add_argument(
         "--stdin", action="store_true", help="read standard input to its end and pass it to the command"
     )

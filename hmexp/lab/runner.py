@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from hmexp.lab.accelerator import choose_accelerator
+from hmexp.lab.boot import Sinks, boot, failure, read_if_there, splats
 from hmexp.lab.cache import run_directory
 from hmexp.lab.catalogue import DISTRIBUTION
-from hmexp.lab.emulator import Emulator, Follower
-from hmexp.lab.errors import LabCrashError, LabError, LabTimeoutError
+from hmexp.lab.errors import LabError
 from hmexp.lab.initramfs import write_initramfs
 from hmexp.lab.job import job_files
 from hmexp.lab.kernels import Kernel, find_kernel
-from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, quoted, share_arguments
+from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, share_arguments
 from hmexp.lab.tools import Tools, ensure_tools
 from hmexp.lab.topology import Topology, find_topology
 
@@ -25,13 +23,6 @@ DEFAULT_TOPOLOGY = "three-dram"
 DEFAULT_TIMEOUT_SECONDS = 600.0
 MOST_TIMEOUT_SECONDS = 7 * 86400.0
 """The longest time limit [s]: a week."""
-
-_SPLAT = re.compile(
-    r"\bBUG: |\bWARNING: |\bOops|\bKASAN: |\bUBSAN: |\bINFO: task .* blocked|\bINFO: rcu|Kernel panic"
-    r"|general protection fault|possible .*locking|possible recursive|inconsistent lock state"
-    r"|suspicious RCU usage|kmemleak: \d+ new"
-)
-_MARK = re.compile(r"HMEXP-LAB(-FAILURE)? (.*)")
 
 
 @dataclass(frozen=True)
@@ -174,13 +165,14 @@ def run(
         (work / "out").mkdir()
         write_initramfs(work / "initrd", found, tools, files)
         arguments = guest_arguments(found, nodes, chosen, tools, shares, work, append)
-        ending = _boot(work, tools, arguments, timeout_seconds, _Sinks(stdout, stderr, console))
+        ending = boot(work, tools, arguments, timeout_seconds, Sinks(stdout, stderr, console))
         out = work / "out"
-        status = _read(out / "status").strip()
+        status = read_if_there(out / "status").strip()
         if not status:
-            raise _failure(ending, timeout_seconds)
+            raise failure(ending, timeout_seconds)
         return LabResult(
-            command=words, status=int(status), stdout=_read(out / "stdout"), stderr=_read(out / "stderr"),
+            command=words, status=int(status),
+            stdout=read_if_there(out / "stdout"), stderr=read_if_there(out / "stderr"),
             console=ending.console, splats=splats(ending.console), kernel=found.release, topology=nodes.name,
             accelerator=chosen, timing_valid=chosen == KVM,
             boot_seconds=ending.elapsed_seconds if ending.boot_seconds is None else ending.boot_seconds,
@@ -194,55 +186,6 @@ def _check_timeout(seconds: float | None) -> None:
             f"the time limit {seconds:g} s is not above 0 and at most {MOST_TIMEOUT_SECONDS:.0f} s",
             "use a limit in this range, or None for no limit",
         )
-
-
-@dataclass(frozen=True)
-class _Sinks:
-    """Where the guest's output is copied as it comes."""
-
-    stdout: BinaryIO | None
-    stderr: BinaryIO | None
-    console: BinaryIO | None
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """How a guest ended: its console, QEMU's own messages, and times [s]."""
-
-    console: str
-    messages: str
-    in_time: bool
-    boot_seconds: float | None
-    elapsed_seconds: float
-
-
-def _boot(
-    work: Path, tools: Tools, arguments: Sequence[str], timeout_seconds: float | None, sinks: _Sinks
-) -> _Ending:
-    """Start the guest whose files are in `work`, and wait until it ends or its time is up."""
-    out, serial = work / "out", work / "console"
-    followers = [
-        Follower(out / "stdout", sinks.stdout),
-        Follower(out / "stderr", sinks.stderr),
-        Follower(serial, sinks.console),
-    ]
-    ready: list[float] = []
-
-    def tick() -> bool:
-        if not ready and (out / "started").exists():
-            ready.append(time.monotonic() - emulator.started)
-        for follower in followers:
-            follower.pump()
-        return False
-
-    with Emulator(tools, [*arguments, "-serial", f"file:{quoted(serial)}"], work) as emulator:
-        in_time = emulator.watch(tick, timeout_seconds)
-        emulator.stop()
-        elapsed_seconds = emulator.elapsed_seconds
-        messages = emulator.messages
-    tick()
-    console = _read(serial).decode("utf-8", "replace").replace("\r\n", "\n")
-    return _Ending(console, messages, in_time, ready[0] if ready else None, elapsed_seconds)
 
 
 def guest_arguments(
@@ -276,39 +219,3 @@ def writable_shares(paths: Sequence[str | Path]) -> list[Share]:
             raise LabError(f"{path} is not a directory", "create it before the lab starts")
         shares.append(Share(f"share{number}", absolute, writable=True))
     return shares
-
-
-def splats(console: str) -> tuple[str, ...]:
-    """Find the lines in which the kernel complains."""
-    return tuple(line.strip() for line in console.splitlines() if _SPLAT.search(line))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
-def _failure(ending: _Ending, timeout_seconds: float | None) -> LabError:
-    """Explain why a guest left no exit status."""
-    console = ending.console
-    started = ending.boot_seconds is not None
-    marks = [match for match in map(_MARK.search, console.splitlines()) if match]
-    failed = next((match[2] for match in marks if match[1]), None)
-    if failed is not None:
-        return LabCrashError(f"the guest could not be set up: {failed}", "see the guest's console", console)
-    if not ending.in_time:
-        where = "while the command was running" if started else "before the command started"
-        return LabTimeoutError(
-            f"the guest reached its time limit of {timeout_seconds:g} s and was stopped {where}",
-            "if it was still working, allow more time with --timeout",
-            console,
-        )
-    found = splats(console)
-    if found:
-        return LabCrashError(f"the guest's kernel crashed: {found[0]}", None, console)
-    if ending.messages:
-        return LabCrashError(f"QEMU failed: {ending.messages.splitlines()[-1]}", None, console)
-    where = "while the command was running" if started else "before the command started"
-    return LabCrashError(f"the guest stopped {where} and left no exit status", None, console)

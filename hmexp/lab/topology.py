@@ -224,12 +224,13 @@ def _node(entry: Mapping[str, Any], where: str) -> Node:
         unit = BLOCK_BYTES if kind == NVM else MIB
         if size_bytes % unit:
             raise LabTopologyError(
-                f"{where}: size {entry['size']} of a {kind} node is not a multiple of {_exact(unit)}",
+                f"{where}: size {entry['size']} of a node of kind {kind} is not a multiple of {_exact(unit)}",
                 f"use {_exact((size_bytes // unit + 1) * unit)}",
             )
     elif "size" in entry:
         raise LabTopologyError(
-            f"{where}: a {kind} node has no memory, so it cannot have a size", "remove the size"
+            f"{where}: a node of kind {kind} has no memory, so it cannot have a size",
+            "remove the size",
         )
     speed = None
     if "speed" in entry:
@@ -284,7 +285,8 @@ def _check(topology: Topology, source: str) -> None:
         if node.kind in (MEMORYLESS, ABSENT) and not node.cpus:
             # The firmware mentions a node without memory only through its CPUs.
             raise LabTopologyError(
-                f"{source}, node {node.id}: a {node.kind} node needs CPUs", "give cpus = 1"
+                f"{source}, node {node.id}: a node of kind {node.kind} needs CPUs",
+                "give cpus = 1",
             )
         if topology.has_speeds and (node.speed is None or node.kind == ABSENT):
             raise LabTopologyError(
