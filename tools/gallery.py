@@ -40,7 +40,7 @@ DECISIONS = {
     "node_capability": "Is this node usable?",
     "ratio_by_mix": "Is my workload safe? Its mix of reads and writes, in percent of all DRAM.",
     "bandwidth_against_threads": "How many threads, writers above all, before it collapses?",
-    "latency_distribution": "Can I keep my objective?",
+    "latency_distribution": "Can I meet my latency target?",
     "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
     "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
     "loaded_latency": "How much headroom is there at my load?",
