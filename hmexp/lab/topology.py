@@ -229,8 +229,7 @@ def _node(entry: Mapping[str, Any], where: str) -> Node:
             )
     elif "size" in entry:
         raise LabTopologyError(
-            f"{where}: a node of kind {kind} has no memory, so it cannot have a size",
-            "remove the size",
+            f"{where}: a node of kind {kind} has no memory, so it cannot have a size", "remove the size"
         )
     speed = None
     if "speed" in entry:
