@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -14,17 +12,13 @@ import numpy.typing as npt
 
 from hmexp.errors import PatternError
 from hmexp.markup import card, element, proportions, strip
+from hmexp.ratio import EXAMPLES, MAX_ENTRIES, is_ratio, parse_ratio, spread
 from hmexp.units import GIB, KIB, format_size, parse_size
 
 #: Largest node id that any Linux configuration allows (CONFIG_NODES_SHIFT <= 10).
 MAX_NODE: Final = 1023
-#: Longest pattern, the same limit as that of the kernel module.
-MAX_ENTRIES: Final = 1 << 20
 MIN_GRANULE_BYTES: Final = 4 * KIB
 MAX_GRANULE_BYTES: Final = GIB
-
-_EXAMPLES: Final = "write node ids with commas, such as 0,2,2, or a ratio such as 1:2"
-_RATIO: Final = re.compile(r"\s*\d+(\s*:\s*\d+)+\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -53,19 +47,21 @@ class Pattern:
 
     def __post_init__(self) -> None:
         if not self.nodes:
-            raise PatternError("the pattern is empty", _EXAMPLES)
+            raise PatternError("the pattern is empty", EXAMPLES)
         if len(self.nodes) > MAX_ENTRIES:
             raise PatternError(f"the pattern has {len(self.nodes)} entries, more than {MAX_ENTRIES}")
-        for position, node in enumerate(self.nodes):
+        for node in dict.fromkeys(self.nodes):
             if not 0 <= node <= MAX_NODE:
+                position = self.nodes.index(node)
                 raise PatternError(
-                    f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", _EXAMPLES
+                    f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", EXAMPLES
                 )
         granule = self.granule_bytes
         if not MIN_GRANULE_BYTES <= granule <= MAX_GRANULE_BYTES or granule & (granule - 1):
             raise PatternError(
-                f"granule {granule} bytes is not a power of two from {format_size(MIN_GRANULE_BYTES)} "
-                f"to {format_size(MAX_GRANULE_BYTES)}"
+                f"granule {format_size(granule)} ({granule} bytes) is not a power of two from "
+                f"{format_size(MIN_GRANULE_BYTES)} to {format_size(MAX_GRANULE_BYTES)}",
+                f"use {_near_granule(granule)}, or another power of two",
             )
         array = np.asarray(self.nodes, dtype=np.int32)
         array.flags.writeable = False
@@ -74,54 +70,60 @@ class Pattern:
     # ------------------------------------------------------------------ making
 
     @classmethod
-    def parse(cls, text: str, granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
-        """Read a pattern such as ``0,2,2``.
+    def parse(
+        cls, text: str, granule: str | int = MIN_GRANULE_BYTES, *, ratio_nodes: tuple[int, ...] = ()
+    ) -> Pattern:
+        """Read a pattern such as ``0,2,2``, or a ratio such as ``1:2``.
 
         Parameters
         ----------
         text : str
-            Node ids in decimal, separated by commas; blanks around them are allowed.
+            Node ids in decimal, separated by commas; blanks around them are allowed. Or whole numbers
+            with colons: how many granules each of `ratio_nodes` has.
         granule : str or int
             The granule, as for `hmexp.units.parse_size` [bytes].
+        ratio_nodes : tuple of int
+            The nodes of a ratio, DRAM first.
 
         Raises
         ------
         PatternError
-            With the entry that cannot be read.
+            With the entry that cannot be read; of a ratio, if its nodes are not named.
         """
         if not isinstance(text, str):
-            raise PatternError(f"pattern {text!r} is not a text", _EXAMPLES)
+            raise PatternError(f"pattern {text!r} is not a text", EXAMPLES)
+        if ":" in text:
+            if not ratio_nodes and is_ratio(text):
+                raise PatternError(
+                    f"pattern {text!r} is a ratio, and its nodes are not named",
+                    f"name them: Pattern.parse({text!r}, ratio_nodes=(0, 2))",
+                )
+            return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
         if not text.strip():
-            raise PatternError("the pattern is empty", _EXAMPLES)
-        nodes = []
-        for position, entry in enumerate(text.split(","), start=1):
-            word = entry.strip()
+            raise PatternError("the pattern is empty", EXAMPLES)
+        entries = text.split(",")
+        # A long pattern has few words: each is read once, where it first stands.
+        known: dict[str, int] = {}
+        for entry in dict.fromkeys(entries):
+            position, word = entries.index(entry) + 1, entry.strip()
             if not word:
-                raise PatternError(f"pattern {text!r}: entry {position} is empty", _EXAMPLES)
+                raise PatternError(f"pattern {text!r}: entry {position} is empty", EXAMPLES)
             if not (word.isascii() and word.isdigit()):
                 raise PatternError(
-                    f"pattern {text!r}: entry {position}, {word!r}, is not a node id", _EXAMPLES
+                    f"pattern {text!r}: entry {position}, {word!r}, is not a node id", EXAMPLES
                 )
             # Python refuses to convert absurdly long digit strings; four digits are beyond MAX_NODE.
             node = int(word) if len(word.lstrip("0")) <= len(str(MAX_NODE)) else MAX_NODE + 1
             if node > MAX_NODE:
                 raise PatternError(
-                    f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", _EXAMPLES
+                    f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", EXAMPLES
                 )
-            nodes.append(node)
-        return cls(tuple(nodes), parse_size(granule))
+            known[entry] = node
+        return cls(tuple(map(known.__getitem__, entries)), parse_size(granule))
 
     @classmethod
     def from_ratio(cls, ratio: Mapping[int, int], granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
-        """Spread nodes as evenly as possible.
-
-        The cycle is built one entry at a time by Tijdeman's rule: of the nodes whose share of the
-        entries so far has run ahead of what they got, the one that would be late first is next.
-        No prefix of the cycle is then further than ``1 - 1/(2k - 2)`` entries from the share of any
-        of its k nodes, and no rule does better. For two nodes this is the perfectly balanced word.
-        The cycle is turned to start with the first node of `ratio`.
-
-        Source: R. Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980).
+        """Spread nodes as evenly as possible, by Tijdeman's rule; see `hmexp.ratio.spread`.
 
         Parameters
         ----------
@@ -136,39 +138,14 @@ class Pattern:
         PatternError
             If a weight is negative, or all are zero, or the cycle would be too long.
         """
-        for node, weight in ratio.items():
-            if weight < 0:
-                raise PatternError(f"node {node} has the negative weight {weight}")
-        weights = {node: weight for node, weight in ratio.items() if weight > 0}
-        if not weights:
-            raise PatternError("the ratio has no node with a weight above zero", _EXAMPLES)
-        divisor = math.gcd(*weights.values())
-        weights = {node: weight // divisor for node, weight in weights.items()}
-        length = sum(weights.values())
-        if length > MAX_ENTRIES:
-            raise PatternError(f"the ratio makes a pattern of {length} entries, more than {MAX_ENTRIES}")
-        behind = Fraction(1, max(2 * len(weights) - 2, 1))
-        counts = dict.fromkeys(weights, 0)
-        cycle = []
-        for step in range(1, length + 1):
-            lag = {node: Fraction(step * weight, length) - counts[node] for node, weight in weights.items()}
-            chosen = min(
-                (node for node in weights if lag[node] >= behind),
-                key=lambda node: (1 - behind - lag[node]) / weights[node],
-            )
-            counts[chosen] += 1
-            cycle.append(chosen)
-        first = cycle.index(next(iter(weights)))
-        return cls(tuple(cycle[first:] + cycle[:first]), parse_size(granule))
+        return cls(spread(ratio), parse_size(granule))
 
     @classmethod
     def parse_any(
         cls, text: str, ratio_nodes: tuple[int, ...], granule: str | int = MIN_GRANULE_BYTES
     ) -> Pattern:
         """Read a pattern (``0,2,2``) or a ratio (``1:2``) over `ratio_nodes`, DRAM first."""
-        if isinstance(text, str) and ":" in text:
-            return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
-        return cls.parse(text, granule)
+        return cls.parse(text, granule, ratio_nodes=ratio_nodes)
 
     # ------------------------------------------------------------------ reading
 
@@ -271,26 +248,7 @@ class Pattern:
         self.__post_init__()
 
 
-def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
-    """Read a ratio such as ``1:2`` as weights of `nodes`.
-
-    Raises
-    ------
-    PatternError
-        If it is no ratio, has not one number for each node, or is zero throughout.
-    """
-    if _RATIO.fullmatch(text) is None:
-        raise PatternError(f"ratio {text!r} is not whole numbers with colons", "write a ratio such as 1:2")
-    words = [word.strip() for word in text.split(":")]
-    if len(words) != len(nodes):
-        raise PatternError(
-            f"ratio {text!r} has {len(words)} numbers, but there are {len(nodes)} nodes to spread over "
-            f"({', '.join(map(str, nodes)) or 'none'})",
-            "name the nodes with a pattern such as 0,2,2",
-        )
-    if any(len(word.lstrip("0")) > len(str(MAX_ENTRIES)) for word in words):
-        raise PatternError(f"ratio {text!r} has a number above {MAX_ENTRIES}")
-    weights = dict(zip(nodes, map(int, words), strict=True))
-    if not any(weights.values()):
-        raise PatternError(f"ratio {text!r} is zero throughout", "write a ratio such as 1:2")
-    return weights
+def _near_granule(granule_bytes: int) -> str:
+    """The largest granule that can be used up to a size, or the smallest."""
+    inside = min(max(granule_bytes, MIN_GRANULE_BYTES), MAX_GRANULE_BYTES)
+    return format_size(1 << (inside.bit_length() - 1))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import PatternError, UnitError
-from hmexp.pattern import MAX_NODE, Pattern, parse_ratio
+from hmexp.pattern import MAX_NODE, Pattern
+from hmexp.ratio import parse_ratio
 
 nodes = st.lists(st.integers(0, MAX_NODE), min_size=1, max_size=40)
 granules = st.sampled_from([1 << shift for shift in range(12, 31)])
@@ -142,7 +143,7 @@ def test_bad_ratio(text: str) -> None:
 
 def test_ratio_names_the_nodes_it_wants() -> None:
     assert parse_ratio("1:2", (0, 2)) == {0: 1, 2: 2}
-    with pytest.raises(PatternError, match="has 2 numbers, but there are 1"):
+    with pytest.raises(PatternError, match="needs 2 nodes, and there is only node 0"):
         parse_ratio("1:2", (0,))
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from hmexp.errors import ParameterError
 from hmexp.markup import number
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.host import emulate as emulate_node
@@ -14,12 +13,13 @@ from hmexp.measure.launch import LaunchRequest, launch
 from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
-from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.emulated_node import find_request
+from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import Topology, read_topology
 
 SIZE: Final = "256MiB"
@@ -105,7 +105,7 @@ def measure_point(
     Parameters
     ----------
     pattern : str or Pattern
-        Which node each granule is on.
+        Which node each granule is on; or a ratio such as ``1:2`` over DRAM and the slow node.
     op, threads
         As for `measure_bandwidth`; so are all `options`.
     size : str or int
@@ -134,8 +134,8 @@ def measure_point(
     HmexpError
         If a parameter cannot be used, or the pages are not where they should be.
     """
-    parsed = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
     machine = topology or read_topology()
+    parsed = read_pattern(pattern, PAGE_BYTES, emulate, machine) if isinstance(pattern, str) else pattern
     huge = require_page_size(parsed, find_page_bytes(pages))
     require_launches(launches)
     quantity = quantities_of(op)
@@ -166,16 +166,37 @@ def measure_point(
     return MeasuredPoint(found, beside, emulation, model, parameters)
 
 
+def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology) -> Pattern:
+    """The pattern, or the ratio over the near DRAM node and the slow one, real or emulated.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``0,2,2``, or ``1:2``.
+    granule : str or int
+        Its granule [bytes].
+    emulate : str
+        As for `measure_point`.
+    machine : Topology
+        The machine.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be read, or is a ratio and there is no second node.
+    """
+    if ":" not in text:
+        return Pattern.parse(text, granule)
+    near, request = near_dram(machine), find_request(emulate, machine)
+    others = [node.id for node in (*machine.slow_nodes, *machine.memory_nodes) if node.id != near]
+    if request is not None:
+        others = [request.node]
+    return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
+
+
 def quantities_of(op: str) -> tuple[Quantity, ...]:
     """What an emulation must know of the host for an operation, besides what it always does."""
     return ("write_nt",) if find_operation(op).nontemporal else ()
-
-
-def near_dram(machine: Topology) -> int:
-    """The DRAM node that is nearest to the CPUs: the first that has some."""
-    allowed = set(allowed_cpus())
-    nodes = machine.dram_nodes or machine.memory_nodes
-    return next((node.id for node in nodes if allowed & set(node.cpus)), nodes[0].id)
 
 
 def provide_emulation(
@@ -193,20 +214,10 @@ def provide_emulation(
     ParameterError
         If `emulate` cannot be understood, or several nodes would have to be emulated.
     """
-    real = {node.id for node in machine.nodes}
     named = {node for pattern in patterns for node in pattern.distinct_nodes}
-    missing = sorted(named - real)
-    if emulate == "none" or (emulate == "auto" and (not missing or machine.slow_nodes)):
-        return None  # a node that is not there is refused when the region is allocated
-    if emulate == "auto":
-        if len(missing) > 1:
-            raise ParameterError(
-                f"nodes {', '.join(map(str, missing))} are not there, and one node can be emulated",
-                "see `hmexp nodes` for the nodes that are",
-            )
-        request = EmulationRequest.parse(f"{missing[0]}={EmulationRequest.default_profile()}")
-    else:
-        request = EmulationRequest.parse(emulate)
+    request = find_request(emulate, machine, named)
+    if request is None:
+        return None  # a node that does not exist is refused when the region is allocated
     return emulate_node(request, threads, quantities=quantities, topology=machine, show=show)
 
 

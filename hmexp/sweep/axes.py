@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hmexp.errors import EmulationError, ParameterError, PatternError
+from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
 from hmexp.measure.bandwidth import find_operation, require_vectors
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.memory.emulation import EmulationRequest
@@ -18,35 +18,6 @@ from hmexp.sweep.point import NEAR, SweepPoint
 from hmexp.system.cpus import allowed_cpus, choose_cpus
 from hmexp.system.topology import Node, Topology
 from hmexp.units import format_size
-
-
-def near_node(topology: Topology) -> Node:
-    """The node at which the threads run: the first with both memory and CPUs that we may use."""
-    allowed = set(allowed_cpus())
-    for node in topology.memory_nodes:
-        if allowed & set(node.cpus):
-            return node
-    if not topology.memory_nodes:
-        raise ParameterError("no node of this machine has memory", "see `hmexp nodes`")
-    return topology.memory_nodes[0]
-
-
-def resolve_emulation(text: str, topology: Topology) -> EmulationRequest | None:
-    word = text.strip()
-    if word == "none" or (word == "auto" and topology.slow_nodes):
-        return None
-    taken = {node.id for node in topology.nodes}
-    if word == "auto":
-        # The original design's slow node is 2.
-        node = next(node for node in itertools.count(2) if node not in taken)
-        return EmulationRequest.parse(f"{node}={EmulationRequest.default_profile()}")
-    request = EmulationRequest.parse(word)
-    if request.node in taken:
-        raise ParameterError(
-            f"emulate {text!r}: node {request.node} is a real node of this machine",
-            "emulate a node with an id of its own",
-        )
-    return request
 
 
 def parse_patterns(
@@ -82,7 +53,16 @@ def check_nodes(
                 f"emulate {free}={EmulationRequest.default_profile()}",
             )
         real_pattern = pattern if emulate is None else pattern.replace_nodes({emulate.node: backing_node})
-        check_capacity(real_pattern, size_bytes, topology, total=True)
+        try:
+            check_capacity(real_pattern, size_bytes, topology, total=True)
+        except CapacityError as error:
+            if emulate is None or emulate.node not in pattern.distinct_nodes:
+                raise
+            raise CapacityError(
+                f"pattern {pattern}, with node {emulate.node} emulated on node {backing_node}: "
+                f"{error.message}",
+                error.remedy,
+            ) from error
 
 
 def choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:
@@ -162,6 +142,11 @@ def count_threads(
     automatic = max(1, len(set(allowed_cpus()) & set(node.cpus)) - 1)
     counts = tuple(dict.fromkeys(automatic if count == 0 else count for count in threads))
     for count in counts:
+        if count < 0:
+            raise ParameterError(
+                f"threads {count} is not a number of threads",
+                "use 1 or more, or auto (0 in a notebook) for all CPUs but one",
+            )
         cpus_for(count, cpu_node, near, topology)
         room = len(allowed_cpus() if cpu_node == NEAR else set(allowed_cpus()) & set(node.cpus))
         if loaded and count + 1 > room:
