@@ -50,7 +50,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.store.reader": ("read_points", "read_run"),
     "hmexp.report.run.dataset": ("Dataset", "load"),
     "hmexp.report.page.html": ("write_report",),
-    "hmexp.report.comparison.verdicts": ("Comparison", "compare"),
+    "hmexp.report.comparison.outcome": ("Comparison",),
+    "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",

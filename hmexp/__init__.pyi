@@ -32,7 +32,7 @@ from hmexp.memory.placement import Placement as Placement
 from hmexp.memory.region import Region as Region
 from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
-from hmexp.report.comparison.verdicts import Comparison as Comparison
+from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
 from hmexp.report.model.cost import Prices as Prices
 from hmexp.report.page.html import write_report as write_report

@@ -77,7 +77,7 @@ def test_a_page_on_a_wrong_node_is_misplaced() -> None:
     with pytest.raises(PlacementError, match=f"{PAGES // 3} of {PAGES} pages are on a wrong node") as caught:
         placement.require()
     assert caught.value.placement is not None
-    assert caught.value.placement["misplaced"] == PAGES // 3
+    assert caught.value.placement.misplaced == PAGES // 3
 
 
 @pytest.mark.in_child

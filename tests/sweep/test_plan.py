@@ -118,7 +118,12 @@ def test_automatic_threads_leave_a_cpu() -> None:
         (ONE, {"patterns": ["0;2"]}, PatternError, "not a node id"),
         (ONE, {"patterns": ["99"]}, PatternError, "node 99 is neither a real node"),
         (ONE, {"patterns": ["0,2"], "emulate": "none"}, PatternError, "node 2 .*emulate 2=optane-dcpmm"),
-        (ONE, {"patterns": ["1:2"], "emulate": "none"}, PatternError, "needs 2 nodes, and there is only node"),
+        (
+            ONE,
+            {"patterns": ["1:2"], "emulate": "none"},
+            PatternError,
+            "needs 2 nodes, and there is only node",
+        ),
         (OPTANE, {"patterns": ["0,2"]}, PatternError, "real are 0, 3, none is emulated"),
         (ONE, {"size": 0}, ParameterError, "zero"),
         (ONE, {"size": "3 bananas"}, ParameterError, "bananas"),

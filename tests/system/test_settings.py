@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hmexp.errors import SettingsError
+from hmexp.store.parts import SettingRecord
 from hmexp.system.settings import (
     NUMA_BALANCING,
     WEIGHTS,
@@ -91,7 +92,7 @@ def end(process: subprocess.Popen[str]) -> int:
 def test_set_and_put_back_and_told(machine: Machine) -> None:
     with without_numa_balancing(machine) as balancing, interleave_weights({0: 7, 2: 5}, machine) as weights:
         assert values(machine) == HELD
-        assert balancing[NUMA_BALANCING].to_record() == {"before": "1", "used": "0", "note": None}
+        assert balancing[NUMA_BALANCING].to_record() == SettingRecord(before="1", used="0", note=None)
         assert weights[f"{WEIGHTS}.node0"].before == "3" and weights[f"{WEIGHTS}.node0"].used == "7"
         assert len(list(machine.directory.glob("*.journal"))) == 2
     assert values(machine) == BEFORE
@@ -224,7 +225,7 @@ def test_a_setting_that_is_not_there_or_cannot_be_written_is_noted(machine: Mach
     machine.directory.write_text("a file where the directory of journals should be")
     with without_numa_balancing(machine) as settings:
         assert settings[NUMA_BALANCING].used == "1"
-        assert "no journal of changed settings can be kept" in (settings[NUMA_BALANCING].note or "")
+        assert "no journal of changed settings can be written" in (settings[NUMA_BALANCING].note or "")
     assert values(machine) == BEFORE
     with pytest.raises(SettingsError, match="no journal"), interleave_weights({0: 2}, machine):
         pass
@@ -245,7 +246,7 @@ def test_an_automatic_mode_that_would_not_come_back_is_left_alone(machine: Machi
         auto = machine.weights_directory / "auto"
         auto.unlink()
         auto.symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
-        refused = pytest.raises(SettingsError, match="auto is true, and could not be made so again")
+        refused = pytest.raises(SettingsError, match="auto is true, and could not be restored")
         with refused as caught, interleave_weights({0: 7}, machine):
             raise AssertionError("it was set")
         assert caught.value.remedy == f"if it need not be so, as root: echo false > {auto}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from hmexp.errors import LibnumaError, ParseError, TopologyError
+from hmexp.store.machine import NodeRecord
 from hmexp.system.topology import NodeKind, Topology, read_topology
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def test_kernel_without_numa(tmp_path: Path) -> None:
 
 def test_empty_node_folder(tmp_path: Path) -> None:
     (tmp_path / "devices/system/node").mkdir(parents=True)
-    with pytest.raises(TopologyError, match="names none that is online"):
+    with pytest.raises(TopologyError, match="lists none that is online"):
         read_topology(tmp_path, tmp_path)
 
 
@@ -207,16 +208,16 @@ def test_node_without_meminfo(capture: Capture) -> None:
     (sys_root / "devices/system/node/node1/meminfo").unlink()
     topology = read_topology(sys_root, proc_root)
     assert not topology.node(1).has_memory
-    assert any("Node 1 does not say how much memory" in note for note in topology.notes)
+    assert any("Node 1 does not report its memory size" in note for note in topology.notes)
 
 
 @pytest.mark.parametrize("name", ["optane", "hmat", "sparse", "memory-less"])
 def test_records_are_plain_data(capture: Capture, name: str) -> None:
     topology = read_topology(*capture(name))
     records = topology.as_records()
-    assert json.loads(json.dumps(records)) == records
-    assert [record["id"] for record in records] == [node.id for node in topology.nodes]
-    assert {"id", "kind", "cpus", "total_bytes", "free_bytes"} <= set(records[0])
+    assert msgspec.json.decode(msgspec.json.encode(records), type=list[NodeRecord]) == list(records)
+    assert [record.id for record in records] == [node.id for node in topology.nodes]
+    assert [record.cpus for record in records] == [node.cpus for node in topology.nodes]
 
 
 class FakeLibNuma:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import jinja2
 
-from hmexp.report.comparison.verdicts import Compared, Comparison, shown
+from hmexp.report.comparison.outcome import Compared, Comparison, shown
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.point import short_pattern
 from hmexp.store.files import write_atomically

@@ -116,8 +116,7 @@ def framed(
     header = 0.45 + _LINE_INCHES * len(subtitles) + 0.32 * len(results.labels) + 0.2 * key_rows
     footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
     height = header + plots + footer
-    bottom = footer / height
-    area = (0.0, bottom, 1.0, plots / height)
+    area = (0.0, footer / height, 1.0, plots / height)
     engine = ConstrainedLayoutEngine(rect=area, h_pad=0.08, w_pad=0.08)
     figure = Figure(figsize=(width, height), layout=engine)
     left, y = 0.12 / width, height - 0.1
@@ -183,7 +182,7 @@ def say_nothing(axes: Axes, message: str) -> None:
     axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
 
 
-def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, labelled: bool = True) -> None:
+def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, *, labelled: bool = True) -> None:
     """Make x the DRAM share in percent, with a tick and the ratio at each measured share."""
     ratios: dict[float, str] = {0.0: "0:1", 100.0: "1:0"}
     for point in points:
