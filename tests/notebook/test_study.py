@@ -175,7 +175,7 @@ def test_the_command_measures_and_goes_on(tmp_path: Path) -> None:
     for words in ("", "5 points are already measured"):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert words in done.stdout
+        assert words in done.stderr
     lines = (tmp_path / "mine" / "points.jsonl").read_text().splitlines()
     assert len(lines) == 5  # one launch, three behaviours, one growing region: each measured once
     done = subprocess.run([*command, "--seed", "x"], capture_output=True, text=True)
