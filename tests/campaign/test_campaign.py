@@ -153,8 +153,8 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
     ("text", "says"),
     [
         ("entry = 1 1", "is not valid TOML"),
-        ("", "has no entry"),
-        ("entry = []", "has no entry"),
+        ("", "has no [[entry]] table"),
+        ("entry = []", "has no [[entry]] table"),
         ("entry = [1]", "entry 1 is not a table"),
         ('titel = "x"\n[[entry]]', "unknown key 'titel'\n  -> did you mean 'title'"),
         ('[[entry]]\nnotebook = "tiny.ipynb"', "name '' is not usable"),
@@ -163,7 +163,7 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
         ('[[entry]]\nname = "a"\nnotebok = "x"\nnotebook = "tiny.ipynb"', "did you mean 'notebook'"),
         ('[[entry]]\nname = "a"\nnotebook = "none.ipynb"', "none.ipynb: No such file"),
         ('[[entry]]\nname = "a"\nnotebook = "campaign.toml"', "is not a notebook"),
-        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "no table of names"),
+        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "not a table of names"),
         (
             '[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhwo = "well"',
             "tiny.ipynb has no parameter 'hwo'\n  -> did you mean 'how'",
@@ -173,7 +173,7 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
         ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhow = 2026-01-01', "datetime"),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\nrun = "x"',
-            "'run' is not for",
+            "'run' cannot be set by an entry",
         ),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\npatterns = ["0,,2"]',
@@ -239,7 +239,7 @@ def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "left are: b, c" in out and "Traceback" not in err
+    assert "still to run: b, c" in out and "Traceback" not in err
     assert {name: entry["status"] for name, entry in summary(folder).items()} == {
         "a": "finished", "b": "interrupted", "c": "to do",
     }  # fmt: skip
