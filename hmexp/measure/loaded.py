@@ -78,7 +78,7 @@ def measure_loaded_latency(
     refine : int
         How many rates to add on either side of the knee.
     show : callable
-        Told what is being measured.
+        Receives what is being measured.
 
     Raises
     ------
