@@ -21,9 +21,9 @@ from quiet import say_load
 
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.task import Task
-from hmexp.measure.point import near_dram
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 #: Beside the samples: passes are whole ones, so that half a second of samples may be a little more.

@@ -24,10 +24,10 @@ from quiet import say_load
 from ratios import interval
 
 import hmexp
-from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 from hmexp.units import KIB, MIB, parse_size
 

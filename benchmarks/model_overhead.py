@@ -19,10 +19,10 @@ from ratios import interval
 import hmexp
 from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.measurement import Measurement
-from hmexp.measure.point import near_dram
 from hmexp.memory.region import Region, allocate
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 LIMIT = 0.02

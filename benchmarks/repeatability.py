@@ -23,9 +23,9 @@ from quiet import say_load
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.point_records import join_launches
 from hmexp.experiment.task import Task
-from hmexp.measure.point import near_dram
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 

@@ -22,11 +22,11 @@ from pathlib import Path
 from quiet import say_load
 
 import hmexp
-from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region, allocate
 from hmexp.native import OPERATIONS
 from hmexp.pattern import Pattern
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 #: In the order of the numbers in `peer/plain_loops.c`.

@@ -217,6 +217,6 @@ def _table(value: Any, where: str) -> dict[str, Any]:
             wrong = not isinstance(item, str | int | float)
             if wrong or (isinstance(item, float) and not math.isfinite(item)):
                 raise ParameterError(
-                    f"{where}: {name} = {item!r} is no text, number or truth value, nor a list of them"
+                    f"{where}: {name} = {item!r} is not a text, a number, a boolean or a list of them"
                 )
     return value

@@ -74,7 +74,7 @@ def run_campaign(
     """Run every entry of a campaign that is not finished.
 
     An entry that fails, or whose kernel dies, does not keep the next one from being run. Killed at any
-    moment, the same call again goes on. An entry is run anew if its parameters or the code of its notebook
+    moment, the same call resumes. An entry is run again if its parameters or the code of its notebook
     were changed, or if it is in `again`.
 
     Parameters

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from hmexp.errors import ParameterError
-from hmexp.units import explain_size, parse_size
+from hmexp.units import explain_size
 
 if TYPE_CHECKING:
     from hmexp.measure.sampling import Sampling
@@ -27,10 +27,9 @@ def read_pattern(text: str, options: argparse.Namespace, machine: Topology) -> P
         If it cannot be read, or is a ratio and this machine has no second node to spread it over.
     """
     from hmexp.measure import point
-    from hmexp.native import PAGE_BYTES
+    from hmexp.memory.page_sizes import read_page_size
 
-    granule = PAGE_BYTES if options.granule == "page" else parse_size(options.granule)
-    pattern = point.read_pattern(text, granule, options.emulate, machine)
+    pattern = point.read_pattern(text, read_page_size(options.granule), options.emulate, machine)
     if ":" in text:
         _log.info("ratio %s is the pattern %s", text, pattern)
     return pattern

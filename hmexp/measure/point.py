@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hmexp.errors import ParameterError
 from hmexp.markup import number
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.host import emulate as emulate_node
@@ -17,12 +15,13 @@ from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.walk import Walk
-from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.emulated_node import find_request
+from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import Topology, read_topology
 
 SIZE: Final = "256MiB"
@@ -212,26 +211,16 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
     """
     if ":" not in text:
         return Pattern.parse(text, granule)
-    near = near_dram(machine)
+    near, request = near_dram(machine), find_request(emulate, machine)
     others = [node.id for node in (*machine.slow_nodes, *machine.memory_nodes) if node.id != near]
-    if emulate == "auto" and not machine.slow_nodes:
-        # A free id: the original design's slow node is 2.
-        others = [next(node for node in itertools.count(2) if node not in {n.id for n in machine.nodes})]
-    elif emulate not in ("auto", "none"):
-        others = [EmulationRequest.parse(emulate).node]
+    if request is not None:
+        others = [request.node]
     return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
 
 
 def quantities_of(operation: str) -> tuple[Quantity, ...]:
     """What an emulation must know of the host for an operation, besides what it always does."""
     return ("write_nt",) if find_operation(operation).nontemporal else ()
-
-
-def near_dram(machine: Topology) -> int:
-    """The DRAM node that is nearest to the CPUs: the first that has some."""
-    allowed = set(allowed_cpus())
-    nodes = machine.dram_nodes or machine.memory_nodes
-    return next((node.id for node in nodes if allowed & set(node.cpus)), nodes[0].id)
 
 
 def provide_emulation(
@@ -249,20 +238,10 @@ def provide_emulation(
     ParameterError
         If `emulate` cannot be understood, or several nodes would have to be emulated.
     """
-    real = {node.id for node in machine.nodes}
     named = {node for pattern in patterns for node in pattern.distinct_nodes}
-    missing = sorted(named - real)
-    if emulate == "none" or (emulate == "auto" and (not missing or machine.slow_nodes)):
-        return None  # a node that is not there is refused when the region is allocated
-    if emulate == "auto":
-        if len(missing) > 1:
-            raise ParameterError(
-                f"nodes {', '.join(map(str, missing))} are not there, and one node can be emulated",
-                "see `hmexp nodes` for the nodes that are",
-            )
-        request = EmulationRequest.parse(f"{missing[0]}={EmulationRequest.default_profile()}")
-    else:
-        request = EmulationRequest.parse(emulate)
+    request = find_request(emulate, machine, named)
+    if request is None:
+        return None  # a node that does not exist is refused when the region is allocated
     return emulate_node(request, threads, quantities=quantities, topology=machine, show=show)
 
 

@@ -264,7 +264,8 @@ class ThreadTrials:
         ]
         heads = ["pattern", "operation", "threads", "median", "95 % interval", "", ""]
         drawn = Fragment(found._repr_html_())
-        text = f"{pattern}, {threads} threads: {found}"
+        plural = "" if threads == 1 else "s"
+        text = f"{pattern}, {threads} thread{plural}: {found}"
         return Html(card(drawn, join([table(heads, rows, left=(0, 1, 5, 6))])), text)
 
 

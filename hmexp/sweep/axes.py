@@ -21,35 +21,6 @@ from hmexp.system.topology import Node, Topology
 from hmexp.units import format_size
 
 
-def near_node(topology: Topology) -> Node:
-    """The node at which the threads run: the first with both memory and CPUs that we may use."""
-    allowed = set(allowed_cpus())
-    for node in topology.memory_nodes:
-        if allowed & set(node.cpus):
-            return node
-    if not topology.memory_nodes:
-        raise ParameterError("no node of this machine has memory", "see `hmexp nodes`")
-    return topology.memory_nodes[0]
-
-
-def resolve_emulation(text: str, topology: Topology) -> EmulationRequest | None:
-    word = text.strip()
-    if word == "none" or (word == "auto" and topology.slow_nodes):
-        return None
-    taken = {node.id for node in topology.nodes}
-    if word == "auto":
-        # The original design's slow node is 2.
-        node = next(node for node in itertools.count(2) if node not in taken)
-        return EmulationRequest.parse(f"{node}={EmulationRequest.default_profile()}")
-    request = EmulationRequest.parse(word)
-    if request.node in taken:
-        raise ParameterError(
-            f"emulate {text!r}: node {request.node} is a real node of this machine",
-            "emulate a node with an id of its own",
-        )
-    return request
-
-
 def parse_patterns(
     parameters: SweepParameters, ratio_nodes: tuple[int, ...], granules: list[int]
 ) -> tuple[Pattern, ...]:

@@ -11,10 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hmexp.measure.point import measure_point, near_dram
+from hmexp.measure.point import measure_point
 from hmexp.measure.sampling import Sampling
 from hmexp.report.page.terminal import draw_curve
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 NODE = str(near_dram(read_topology()))

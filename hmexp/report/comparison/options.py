@@ -22,7 +22,7 @@ class ComparisonOptions:
     by_ratio : bool
         Match patterns by their DRAM:slow ratio, not by their nodes' numbers.
     least : float
-        Differences up to this are none, however certain [share, 0.01 is 1 %].
+        Differences smaller than this are ignored, however certain [share, 0.01 is 1 %].
     false_discoveries : float
         Share of the verdicts faster and slower that may be false.
     launch_noise : float or None

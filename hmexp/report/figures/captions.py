@@ -30,8 +30,8 @@ parameters. Brackets are 95 % intervals.""",
 How many threads, writers above all, before it collapses? Bars are 95 % intervals; patterns are set
 beside each other.""",
     "latency_distribution": """\
-Can I keep my objective? Every sample is there. One sample is the mean over a chase of many accesses: how far
-apart samples are says how steady latency is, and not what the slowest single access costs.""",
+Can I meet my latency target? Every sample is there. One sample is the mean over a chase of many accesses:
+how far apart samples are says how steady latency is, and not what the slowest single access costs.""",
     "bandwidth_against_ratio": """\
 Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
 samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits

@@ -156,7 +156,7 @@ def _key(points: Sequence[Point], patterns: Sequence[str]) -> style.Key:
         handles.append(Line2D([], [], color=_colour(pattern, patterns), markersize=4, **look))
         told = " (all DRAM, added to compare)" if same[0].added else ""
         told += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
-        labels.append(f"{same[0].ratio} as {short_pattern(pattern)}{told}")
+        labels.append(f"{same[0].ratio} (pattern {short_pattern(pattern)}){told}")
     if any(curve.knee is not None for p in points for curve in curves_of(p)):
         ring: dict[str, Any] = {"color": "none", "marker": "o", "markeredgecolor": style.INK, "markersize": 7}
         handles.append(Line2D([], [], linestyle="none", **ring))
