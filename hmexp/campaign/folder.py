@@ -143,7 +143,8 @@ class CampaignFolder:
         shown = []
         for step in self.steps():
             known = self.entries.get(step.entry.name)
-            shown.append(asdict(known or step.progress) | self.files(known or step.progress))
+            progress = known or step.progress
+            shown.append(asdict(progress) | self.files(progress) | {"emulated": self.emulated(progress)})
         title = self.campaign.title
         return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
 
@@ -156,6 +157,12 @@ class CampaignFolder:
             "log": f"{progress.run}.log",
         }
         return {name: file if (self.path / file).exists() else None for name, file in names.items()}
+
+    def emulated(self, progress: Progress) -> str | None:
+        """Name of the profile of an entry's emulated node; None if nothing is known to be emulated."""
+        run = self.path / progress.run
+        emulation = read_run(run).emulation if (run / RUN).exists() else None
+        return None if emulation is None else emulation.profile.name
 
     def count(self, progress: Progress) -> dict[str, int] | None:
         """Count the points of an entry's run directory, finished or not."""

@@ -34,7 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "campaign": "run several notebooks with papermill and gather them in one folder",
-    "lab": "run a command in a virtual machine with chosen NUMA nodes and a chosen kernel",
+    "lab": "run a command in a virtual machine with any NUMA nodes and any kernel",
     "completion": "print a completion script for bash, zsh or tcsh",
     "man": "print or show the manual page",
 }

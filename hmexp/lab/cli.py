@@ -118,7 +118,10 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument(
-        "--verbose", action="store_true", help="report on standard error what ran and how long it took"
+        "-v", "--verbose", action="store_true", help="report on standard error what ran and how long it took"
+    )
+    one.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="command to run in the guest"
     )
     one.set_defaults(run=dispatch, handler=_run)
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import hmexp
+from hmexp.campaign.page import page
 from hmexp.errors import ParameterError, StoreError
 from hmexp.system.topology import read_topology
 
@@ -271,6 +272,10 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     entry = summary(tmp_path)["small"]
     assert entry["points"] == {"planned": 3, "ok": 3, "failed": 0, "skipped": 0}
     assert (tmp_path / "out" / entry["report"]).exists()
+    emulation = json.loads((tmp_path / "out" / entry["run"] / "run.json").read_text())["emulation"]
+    assert entry["emulated"] == (emulation and emulation["profile"]["name"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert (f"EMULATED {entry['emulated']}" in page) is (emulation is not None)
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
 
@@ -291,3 +296,15 @@ def test_points_that_failed_fail_their_entry(tmp_path: Path) -> None:
 def test_the_example_can_be_run_here() -> None:
     listed = campaign(NOTEBOOKS / "campaign.toml", "--dry-run")
     assert listed.returncode == 0, listed.stderr
+
+
+@pytest.mark.parametrize(("profile", "shown"), [("cxl-expander", True), (None, False)])
+def test_the_page_says_what_is_emulated(profile: str | None, shown: bool) -> None:
+    entry = {
+        "name": "one", "about": "", "parameters": {}, "status": "finished", "reason": None, "points": None,
+        "report": None, "executed": None, "notebook": "sweep.ipynb", "log": None, "started": None,
+        "ended": None, "emulated": profile,
+    }  # fmt: skip
+    text = page({"title": "Two", "file": "two.toml", "entries": [entry]})
+    assert ("EMULATED cxl-expander" in text) is shown
+    assert "prefers-color-scheme: dark" in text
