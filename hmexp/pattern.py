@@ -234,10 +234,10 @@ class Pattern:
     def _repr_html_(self) -> str:
         counts = self.ratio()
         names, shares = " : ".join(f"node {node}" for node in counts), " : ".join(map(str, counts.values()))
-        told = f"{names} = {shares}" if len(counts) > 1 else f"all on {names}"
-        told += f", {format_size(self.granule_bytes)} from each entry, repeated every "
-        told += f"{format_size(self.period_bytes)}"
-        return card(strip(self.nodes), proportions(counts), element("div", told))
+        wording = f"{names} = {shares}" if len(counts) > 1 else f"all on {names}"
+        wording += f", {format_size(self.granule_bytes)} from each entry, repeated every "
+        wording += f"{format_size(self.period_bytes)}"
+        return card(strip(self.nodes), proportions(counts), element("div", wording))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"nodes": self.nodes, "granule_bytes": self.granule_bytes}

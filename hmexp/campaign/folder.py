@@ -37,7 +37,7 @@ class Progress:
     fingerprint : str
         Of what was run.
     time : int
-        How often it was measured anew with one fingerprint.
+        How often it was measured again with one fingerprint.
     status : str
         ``to do``, ``running``, ``finished``, ``failed``, ``kernel died`` or ``interrupted``.
     reason : str or None
@@ -122,7 +122,7 @@ class CampaignFolder:
         self.close()
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
-        """What is to be done with each entry; those named in `again` are measured anew."""
+        """What is to be done with each entry; those named in `again` are measured again."""
         return [self._step(entry, entry.name in again) for entry in self.campaign.entries]
 
     def store(self, progress: Progress) -> None:
@@ -185,7 +185,7 @@ class CampaignFolder:
                 raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")
             every = [Progress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs stay") from error
+            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs are kept") from error
         return {one.name: one for one in every}
 
     def _step(self, entry: Entry, again: bool) -> Step:
@@ -196,17 +196,17 @@ class CampaignFolder:
         if old is None or old.status == TO_DO:
             return Step(entry, new, True, "new")
         if old.fingerprint != entry.fingerprint:
-            return Step(entry, new, True, f"{_difference(old, new)}: it is run anew")
+            return Step(entry, new, True, f"{_difference(old, new)}: it runs again")
         kept = replace(old, about=entry.about)
         if again:
-            return Step(entry, replace(new, time=old.time + 1), True, "asked for again: it is run anew")
+            return Step(entry, replace(new, time=old.time + 1), True, "asked for again: it runs again")
         if old.status != FINISHED:
             was = "killed" if old.status == RUNNING else old.status
-            return Step(entry, kept, True, f"{was} before: it goes on with what is there")
+            return Step(entry, kept, True, f"{was} before: it resumes with what is there")
         if self.files(old)["executed"] is None:
-            return Step(entry, kept, True, "its executed notebook is gone: it is run again")
+            return Step(entry, kept, True, "its executed notebook is gone: it runs again")
         if old.points is not None and self.count(old) is None:
-            return Step(entry, kept, True, "its run is gone: it is run again")
+            return Step(entry, kept, True, "its run is gone: it runs again")
         return Step(entry, kept, False, "finished")
 
 

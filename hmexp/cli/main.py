@@ -104,7 +104,7 @@ def _carry_out(options: argparse.Namespace) -> int:
         _log.error("interrupted; what was measured is kept, and the same command again resumes")
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has gone (`hmexp nodes | head`): nobody is there to be told anything.
+        # The reader of a pipe has gone (`hmexp nodes | head`): nobody is left to read a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ExitStatus.OK
     except OSError as error:

@@ -63,7 +63,7 @@ def emulate(
     topology : Topology, optional
         The machine, if it was read already.
     show : callable
-        Told what is being measured.
+        Receives what is being measured.
 
     Raises
     ------

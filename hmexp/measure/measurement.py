@@ -131,11 +131,11 @@ class Measurement:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know before trusting the number."""
-        told = [] if self.noise is None else list(self.noise.warnings)
+        messages = [] if self.noise is None else list(self.noise.warnings)
         spread = float(np.std(self.samples) / np.mean(self.samples))
         if spread > UNSTABLE:
-            told.append(f"the samples are unstable: their standard deviation is {spread:.0%} of the mean")
-        return tuple(told)
+            messages.append(f"the samples are unstable: their standard deviation is {spread:.0%} of the mean")
+        return tuple(messages)
 
     def __str__(self) -> str:
         s = self.summary

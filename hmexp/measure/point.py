@@ -61,8 +61,8 @@ class MeasuredPoint:
         rows = []
         if self.baseline is not None:
             s, unit = self.baseline.summary, self.baseline.unit
-            told = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
-            rows.append(("all DRAM", told, f"{self.of_dram:.1%} of it"))
+            wording = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
+            rows.append(("all DRAM", wording, f"{self.of_dram:.1%} of it"))
         if self.model is not None:
             error = self.measurement.median / self.model - 1
             rows.append(("model", f"{number(self.model)} {self.measurement.unit}", f"{error:+.1%} from it"))

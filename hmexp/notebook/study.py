@@ -67,8 +67,8 @@ class StudyNotebook:
 
     def _repr_html_(self) -> str:
         head, *rest = (escape(line) for line in str(self).split("\n"))
-        told = "".join(f"<br>{line}" for line in rest)
-        return f'<div style="border-left:4px solid #8a5a00;padding:.4em .8em"><b>{head}</b>{told}</div>'
+        text = "".join(f"<br>{line}" for line in rest)
+        return f'<div style="border-left:4px solid #8a5a00;padding:.4em .8em"><b>{head}</b>{text}</div>'
 
     def run(self) -> None:
         """Measure what is missing, and write tables and figures; nothing, if records were given."""

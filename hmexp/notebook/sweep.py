@@ -196,7 +196,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 def injected_names(history: Sequence[str]) -> list[str]:
     """Names that papermill has set.
 
-    Papermill only warns of a parameter that the notebook does not have, and goes on with the
+    Papermill only warns of a parameter that the notebook does not have, and continues with the
     defaults: a mistyped name would quietly measure something else.
 
     Parameters

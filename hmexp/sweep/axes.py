@@ -109,7 +109,7 @@ def choose_nodes(texts: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
         if text != NEAR and text not in usable:
             raise ParameterError(
                 f"cpu_nodes {text!r} is not a node with CPUs that this process may use",
-                f"use {NEAR}, or some of: {', '.join(usable)}; see `hmexp nodes`",
+                f"use {NEAR}, or one or more of: {', '.join(usable)}; see `hmexp nodes`",
             )
     return chosen
 

@@ -110,7 +110,7 @@ def read_numa_maps(pid: int | None = None, proc_root: Path = Path("/proc")) -> l
     Raises
     ------
     HmexpError
-        If the process is gone, is not ours to look at, or the kernel has no NUMA support.
+        If the process is gone, is not readable by this user, or the kernel has no NUMA support.
     ParseError
         If the file does not look as documented.
     """

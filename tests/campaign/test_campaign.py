@@ -132,12 +132,12 @@ def test_a_kernel_that_dies_as_it_starts_is_told_as_that(
 
 def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -> None:
     file = write_campaign(folder, one=("tiny.ipynb", {}))
-    told: list[str] = []
-    assert hmexp.run_campaign(file, say=told.append).complete
+    lines: list[str] = []
+    assert hmexp.run_campaign(file, say=lines.append).complete
     first = summary(folder)["one"]
-    assert hmexp.run_campaign(file, say=told.append).complete
-    assert told[-1] == "1 of 1, one: finished, not run again"
-    assert hmexp.run_campaign(file, ["one"], told.append).complete
+    assert hmexp.run_campaign(file, say=lines.append).complete
+    assert lines[-1] == "1 of 1, one: finished, not run again"
+    assert hmexp.run_campaign(file, ["one"], lines.append).complete
     again = summary(folder)["one"]
     assert again["executed"] != first["executed"] and (folder / "out" / first["executed"]).exists()
     write_notebook(folder / "tiny.ipynb", "print('another')")
@@ -146,24 +146,24 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
     write_notebook(folder / "tiny.ipynb", RAISE, EXIT, KILL, WAIT, "print(how)")
     assert "its executed notebook is gone" in campaign(file, "--list").stdout
     with pytest.raises(ParameterError, match="no entry 'two'"):
-        hmexp.run_campaign(file, ["two"], told.append)
+        hmexp.run_campaign(file, ["two"], lines.append)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("entry = 1 1", "is not valid TOML"),
-        ("", "has no entry"),
-        ("entry = []", "has no entry"),
-        ("entry = [1]", "entry 1 is no table"),
+        ("", "has no [[entry]] table"),
+        ("entry = []", "has no [[entry]] table"),
+        ("entry = [1]", "entry 1 is not a table"),
         ('titel = "x"\n[[entry]]', "unknown key 'titel'\n  -> did you mean 'title'"),
         ('[[entry]]\nnotebook = "tiny.ipynb"', "name '' is not usable"),
         ('[[entry]]\nname = "../x"\nnotebook = "tiny.ipynb"', "name '../x' is not usable"),
         ('[[entry]]\nname = "a"', "entry 'a' has no notebook"),
         ('[[entry]]\nname = "a"\nnotebok = "x"\nnotebook = "tiny.ipynb"', "did you mean 'notebook'"),
         ('[[entry]]\nname = "a"\nnotebook = "none.ipynb"', "none.ipynb: No such file"),
-        ('[[entry]]\nname = "a"\nnotebook = "campaign.toml"', "is no notebook"),
-        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "no table of names"),
+        ('[[entry]]\nname = "a"\nnotebook = "campaign.toml"', "is not a notebook"),
+        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "not a table of names"),
         (
             '[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhwo = "well"',
             "tiny.ipynb has no parameter 'hwo'\n  -> did you mean 'how'",
@@ -173,7 +173,7 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
         ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhow = 2026-01-01', "datetime"),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\nrun = "x"',
-            "'run' is not for",
+            "'run' cannot be set by an entry",
         ),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\npatterns = ["0,,2"]',
@@ -239,7 +239,7 @@ def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "left are: b, c" in out and "Traceback" not in err
+    assert "still to run: b, c" in out and "Traceback" not in err
     assert {name: entry["status"] for name, entry in summary(folder).items()} == {
         "a": "finished", "b": "interrupted", "c": "to do",
     }  # fmt: skip
@@ -263,7 +263,7 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     wait_until(launches, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert "killed before: it goes on" in campaign(file, "--list").stdout
+    assert "killed before: it resumes" in campaign(file, "--list").stdout
     done = campaign(file)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "finished, 3 of 3 points" in done.stdout

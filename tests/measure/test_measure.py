@@ -166,7 +166,7 @@ def test_ways_that_cannot_be_are_refused(arguments: dict[str, object], says: str
         hmexp.measure_bandwidth(region, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_width_that_the_cpu_lacks_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_width_that_the_cpu_does_not_have_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("hmexp.native.vector_bits", lambda: 256)
     with (
         hmexp.allocate("1MiB", str(NODE)) as region,

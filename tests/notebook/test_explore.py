@@ -89,8 +89,8 @@ def test_the_first_hour_through_papermill(tmp_path: Path) -> None:
     [
         ({"patern": "0"}, "did you mean 'pattern'"),
         ({"pattern": "0,,2"}, "entry 2 is empty"),
-        ({"operation": "latency"}, "is no bandwidth"),
-        ({"operation": "loaded_read"}, "is no bandwidth"),
+        ({"operation": "latency"}, "is not a bandwidth"),
+        ({"operation": "loaded_read"}, "is not a bandwidth"),
         ({"threads": 0}, "not a whole number above 0"),
     ],
 )

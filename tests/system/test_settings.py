@@ -124,10 +124,10 @@ def test_killed_and_the_next_run_repairs(machine: Machine) -> None:
     process.kill()
     end(process)
     assert values(machine) == HELD
-    told = repair(machine)
+    lines = repair(machine)
     assert values(machine) == BEFORE
-    assert len(told) == 3
-    assert all("was killed" in sentence for sentence in told)
+    assert len(lines) == 3
+    assert all("was killed" in sentence for sentence in lines)
     assert repair(machine) == []
 
 

@@ -169,7 +169,8 @@ def _expand(folder: Path) -> list[Path]:
     inner = sorted(path.parent for path in folder.glob(f"*/{RUN}") if path.parent.name != LATEST)
     if not inner:
         raise StoreError(
-            f"{folder} is no run directory and holds none: there is no {RUN}", "name a folder under results/"
+            f"{folder} is not a run directory and contains none: it has no {RUN}",
+            "name a folder under results/",
         )
     return inner
 
