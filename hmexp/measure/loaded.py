@@ -92,7 +92,7 @@ def measure_loaded_latency(
     ring, injection, sampling
         How the chase goes; how the load is made; how many samples at each rate, without a stop rule.
     show : callable
-        Called with what is being measured.
+        Receives what is being measured.
 
     Raises
     ------

@@ -125,7 +125,7 @@ def measure_point(
     baseline : bool
         Whether to measure DRAM alone, too.
     topology, show
-        The machine, if it was read already; called with what is being done.
+        The machine, if it was read already; a callable that receives what is being done.
 
     Raises
     ------

@@ -98,13 +98,17 @@ def require_vectors(bits: int | None, operation: Operation) -> int:
     usable = [width for width in widths if width > 64 or not operation.nontemporal]
     if not usable:
         raise ParameterError(
-            f"operation {operation.name} needs non-temporal stores, and hmexp has none for this CPU",
+            f"operation {operation.name} needs non-temporal stores, which hmexp does not have for this CPU",
             "use a regular operation",
         )
     if bits is None:
         return usable[-1]
     if bits not in usable:
-        why = "has no non-temporal stores" if bits == 64 else f"is not supported: this CPU has {widest} bits"
+        why = (
+            "has no non-temporal stores"
+            if bits == 64
+            else f"is too wide: the vectors of this CPU have {widest} bits"
+        )
         raise ParameterError(
             f"vector width {bits} {why}", f"use one of: {', '.join(map(str, usable))} for {operation.name}"
         )

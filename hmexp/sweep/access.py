@@ -25,7 +25,8 @@ def find_access(text: str) -> str:
     order, colon, stride = text.strip().partition(":")
     if order not in ACCESSES or (colon and order != "strided"):
         raise ParameterError(
-            f"access {text!r} is unknown", f"use some of: {', '.join(ACCESSES)}, or a stride: strided:8KiB"
+            f"access {text!r} is unknown",
+            f"use one or more of: {', '.join(ACCESSES)}, or a stride: strided:8KiB",
         )
     if not colon:
         return order
