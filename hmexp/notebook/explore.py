@@ -23,6 +23,7 @@ from hmexp.measure.host import emulate
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.point import measure_point, quantities_of
 from hmexp.measure.quantity import find_quantity, is_latency
+from hmexp.measure.sampling import Sampling
 from hmexp.memory.emulation import Emulation
 from hmexp.native import PAGE_BYTES
 from hmexp.notebook.sweep import refuse_unknown
@@ -204,9 +205,9 @@ class Exploration:
 
     def _try_threads(self, threads: int, op: str, pattern: Pattern) -> Html:
         found = measure_point(
-            pattern, op, threads, size=self.parameters.size, placer=self.parameters.placer, emulate="none",
-            emulation=self.emulation, baseline=False, topology=self.topology,
-            samples=self.parameters.samples, sample_seconds=self.parameters.sample_seconds,
+            pattern, op, threads, size=self.parameters.size, placer=self.parameters.placer, baseline=False,
+            emulate=self.emulation or "none", topology=self.topology,
+            sampling=Sampling(self.parameters.samples, self.parameters.sample_seconds),
         ).measurement  # fmt: skip
         return self._threads.add(_short(pattern), threads, found)
 

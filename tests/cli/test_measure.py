@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from hmexp.measure.point import measure_point
+from hmexp.measure.sampling import Sampling
 from hmexp.report.page.terminal import draw_curve
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.near import near_dram
@@ -126,8 +127,8 @@ def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, la
     assert done.returncode == 0, done.stderr
     output = json.loads(done.stdout)
     called = measure_point(
-        f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches, samples=2,
-        sample_seconds=0.001,
+        f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches,
+        sampling=Sampling(2, 0.001),
     ).to_record()  # fmt: skip
     called = json.loads(msgspec.json.encode(called))
     assert set(output) == set(called) and set(output["result"]) == set(called["result"])
