@@ -73,8 +73,8 @@ def main() -> None:
 
                 def measure(op: str = operation, count: int = threads) -> Measurement:
                     if op == "latency":
-                        return hmexp.measure_latency(region, samples=5, sample_seconds=0.03)
-                    return hmexp.measure_bandwidth(region, op, count, samples=5, sample_seconds=0.03)
+                        return hmexp.measure_latency(region, sampling=hmexp.Sampling(5, 0.03))
+                    return hmexp.measure_bandwidth(region, op, count, sampling=hmexp.Sampling(5, 0.03))
 
                 plural = "s" if threads > 1 else ""
                 missed += compare(f"{operation}, {threads} thread{plural}", region, measure, options.rounds)

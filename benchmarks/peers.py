@@ -138,7 +138,7 @@ PEERS: dict[str, tuple[str, Peer]] = {
 def ours(region: Region, setting: Setting) -> float:
     """Median of a measurement [GB/s]."""
     found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, cpus=setting.cpus, samples=5, sample_seconds=0.1
+        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(5, 0.1)
     )
     return found.median
 

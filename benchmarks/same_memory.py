@@ -97,7 +97,7 @@ def main() -> None:
                         for _ in range(ROUNDS):
                             other.append(plain.gbps(region, name, 0.1))
                             found = hmexp.measure_bandwidth(
-                                region, name, 1, cpus=cpus, samples=3, sample_seconds=0.1
+                                region, name, 1, pinning=cpus, sampling=hmexp.Sampling(3, 0.1)
                             )
                             own.append(found.median)
                         ratios[name].append(statistics.median(own) / statistics.median(other))

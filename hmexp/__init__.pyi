@@ -21,11 +21,15 @@ from hmexp.measure.latency import NodeSplit as NodeSplit
 from hmexp.measure.latency import measure_latency as measure_latency
 from hmexp.measure.latency import measure_node_latencies as measure_node_latencies
 from hmexp.measure.latency import measure_store_latency as measure_store_latency
+from hmexp.measure.loaded import Injection as Injection
 from hmexp.measure.loaded import measure_loaded_latency as measure_loaded_latency
 from hmexp.measure.measurement import Measurement as Measurement
 from hmexp.measure.point import MeasuredPoint as MeasuredPoint
 from hmexp.measure.point import measure_point as measure_point
+from hmexp.measure.rings import RingPlan as RingPlan
+from hmexp.measure.sampling import Sampling as Sampling
 from hmexp.measure.statistics import Summary as Summary
+from hmexp.measure.walk import Walk as Walk
 from hmexp.memory.emulation import Emulation as Emulation
 from hmexp.memory.emulation import EmulationRequest as EmulationRequest
 from hmexp.memory.placement import Placement as Placement

@@ -81,7 +81,7 @@ def draw_sweep(run: Path) -> dict[str, Figure]:
     """Every figure of a sweep's report."""
     results = Results.load(run)
     if not results.ok:
-        raise HmexpError(f"{run} has no point that was measured", "name another run")
+        raise HmexpError(f"{run} has no measured point", "name another run")
     return figures.all_figures(excerpt(results))
 
 
@@ -98,7 +98,7 @@ def write_page(names: list[str], folder: str) -> None:
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
     if not tail:
-        raise HmexpError(f"{PAGE} has not the marks {BEGIN} and {END}", "take it from git again")
+        raise HmexpError(f"{PAGE} does not contain the marks {BEGIN} and {END}", "restore it from git")
     parts = []
     for name in names:
         title = name.replace("_", " ").capitalize()

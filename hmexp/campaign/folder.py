@@ -37,7 +37,7 @@ class Progress:
     fingerprint : str
         Of what was run.
     time : int
-        How often it was measured anew with one fingerprint.
+        How often it was measured again with one fingerprint.
     status : str
         ``to do``, ``running``, ``finished``, ``failed``, ``kernel died`` or ``interrupted``.
     reason : str or None
@@ -122,7 +122,7 @@ class CampaignFolder:
         self.close()
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
-        """What is to be done with each entry; those named in `again` are measured anew."""
+        """What is to be done with each entry; those named in `again` are measured again."""
         return [self._step(entry, again=entry.name in again) for entry in self.campaign.entries]
 
     def store(self, progress: Progress) -> None:
@@ -143,7 +143,8 @@ class CampaignFolder:
         shown = []
         for step in self.steps():
             known = self.entries.get(step.entry.name)
-            shown.append(asdict(known or step.progress) | self.files(known or step.progress))
+            progress = known or step.progress
+            shown.append(asdict(progress) | self.files(progress) | {"emulated": self.emulated(progress)})
         title = self.campaign.title
         return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
 
@@ -156,6 +157,12 @@ class CampaignFolder:
             "log": f"{progress.run}.log",
         }
         return {name: file if (self.path / file).exists() else None for name, file in names.items()}
+
+    def emulated(self, progress: Progress) -> str | None:
+        """Name of the profile of an entry's emulated node; None if nothing is known to be emulated."""
+        run = self.path / progress.run
+        emulation = read_run(run).emulation if (run / RUN).exists() else None
+        return None if emulation is None else emulation.profile.name
 
     def count(self, progress: Progress) -> dict[str, int] | None:
         """Count the points of an entry's run directory, finished or not."""
@@ -178,7 +185,7 @@ class CampaignFolder:
                 raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")
             every = [Progress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs stay") from error
+            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs are kept") from error
         return {one.name: one for one in every}
 
     def _step(self, entry: Entry, *, again: bool) -> Step:
@@ -189,19 +196,17 @@ class CampaignFolder:
         if old is None or old.status == TO_DO:
             return Step(entry, new, "new", wanted=True)
         if old.fingerprint != entry.fingerprint:
-            return Step(entry, new, f"{_difference(old, new)}: it is run anew", wanted=True)
+            return Step(entry, new, f"{_difference(old, new)}: it runs again", wanted=True)
         kept = replace(old, about=entry.about)
         if again:
-            return Step(
-                entry, replace(new, time=old.time + 1), "asked for again: it is run anew", wanted=True
-            )
+            return Step(entry, replace(new, time=old.time + 1), "asked for again: it runs again", wanted=True)
         if old.status != FINISHED:
             was = "killed" if old.status == RUNNING else old.status
-            return Step(entry, kept, f"{was} before: it goes on with what is there", wanted=True)
+            return Step(entry, kept, f"{was} before: it resumes with what is there", wanted=True)
         if self.files(old)["executed"] is None:
-            return Step(entry, kept, "its executed notebook is gone: it is run again", wanted=True)
+            return Step(entry, kept, "its executed notebook is gone: it runs again", wanted=True)
         if old.points is not None and self.count(old) is None:
-            return Step(entry, kept, "its run is gone: it is run again", wanted=True)
+            return Step(entry, kept, "its run is gone: it runs again", wanted=True)
         return Step(entry, kept, "finished", wanted=False)
 
 

@@ -82,9 +82,9 @@ def run_campaign(
     file : str or Path
         The campaign, see `read_campaign`.
     again : iterable of str
-        Entries to run anew although they are finished.
+        Entries to run again although they are finished.
     say : callable
-        Told what happens.
+        Receives a message for each event.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def run_campaign(
                 done = _run(folder, step)
             except KeyboardInterrupt:
                 left = [one.entry.name for one in steps[number - 1 :] if one.wanted]
-                say(f"Interrupted; left are: {', '.join(left)}.")
+                say(f"Interrupted; still to run: {', '.join(left)}.")
                 raise
             say(f"{head}: {describe(done)}")
         write_page(folder.path, folder.summary())
@@ -155,8 +155,8 @@ def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
         # A notebook may end well with points that failed; and papermill's word alone is not enough.
         missing = points["planned"] - points["ok"] - points["failed"] - points["skipped"]
         if points["failed"] or missing > 0:
-            told = f"{points['failed']} points failed, {max(missing, 0)} were not measured"
-            done = replace(done, status=FAILED, reason=told)
+            wording = f"{points['failed']} points failed, {max(missing, 0)} were not measured"
+            done = replace(done, status=FAILED, reason=wording)
     folder.store(done)
     write_page(folder.path, folder.summary())
     return done

@@ -10,6 +10,8 @@ from hmexp.errors import ParameterError
 from hmexp.units import explain_size
 
 if TYPE_CHECKING:
+    from hmexp.measure.sampling import Sampling
+    from hmexp.native import Access
     from hmexp.pattern import Pattern
     from hmexp.system.topology import Topology
 
@@ -42,7 +44,7 @@ def note_size(options: argparse.Namespace) -> None:
         _log.info("size %s %s", options.size, note)
 
 
-def read_access(text: str, stride: str | None) -> tuple[str, int]:
+def read_access(text: str, stride: str | None) -> tuple[Access, int]:
     """The order of the accesses and the stride [bytes], of ``--access strided:8KiB`` or ``--stride``.
 
     Raises
@@ -60,3 +62,10 @@ def read_access(text: str, stride: str | None) -> tuple[str, int]:
         # --stride without strided accesses has always been allowed, and does nothing.
         text = f"{text}:{stride}" if text == "strided" else text
     return read_access(find_access(text))
+
+
+def read_sampling(options: argparse.Namespace) -> Sampling:
+    """How a launch is sampled."""
+    from hmexp.measure.sampling import Sampling
+
+    return Sampling(options.samples, options.sample_seconds, options.precision, options.most_samples)

@@ -164,7 +164,7 @@ def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int,
         )
     if not 1 <= chains <= native.MAX_CHAINS:
         raise ParameterError(
-            f"{chains} parallel chases are not to be had",
+            f"{chains} parallel chases are too many",
             f"use 1 to {native.MAX_CHAINS}: a CPU cannot keep more in flight",
         )
     if size // spacing < 64 * chains:

@@ -36,7 +36,7 @@ def find_page_bytes(text: str) -> int:
     size = read_page_size(text)
     if size not in (PAGE_BYTES, HUGE_PAGE_BYTES):
         raise ParameterError(
-            f"pages of {format_size(size)} are not to be had",
+            f"this machine has no pages of {format_size(size)}",
             f"use {format_size(PAGE_BYTES)} or {format_size(HUGE_PAGE_BYTES)}",
         )
     return size

@@ -238,7 +238,7 @@ def allocate(
 def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, total: bool = False) -> None:
     """Refuse a region that a node cannot hold, before the kernel has to.
 
-    A thread that is bound to a full node is killed, not told.
+    A thread that is bound to a full node is killed without an error.
 
     Parameters
     ----------

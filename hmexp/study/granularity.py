@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation
-from hmexp.measure.measurement import require_samples
 from hmexp.measure.point import provide_emulation, quantities_of
+from hmexp.measure.sampling import Sampling
 from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, read_page_size
@@ -76,7 +76,7 @@ def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Stu
     """
     find_placer(parameters.placer)
     find_operation(parameters.operation)
-    require_samples(parameters.samples, parameters.sample_seconds)
+    Sampling(parameters.samples, parameters.sample_seconds).rule()
     if parameters.huge not in ("auto", "none"):
         raise ParameterError(f"huge {parameters.huge!r} is unknown", "use auto or none")
     size, window = whole_pages(parameters.size), whole_pages(parameters.window)

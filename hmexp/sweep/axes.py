@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
-from hmexp.measure.bandwidth import find_operation, require_vectors
+from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
+from hmexp.measure.walk import require_vectors
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.profile import FIGURES
 from hmexp.memory.region import check_capacity
@@ -108,7 +109,7 @@ def choose_nodes(texts: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
         if text != NEAR and text not in usable:
             raise ParameterError(
                 f"cpu_nodes {text!r} is not a node with CPUs that this process may use",
-                f"use {NEAR}, or some of: {', '.join(usable)}; see `hmexp nodes`",
+                f"use {NEAR}, or one or more of: {', '.join(usable)}; see `hmexp nodes`",
             )
     return chosen
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hmexp.measure.launches import require_launches
-from hmexp.measure.measurement import require_samples
 from hmexp.measure.quantity import LATENCIES, is_loaded
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.stopping import StopRule
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.page_sizes import find_page_bytes, read_page_size, require_page_size
@@ -124,7 +124,7 @@ def make_grid(
             node: count_threads(parameters.threads, node, near, topology, loaded=loaded)
             for node in choose_nodes(parameters.cpu_nodes, topology)
         },
-        rule=require_samples(
+        rule=Sampling(
             parameters.samples, parameters.sample_seconds, parameters.precision, most_samples
-        ),
+        ).rule(),
     )

@@ -182,10 +182,10 @@ def _online_nodes(sys_root: Path, notes: list[str]) -> tuple[int, ...]:
     online = set(parse_id_list(text, str(folder / "online"))) if text is not None else shown
     for node_id in sorted(online ^ shown):
         where = "online but has no folder in /sys" if node_id in online else "shown in /sys but not online"
-        notes.append(f"Node {node_id} is {where}; it is left out.")
+        notes.append(f"Node {node_id} is {where}; hmexp ignores it.")
     if not online & shown:
         raise TopologyError(
-            f"the kernel shows no NUMA nodes: {folder} names none that is online",
+            f"the kernel shows no NUMA nodes: {folder} lists none that is online",
             "boot a kernel built with CONFIG_NUMA=y; in a container, mount /sys",
         )
     return tuple(sorted(online & shown))
@@ -196,7 +196,7 @@ def _read_node(sys_root: Path, node_id: int, online: tuple[int, ...], notes: lis
     cpulist = folder / "cpulist"
     meminfo = read_text(folder / "meminfo")
     if meminfo is None:
-        notes.append(f"Node {node_id} does not say how much memory it has; it is taken to have none.")
+        notes.append(f"Node {node_id} does not report its memory size; hmexp assumes it has none.")
         amounts = {}
     else:
         amounts = parse_meminfo(meminfo)
@@ -222,11 +222,13 @@ def _read_distances(folder: Path, node_id: int, online: tuple[int, ...], notes: 
         return {}
     words = text.split()
     if not all(word.isascii() and word.isdecimal() for word in words):
-        raise ParseError(f"{folder / 'distance'}: {text!r} is no list of distances")
+        raise ParseError(f"{folder / 'distance'}: {text!r} is not a list of distances")
     if len(words) != len(online):
         # The kernel writes one number per online node, without ids: unless their count fits,
         # there is no telling which is which.
-        notes.append(f"Node {node_id} gives {len(words)} distances for {len(online)} nodes; left out.")
+        notes.append(
+            f"Node {node_id} gives {len(words)} distances for {len(online)} nodes; hmexp ignores them."
+        )
         return {}
     return {other: int(word) for other, word in zip(online, words, strict=True)}
 
@@ -274,9 +276,11 @@ def _oddities(topology: Topology) -> list[str]:
     dram_gbps = max((node.read_gbps or 0.0 for node in topology.dram_nodes), default=0.0)
     for node in topology.slow_nodes:
         if node.kind is NodeKind.UNKNOWN:
-            notes.append(f"Node {node.id} has memory but no CPU, and nothing says what it is: taken as slow.")
+            notes.append(
+                f"Node {node.id} has memory but no CPU and is of unknown kind: hmexp treats it as slow."
+            )
             if 0 < dram_gbps < (node.read_gbps or 0.0):
-                notes.append(f"Node {node.id} is faster than DRAM by its own word: it may be HBM.")
+                notes.append(f"Node {node.id} is faster than DRAM according to the firmware: it may be HBM.")
     return notes
 
 
@@ -286,19 +290,19 @@ def _disagreements(topology: Topology, libnuma: LibNuma) -> list[str]:
     if ours != theirs:
         notes.append(
             f"The kernel shows nodes {format_id_list(ours)}, libnuma {format_id_list(theirs)}: "
-            "the kernel's are used."
+            "hmexp uses the kernel's."
         )
     for node in topology.nodes:
         for other, distance in node.distances.items():
             if not {node.id, other} <= theirs:
                 continue
             try:
-                told = str(libnuma.distance(node.id, other))
+                reported = str(libnuma.distance(node.id, other))
             except LibnumaError:
-                told = "unknown"
-            if told != str(distance):
+                reported = "unknown"
+            if reported != str(distance):
                 notes.append(
                     f"The distance from node {node.id} to {other} is {distance} by the kernel, "
-                    f"{told} by libnuma: the kernel's is used."
+                    f"{reported} by libnuma; hmexp uses the kernel's."
                 )
     return notes

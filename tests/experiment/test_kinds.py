@@ -192,15 +192,15 @@ def words(copy: Path, tmp_path: Path) -> Words:
 
 
 def test_it_has_rounds_progress_and_records(words: Words) -> None:
-    told = words.count()
-    assert told["counts"] == {"ok": 3}
-    assert [seen[:2] for seen in told["seen"]] == [[done, 9] for done in range(10)]
+    messages = words.count()
+    assert messages["counts"] == {"ok": 3}
+    assert [seen[:2] for seen in messages["seen"]] == [[done, 9] for done in range(10)]
     launches = words.lines("launches.jsonl")
     assert [one["launch"] for one in launches] == [0] * 3 + [1] * 3 + [2] * 3
     rounds = [tuple(one["point_id"] for one in launches[begin : begin + 3]) for begin in (0, 3, 6)]
-    assert all(set(one) == set(told["ids"]) for one in rounds) and len(set(rounds)) > 1
+    assert all(set(one) == set(messages["ids"]) for one in rounds) and len(set(rounds)) > 1
     points = {record["point_id"]: record for record in words.lines("points.jsonl")}
-    for number, name in enumerate(told["ids"], start=1):
+    for number, name in enumerate(messages["ids"], start=1):
         record = points[name]
         assert record["parameters"]["kind"] == record["result"]["kind"] == "words"
         assert record["result"]["count"] == 40000 * number
@@ -228,8 +228,10 @@ def test_interrupted_it_is_resumed_where_it_was(words: Words) -> None:
 
 
 def test_a_time_is_used_and_what_is_left_is_named(words: Words) -> None:
-    told = words.count(budget_seconds=0.01, budget="0.01s")
-    assert told["counts"] == {} and any("Not measured within 0.01s: 3 points" in one for one in told["said"])
+    messages = words.count(budget_seconds=0.01, budget="0.01s")
+    assert messages["counts"] == {} and any(
+        "Not measured within 0.01s: 3 points" in one for one in messages["said"]
+    )
     assert words.count(stop=8)["counts"] is None
     # One of nine launches is left to be made; the rest of the time is for those that are known the least.
     words.count(budget_seconds=8.0, budget="8s", precision=1e-9)
@@ -238,8 +240,8 @@ def test_a_time_is_used_and_what_is_left_is_named(words: Words) -> None:
 
 
 def test_what_is_wide_is_retried(words: Words) -> None:
-    told = words.count(precision=1e-9, retry_unstable=1)
-    assert any("Still unstable after 1 retries: 3 points" in one for one in told["said"])
+    messages = words.count(precision=1e-9, retry_unstable=1)
+    assert any("Still unstable after 1 retries: 3 points" in one for one in messages["said"])
     for record in {one["point_id"]: one for one in words.lines("points.jsonl")}.values():
         assert [one["purpose"] for one in record["launches"]] == ["planned"] * 3 + ["unstable"]
 
@@ -247,8 +249,8 @@ def test_what_is_wide_is_retried(words: Words) -> None:
 def test_its_failures_are_records_with_its_own_words_and_are_tried_again(words: Words) -> None:
     still_open = words.folder / "2.txt.open"
     still_open.touch()
-    told = words.count()
-    assert told["counts"] == {"ok": 2, "failed": 1}
+    messages = words.count()
+    assert messages["counts"] == {"ok": 2, "failed": 1}
     failed = next(record for record in words.lines("points.jsonl") if record["status"] == "failed")
     assert failed["error"] == "MeasurementError" and "2.txt is being written" in failed["reason"]
     still_open.unlink()

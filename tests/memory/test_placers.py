@@ -68,7 +68,8 @@ def test_a_placer_that_is_not_here_says_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("name", PLACERS)
-def test_each_places_here_or_says_why_not(name: str) -> None:
+def test_each_places_here_or_says_why_not(name: str, machine_weights: Callable[[], None]) -> None:
+    machine_weights()
     if PLACERS[name].unavailable() is None:
         with hmexp.allocate(SIZE, str(NODE), name) as region:
             assert region.placement().ok
@@ -114,7 +115,7 @@ def test_a_node_s_own_latency_is_refused_where_only_a_ratio_is_known() -> None:
     with hmexp.allocate(SIZE, str(NODE), "interleave") as region:
         assert not region.knows_order
         with pytest.raises(ParameterError, match="interleave promises a ratio only"):
-            hmexp.measure_latency(region, node=NODE, samples=1, sample_seconds=0.001)
+            hmexp.measure_latency(region, ring=hmexp.RingPlan(node=NODE), sampling=hmexp.Sampling(1, 0.001))
 
 
 def test_mbind_counts_its_mappings_before_it_starts() -> None:

@@ -64,7 +64,7 @@ class Hybridmem:
     def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
         if not DEVICE.exists():
-            return Obstacle(f"{DEVICE} is not there: the kernel module is not loaded", _INSTALL)
+            return Obstacle(f"{DEVICE} does not exist: the kernel module is not loaded", _INSTALL)
         try:
             os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
@@ -121,7 +121,7 @@ class Hybridmem:
                 raise
             refused = _read_counters(mapping.fd)[1].get("refused", 0)
             raise CapacityError(
-                f"the kernel module refused {refused} page of the pattern {pattern}: its node has no room",
+                f"the kernel module refused {refused} page of the pattern {pattern}: its node is full",
                 "ask for a smaller region, or another pattern; see `hmexp nodes`",
             ) from error
         nodes, events = _read_counters(mapping.fd)

@@ -74,13 +74,13 @@ class Comparison:
     @property
     def labels(self) -> tuple[str, ...]:
         """What must be written above every number of this comparison."""
-        told: dict[str, list[str]] = {}
+        text: dict[str, list[str]] = {}
         for name, run in (("A", self.a), ("B", self.b)):
             for label in Results(run.run, ()).labels:
-                told.setdefault(label, []).append(name)
+                text.setdefault(label, []).append(name)
             if any(r.emulated for r in run.readings) and run.run.emulation is None:
-                told.setdefault("EMULATED points", []).append(name)
-        return tuple(f"{' and '.join(names)}: {label}" for label, names in told.items())
+                text.setdefault("EMULATED points", []).append(name)
+        return tuple(f"{' and '.join(names)}: {label}" for label, names in text.items())
 
     @cached_property
     def varying(self) -> tuple[str, ...]:
@@ -103,10 +103,10 @@ class Comparison:
                 f"noise, {counts['not comparable']} not comparable."
             )
         ]
-        told = counts["slower"] + counts["faster"]
-        if told:
+        text = counts["slower"] + counts["faster"]
+        if text:
             lines.append(
-                f"Of the {told} verdicts faster and slower, {told * self.options.false_discoveries:.1f} "
+                f"Of the {text} verdicts faster and slower, {text * self.options.false_discoveries:.1f} "
                 f"({limit}) at most are expected to be false: the rate of false discoveries is controlled "
                 "over all points (Benjamini-Hochberg). The intervals are of each point alone."
             )

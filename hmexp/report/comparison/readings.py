@@ -38,7 +38,7 @@ class Reading:
     samples : ndarray
         Raw samples [unit].
     launches : ndarray
-        Median of each launch, if the record tells launches apart and has several; else empty [unit].
+        Median of each launch, if the record separates launches and has several; else empty [unit].
     model : float or None
         What the emulated nodes must show [unit].
     page_bytes : int or None

@@ -50,7 +50,7 @@ Can this run be trusted? The node of each granule as the pattern asks for it, an
 says its page is. A red triangle marks a page in the wrong place.""",
     pareto.STEM: pareto.CAPTION,
 }
-#: Of the figures that not every run has: what it lacks.
+#: Of the figures that not every run has: what is missing.
 ABSENT: Final = {
     "node_capability": "no pattern of a single node was measured: add all DRAM and all slow, `1:0` and `0:1`",
     "bandwidth_against_ratio": "no bandwidth was measured: add `read` and `write` to the operations",

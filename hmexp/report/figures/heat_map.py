@@ -16,7 +16,7 @@ from hmexp.report.run.point import Estimate, Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series, say_operation, say_series
 
-#: Blue to yellow, evenly from dark to light: told apart by readers with any colour vision, and in print.
+#: Blue to yellow, evenly from dark to light: distinguishable with any colour vision, and in print.
 _COLOURS: Final = "cividis"
 _MOST_PANELS: Final = 6
 _TOP: Final = 1.2

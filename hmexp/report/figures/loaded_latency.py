@@ -154,9 +154,9 @@ def _key(points: Sequence[Point], patterns: Sequence[str]) -> style.Key:
             "marker": _marker(pattern, patterns),
         }
         handles.append(Line2D([], [], color=_colour(pattern, patterns), markersize=4, **look))
-        told = " (all DRAM, added to compare)" if same[0].added else ""
-        told += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
-        labels.append(f"{same[0].ratio} (pattern {short_pattern(pattern)}){told}")
+        text = " (all DRAM, added to compare)" if same[0].added else ""
+        text += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
+        labels.append(f"{same[0].ratio} (pattern {short_pattern(pattern)}){text}")
     if any(curve.knee is not None for p in points for curve in curves_of(p)):
         ring: dict[str, Any] = {"color": "none", "marker": "o", "markeredgecolor": style.INK, "markersize": 7}
         handles.append(Line2D([], [], linestyle="none", **ring))

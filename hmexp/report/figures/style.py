@@ -22,7 +22,7 @@ INK: Final = "#1c2127"
 MUTED: Final = "#646c75"
 FAINT: Final = "#c9ced4"
 PAPER: Final = "#ffffff"
-# Okabe and Ito's palette: told apart by readers with any colour vision, and in print.
+# Okabe and Ito's palette: distinguishable with any colour vision, and in print.
 KIND_COLOURS: Final = {"dram": "#0072b2", "nvm": "#d55e00", "cxl": "#009e73", "unknown": "#8a6d9e"}
 BAD: Final = "#b3122a"
 # Series: none of the colours of the kinds, ordered dark to light so that they differ in grey as well.

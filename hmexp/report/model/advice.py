@@ -57,7 +57,7 @@ def advise(results: Results) -> Advice:
         points = results.select(operation)
         if not points:
             if operation in {p.operation for p in results.points}:
-                missing.append(f"No {operation} point was measured: nothing is said of {operation}.")
+                missing.append(f"No {operation} point was measured: there is no advice for {operation}.")
             continue
         varying = results.varying(points)
         for series in dict.fromkeys(p.series for p in points):

@@ -86,7 +86,7 @@ def endpoints(point: Point, results: Results) -> tuple[Point, Point] | None:
     ``0,1,2`` is a mixture of ``0,1`` and ``2``, not of ``0`` and ``2``.
     """
     peers = results.peers(point)
-    # A point of one kind only tells half the mixture: take the other half if there is one choice.
+    # A point of one kind gives only half the mixture: take the other half if there is one choice.
     dram = _end(peers, "dram_mix", point)
     slow = _end(peers, "slow_mix", point)
     return None if dram is None or slow is None else (dram, slow)

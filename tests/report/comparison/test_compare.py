@@ -75,16 +75,16 @@ def runs(synthetic: SimpleNamespace) -> Callable[..., StoredRun]:
 
 
 def test_noise_alone_is_no_difference(runs: Callable[..., StoredRun]) -> None:
-    told, seen = 0, 0
+    verdicts, seen = 0, 0
     for seed in range(0, 20, 2):
         comparison = compare_runs(runs(seed), runs(seed + 1), ComparisonOptions())
         seen += comparison.compared
-        told += comparison.counts["faster"] + comparison.counts["slower"]
+        verdicts += comparison.counts["faster"] + comparison.counts["slower"]
         inside = [p for p in comparison.points if p.low is not None and p.low <= 1 <= (p.high or 0)]
         # Each interval is of its own point: nineteen of twenty hold the truth, which is 1.
         assert len(inside) / comparison.compared > 0.88
     assert seen == 10 * 120
-    assert told <= 3
+    assert verdicts <= 3
 
 
 def test_a_change_is_found_and_named(runs: Callable[..., StoredRun]) -> None:
@@ -168,7 +168,7 @@ def test_effort_is_no_other_point_and_threads_are(synthetic: SimpleNamespace) ->
         assert len(comparison.matched.only_a) == len(comparison.matched.only_b) == 1 - pairs
 
 
-def test_a_parameter_that_an_older_run_lacks_is_told(synthetic: SimpleNamespace) -> None:
+def test_a_parameter_missing_from_an_older_run_is_reported(synthetic: SimpleNamespace) -> None:
     a = synthetic.make_record("0", "read", emulated=False)
     b = a | {"parameters": a["parameters"] | {"page_bytes": 4096}}
     run = synthetic.make_run(1, emulated=False)
