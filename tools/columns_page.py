@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
-from hmexp.report.model.columns import POINT_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.model.columns import POINT_COLUMNS
+from hmexp.report.model.sample_columns import SAMPLE_COLUMNS
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "reference" / "columns.md"
 _TYPES: Final = {"string": "text", "Int64": "integer", "Float64": "number", "boolean": "boolean"}
 _HEAD: Final = """\
-<!-- Made by tools/columns_page.py from hmexp/report/model/columns.py: change those. -->
+<!-- Made by tools/columns_page.py from hmexp/report/model/columns.py and sample_columns.py: change those. -->
 
 # Columns of the tables
 

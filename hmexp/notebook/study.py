@@ -62,7 +62,7 @@ class StudyNotebook:
         self.study = make(parameters, read_topology(libnuma=LibNuma.load()))
         self.headline, self.notes = self.study.headline, self.study.notes
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join([self.headline, *(f"Note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:

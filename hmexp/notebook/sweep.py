@@ -57,7 +57,7 @@ class Sweep:
         self.plan: SweepPlan = make_plan(SweepParameters.from_mapping(given), self.topology)
         self.outcome: Outcome | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [self.plan.headline, *(f"Note: {note}" for note in self.plan.notes)]
         lines.append(f"{len(self.plan.points)} points of {format_size(self.plan.points[0].size_bytes)} each.")
         return "\n".join(lines)

@@ -68,7 +68,8 @@ def test_a_placer_that_is_not_here_says_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("name", PLACERS)
-def test_each_places_here_or_says_why_not(name: str) -> None:
+def test_each_places_here_or_says_why_not(name: str, machine_weights: Callable[[], None]) -> None:
+    machine_weights()
     if PLACERS[name].unavailable() is None:
         with hmexp.allocate(SIZE, str(NODE), name) as region:
             assert region.placement().ok

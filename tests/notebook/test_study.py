@@ -49,7 +49,8 @@ def shown(path: Path) -> str:
     return json.dumps([cell.get("outputs") for cell in json.loads(path.read_text())["cells"]])
 
 
-def test_placers(tmp_path: Path) -> None:
+def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
+    machine_weights()
     done = papermill("placers.ipynb", *TINY_PLACERS, "-y", 'limit_granules: ["2MiB"]', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "results" / "latest-placers"

@@ -8,16 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hmexp.report.model.columns import (
-    POINT_COLUMNS,
-    SAMPLE_COLUMNS,
-    Cell,
-    points_cells,
-    points_table,
-    samples_cells,
-    samples_table,
-)
+from hmexp.report.model.columns import POINT_COLUMNS, Cell, points_cells, points_table
 from hmexp.report.model.predictions import SOURCE_NAMES, Prediction, predict
+from hmexp.report.model.sample_columns import SAMPLE_COLUMNS, samples_cells, samples_table
 from hmexp.report.run.results import Results
 from hmexp.store.files import write_atomically
 

@@ -11,8 +11,9 @@ from typing import Final
 import pandas as pd
 
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.model.columns import Cell, array, points_table, samples_table
+from hmexp.report.model.columns import Cell, array, points_table
 from hmexp.report.model.predictions import Prediction, predict
+from hmexp.report.model.sample_columns import samples_table
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.store.provenance import Provenance

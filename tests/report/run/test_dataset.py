@@ -16,7 +16,8 @@ import pytest
 
 import hmexp
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.model.columns import POINT_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.model.columns import POINT_COLUMNS
+from hmexp.report.model.sample_columns import SAMPLE_COLUMNS
 from hmexp.report.page.html import write_report
 from hmexp.report.run.dataset import RUN_COLUMNS
 from hmexp.store.parameters import LoopPoint
