@@ -76,8 +76,8 @@ class Step:
 
     entry: Entry
     progress: Progress
-    wanted: bool
     why: str
+    wanted: bool
 
 
 class CampaignFolder:
@@ -123,7 +123,7 @@ class CampaignFolder:
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
         """What is to be done with each entry; those named in `again` are measured again."""
-        return [self._step(entry, entry.name in again) for entry in self.campaign.entries]
+        return [self._step(entry, again=entry.name in again) for entry in self.campaign.entries]
 
     def store(self, progress: Progress) -> None:
         """Keep what became of an entry.
@@ -188,26 +188,26 @@ class CampaignFolder:
             raise StoreError(f"{file} is damaged: {error}", "move it away; the runs are kept") from error
         return {one.name: one for one in every}
 
-    def _step(self, entry: Entry, again: bool) -> Step:
+    def _step(self, entry: Entry, *, again: bool) -> Step:
         new = Progress(
             entry.name, entry.notebook.name, dict(entry.parameters), entry.about, entry.fingerprint
         )
         old = self.entries.get(entry.name)
         if old is None or old.status == TO_DO:
-            return Step(entry, new, True, "new")
+            return Step(entry, new, "new", wanted=True)
         if old.fingerprint != entry.fingerprint:
-            return Step(entry, new, True, f"{_difference(old, new)}: it runs again")
+            return Step(entry, new, f"{_difference(old, new)}: it runs again", wanted=True)
         kept = replace(old, about=entry.about)
         if again:
-            return Step(entry, replace(new, time=old.time + 1), True, "asked for again: it runs again")
+            return Step(entry, replace(new, time=old.time + 1), "asked for again: it runs again", wanted=True)
         if old.status != FINISHED:
             was = "killed" if old.status == RUNNING else old.status
-            return Step(entry, kept, True, f"{was} before: it resumes with what is there")
+            return Step(entry, kept, f"{was} before: it resumes with what is there", wanted=True)
         if self.files(old)["executed"] is None:
-            return Step(entry, kept, True, "its executed notebook is gone: it runs again")
+            return Step(entry, kept, "its executed notebook is gone: it runs again", wanted=True)
         if old.points is not None and self.count(old) is None:
-            return Step(entry, kept, True, "its run is gone: it runs again")
-        return Step(entry, kept, False, "finished")
+            return Step(entry, kept, "its run is gone: it runs again", wanted=True)
+        return Step(entry, kept, "finished", wanted=False)
 
 
 def _difference(old: Progress, new: Progress) -> str:

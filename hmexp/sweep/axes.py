@@ -135,7 +135,7 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
 
 
 def count_threads(
-    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, loaded: bool
+    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, *, loaded: bool
 ) -> tuple[int, ...]:
     """The numbers of threads, with 0 made the number that it stands for; one more must fit in if `loaded`."""
     node = near if cpu_node == NEAR else topology.node(int(cpu_node))

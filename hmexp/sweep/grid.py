@@ -121,7 +121,7 @@ def make_grid(
         placers=placers,
         accesses=tuple(dict.fromkeys(map(find_access, parameters.access))),
         threads={
-            node: count_threads(parameters.threads, node, near, topology, loaded)
+            node: count_threads(parameters.threads, node, near, topology, loaded=loaded)
             for node in choose_nodes(parameters.cpu_nodes, topology)
         },
         rule=Sampling(
