@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hmexp import native
 from hmexp.errors import NativeError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import Placer, find_placer
 from hmexp.memory.region import check_capacity
@@ -18,7 +19,6 @@ from hmexp.store.results import CostRecord, MappedRegion, Mappings, PopulateCost
 from hmexp.store.schema import Remark
 from hmexp.system.kernel_memory import KernelMemory, count_mappings, read_kernel_memory
 from hmexp.system.topology import read_topology
-from hmexp.units import MIB
 
 
 def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, PageMapping]:
@@ -41,7 +41,7 @@ def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, 
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     check_capacity(pattern, size_bytes, read_topology())
-    return placer, placer.map(size_bytes, max(2 * MIB, PAGE_BYTES), pattern)
+    return placer, placer.map(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES), pattern)
 
 
 def look(placer: Placer, mapping: PageMapping, pattern: Pattern) -> PlacementRecord:
@@ -114,7 +114,7 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
             mapping.close()
 
     def take_plain() -> None:
-        mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
+        mapping = PageMapping(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES))
         try:
             plain.append(_take(mapping, lambda: native.populate(mapping)))
         finally:
@@ -182,7 +182,7 @@ def measure_mappings(pattern: Pattern, sizes: Iterable[int]) -> Mappings:
     """
     found: list[MappedRegion] = []
     for size_bytes in sizes:
-        mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
+        mapping = PageMapping(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES))
         refusal: NativeError | None = None
         before = read_kernel_memory()
         try:

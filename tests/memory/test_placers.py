@@ -22,9 +22,9 @@ from hmexp.errors import (
     PlacerUnsuitableError,
 )
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import PLACERS, FirstTouch, LazyPlacer, Obstacle, Userfaultfd, Weighted
-from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.placers.mbind import MAX_MAP_COUNT
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
@@ -85,7 +85,7 @@ def test_each_places_here_or_says_why_not(name: str, machine_weights: Callable[[
         ("interleave", (NODE, ABSENT, ABSENT), PAGE_BYTES, False, "same share"),
         ("interleave", (NODE, ABSENT), 65536, False, "cannot do granules of 64KiB"),
         ("interleave", (NODE, ABSENT), PAGE_BYTES, True, "cannot do granules of one page"),
-        ("weighted", (NODE, ABSENT), HUGE_BYTES, False, "cannot do granules of 2MiB"),
+        ("weighted", (NODE, ABSENT), HUGE_PAGE_BYTES, False, "cannot do granules of 2MiB"),
         ("weighted", (NODE, *(ABSENT,) * 256), PAGE_BYTES, False, "weights of 1 to 255"),
         ("userfaultfd", (NODE,), PAGE_BYTES, True, "page by page"),
         ("first_touch", (NODE, ABSENT), 65536, True, "cannot be of huge pages"),
@@ -248,14 +248,14 @@ def test_weights_are_as_before_after_a_region_and_after_a_failure(need_placer: C
 def test_huge_pages_are_had_where_they_are_asked_for(name: str, need_placer: Callable[[str], None]) -> None:
     # `weighted` needs Linux 6.9, and huge pages a kernel that gives them: both are tested in the lab, too.
     need_placer(name)
-    obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_BYTES), True)
+    obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_PAGE_BYTES), True)
     if obstacle is not None:
         # A kernel without transparent huge pages; the lab test asserts them.
         pytest.skip(f"no huge pages here: {obstacle.reason}")
-    with hmexp.allocate(4 * HUGE_BYTES, Pattern((NODE,), HUGE_BYTES), name, huge=True) as region:
+    with hmexp.allocate(4 * HUGE_PAGE_BYTES, Pattern((NODE,), HUGE_PAGE_BYTES), name, huge=True) as region:
         region.placement().require()
-        assert huge_bytes(region.mapping.address) in range(HUGE_BYTES, 4 * HUGE_BYTES + 1)
-    with hmexp.allocate(4 * HUGE_BYTES, Pattern((NODE,), HUGE_BYTES), name) as region:
+        assert huge_bytes(region.mapping.address) in range(HUGE_PAGE_BYTES, 4 * HUGE_PAGE_BYTES + 1)
+    with hmexp.allocate(4 * HUGE_PAGE_BYTES, Pattern((NODE,), HUGE_PAGE_BYTES), name) as region:
         assert huge_bytes(region.mapping.address) == 0
 
 

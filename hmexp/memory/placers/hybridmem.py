@@ -12,7 +12,7 @@ from typing import Final
 
 from hmexp import native
 from hmexp.errors import CapacityError, NativeError, ParseError, PlacerUnsuitableError
-from hmexp.memory.placers.anonymous import HUGE_BYTES
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
@@ -76,11 +76,11 @@ class Hybridmem:
 
     def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
         """See `Placer`."""
-        if huge and pattern.granule_bytes % HUGE_BYTES:
+        if huge and pattern.granule_bytes % HUGE_PAGE_BYTES:
             return Obstacle(
-                f"the kernel module gives huge pages for granules of {format_size(HUGE_BYTES)} or more, not "
-                f"of {format_size(pattern.granule_bytes)}",
-                f"use granules of {format_size(HUGE_BYTES)} or more",
+                f"the kernel module gives huge pages for granules of {format_size(HUGE_PAGE_BYTES)} or more, "
+                f"not of {format_size(pattern.granule_bytes)}",
+                f"use granules of {format_size(HUGE_PAGE_BYTES)} or more",
             )
         return None
 
