@@ -23,7 +23,7 @@ TO_DO, RUNNING = "to do", "running"
 
 
 @dataclass(frozen=True)
-class Progress:
+class EntryProgress:
     """What became of an entry.
 
     Parameters
@@ -75,7 +75,7 @@ class Step:
     """What is to be done with an entry, and why."""
 
     entry: Entry
-    progress: Progress
+    progress: EntryProgress
     why: str
     wanted: bool
 
@@ -125,7 +125,7 @@ class CampaignFolder:
         """What is to be done with each entry; those named in `again` are measured again."""
         return [self._step(entry, again=entry.name in again) for entry in self.campaign.entries]
 
-    def store(self, progress: Progress) -> None:
+    def store(self, progress: EntryProgress) -> None:
         """Keep what became of an entry.
 
         Raises
@@ -148,7 +148,7 @@ class CampaignFolder:
         title = self.campaign.title
         return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
 
-    def files(self, progress: Progress) -> dict[str, str | None]:
+    def files(self, progress: EntryProgress) -> dict[str, str | None]:
         """The files that there are of an entry, relative to the folder."""
         names = {
             "run": progress.run,
@@ -158,13 +158,13 @@ class CampaignFolder:
         }
         return {name: file if (self.path / file).exists() else None for name, file in names.items()}
 
-    def emulated(self, progress: Progress) -> str | None:
+    def emulated(self, progress: EntryProgress) -> str | None:
         """Name of the profile of an entry's emulated node; None if nothing is known to be emulated."""
         run = self.path / progress.run
         emulation = read_run(run).emulation if (run / RUN).exists() else None
         return None if emulation is None else emulation.profile.name
 
-    def count(self, progress: Progress) -> dict[str, int] | None:
+    def count(self, progress: EntryProgress) -> dict[str, int] | None:
         """Count the points of an entry's run directory, finished or not."""
         run = self.path / progress.run
         if not (run / RUN).exists():
@@ -173,23 +173,23 @@ class CampaignFolder:
         planned = read_run(run).points or 0
         return {"planned": planned, **{name: statuses[name] for name in ("ok", "failed", "skipped")}}
 
-    def _read(self) -> dict[str, Progress]:
+    def _read(self) -> dict[str, EntryProgress]:
         file = self.path / SUMMARY
         if not file.exists():
             return {}
-        names = {one.name for one in fields(Progress)}
+        names = {one.name for one in fields(EntryProgress)}
         try:
             with file_errors("read", file):
                 data = json.loads(file.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")
-            every = [Progress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
+            every = [EntryProgress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(f"{file} is damaged: {error}", "move it away; the runs are kept") from error
         return {one.name: one for one in every}
 
     def _step(self, entry: Entry, *, again: bool) -> Step:
-        new = Progress(
+        new = EntryProgress(
             entry.name, entry.notebook.name, dict(entry.parameters), entry.about, entry.fingerprint
         )
         old = self.entries.get(entry.name)
@@ -210,7 +210,7 @@ class CampaignFolder:
         return Step(entry, kept, "finished", wanted=False)
 
 
-def _difference(old: Progress, new: Progress) -> str:
+def _difference(old: EntryProgress, new: EntryProgress) -> str:
     before, after = dict(old.parameters), dict(new.parameters)
     names = {*before, *after}
     changed = sorted(name for name in names if before.get(name) != after.get(name))

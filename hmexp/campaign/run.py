@@ -18,7 +18,7 @@ from hmexp.campaign.folder import (
     INTERRUPTED,
     RUNNING,
     CampaignFolder,
-    Progress,
+    EntryProgress,
     Step,
 )
 from hmexp.campaign.page import write_page
@@ -42,12 +42,12 @@ class CampaignOutcome:
     ----------
     folder : Path
         Where everything is; `index.html` shows it.
-    entries : tuple of Progress
+    entries : tuple of EntryProgress
         In the order of the file.
     """
 
     folder: Path
-    entries: tuple[Progress, ...]
+    entries: tuple[EntryProgress, ...]
 
     @property
     def complete(self) -> bool:
@@ -116,7 +116,7 @@ def run_campaign(
         return CampaignOutcome(folder.path, tuple(folder.entries[e.name] for e in campaign.entries))
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: EntryProgress) -> str:
     """What became of an entry, in a line."""
     text = progress.status
     if progress.points is not None:
@@ -133,7 +133,7 @@ def _known(campaign: Campaign, again: Iterable[str]) -> frozenset[str]:
     return asked
 
 
-def _run(folder: CampaignFolder, step: Step) -> Progress:
+def _run(folder: CampaignFolder, step: Step) -> EntryProgress:
     begun = replace(
         step.progress, status=RUNNING, reason=None, signal=None, started=now(), ended=None, points=None
     )
@@ -148,7 +148,7 @@ def _run(folder: CampaignFolder, step: Step) -> Progress:
     return _keep(folder, done)
 
 
-def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
+def _keep(folder: CampaignFolder, progress: EntryProgress) -> EntryProgress:
     points = folder.count(progress)
     done = replace(progress, ended=now(), points=points)
     if done.status == FINISHED and points is not None:
@@ -162,7 +162,7 @@ def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
     return done
 
 
-def _drive(folder: CampaignFolder, step: Step, progress: Progress) -> NotebookOutcome:
+def _drive(folder: CampaignFolder, step: Step, progress: EntryProgress) -> NotebookOutcome:
     """Have the notebook run, and return how it ended."""
     entry = step.entry
     places = {"results": str(folder.path), "run": progress.run}

@@ -77,8 +77,7 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _add_commands(lab: argparse.ArgumentParser) -> None:
-    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
+def _machine_options() -> argparse.ArgumentParser:
     machine = argparse.ArgumentParser(add_help=False)
     machine.add_argument(
         "--kernel", default=DISTRIBUTION, metavar="K",
@@ -101,7 +100,12 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         help="let the guest write to this directory (repeatable)",
     )  # fmt: skip
     machine.add_argument("--append", default="", metavar="WORDS", help="additional kernel parameters")
+    return machine
 
+
+def _add_commands(lab: argparse.ArgumentParser) -> None:
+    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
+    machine = _machine_options()
     one = commands.add_parser(
         "run", parents=[machine], help="run one command in the guest", usage="hmexp lab run [...] -- CMD ..."
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from hmexp.lab.errors import LabError
 from hmexp.lab.kernels import Kernel
 from hmexp.lab.machine import KVM, Share, online_request
-from hmexp.lab.topology import Topology
+from hmexp.lab.topology import GuestTopology
 
 _FORWARDED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "VIRTUAL_ENV", "NO_COLOR")
 _FORWARDED_PREFIXES = ("LC_", "PYTHON", "HMEXP_")
@@ -21,7 +21,11 @@ HIDDEN = ("/proc", "/sys", "/dev", "/run")
 
 
 def guest_environment(
-    host: Mapping[str, str], kernel: Kernel, topology: Topology, accelerator: str, extra: Mapping[str, str]
+    host: Mapping[str, str],
+    kernel: Kernel,
+    topology: GuestTopology,
+    accelerator: str,
+    extra: Mapping[str, str],
 ) -> dict[str, str]:
     """Choose the command's environment: what finds programs and speaks a language, not what may be secret.
 
@@ -65,7 +69,7 @@ def job_files(
     command: Sequence[str],
     *,
     kernel: Kernel,
-    topology: Topology,
+    topology: GuestTopology,
     accelerator: str,
     has_tools: bool = False,
     environment: Mapping[str, str] | None = None,

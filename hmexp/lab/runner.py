@@ -17,7 +17,7 @@ from hmexp.lab.job import job_files
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, share_arguments
 from hmexp.lab.tools import Tools, ensure_tools
-from hmexp.lab.topology import Topology, find_topology
+from hmexp.lab.topology import GuestTopology, find_topology
 
 DEFAULT_TOPOLOGY = "three-dram"
 DEFAULT_TIMEOUT_SECONDS = 600.0
@@ -94,7 +94,7 @@ class LabResult:
 def run(
     command: Sequence[str] | str,
     kernel: str = DISTRIBUTION,
-    topology: str | Topology = DEFAULT_TOPOLOGY,
+    topology: str | GuestTopology = DEFAULT_TOPOLOGY,
     timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
     *,
     accelerator: str = "auto",
@@ -119,7 +119,7 @@ def run(
         Program and arguments; a text is given to ``sh -c``.
     kernel : str
         ``distribution``, ``running``, a version such as ``6.12``, a release name or a path.
-    topology : str or Topology
+    topology : str or GuestTopology
         Name of a shipped topology, or path of a file.
     timeout_seconds : float, optional
         Longest time from the start of the emulator to the end [s]; None waits for ever.
@@ -190,7 +190,7 @@ def _check_timeout(seconds: float | None) -> None:
 
 def guest_arguments(
     kernel: Kernel,
-    topology: Topology,
+    topology: GuestTopology,
     accelerator: str,
     tools: Tools,
     shares: Sequence[Share],

@@ -45,7 +45,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Node:
+class GuestNode:
     """One NUMA node of the virtual machine.
 
     Parameters
@@ -77,7 +77,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Topology:
+class GuestTopology:
     """The nodes of a virtual machine.
 
     Parameters
@@ -86,7 +86,7 @@ class Topology:
         Name of the file, without ``.toml``.
     title : str
         One line for a person.
-    nodes : tuple of Node
+    nodes : tuple of GuestNode
         In the order of their ids, which are 0, 1, 2, ...
     distances : tuple of tuple of int
         ``distances[i][j]`` as in ``numactl --hardware``; empty for the kernel's default.
@@ -94,7 +94,7 @@ class Topology:
 
     name: str
     title: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[GuestNode, ...]
     distances: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -107,7 +107,7 @@ class Topology:
         """Whether an HMAT is made."""
         return any(node.speed is not None for node in self.nodes)
 
-    def of_kind(self, kind: str) -> tuple[Node, ...]:
+    def of_kind(self, kind: str) -> tuple[GuestNode, ...]:
         """Nodes of a kind, in order."""
         return tuple(node for node in self.nodes if node.kind == kind)
 
@@ -124,7 +124,7 @@ class Topology:
         return ", ".join(parts)
 
 
-def shipped_topologies() -> dict[str, Topology]:
+def shipped_topologies() -> dict[str, GuestTopology]:
     """Read the topologies that come with hmexp, by name."""
     files = sorted(resources.files("hmexp.lab").joinpath("topologies").iterdir(), key=lambda file: file.name)
     return {
@@ -134,7 +134,7 @@ def shipped_topologies() -> dict[str, Topology]:
     }
 
 
-def find_topology(request: str) -> Topology:
+def find_topology(request: str) -> GuestTopology:
     """Find a topology by the name of a shipped one, or by the path of a file."""
     if request.endswith(".toml") or "/" in request:
         try:
@@ -153,7 +153,7 @@ def find_topology(request: str) -> Topology:
     return shipped[request]
 
 
-def parse_topology(text: str, source: str) -> Topology:
+def parse_topology(text: str, source: str) -> GuestTopology:
     """Read a topology.
 
     Parameters
@@ -179,7 +179,7 @@ def parse_topology(text: str, source: str) -> Topology:
     if not isinstance(entries, list) or not entries:
         raise LabTopologyError(f"{source} has no [[node]] table", "write one [[node]] table for each node")
     nodes = tuple(_node(entry, f"{source}, node {index}") for index, entry in enumerate(entries))
-    topology = Topology(
+    topology = GuestTopology(
         name=Path(source).name.removesuffix(".toml"),
         title=str(table.get("title", "")),
         nodes=nodes,
@@ -210,7 +210,7 @@ def _field(table: Mapping[str, Any], name: str, kind: type, default: Any, where:
     return value
 
 
-def _node(entry: Mapping[str, Any], where: str) -> Node:
+def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
     _only_known(entry, _NODE_FIELDS, where)
     kind = _field(entry, "kind", str, None, where)
     if kind not in KINDS:
@@ -237,7 +237,7 @@ def _node(entry: Mapping[str, Any], where: str) -> Node:
         speed = Speed(
             **{name: _field(entry["speed"], name, int, None, f"{where}, speed") for name in _SPEED_FIELDS}
         )
-    return Node(
+    return GuestNode(
         id=_field(entry, "id", int, None, where),
         kind=kind,
         size_bytes=size_bytes,
@@ -265,7 +265,7 @@ def _distances(value: Any, count: int, source: str) -> tuple[tuple[int, ...], ..
     return rows
 
 
-def _check(topology: Topology, source: str) -> None:
+def _check(topology: GuestTopology, source: str) -> None:
     """Refuse what the virtual machine cannot be: QEMU's own messages do not name the file."""
     ids = [node.id for node in topology.nodes]
     if ids != list(range(len(ids))):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hmexp import native
@@ -99,7 +99,6 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     HmexpError
         If the placer cannot work here, or a node is too small.
     """
-    pages = size_bytes // PAGE_BYTES
     placed: list[Cost] = []
     plain: list[Cost] = []
     proofs: list[PlacementRecord] = []
@@ -128,13 +127,24 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     for number in range(pairs):
         for take in (take_plain, take_placed)[:: 1 if number % 2 == 0 else -1]:
             take()
+    return _compared(find_placer(placer_name), size_bytes // PAGE_BYTES, placed, plain, proofs, details)
+
+
+def _compared(
+    placer: Placer,
+    pages: int,
+    placed: Sequence[Cost],
+    plain: Sequence[Cost],
+    proofs: Sequence[PlacementRecord],
+    details: dict[str, Remark],
+) -> CostRecord:
     return CostRecord(
         pages=pages,
         page_bytes=PAGE_BYTES,
         placed=tuple(_record(cost, pages) for cost in placed),
         plain=tuple(_record(cost, pages) for cost in plain),
         ratio=tuple(a.ns_per_page / b.ns_per_page for a, b in zip(placed, plain, strict=True)),
-        exact_order=find_placer(placer_name).exact_order,
+        exact_order=placer.exact_order,
         misplaced=tuple(proof.misplaced for proof in proofs),
         absent=tuple(proof.absent for proof in proofs),
         proof=proofs[-1],

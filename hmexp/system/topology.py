@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hmexp.errors import LibnumaError, ParseError, TopologyError
+from hmexp.errors import ParseError, TopologyError
 from hmexp.store.machine import NodeRecord
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
 from hmexp.system.hmat import read_hmat
+from hmexp.system.oddities import disagreements, oddities
 from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
 from hmexp.units import format_size
@@ -162,9 +163,9 @@ def read_topology(
     dax = read_dax_memory(sys_root)
     nodes = _with_whole_machine([_with_kind(node, dax, notes) for node in nodes], proc_root, notes)
     topology = Topology(tuple(nodes))
-    notes += _oddities(topology)
+    notes += oddities(topology)
     if libnuma is not None:
-        notes += _disagreements(topology, libnuma)
+        notes += disagreements(topology, libnuma)
     return replace(topology, notes=tuple(notes))
 
 
@@ -267,42 +268,3 @@ def _with_whole_machine(nodes: list[Node], proc_root: Path, notes: list[str]) ->
     free_bytes = max(node.free_bytes, machine.get("MemAvailable", machine.get("MemFree", 0)))
     whole = replace(node, total_bytes=total_bytes, free_bytes=min(free_bytes, total_bytes))
     return [whole if each.id == node.id else each for each in nodes]
-
-
-def _oddities(topology: Topology) -> list[str]:
-    notes = [f"Node {node.id} has no memory." for node in topology.nodes if not node.has_memory]
-    if not topology.dram_nodes:
-        notes.append("No node has both CPUs and memory: none is known to be DRAM.")
-    dram_gbps = max((node.read_gbps or 0.0 for node in topology.dram_nodes), default=0.0)
-    for node in topology.slow_nodes:
-        if node.kind is NodeKind.UNKNOWN:
-            notes.append(
-                f"Node {node.id} has memory but no CPU and is of unknown kind: hmexp treats it as slow."
-            )
-            if 0 < dram_gbps < (node.read_gbps or 0.0):
-                notes.append(f"Node {node.id} is faster than DRAM according to the firmware: it may be HBM.")
-    return notes
-
-
-def _disagreements(topology: Topology, libnuma: LibNuma) -> list[str]:
-    ours, theirs = {node.id for node in topology.nodes}, set(libnuma.node_ids())
-    notes = []
-    if ours != theirs:
-        notes.append(
-            f"The kernel shows nodes {format_id_list(ours)}, libnuma {format_id_list(theirs)}: "
-            "hmexp uses the kernel's."
-        )
-    for node in topology.nodes:
-        for other, distance in node.distances.items():
-            if not {node.id, other} <= theirs:
-                continue
-            try:
-                reported = str(libnuma.distance(node.id, other))
-            except LibnumaError:
-                reported = "unknown"
-            if reported != str(distance):
-                notes.append(
-                    f"The distance from node {node.id} to {other} is {distance} by the kernel, "
-                    f"{reported} by libnuma; hmexp uses the kernel's."
-                )
-    return notes
