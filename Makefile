@@ -2,6 +2,7 @@
 #
 #   make sweep SWEEP="-p size 128MiB -y 'patterns: [\"0\", \"0,2\", \"2\"]'"
 #   make test TEST="-k pattern"
+#   make test JOBS=0 TEST="-x --pdb tests/store"
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
@@ -19,6 +20,8 @@ TEST ?=
 NOTEBOOKS ?=
 GALLERY ?=
 DOCS ?=
+# Processes of `make test`: many tests wait, for a kernel of Jupyter or a killed child, so one more than CPUs.
+JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
@@ -53,8 +56,8 @@ granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must b
 proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
 	$(python) benchmarks/proof_at_scale.py
 
-test: lint ## lint, then all tests (TEST="-k pattern ...")
-	$(python) -m pytest $(TEST)
+test: lint ## lint, then all tests but the lab's, of which one boots the module (TEST="-k pattern ...")
+	$(python) -m pytest -n $(JOBS) --dist worksteal -m "not lab or one_boot" $(TEST)
 
 lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stress for minutes (some GB of downloads)
 	@set -e; for kernel in $(KERNELS); do \

@@ -10,45 +10,55 @@ True
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any, Final
-
-if TYPE_CHECKING:
-    from hmexp.campaign.run import run_campaign
-    from hmexp.errors import HmexpError
-    from hmexp.measure.bandwidth import measure_bandwidth
-    from hmexp.measure.host import emulate
-    from hmexp.measure.latency import measure_latency, measure_node_latencies, measure_store_latency
-    from hmexp.measure.loaded import measure_loaded_latency
-    from hmexp.measure.point import measure_point
-    from hmexp.memory.region import Region, allocate
-    from hmexp.pattern import Pattern
-    from hmexp.report.run.dataset import load
-    from hmexp.system.topology import read_topology
+from typing import Any, Final
 
 __version__ = "0.2.0"
-__all__ = [
-    "HmexpError", "Pattern", "Region", "allocate", "emulate", "load", "measure_bandwidth", "measure_latency",
-    "measure_loaded_latency", "measure_node_latencies", "measure_point", "measure_store_latency",
-    "read_topology", "run_campaign",
-]  # fmt: skip
 
-#: Loaded when they are first asked for: a worker starts anew for every point and needs few of them.
-_HOMES: Final = {
-    "HmexpError": "hmexp.errors",
-    "Pattern": "hmexp.pattern",
-    "Region": "hmexp.memory.region",
-    "allocate": "hmexp.memory.region",
-    "emulate": "hmexp.measure.host",
-    "load": "hmexp.report.run.dataset",
-    "measure_bandwidth": "hmexp.measure.bandwidth",
-    "measure_latency": "hmexp.measure.latency",
-    "measure_loaded_latency": "hmexp.measure.loaded",
-    "measure_node_latencies": "hmexp.measure.latency",
-    "measure_point": "hmexp.measure.point",
-    "measure_store_latency": "hmexp.measure.latency",
-    "read_topology": "hmexp.system.topology",
-    "run_campaign": "hmexp.campaign.run",
-}
+#: What people need, by the module that it lives in. Imported when it is first asked for: a worker starts anew
+#: for every launch and needs few of them. `python tools/front_door.py` writes `__init__.pyi` from this table.
+_NAMES: Final[dict[str, tuple[str, ...]]] = {
+    # Memory that follows a pattern.
+    "hmexp.pattern": ("Pattern",),
+    "hmexp.memory.region": ("Region", "allocate"),
+    "hmexp.memory.placement": ("Placement",),
+    "hmexp.memory.emulation": ("Emulation", "EmulationRequest"),
+    "hmexp.measure.host": ("emulate",),
+    "hmexp.system.topology": ("Node", "Topology", "read_topology"),
+    # One measurement, now.
+    "hmexp.measure.bandwidth": ("measure_bandwidth",),
+    "hmexp.measure.latency": (
+        "NodeSplit", "measure_latency", "measure_node_latencies", "measure_store_latency",
+    ),
+    "hmexp.measure.loaded": ("measure_loaded_latency",),
+    "hmexp.measure.point": ("MeasuredPoint", "measure_point"),
+    "hmexp.measure.measurement": ("Measurement",),
+    "hmexp.measure.statistics": ("Summary",),
+    "hmexp.measure.curve": ("LoadedCurve", "LoadedPoint"),
+    "hmexp.measure.knee": ("Knee",),
+    # Many, stored in a run directory.
+    "hmexp.sweep.parameters": ("SweepParameters",),
+    "hmexp.sweep.plan": ("SweepPlan", "make_plan"),
+    "hmexp.sweep.explanation": ("Explanation", "explain"),
+    "hmexp.sweep.run": ("run_sweep",),
+    "hmexp.study.experiment": ("Study", "run_study"),
+    "hmexp.study.placers": ("PlacerParameters", "make_placer_study"),
+    "hmexp.study.granularity": ("GranuleParameters", "make_granule_study"),
+    "hmexp.experiment.engine": ("Outcome",),
+    "hmexp.campaign.run": ("run_campaign",),
+    # What was stored, read and shown.
+    "hmexp.store.records": ("LaunchRecord", "PointRecord", "RunRecord"),
+    "hmexp.store.reader": ("read_points", "read_run"),
+    "hmexp.report.run.dataset": ("Dataset", "load"),
+    "hmexp.report.page.html": ("write_report",),
+    "hmexp.report.comparison.verdicts": ("Comparison", "compare"),
+    "hmexp.report.model.cost": ("Prices",),
+    "hmexp.errors": (
+        "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",
+        "PlacementError", "PlacerUnavailableError", "StoreError", "SweepError",
+    ),
+}  # fmt: skip
+_HOMES: Final = {name: module for module, names in _NAMES.items() for name in names}
+__all__ = list(_HOMES)  # each name is written once, above
 
 
 def __getattr__(name: str) -> Any:

@@ -56,16 +56,18 @@ class Pattern:
             raise PatternError("the pattern is empty", _EXAMPLES)
         if len(self.nodes) > MAX_ENTRIES:
             raise PatternError(f"the pattern has {len(self.nodes)} entries, more than {MAX_ENTRIES}")
-        for position, node in enumerate(self.nodes):
+        for node in dict.fromkeys(self.nodes):
             if not 0 <= node <= MAX_NODE:
+                position = self.nodes.index(node)
                 raise PatternError(
                     f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", _EXAMPLES
                 )
         granule = self.granule_bytes
         if not MIN_GRANULE_BYTES <= granule <= MAX_GRANULE_BYTES or granule & (granule - 1):
             raise PatternError(
-                f"granule {granule} bytes is not a power of two from {format_size(MIN_GRANULE_BYTES)} "
-                f"to {format_size(MAX_GRANULE_BYTES)}"
+                f"granule {format_size(granule)} ({granule} bytes) is not a power of two from "
+                f"{format_size(MIN_GRANULE_BYTES)} to {format_size(MAX_GRANULE_BYTES)}",
+                f"use {_near_granule(granule)}, or another power of two",
             )
         array = np.asarray(self.nodes, dtype=np.int32)
         array.flags.writeable = False
@@ -74,28 +76,42 @@ class Pattern:
     # ------------------------------------------------------------------ making
 
     @classmethod
-    def parse(cls, text: str, granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
-        """Read a pattern such as ``0,2,2``.
+    def parse(
+        cls, text: str, granule: str | int = MIN_GRANULE_BYTES, *, ratio_nodes: tuple[int, ...] = ()
+    ) -> Pattern:
+        """Read a pattern such as ``0,2,2``, or a ratio such as ``1:2``.
 
         Parameters
         ----------
         text : str
-            Node ids in decimal, separated by commas; blanks around them are allowed.
+            Node ids in decimal, separated by commas; blanks around them are allowed. Or whole numbers
+            with colons: how many granules each of `ratio_nodes` has.
         granule : str or int
             The granule, as for `hmexp.units.parse_size` [bytes].
+        ratio_nodes : tuple of int
+            The nodes of a ratio, DRAM first.
 
         Raises
         ------
         PatternError
-            With the entry that cannot be read.
+            With the entry that cannot be read; of a ratio, if its nodes are not named.
         """
         if not isinstance(text, str):
             raise PatternError(f"pattern {text!r} is not a text", _EXAMPLES)
+        if ":" in text:
+            if not ratio_nodes and _RATIO.fullmatch(text):
+                raise PatternError(
+                    f"pattern {text!r} is a ratio, and its nodes are not named",
+                    f"name them: Pattern.parse({text!r}, ratio_nodes=(0, 2))",
+                )
+            return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
         if not text.strip():
             raise PatternError("the pattern is empty", _EXAMPLES)
-        nodes = []
-        for position, entry in enumerate(text.split(","), start=1):
-            word = entry.strip()
+        entries = text.split(",")
+        # A long pattern has few words: each is read once, where it first stands.
+        known: dict[str, int] = {}
+        for entry in dict.fromkeys(entries):
+            position, word = entries.index(entry) + 1, entry.strip()
             if not word:
                 raise PatternError(f"pattern {text!r}: entry {position} is empty", _EXAMPLES)
             if not (word.isascii() and word.isdigit()):
@@ -108,8 +124,8 @@ class Pattern:
                 raise PatternError(
                     f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", _EXAMPLES
                 )
-            nodes.append(node)
-        return cls(tuple(nodes), parse_size(granule))
+            known[entry] = node
+        return cls(tuple(map(known.__getitem__, entries)), parse_size(granule))
 
     @classmethod
     def from_ratio(cls, ratio: Mapping[int, int], granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
@@ -137,6 +153,11 @@ class Pattern:
             If a weight is negative, or all are zero, or the cycle would be too long.
         """
         for node, weight in ratio.items():
+            if isinstance(weight, bool) or not isinstance(weight, int):
+                raise PatternError(
+                    f"node {node} has the weight {weight!r}, which is not a whole number",
+                    "multiply all weights until they are whole: {0: 3, 1: 4} for {0: 1.5, 1: 2}",
+                )
             if weight < 0:
                 raise PatternError(f"node {node} has the negative weight {weight}")
         weights = {node: weight for node, weight in ratio.items() if weight > 0}
@@ -147,6 +168,8 @@ class Pattern:
         length = sum(weights.values())
         if length > MAX_ENTRIES:
             raise PatternError(f"the ratio makes a pattern of {length} entries, more than {MAX_ENTRIES}")
+        if len(weights) == 2:
+            return cls(_balanced_word(*weights.items()), parse_size(granule))
         behind = Fraction(1, max(2 * len(weights) - 2, 1))
         counts = dict.fromkeys(weights, 0)
         cycle = []
@@ -166,9 +189,7 @@ class Pattern:
         cls, text: str, ratio_nodes: tuple[int, ...], granule: str | int = MIN_GRANULE_BYTES
     ) -> Pattern:
         """Read a pattern (``0,2,2``) or a ratio (``1:2``) over `ratio_nodes`, DRAM first."""
-        if isinstance(text, str) and ":" in text:
-            return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
-        return cls.parse(text, granule)
+        return cls.parse(text, granule, ratio_nodes=ratio_nodes)
 
     # ------------------------------------------------------------------ reading
 
@@ -271,6 +292,24 @@ class Pattern:
         self.__post_init__()
 
 
+def _balanced_word(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, ...]:
+    """The cycle of `Pattern.from_ratio` for two nodes with their weights, all at once."""
+    (node, weight), (other, rest) = first, second
+    length = weight + rest
+    steps = np.arange(length + 1, dtype=np.int64)
+    # Of `weight` in `length`, the entries so far that are the first node's: rounded, half upwards.
+    counts = (2 * steps * weight + length) // (2 * length)
+    mine = np.diff(counts) > 0
+    word = np.where(np.roll(mine, -int(np.argmax(mine))), node, other)
+    return tuple(word.tolist())
+
+
+def _near_granule(granule_bytes: int) -> str:
+    """The largest granule that can be used up to a size, or the smallest."""
+    inside = min(max(granule_bytes, MIN_GRANULE_BYTES), MAX_GRANULE_BYTES)
+    return format_size(1 << (inside.bit_length() - 1))
+
+
 def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
     """Read a ratio such as ``1:2`` as weights of `nodes`.
 
@@ -283,9 +322,15 @@ def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
         raise PatternError(f"ratio {text!r} is not whole numbers with colons", "write a ratio such as 1:2")
     words = [word.strip() for word in text.split(":")]
     if len(words) != len(nodes):
+        if len(nodes) < 2:
+            there = f"there is only node {nodes[0]}" if nodes else "there is no node"
+            raise PatternError(
+                f"ratio {text!r} needs {len(words)} nodes, and {there}",
+                "let a slow node be emulated (emulate auto), or name the nodes: 0,2,2",
+            )
         raise PatternError(
-            f"ratio {text!r} has {len(words)} numbers, but there are {len(nodes)} nodes to spread over "
-            f"({', '.join(map(str, nodes)) or 'none'})",
+            f"ratio {text!r} has {len(words)} numbers, and there are {len(nodes)} nodes to spread over "
+            f"({', '.join(map(str, nodes))})",
             "name the nodes with a pattern such as 0,2,2",
         )
     if any(len(word.lstrip("0")) > len(str(MAX_ENTRIES)) for word in words):

@@ -67,6 +67,10 @@ class Child:
         at once [s].
     environment : mapping
         Added to the parent's own.
+    own_path : bool
+        Whether the child looks for modules where this process does, and keeps numerical libraries to one
+        thread. False where it starts programs of others, such as a notebook's kernel: those get the
+        environment as it is.
     """
 
     module: str
@@ -75,6 +79,7 @@ class Child:
     errors: IO[str] | None = None
     patience_seconds: float = 0.0
     environment: Mapping[str, str] = field(default_factory=dict)
+    own_path: bool = True
 
     def ask(self, question: bytes) -> bytes:
         """Start it, ask, and return its answer.
@@ -90,17 +95,16 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self.errors is None else self.errors,
-            env={**_environment(), **self.environment},
+            env={**os.environ, **(_shared_path() if self.own_path else {}), **self.environment},
             # Ctrl-C is for the parent, which then ends the child.
             start_new_session=True,
         )
         try:
             out, err = process.communicate(question, timeout=self.timeout_seconds)
         except subprocess.TimeoutExpired as error:
-            process.kill()
-            process.communicate()
-            told = f"took longer than {self.timeout_seconds:g} s and was ended"
-            raise ChildError("Timeout", told) from error
+            _kill(process)
+            reason = f"took longer than {self.timeout_seconds:g} s and was ended"
+            raise ChildError("Timeout", reason) from error
         except BaseException:
             self._end(process)
             raise
@@ -120,8 +124,14 @@ class Child:
                 return
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 pass
-        process.kill()
-        process.communicate()
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a child and what it has started, which would else live on and hold its output open."""
+    # It leads a group of its own, and is not reaped yet: the number is still its own.
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def answer_once(answer: Callable[[bytes], bytes]) -> None:
@@ -160,8 +170,8 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _environment() -> dict[str, str]:
-    """What a child is started with: this process's own path of modules, ready to be used.
+def _shared_path() -> dict[str, str]:
+    """This process's own path of modules, ready to be used.
 
     Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
     the time that a launch may cost.
@@ -170,4 +180,4 @@ def _environment() -> dict[str, str]:
     # Run from the folder of a notebook, that folder must not hide the standard library; ours comes last.
     path = dict.fromkeys([*(entry for entry in sys.path if entry not in ("", str(Path.cwd()))), here])
     # Nothing there multiplies matrices: threads for it would take time to start, and CPUs from the loops.
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
+    return {"PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}

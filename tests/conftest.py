@@ -7,11 +7,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
 
 #: Set in a child that runs one test which pokes at memory by its address.
 CHILD = "HMEXP_TEST_CHILD"
@@ -33,12 +38,36 @@ def pytest_configure(config: pytest.Config) -> None:
     )
 
 
+#: The processes of pytest-xdist, by name.
+_WORKERS: dict[str, subprocess.Popen[bytes]] = {}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodeready(node: WorkerController) -> None:
+    """Remember the process of a worker of pytest-xdist: how it ends is looked at."""
+    _WORKERS[node.gateway.id] = node.gateway._io.popen
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Fail if a worker of pytest-xdist died, even after its last test: xdist itself does not see that."""
+    yield
+    # xdist has ended its workers by now.
+    for name, process in _WORKERS.items():
+        status = process.wait(timeout=60)
+        if status != 0:
+            print(f"\nworker {name} of pytest-xdist ended with status {status}", file=sys.stderr)
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that is marked `in_child` alone in another pytest; its exit status is the result."""
     if pyfuncitem.get_closest_marker("in_child") is None or CHILD in os.environ:
         return None
-    file = f"{pyfuncitem.path}::{pyfuncitem.nodeid.partition('::')[2]}"
+    # Not of the node id: pytest-xdist appends "@group" to that of a test with the mark `xdist_group`.
+    names = [node.name for node in pyfuncitem.listchain() if isinstance(node, pytest.Class | pytest.Function)]
+    file = "::".join([str(pyfuncitem.path), *names])
     command = [
         sys.executable,
         "-m",
@@ -69,6 +98,24 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if "1 passed" not in done.stdout:
         pytest.fail(f"the child passed no test\n{done.stdout}\n{done.stderr}", pytrace=False)
     return True
+
+
+@pytest.fixture
+def need_placer() -> Callable[[str], None]:
+    """Skip a test whose placer cannot work on this machine, with the placer's own reason.
+
+    Asked for as the test begins, not to choose parameters: a probe of the machine may answer one process
+    otherwise than the next, and all of pytest-xdist's processes have to collect the same tests.
+    """
+    from hmexp.memory.placers import PLACERS
+
+    def need(name: str) -> None:
+        obstacle = PLACERS[name].unavailable()
+        if obstacle is not None:
+            # The lab runs each placer on a kernel that has it.
+            pytest.skip(f"placer {name} cannot work here: {obstacle.reason}")
+
+    return need
 
 
 @pytest.fixture(scope="session")

@@ -61,7 +61,7 @@ def test_readme_names_every_parameter_and_its_default() -> None:
         documented |= dict(zip(keys, values * len(keys) if len(values) == 1 else values, strict=True))
     assert set(documented) == set(record)
     for name, value in record.items():
-        shown = " ".join(map(str, value)) if isinstance(value, list) else str(value).removesuffix(".0")
+        shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value).removesuffix(".0")
         assert documented[name] == shown, name
 
 

@@ -142,7 +142,7 @@ def test_bad_ratio(text: str) -> None:
 
 def test_ratio_names_the_nodes_it_wants() -> None:
     assert parse_ratio("1:2", (0, 2)) == {0: 1, 2: 2}
-    with pytest.raises(PatternError, match="has 2 numbers, but there are 1"):
+    with pytest.raises(PatternError, match="needs 2 nodes, and there is only node 0"):
         parse_ratio("1:2", (0,))
 
 

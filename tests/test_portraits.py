@@ -13,7 +13,7 @@ from hmexp.measure.measurement import Measurement
 from hmexp.measure.samples_svg import draw_samples
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.pattern import Pattern
-from hmexp.system.portrait import draw_nodes, with_emulated
+from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.topology import read_topology
 
 NODE = read_topology().memory_nodes[0].id
@@ -63,7 +63,7 @@ def test_a_pattern_of_a_million_entries_stays_small() -> None:
 
 def test_an_emulated_node_is_no_node_of_the_machine() -> None:
     records = read_topology().as_records()
-    html = draw_nodes(with_emulated(records, EMULATION.to_record()), ["<script>"])
+    html = draw_nodes(show_nodes(records, EMULATION.to_record()), ["<script>"])
     assert "EMULATED optane-dcpmm" in text_of(html)
     assert f"{len(records)} NUMA node" in text_of(html) and "and 1 emulated" in text_of(html)
     assert rows_of(html)[len(records)][0] == "9"

@@ -70,7 +70,7 @@ def draw(runs: list[Path], screenshots: list[Path]) -> dict[str, bytes]:
     """Every picture by its name: the figures of the runs, then the notebooks."""
     drawn: dict[str, Figure] = {}
     for run in runs:
-        drawn |= draw_study(run) if "study" in read_run(run) else draw_sweep(run)
+        drawn |= draw_sweep(run) if read_run(run).study is None else draw_study(run)
     pictures = {stem: compress(figures.png_bytes(figure, DPI)) for stem, figure in drawn.items()}
     for path in screenshots:
         pictures[f"{NOTEBOOK}{path.stem.replace('-', '_')}"] = compress(path.read_bytes(), SCREEN_HEIGHT)

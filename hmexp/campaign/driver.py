@@ -1,25 +1,23 @@
 """One notebook run by papermill, in a process of its own: ``python -m hmexp.campaign.driver``.
 
 Papermill calls every cell completed, also after its kernel was killed, and does not tell by what. This one
-looks after the kernel itself. The request is a line of JSON on standard input; the outcome one on standard
-output. What papermill and the kernel say goes to standard error.
+looks after the kernel itself. See `hmexp.process` for how it is asked. What papermill and the kernel say
+goes to standard error.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
-import signal
-import sys
-from typing import Any, Final
+from typing import Final
 
+import msgspec
 import papermill
 from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from hmexp.native.process import die_with_parent
+from hmexp.campaign.request import NotebookOutcome, NotebookRequest
+from hmexp.process import answer_once, describe_end, signal_name
 
 _LONGEST: Final = 2000
 
@@ -40,25 +38,14 @@ class WatchedKernel(AsyncKernelManager):  # type: ignore[misc, unused-ignore]
     is_alive = _async_is_alive  # type: ignore[assignment, unused-ignore]
 
 
-def execute(request: dict[str, Any]) -> dict[str, str | None]:
-    """Run a notebook and say what became of it.
-
-    Parameters
-    ----------
-    request : dict
-        ``notebook``, ``output``, ``parameters`` and ``cwd``.
-
-    Returns
-    -------
-    dict
-        ``status`` (``finished``, ``failed`` or ``kernel died``), ``reason`` and ``signal``.
-    """
+def execute(request: NotebookRequest) -> NotebookOutcome:
+    """Run a notebook and say what became of it."""
     try:
         papermill.execute_notebook(
-            request["notebook"],
-            request["output"],
-            parameters=request["parameters"],
-            cwd=request["cwd"],
+            request.notebook,
+            request.output,
+            parameters=request.parameters,
+            cwd=request.cwd,
             progress_bar=False,
             log_output=True,
             # Papermill hands on what its client may be configured with.
@@ -66,47 +53,28 @@ def execute(request: dict[str, Any]) -> dict[str, str | None]:
         )
     except PapermillExecutionError as error:
         words = f"{error.ename}: {error.evalue}".strip()[:_LONGEST]
-        return _outcome("failed", f"cell {error.exec_count}: {words}")
+        return NotebookOutcome(status="failed", reason=f"cell {error.exec_count}: {words}")
     except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells of it
         # While it starts, the death of a kernel has no class of its own.
         if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
             return _died(WatchedKernel.status)
-        return _outcome("failed", f"papermill: {type(error).__name__}: {error}"[:_LONGEST])
-    return _outcome("finished", None)
+        reason = f"papermill: {type(error).__name__}: {error}"[:_LONGEST]
+        return NotebookOutcome(status="failed", reason=reason)
+    return NotebookOutcome(status="finished")
 
 
-def _died(status: int | None) -> dict[str, str | None]:
-    if status is not None and status < 0:
-        name = _name(-status)
-        return _outcome("kernel died", f"the notebook's kernel was killed by {name}", name)
-    how = "died" if status is None else f"ended with status {status}"
-    return _outcome("kernel died", f"the notebook's kernel {how}")
+def _died(status: int | None) -> NotebookOutcome:
+    how = "died" if status is None else describe_end(status)
+    name = signal_name(-status) if status is not None and status < 0 else None
+    return NotebookOutcome(status="kernel died", reason=f"the notebook's kernel {how}", signal=name)
 
 
-def _outcome(status: str, reason: str | None, signal_name: str | None = None) -> dict[str, str | None]:
-    return {"status": status, "reason": reason, "signal": signal_name}
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
-def main() -> None:
-    """Take one request, answer it, and end."""
-    request = json.load(sys.stdin)
-    die_with_parent(int(request["parent"]))
-    # Whatever else writes to standard output must not come between.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
+def answer(question: bytes) -> bytes:
+    """Run the notebook that an encoded request names, and encode the outcome."""
     # The log of the entry: what papermill does, and what the notebook prints meanwhile.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    outcome = execute(request)
-    out.write(json.dumps(outcome) + "\n")
-    out.close()
+    return msgspec.json.encode(execute(msgspec.json.decode(question, type=NotebookRequest)))
 
 
 if __name__ == "__main__":
-    main()
+    answer_once(answer)

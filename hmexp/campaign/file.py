@@ -9,6 +9,7 @@ import io
 import json
 import logging
 import math
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -95,7 +96,8 @@ def read_campaign(file: Path, topology: Topology) -> Campaign:
         If it cannot be read, has a key that is unknown, a notebook that is missing, a parameter that its
         notebook does not have, or a sweep that is impossible here.
     """
-    file = file.expanduser().resolve()
+    # Unlike Path.resolve it leaves a loop of links to whoever opens the file.
+    file = Path(os.path.realpath(file.expanduser()))
     told = _parse(file)
     _require_known(told, _KEYS, str(file))
     common = _table(told.get("parameters", {}), f"{file}: [parameters]")
@@ -120,9 +122,12 @@ def _parse(file: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ParameterError(f"cannot read the campaign {file}: {error.strerror}") from error
+        raise ParameterError(
+            f"cannot read the campaign {file}: {error.strerror}",
+            "name a file such as notebooks/campaign.toml",
+        ) from error
     except ValueError as error:
-        raise ParameterError(f"{file} is no TOML: {error}", "see notebooks/campaign.toml") from error
+        raise ParameterError(f"{file} is not valid TOML: {error}", "see notebooks/campaign.toml") from error
 
 
 def _read_entry(
@@ -141,7 +146,7 @@ def _read_entry(
     own = _table(table.get("parameters", {}), f"{where}: parameters")
     if not table.get("notebook"):
         raise ParameterError(f"{where} has no notebook", 'say notebook = "FILE.ipynb"')
-    notebook = (file.parent / _text(table["notebook"], f"{where}: notebook")).resolve()
+    notebook = Path(os.path.realpath(file.parent / _text(table["notebook"], f"{where}: notebook")))
     code = _read_code(notebook, where)
     names = _parameter_names(notebook, where)
     _require_known(own, sorted(names), where, notebook.name)

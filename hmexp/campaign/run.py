@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+import msgspec
 
 from hmexp.campaign.file import Campaign, read_campaign
 from hmexp.campaign.folder import (
-    DIED,
     FAILED,
     FINISHED,
     INTERRUPTED,
@@ -24,7 +22,9 @@ from hmexp.campaign.folder import (
     Step,
 )
 from hmexp.campaign.page import write_page
+from hmexp.campaign.request import DRIVER, NotebookOutcome, NotebookRequest
 from hmexp.errors import ParameterError
+from hmexp.process import Child, ChildError
 from hmexp.progress import TERMINAL
 from hmexp.store.run import now
 from hmexp.system.libnuma import LibNuma
@@ -144,7 +144,8 @@ def _run(folder: CampaignFolder, step: Step) -> Progress:
     except KeyboardInterrupt:
         _keep(folder, replace(begun, status=INTERRUPTED, reason="Ctrl-C"))
         raise
-    return _keep(folder, replace(begun, **outcome))
+    done = replace(begun, status=outcome.status, reason=outcome.reason, signal=outcome.signal)
+    return _keep(folder, done)
 
 
 def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
@@ -161,56 +162,37 @@ def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
     return done
 
 
-def _drive(folder: CampaignFolder, step: Step, progress: Progress) -> dict[str, Any]:
+def _drive(folder: CampaignFolder, step: Step, progress: Progress) -> NotebookOutcome:
     """Have the notebook run, and return how it ended."""
     entry = step.entry
     places = {"results": str(folder.path), "run": progress.run}
     if "run" not in entry.places:
         places["results"] = str(folder.path / progress.run)
-    request = {
-        "parent": os.getpid(),
-        "notebook": str(entry.notebook),
-        "output": str(folder.path / f"{progress.run}.ipynb"),
-        "parameters": dict(entry.parameters) | {name: places[name] for name in sorted(entry.places)},
-        "cwd": str(folder.campaign.file.parent),
-    }
+    request = NotebookRequest(
+        notebook=str(entry.notebook),
+        output=str(folder.path / f"{progress.run}.ipynb"),
+        parameters=dict(entry.parameters) | {name: places[name] for name in sorted(entry.places)},
+        cwd=str(folder.campaign.file.parent),
+    )
     log = folder.path / f"{progress.run}.log"
-    environment = dict(os.environ)
-    if sys.stderr.isatty():
-        environment[TERMINAL] = os.ttyname(sys.stderr.fileno())
+    terminal = {TERMINAL: os.ttyname(sys.stderr.fileno())} if sys.stderr.isatty() else {}
     with log.open("w", encoding="utf-8") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hmexp.campaign.driver"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env=environment,
-            # Ctrl-C is for the campaign, which then ends the notebook in order.
-            start_new_session=True,
+        child = Child(
+            DRIVER,
+            errors=errors,
+            # Interrupted, the notebook is kept as far as it came, and its kernel ended.
+            patience_seconds=_ENDING_SECONDS,
+            environment=terminal,
+            # The notebook is another's program, perhaps in another Python: it gets the environment as it is.
+            own_path=False,
         )
         try:
-            out, _ = process.communicate(json.dumps(request))
-        except BaseException:
-            _end(process)
-            raise
+            answer = child.ask(msgspec.json.encode(request))
+        except ChildError as error:
+            reason = f"papermill {error.reason}; see {log.name}"
+            return NotebookOutcome(status="failed", reason=reason, signal=error.signal_name)
     try:
-        outcome = json.loads(out)
-    except ValueError:
-        how = f"status {process.returncode}"
-        if process.returncode < 0:
-            how = signal.Signals(-process.returncode).name
-        return {"status": FAILED, "reason": f"papermill was ended by {how}; see {log.name}"}
-    if outcome["status"] not in (FINISHED, FAILED, DIED):
-        return {"status": FAILED, "reason": f"papermill ended as {outcome['status']!r}"}
-    return dict(outcome)
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """End a notebook: it is kept as far as it came, and its kernel ended."""
-    process.send_signal(signal.SIGINT)
-    try:
-        process.communicate(timeout=_ENDING_SECONDS)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt):
-        process.kill()
-        process.communicate()
+        return msgspec.json.decode(answer, type=NotebookOutcome)
+    except ValueError as error:
+        reason = f"papermill's process gave no outcome: {error}; see {log.name}"
+        return NotebookOutcome(status="failed", reason=reason)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hmexp.cli.options import DIRECTORY, FILE, Command, add_json, completed, percent, run_directory
 from hmexp.cli.output import print_json
 from hmexp.cli.status import ExitStatus, describe_statuses
+from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
     from hmexp.report.comparison.verdicts import Comparison
@@ -55,6 +56,11 @@ def _run(options: argparse.Namespace) -> int:
     from hmexp.report.comparison.verdicts import Options, compare
     from hmexp.report.comparison.views import MOST_ROWS, terminal, write_page
 
+    if not options.false_discoveries:
+        raise ParameterError(
+            "--false-discoveries 0 would find nothing: no verdict is certain",
+            "give a percentage above 0; the usual is 5",
+        )
     for folder in (options.a, options.b):
         require_measured(folder)
     if options.html is not None:

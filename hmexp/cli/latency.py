@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hmexp.measure.curve import LoadedCurve
     from hmexp.measure.latency import NodeSplit
     from hmexp.measure.measurement import Measurement
+    from hmexp.measure.statistics import Summary
     from hmexp.memory.emulation import Emulation
     from hmexp.memory.profile import Quantity
     from hmexp.memory.region import Region
@@ -191,7 +192,7 @@ def _say_curve(curve: LoadedCurve) -> None:
     for p in curve.points:
         delay = "idle" if p.delay_ns is None else str(p.delay_ns)
         s = p.latency
-        print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {s.ci_low:.1f}..{s.ci_high:.1f}")
+        print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {_say_interval(s)}")
     marked = None
     if curve.knee.saturated:
         marked = next(i for i, p in enumerate(curve.points) if p.load_gbps == curve.knee.load_gbps)
@@ -209,6 +210,13 @@ def _say_curve(curve: LoadedCurve) -> None:
     if disturbed:
         total = sum(len(p.samples) for p in curve.points)
         print(f"warning: {disturbed} of {total} samples were disturbed; all are kept")
+
+
+def _say_interval(summary: Summary) -> str:
+    """The interval, unless so few samples say nothing of it."""
+    if summary.n == 1 or summary.half_width > 1:
+        return f"unknown: {summary.n} sample{'s'[: summary.n > 1]}"
+    return f"{summary.ci_low:.1f}..{summary.ci_high:.1f}"
 
 
 def _spacing(options: argparse.Namespace) -> int | None:

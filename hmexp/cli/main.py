@@ -111,7 +111,7 @@ def _carry_out(options: argparse.Namespace) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(HmexpError(f"{where}{error.strerror or error}"), ExitStatus.USAGE)
     except Exception:  # noqa: BLE001 # the last stop: a bug has a status of its own
-        _log.exception("hmexp failed. This is a bug; please report it with these lines:")
+        _log.exception("internal error. This is a bug; please report it with these lines:")
         return ExitStatus.INTERNAL
     return status
 

@@ -6,11 +6,14 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from hmexp.cli.logs import is_quiet
+
+if TYPE_CHECKING:
+    from hmexp.experiment.progress import ProgressDisplay
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +39,9 @@ def teller(options: argparse.Namespace) -> Callable[[str], None]:
     return show
 
 
-def shown_display() -> Any:
+def shown_display() -> ProgressDisplay:
     """What shows the progress of a run: a bar on a terminal, lines in a log, nothing with -q."""
-    from hmexp.progress import Displays, stream_display
+    from hmexp.experiment.progress import NoDisplay
+    from hmexp.progress import stream_display
 
-    return Displays(()) if is_quiet() else stream_display()
+    return NoDisplay() if is_quiet() else stream_display()

@@ -25,7 +25,7 @@ FAMILIES: Final[tuple[tuple[str, ...], ...]] = (
     ("cpus", "cpu"),
     ("samples", "sample"),
     ("launches", "launch"),
-    ("least-difference", "least"),
+    ("ignore-below", "least"),
     ("false-discoveries", "false"),
 )
 _CHOICE: Final = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")

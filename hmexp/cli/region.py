@@ -24,19 +24,13 @@ def read_pattern(text: str, options: argparse.Namespace, machine: Topology) -> P
     ParameterError
         If it cannot be read, or is a ratio and this machine has no second node to spread it over.
     """
+    from hmexp.measure import point
     from hmexp.native import PAGE_BYTES
-    from hmexp.pattern import Pattern
-    from hmexp.sweep.axes import near_node, resolve_emulation
 
     granule = PAGE_BYTES if options.granule == "page" else parse_size(options.granule)
-    if ":" not in text:
-        return Pattern.parse(text, granule)
-    near = near_node(machine).id
-    request = resolve_emulation(options.emulate, machine)
-    slow = [request.node] if request is not None else [node.id for node in machine.slow_nodes]
-    others = slow or [node.id for node in machine.memory_nodes if node.id != near]
-    pattern = Pattern.parse_any(text, (near, *others[:1]), granule)
-    _log.info("ratio %s is the pattern %s", text, pattern)
+    pattern = point.read_pattern(text, granule, options.emulate, machine)
+    if ":" in text:
+        _log.info("ratio %s is the pattern %s", text, pattern)
     return pattern
 
 

@@ -34,3 +34,10 @@ class ProgressDisplay(Protocol):
 
     def show(self, progress: Progress) -> None:
         """Show it, replacing what was shown before."""
+
+
+class NoDisplay:
+    """Shows nothing, for whoever calls from a program."""
+
+    def show(self, progress: Progress) -> None:
+        """See `ProgressDisplay`."""

@@ -72,8 +72,8 @@ def measure_rest(
             work.measure(budget.steps(), budget=budget)
         backlog.settle(short=True)
         _report_rest(plan, backlog, directory, watchers.say)
-    # What did not fit into the time is not done.
-    total = work.total if deadline is None else max(work.total, work.done)
+    # What did not fit into the time is not done, however many launches others had beyond those asked for.
+    total = work.total if deadline is None else work.done + _missing(plan, backlog)
     watchers.display.show(Progress(total if deadline is None else work.done, total, work.failed, 0.0, ""))
 
 
@@ -174,6 +174,16 @@ def _report_rest(
         say(f"With fewer launches than asked for: {_name(fewer)}.")
     if without or fewer:
         say("Run the same command again to measure the rest, with a new budget or without one.")
+
+
+def _missing(plan: Experiment[P], backlog: Backlog[P]) -> int:
+    """How many launches that were asked for were not made."""
+    made = {point.id: len(backlog.launches.get(point.id, ())) for point in plan.points}
+    return sum(
+        max(0, backlog.target(point) - made[point.id])
+        for point in plan.points
+        if point.id in backlog.points and not backlog.failed(point)
+    )
 
 
 def _name(points: Sequence[P]) -> str:

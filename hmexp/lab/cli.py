@@ -77,7 +77,10 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         metavar="T",
         help="name (see `hmexp lab topologies`) or TOML file",
     )
-    machine.add_argument("--accelerator", default="auto", choices=("auto", "kvm", "tcg"))
+    machine.add_argument(
+        "--accelerator", default="auto", choices=("auto", "kvm", "tcg"),
+        help="hardware virtualisation (kvm), emulation (tcg), or kvm where it works (auto, the default)",
+    )  # fmt: skip
     machine.add_argument(
         "--writable", action="append", default=[], metavar="DIR", help="let the guest write here"
     )
@@ -87,7 +90,7 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         "run", parents=[machine], help="run one command", usage="hmexp lab run [...] -- CMD ..."
     )
     one.add_argument(
-        "--timeout", type=float, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
+        "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
         help="longest time, boot included [s]; 0: none (default: %(default)s)",
     )  # fmt: skip
     one.add_argument(
@@ -98,9 +101,11 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
     one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument(
-        "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
+        "-v", "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
     )
-    one.add_argument("command", nargs=argparse.REMAINDER, metavar="-- CMD ...")
+    one.add_argument(
+        "command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="command to run in the guest"
+    )
     one.set_defaults(run=dispatch, handler=_run)
 
     interactive = commands.add_parser("shell", parents=[machine], help="an interactive shell in the guest")
@@ -116,12 +121,24 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
 
     headers = commands.add_parser("headers", help="fetch a kernel's headers and print KDIR to build against")
-    headers.add_argument("kernel", nargs="?", default=DISTRIBUTION)
+    headers.add_argument(
+        "kernel", nargs="?", default=DISTRIBUTION, help="kernel, as for --kernel (default: distribution)"
+    )
     headers.set_defaults(run=dispatch, handler=_headers)
 
     commands.add_parser("check", help="say what the lab needs and has on this machine").set_defaults(
         run=dispatch, handler=_check
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 up; 0 sets no limit")
+    return found
 
 
 def _run(arguments: argparse.Namespace) -> int:

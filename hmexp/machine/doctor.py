@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from hmexp import native
 from hmexp.errors import HmexpError
@@ -19,12 +20,16 @@ from hmexp.system.provenance import timing_validity
 from hmexp.system.topology import read_topology
 from hmexp.units import format_size
 
+#: A load average up to this is that of an idle machine.
+_QUIET: Final = 0.5
+
 
 class Verdict(StrEnum):
     """How a check ended."""
 
     OK = "ok"
     NOTE = "note"
+    WARNING = "warning"
     FAILED = "FAILED"
 
 
@@ -70,15 +75,36 @@ def _nodes() -> _Seen:
     for note in topology.notes:
         yield Verdict.NOTE, note
     if not topology.slow_nodes:
-        yield Verdict.NOTE, "no slow node (NVM, CXL): a sweep emulates one, and says so"
+        yield (
+            Verdict.NOTE,
+            "no slow node (NVM, CXL): a sweep emulates one (Optane unless --emulate names another)",
+        )
 
 
 def _cpus() -> _Seen:
     cpus = allowed_cpus()
-    yield Verdict.OK, f"{len(cpus)} may be used; vectors of {native.vector_bits()} bits"
-    load = os.getloadavg()[0]
-    if load > 0.5:
-        yield Verdict.NOTE, f"load average {load:.1f}: other work on this machine will show in the numbers"
+    yield Verdict.OK, f"this process may use {len(cpus)}; vectors of {native.vector_bits()} bits"
+    yield from judge_load(os.getloadavg()[0], os.cpu_count() or len(cpus))
+
+
+def judge_load(load: float, cpus: int) -> _Seen:
+    """What a load average says of the numbers that would be measured now.
+
+    Parameters
+    ----------
+    load : float
+        Of the last minute.
+    cpus : int
+        Of the machine.
+    """
+    if load <= _QUIET:
+        return
+    busy = f"load average {load:.1f} on {cpus} CPUs"
+    if load >= cpus / 2:
+        remedy = "-> wait until `uptime` shows less, or stop the other work"
+        yield Verdict.WARNING, f"{busy}: too busy to measure, most samples would be disturbed\n{remedy}"
+    else:
+        yield Verdict.NOTE, f"{busy}: other work will disturb some of the samples"
 
 
 def _clock() -> _Seen:
@@ -88,14 +114,14 @@ def _clock() -> _Seen:
 
 def _timings() -> _Seen:
     valid, note = timing_validity()
-    yield (Verdict.OK, "valid") if valid else (Verdict.NOTE, f"not valid, functional only: {note}")
+    yield (Verdict.OK, "valid") if valid else (Verdict.NOTE, f"not valid, for functional tests only: {note}")
 
 
 def _placing(name: str) -> Callable[[], _Seen]:
     def look() -> _Seen:
         reason = PLACERS[name].unavailable()
         if reason is not None:
-            yield Verdict.NOTE, f"not here: {reason}"
+            yield Verdict.NOTE, f"not available here: {reason}"
             return
         node = read_topology().memory_nodes[0].id
         with allocate("4MiB", str(node), name) as region:
@@ -111,7 +137,7 @@ def _results() -> _Seen:
     while not there.exists():
         there = there.parent
     if not os.access(there, os.W_OK | os.X_OK):
-        yield Verdict.FAILED, f"{folder} cannot be written"
+        yield Verdict.FAILED, f"{folder} cannot be written\n-> change to a folder that you can write"
         return
     free = shutil.disk_usage(there).free
     yield Verdict.OK, f"{folder}, {format_size(free)} free"

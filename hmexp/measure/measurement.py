@@ -141,6 +141,8 @@ class Measurement:
     def __str__(self) -> str:
         s = self.summary
         emulated = f", EMULATED {self.profile}" if self.emulated else ""
+        if len(self.samples) == 1:
+            return f"{self.operation} {s.median:.4g} {self.unit} (a single sample, no interval{emulated})"
         return (
             f"{self.operation} {s.median:.4g} {self.unit} "
             f"(95 % interval over {self._over(s)} {s.ci_low:.4g}..{s.ci_high:.4g}, n={s.n}{emulated})"

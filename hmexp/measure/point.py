@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -105,7 +106,7 @@ def measure_point(
     Parameters
     ----------
     pattern : str or Pattern
-        Which node each granule is on.
+        Which node each granule is on; or a ratio such as ``1:2`` over DRAM and the slow node.
     op, threads
         As for `measure_bandwidth`; so are all `options`.
     size : str or int
@@ -134,8 +135,8 @@ def measure_point(
     HmexpError
         If a parameter cannot be used, or the pages are not where they should be.
     """
-    parsed = Pattern.parse(pattern) if isinstance(pattern, str) else pattern
     machine = topology or read_topology()
+    parsed = read_pattern(pattern, PAGE_BYTES, emulate, machine) if isinstance(pattern, str) else pattern
     huge = require_page_size(parsed, find_page_bytes(pages))
     require_launches(launches)
     quantity = quantities_of(op)
@@ -164,6 +165,37 @@ def measure_point(
         "emulate": emulate, "baseline": baseline, **{k: v for k, v in options.items() if v is not None},
     }  # fmt: skip
     return MeasuredPoint(found, beside, emulation, model, parameters)
+
+
+def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology) -> Pattern:
+    """The pattern, or the ratio over the near DRAM node and the slow one, real or emulated.
+
+    Parameters
+    ----------
+    text : str
+        Such as ``0,2,2``, or ``1:2``.
+    granule : str or int
+        Its granule [bytes].
+    emulate : str
+        As for `measure_point`.
+    machine : Topology
+        The machine.
+
+    Raises
+    ------
+    ParameterError
+        If it cannot be read, or is a ratio and there is no second node.
+    """
+    if ":" not in text:
+        return Pattern.parse(text, granule)
+    near = near_dram(machine)
+    others = [node.id for node in (*machine.slow_nodes, *machine.memory_nodes) if node.id != near]
+    if emulate == "auto" and not machine.slow_nodes:
+        # A free id: the original design's slow node is 2.
+        others = [next(node for node in itertools.count(2) if node not in {n.id for n in machine.nodes})]
+    elif emulate not in ("auto", "none"):
+        others = [EmulationRequest.parse(emulate).node]
+    return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
 
 
 def quantities_of(op: str) -> tuple[Quantity, ...]:

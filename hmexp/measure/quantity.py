@@ -41,6 +41,12 @@ def find_quantity(name: str) -> str:
     """
     if name in LATENCIES:
         return name
+    if "," in name:
+        raise ParameterError(
+            f"operation {name!r} is a list with commas",
+            f"write each as a word of its own: --operations {' '.join(name.replace(',', ' ').split())}; in a "
+            f"notebook or a preset, as a list of texts",
+        )
     if name == LOADED.rstrip("_"):
         name = f"{LOADED}read"
     loading = name.removeprefix(LOADED)

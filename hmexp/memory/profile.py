@@ -165,18 +165,25 @@ class Profile:
             data = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise EmulationError(f"emulation profile {path} cannot be read: {error}") from error
+        unknown = sorted(set(data) - {"title", "kind", "source", "dram", "slow"})
+        if unknown:
+            raise EmulationError(
+                f"emulation profile {path}: {unknown[0]} is unknown",
+                "a profile has title, kind, source, and the tables [dram] and [slow]",
+            )
         for key in ("title", "kind", "source"):
             if not isinstance(data.get(key), str) or not data[key].strip():
                 raise EmulationError(
-                    f"emulation profile {path} lacks the text {key!r}",
-                    "title names the memory, kind is nvm, cxl or unknown, source says whose figures they are",
+                    f"emulation profile {path} has no text {key!r}",
+                    "title names the memory, kind is nvm, cxl, dram or unknown, source says whose figures "
+                    "they are",
                 )
         dram, slow = (_node_speed(path, data, part) for part in ("dram", "slow"))
         for name_of in FIGURES.values():
             if (getattr(dram, name_of) is None) != (getattr(slow, name_of) is None):
                 lacking = "dram" if getattr(dram, name_of) is None else "slow"
                 raise EmulationError(
-                    f"emulation profile {path} lacks the number {lacking}.{name_of}",
+                    f"emulation profile {path} has no number {lacking}.{name_of}",
                     "both nodes are modelled: a figure is given for both or for neither",
                 )
         title, kind, source = (data[key].strip() for key in ("title", "kind", "source"))
@@ -203,12 +210,12 @@ class Profile:
 def _node_speed(path: Path, data: Mapping[str, Any], part: str) -> NodeSpeed:
     table = data.get(part)
     if not isinstance(table, dict):
-        raise EmulationError(f"emulation profile {path} lacks the table [{part}]")
+        raise EmulationError(f"emulation profile {path} has no table [{part}]")
     known = {field.name for field in fields(NodeSpeed)}
     unknown = sorted(set(table) - known)
     if unknown:
         raise EmulationError(
-            f"emulation profile {path}: {part}.{unknown[0]} is no figure of a node",
+            f"emulation profile {path}: {part}.{unknown[0]} is unknown",
             f"the figures are: {', '.join(sorted(known))}",
         )
     values: dict[str, Any] = {}
@@ -220,10 +227,11 @@ def _node_speed(path: Path, data: Mapping[str, Any], part: str) -> NodeSpeed:
 
 def _number(path: Path, name: str, value: object, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise EmulationError(f"emulation profile {path} lacks the number {name}")
+        raise EmulationError(f"emulation profile {path}: {name} is missing or is not a number")
     if not least <= value <= most:
         raise EmulationError(
-            f"emulation profile {path}: {name} = {value} is absurd", f"it must lie in {least:g}..{most:g}"
+            f"emulation profile {path}: {name} = {value} is out of range",
+            f"it must lie in {least:g}..{most:g}",
         )
     return float(value)
 
@@ -238,7 +246,7 @@ def _writers(path: Path, part: str, table: object) -> tuple[tuple[int, float], .
     for threads, value in table.items():
         if not threads.isascii() or not threads.isdigit() or not 1 <= int(threads) <= 100_000:
             raise EmulationError(
-                f"emulation profile {path}: {part}.writers.{threads} is absurd: not a number of threads"
+                f"emulation profile {path}: {part}.writers.{threads} is not a number of threads"
             )
         curve.append((int(threads), _number(path, f"{part}.writers.{threads}", value, 0.001, 1.0)))
     return tuple(sorted(curve))

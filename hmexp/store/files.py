@@ -34,7 +34,7 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}",
-            "check the folder's permissions and the free space, or give another results folder",
+            "check the permissions and the free space, or copy the run to a folder that you can write",
         ) from error
     return path
 

@@ -23,6 +23,8 @@ def file_errors(doing: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         remedy = "choose another results folder"
+        if doing == "read":
+            remedy = "check that it is a file that you may read, or restore it from a copy of the run"
         if error.errno in _FULL:
             remedy = f"make room there and run the same command again, which resumes; or {remedy}"
         raise StoreError(f"cannot {doing} {path}: {reason}", remedy) from error

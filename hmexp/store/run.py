@@ -37,7 +37,8 @@ def resolve_results(text: str) -> Path:
     opened in `notebooks/`), or else of the current folder.
     """
     if text != "auto":
-        return Path(text).expanduser().resolve()
+        # Unlike Path.resolve it leaves a loop of links to whoever opens the folder.
+        return Path(os.path.realpath(Path(text).expanduser()))
     here = Path.cwd()
     for folder in (here, *here.parents):
         project = folder / "pyproject.toml"
@@ -145,11 +146,7 @@ def open_run(
         If the folder cannot be written, the name is taken by another plan, or another process is
         at work in the directory.
     """
-    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
-        raise StoreError(
-            f"{name!r} cannot be the name of a run{_why_not(name)}",
-            "use up to 100 ASCII letters, digits, points, dashes and underscores, a letter or digit first",
-        )
+    _require_name(name)
     kind, plan = described.study or "sweep", described.plan
     with file_errors("make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
@@ -187,6 +184,7 @@ def find_run(results: Path, name: str, plan: str, *, finished: bool = False) -> 
     StoreError
         If the name is taken by another plan, or by measurements of which nothing says what they are.
     """
+    _require_name(name)
     if name == "auto":
         found = _find_unfinished(results, plan, finished=finished)
         return results / found if found else None
@@ -244,11 +242,22 @@ def _point_latest(results: Path, link: str, name: str) -> None:
             os.close(fd)
 
 
+def _require_name(name: str) -> None:
+    if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
+        raise StoreError(
+            f"{name!r} cannot be the name of a run{_why_not(name)}",
+            "use up to 100 ASCII letters, digits, points, dashes and underscores, a letter or digit first",
+        )
+
+
 def _why_not(name: str) -> str:
     """Why a name is refused, where that is not plain to see."""
     if name == LATEST or name.startswith(f"{LATEST}-"):
         return ": hmexp keeps that name for a link to the newest run"
-    return f": it has {len(name)} characters" if len(name) > 100 else ""
+    if len(name) > 100:
+        return f": it has {len(name)} characters"
+    strange = next((letter for letter in name if not letter.isascii()), None)
+    return f": {strange!r} is not an ASCII letter" if strange is not None else ""
 
 
 def now() -> str:

@@ -1,7 +1,7 @@
 """Many records in little memory: parts that are equal become one object.
 
-The launches of a point look alike, and so do the placements of its pages before and after the samples. Records
-are frozen, so nobody can tell a shared part from a part of its own.
+The launches of a point look alike, and so do the placements of its pages before and after the samples.
+Records are frozen, so nobody can tell a shared part from a part of its own.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import msgspec
 
 from hmexp.experiment.engine import Outcome, carry_out
 from hmexp.experiment.pace import Span
-from hmexp.experiment.progress import ProgressDisplay
+from hmexp.experiment.progress import NoDisplay, ProgressDisplay
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.task import Task
@@ -234,7 +234,7 @@ class Study:
 
 def run_study(
     study: Study,
-    display: ProgressDisplay,
+    display: ProgressDisplay | None = None,
     say: Callable[[str], None] = print,
     report: Callable[[Path], object] | None = None,
 ) -> Outcome:
@@ -247,7 +247,7 @@ def run_study(
     display, say, report
         As for `hmexp.sweep.run.run_sweep`.
     """
-    return carry_out(study, Watchers(display, say), report)
+    return carry_out(study, Watchers(display or NoDisplay(), say), report)
 
 
 def _hash(value: object) -> str:

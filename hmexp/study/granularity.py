@@ -186,6 +186,7 @@ def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list
         return found
     found = [PAGE_BYTES if text == "page" else parse_size(text) for text in asked]
     for granule, text in zip(found, asked, strict=True):
+        Pattern(pattern.nodes, granule).granule_pages(PAGE_BYTES)
         if granule > most:
             raise ParameterError(
                 f"granule {text} is too large: a region of {format_size(size_bytes)} does not hold the "

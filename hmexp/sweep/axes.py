@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hmexp.errors import EmulationError, ParameterError, PatternError
+from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
 from hmexp.measure.bandwidth import find_operation, require_vectors
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.memory.emulation import EmulationRequest
@@ -82,7 +82,16 @@ def check_nodes(
                 f"emulate {free}={EmulationRequest.default_profile()}",
             )
         real_pattern = pattern if emulate is None else pattern.replace_nodes({emulate.node: backing_node})
-        check_capacity(real_pattern, size_bytes, topology, total=True)
+        try:
+            check_capacity(real_pattern, size_bytes, topology, total=True)
+        except CapacityError as error:
+            if emulate is None or emulate.node not in pattern.distinct_nodes:
+                raise
+            raise CapacityError(
+                f"pattern {pattern}, with node {emulate.node} emulated on node {backing_node}: "
+                f"{error.message}",
+                error.remedy,
+            ) from error
 
 
 def choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:
@@ -162,6 +171,11 @@ def count_threads(
     automatic = max(1, len(set(allowed_cpus()) & set(node.cpus)) - 1)
     counts = tuple(dict.fromkeys(automatic if count == 0 else count for count in threads))
     for count in counts:
+        if count < 0:
+            raise ParameterError(
+                f"threads {count} is not a number of threads",
+                "use 1 or more, or auto (0 in a notebook) for all CPUs but one",
+            )
         cpus_for(count, cpu_node, near, topology)
         room = len(allowed_cpus() if cpu_node == NEAR else set(allowed_cpus()) & set(node.cpus))
         if loaded and count + 1 > room:

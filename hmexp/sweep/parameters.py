@@ -271,7 +271,11 @@ def parse_budget(text: str) -> float | None:
     if text == "none":
         return None
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
-    if match is None or float(match[1]) == 0:
+    if match is not None and float(match[1]) == 0:
+        raise ParameterError(
+            f"budget {text!r} leaves no time to measure", "write a time above zero, such as 90s; or none"
+        )
+    if match is None:
         raise ParameterError(
             f"budget {text!r} is not a time", "write a number and a unit: 90s, 10min or 1.5h; or none"
         )

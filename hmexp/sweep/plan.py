@@ -9,6 +9,7 @@ from hmexp.errors import CapacityError
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.profile import Profile
 from hmexp.memory.region import check_capacity
 from hmexp.store.records import RunRecord
 from hmexp.sweep.axes import cpus_for, near_node, require_strides, resolve_emulation
@@ -19,7 +20,7 @@ from hmexp.sweep.parameters import SweepParameters, parse_budget
 from hmexp.sweep.point import SweepPoint, hash_of
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Node, Topology
-from hmexp.units import format_size
+from hmexp.units import explain_size, format_size
 
 
 @dataclass(frozen=True)
@@ -158,6 +159,7 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
     points = choose(
         grid.points(parameters, emulate), parameters.only, parameters.without, (near.id, *slow[:1])
     )
+    notes += _explain_parameters(parameters, max(grid.page_sizes), emulate)
     for point in points:
         require_strides(point)
     dram = tuple(node for node in named if node not in slow_named)
@@ -201,6 +203,19 @@ def _find_slow(
             f"from the CPUs of node {near.id}, is taken for it"
         )
     return found, notes
+
+
+def _explain_parameters(
+    parameters: SweepParameters, page_bytes: int, emulate: EmulationRequest | None
+) -> list[str]:
+    """What the parameters are taken for, where that is not plain to see."""
+    explained = ((text, explain_size(text, page_bytes)) for text in parameters.size)
+    notes = [f"size {text} {note}" for text, note in explained if note is not None]
+    if emulate is not None and parameters.emulate.strip() == "auto":
+        others = [name for name in Profile.names() if name != emulate.profile.name]
+        choices = " or ".join(f"emulate {emulate.node}={name}" for name in others)
+        notes.append(f"the emulated node has the speed of {emulate.profile.name}; {choices} gives another")
+    return notes
 
 
 def _note_missing_baselines(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Final
 
 from hmexp.measure.quantity import is_loaded
@@ -56,7 +57,7 @@ class SweepPoint:
     @property
     def parsed_pattern(self) -> Pattern:
         """The pattern with its granule."""
-        return Pattern.parse(self.pattern, self.granule_bytes)
+        return _parse(self.pattern, self.granule_bytes)
 
     @property
     def cpu_count(self) -> int:
@@ -87,3 +88,9 @@ def hash_of(value: object) -> str:
     """A short hash of a JSON-able value."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@lru_cache(maxsize=32)
+def _parse(text: str, granule_bytes: int) -> Pattern:
+    """A pattern is asked for many times in a plan, and may have a million entries."""
+    return Pattern.parse(text, granule_bytes)

@@ -62,6 +62,6 @@ def find_preset(name: str) -> Preset:
         ) from error
     except ValueError as error:
         raise ParameterError(
-            f"preset {name!r} is no TOML: {error}", "write lines such as: patterns = ['1:0', '1:1']"
+            f"preset {name!r} is not valid TOML: {error}", "write lines such as: patterns = ['1:0', '1:1']"
         ) from error
     return Preset(name, str(values.pop(_ABOUT, "")), values)

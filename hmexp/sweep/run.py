@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hmexp.experiment.engine import Outcome, carry_out
 from hmexp.experiment.pace import Span
-from hmexp.experiment.progress import ProgressDisplay
+from hmexp.experiment.progress import NoDisplay, ProgressDisplay
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.task import Task
@@ -77,7 +77,7 @@ class SweepExperiment:
 
 def run_sweep(
     plan: SweepPlan,
-    display: ProgressDisplay,
+    display: ProgressDisplay | None = None,
     say: Callable[[str], None] = print,
     report: Callable[[Path], object] | None = None,
 ) -> Outcome:
@@ -88,11 +88,11 @@ def run_sweep(
     plan : SweepPlan
         What to measure.
     display, say
-        Shown the progress, and given what a person should know.
+        Shown the progress, if given, and what a person should know.
     report : callable, optional
         Writes the report of the run directory it is given.
     """
-    return carry_out(SweepExperiment(plan), Watchers(display, say), report)
+    return carry_out(SweepExperiment(plan), Watchers(display or NoDisplay(), say), report)
 
 
 def rank_coarse_first(shares: Collection[float]) -> dict[float, int]:

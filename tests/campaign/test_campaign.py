@@ -151,7 +151,7 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("entry = 1 1", "is no TOML"),
+        ("entry = 1 1", "is not valid TOML"),
         ("", "has no entry"),
         ("entry = []", "has no entry"),
         ("entry = [1]", "entry 1 is no table"),

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from hmexp.measure.point import measure_point, near_dram
@@ -127,7 +128,7 @@ def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, la
         f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches, samples=2,
         sample_seconds=0.001,
     ).to_record()  # fmt: skip
-    called = json.loads(json.dumps(called))
+    called = json.loads(msgspec.json.encode(called))
     assert set(told) == set(called) and set(told["result"]) == set(called["result"])
     # Options that the command always states have the values that the call takes by default.
     assert called["parameters"].items() <= told["parameters"].items()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-
+import msgspec
 import pytest
 
 import hmexp
@@ -11,6 +10,7 @@ from hmexp.errors import ParameterError
 from hmexp.measure.knee import find_knee
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.pattern import Pattern
+from hmexp.store.results import CurveRecord
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import read_topology
 
@@ -50,8 +50,9 @@ def test_a_curve_comes_with_its_proofs(op: str) -> None:
     delays = [p.delay_ns for p in curve.points[1:]]
     assert {0, 20_000} <= set(delays) and delays == sorted(delays, key=lambda d: -(d or 0))
     assert curve.profile is None and curve.after[0].ok
-    assert curve.details["lines"] == (2 << 20) // 64
-    json.dumps(curve.to_record(), allow_nan=False)
+    assert curve.details.lines == (2 << 20) // 64
+    record = curve.to_record()
+    assert msgspec.json.decode(msgspec.json.encode(record), type=CurveRecord) == record
 
 
 @TWO_CPUS

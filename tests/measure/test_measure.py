@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 
+import msgspec
 import pytest
 
 import hmexp
@@ -13,6 +13,7 @@ from hmexp.measure.threads import make_slices
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.native import OPERATIONS, PAGE_BYTES
 from hmexp.pattern import Pattern
+from hmexp.store.results import Measured
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.topology import read_topology
 
@@ -30,17 +31,18 @@ def test_bandwidth_comes_with_its_proof(op: str) -> None:
     assert found.unit == "GB/s"
     assert found.before.ok and found.after.ok
     assert found.samples.shape == found.sample_seconds.shape == (3,)
-    assert found.payload_bytes == (4 << 20) * found.details["passes"]
+    assert found.payload_bytes == (4 << 20) * found.details.passes
     assert found.samples == pytest.approx(found.payload_bytes / found.sample_seconds / 1e9)
     assert not found.emulated
-    json.dumps(found.to_record(), allow_nan=False)
+    record = found.to_record()
+    assert msgspec.json.decode(msgspec.json.encode(record), type=Measured) == record
 
 
 def test_latency_comes_with_its_ring() -> None:
     with hmexp.allocate("4MiB", str(NODE)) as region:
         found = hmexp.measure_latency(region, **QUICK)
     assert found.unit == "ns"
-    assert found.details["lines"] == (4 << 20) // 64
+    assert found.details.lines == (4 << 20) // 64
     assert found.before.ok and found.after.ok
     assert "latency" in str(found) and "n=3" in str(found)
 
@@ -117,12 +119,11 @@ def test_payload_and_bus_bytes_stand_side_by_side(op: str) -> None:
     with hmexp.allocate("4MiB", str(NODE)) as region:
         found = hmexp.measure_bandwidth(region, op, **QUICK)
     record = found.to_record()
-    assert len(record["payload_bytes"]) == len(record["bus_bytes"]) == 3
-    assert record["bus_bytes"][0] == pytest.approx(
-        record["payload_bytes"][0] * OPERATIONS[op].bus_factor, abs=1
-    )
-    assert record["details"]["per_payload"]["loads"] == OPERATIONS[op].loads
-    assert len(record["noise"]["flags"]) == 3
+    assert record.bus_bytes is not None and record.noise is not None
+    assert len(record.payload_bytes) == len(record.bus_bytes) == 3
+    assert record.bus_bytes[0] == pytest.approx(record.payload_bytes[0] * OPERATIONS[op].bus_factor, abs=1)
+    assert record.details.per_payload.loads == OPERATIONS[op].loads
+    assert len(record.noise.flags) == 3
 
 
 @pytest.mark.parametrize(
@@ -135,12 +136,12 @@ def test_payload_and_bus_bytes_stand_side_by_side(op: str) -> None:
 def test_every_way_is_recorded(options: dict[str, object]) -> None:
     with hmexp.allocate("4MiB", str(NODE)) as region:
         found = hmexp.measure_bandwidth(region, "read", **options, **QUICK)  # type: ignore[arg-type]
-    assert found.payload_bytes == found.details["passes"] * (4 << 20)
+    assert found.payload_bytes == found.details.passes * (4 << 20)
     for name, value in options.items():
         if name != "placement":
-            assert found.details[name] == value
+            assert getattr(found.details, "access" if name == "order" else name) == value
     if "window_bytes" in options:
-        assert len(found.details["window_gbps"][0]) == 4
+        assert len(found.details.window_gbps[0]) == 4
 
 
 @pytest.mark.parametrize(
@@ -185,21 +186,21 @@ def test_a_latency_says_which_it_is() -> None:
             region, window_bytes=1 << 20, spacing_bytes=256, chains=4, node=9, distribution=True, **QUICK
         )
     details = found.details
-    assert (details["window_bytes"], details["spacing_bytes"], details["node"]) == (1 << 20, 256, 9)
-    assert details["lines"] == (2 << 20) // 256 and details["chains"] == 4
-    assert set(details["distribution"]["ns_per_load"]) == {"p50", "p90", "p99", "p99.9", "p99.99", "max"}
+    assert (details.window_bytes, details.spacing_bytes, details.node) == (1 << 20, 256, 9)
+    assert details.lines == (2 << 20) // 256 and details.chains == 4
+    assert set(details.distribution.ns_per_load) == {"p50", "p90", "p99", "p99.9", "p99.99", "max"}
 
 
 def test_the_split_by_nodes_has_a_ring_for_each() -> None:
     with hmexp.allocate("4MiB", Pattern((NODE, 9, 9)), emulation=EMULATION) as region:
         split = hmexp.measure_node_latencies(region, **QUICK)
-    lines = {node: found.details["lines"] for node, found in split.nodes.items()}
-    assert sum(lines.values()) == split.whole.details["lines"]
+    lines = {node: found.details.lines for node, found in split.nodes.items()}
+    assert sum(lines.values()) == split.whole.details.lines
     assert split.mixture_ns == pytest.approx(sum(split.shares[n] * split.nodes[n].median for n in lines))
     # The model's own clock forbids a node to be faster than it is.
     for node, found in split.nodes.items():
         assert found.median > 0.99 * EMULATION.speeds[node].latency_ns
-    json.dumps(split.to_record(), allow_nan=False)
+    assert msgspec.json.decode(msgspec.json.encode(split.to_record()))["mixture_ns"] == split.mixture_ns
 
 
 @pytest.mark.parametrize("kind", ["nt", "flush"])
@@ -232,7 +233,7 @@ def test_rings_that_cannot_be_are_refused(arguments: dict[str, object], says: st
 def test_a_point_has_all_dram_beside_it() -> None:
     point = hmexp.measure_point(f"{NODE},9", "copy", size="4MiB", emulation=EMULATION, **QUICK)
     assert point.baseline is not None and point.model is not None and point.of_dram is not None
-    assert point.baseline.details["page_bytes"] == point.measurement.details["page_bytes"]
+    assert point.baseline.details.page_bytes == point.measurement.details.page_bytes
     assert point.measurement.median <= 1.01 * point.model
-    json.dumps(point.to_record(), allow_nan=False)
+    assert msgspec.json.decode(msgspec.json.encode(point.to_record()))["of_dram"] == point.of_dram
     assert hmexp.measure_point(str(NODE), size="4MiB", **QUICK).baseline is None

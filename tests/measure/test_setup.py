@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from hmexp import native
@@ -12,6 +13,8 @@ from hmexp.measure import behaviour
 from hmexp.measure.setup import mappings_needed, measure_mappings, measure_setup
 from hmexp.memory.placers import PLACERS
 from hmexp.pattern import Pattern
+from hmexp.store.evidence import PlacementRecord
+from hmexp.store.results import Behaviour, CostRecord
 from hmexp.system.kernel_memory import count_mappings, read_kernel_memory
 from hmexp.system.topology import read_topology
 
@@ -19,37 +22,40 @@ NODE = read_topology().memory_nodes[0].id
 ALONE = Pattern((NODE,))
 SIZE = 4 << 20
 PAGES = SIZE // native.PAGE_BYTES
-AVAILABLE = [name for name, placer in PLACERS.items() if placer.unavailable() is None]
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
-def test_setup_is_measured_beside_a_plain_mapping(placer: str) -> None:
-    found = json.loads(json.dumps(measure_setup(placer, ALONE, SIZE, 2), allow_nan=False))
-    assert found["pages"] == PAGES
-    assert len(found["placed"]) == len(found["plain"]) == len(found["ratio"]) == 2
-    for entry in (*found["placed"], *found["plain"]):
-        assert entry["ns_per_page"] > 0
-        assert entry["mappings"] == 1  # one node: equal policies are one mapping
-        assert entry["page_tables_bytes_per_page"] >= 0
-    assert found["misplaced"] == found["absent"] == [0, 0]
-    assert found["proof"]["ok"]
+@pytest.mark.parametrize("placer", PLACERS)
+def test_setup_is_measured_beside_a_plain_mapping(placer: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
+    found = measure_setup(placer, ALONE, SIZE, 2)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=CostRecord) == found
+    assert found.pages == PAGES
+    assert len(found.placed) == len(found.plain) == len(found.ratio) == 2
+    for entry in (*found.placed, *found.plain):
+        assert entry.ns_per_page > 0
+        assert entry.mappings == 1  # one node: equal policies are one mapping
+        assert entry.page_tables_bytes_per_page >= 0
+    assert found.misplaced == found.absent == (0, 0)
+    assert found.proof is not None and found.proof.ok
 
 
-@pytest.mark.parametrize("placer", AVAILABLE)
+@pytest.mark.parametrize("placer", PLACERS)
 @pytest.mark.parametrize("kind", sorted(behaviour.BEHAVIOURS))
-def test_behaviours(placer: str, kind: str) -> None:
-    found = json.loads(json.dumps(behaviour.BEHAVIOURS[kind](placer, ALONE, SIZE), allow_nan=False))
-    placements = [part for part in found.values() if isinstance(part, dict)]
+def test_behaviours(placer: str, kind: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(placer)
+    found = behaviour.BEHAVIOURS[kind](placer, ALONE, SIZE)
+    assert msgspec.json.decode(msgspec.json.encode(found), type=Behaviour) == found
+    placements = [part for part in msgspec.structs.astuple(found) if isinstance(part, PlacementRecord)]
     assert placements
     for placement in placements:
-        assert placement["found"] == {str(NODE): PAGES}
-        assert placement["misplaced"] == 0
+        assert placement.found == {NODE: PAGES}
+        assert placement.misplaced == 0
 
 
 def test_a_forked_child_has_copies_of_private_pages_and_shares_those_of_files() -> None:
-    assert behaviour.after_fork("first_touch", ALONE, SIZE)["shared"] is False
-    if "shared_policy" in AVAILABLE:
-        assert behaviour.after_fork("shared_policy", ALONE, SIZE)["shared"] is True
+    assert behaviour.after_fork("first_touch", ALONE, SIZE).shared is False
+    if PLACERS["shared_policy"].unavailable() is None:
+        assert behaviour.after_fork("shared_policy", ALONE, SIZE).shared is True
 
 
 def test_a_child_that_fails_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,15 +82,15 @@ def test_page_tables_are_counted() -> None:
 
 def test_mappings_on_one_node_are_one() -> None:
     found = measure_mappings(ALONE, [1 << 20, 1 << 21])
-    assert [entry["mappings"] for entry in found] == [1, 1]
-    assert not any("refused" in entry for entry in found)
+    assert [entry.mappings for entry in found.regions] == [1, 1]
+    assert all(entry.refused is None for entry in found.regions)
 
 
 def test_a_refusal_ends_the_list() -> None:
     nowhere = Pattern((max(node.id for node in read_topology().nodes) + 900,))
     found = measure_mappings(nowhere, [1 << 20, 1 << 21])
-    assert len(found) == 1
-    assert "refused" in found[0]
+    assert len(found.regions) == 1
+    assert found.regions[0].refused is not None and found.regions[0].errno is not None
 
 
 @pytest.mark.parametrize("nodes", [(0,), (0, 1), (0, 1, 1), (1, 0, 0, 1), (0, 0, 1), (0, 1, 0, 0, 1), (2, 2)])

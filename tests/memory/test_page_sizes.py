@@ -49,8 +49,7 @@ def test_pages_of_the_machine_are_told_from_huge_ones() -> None:
         placement = region.placement()
         assert placement.huge_share == 0 and placement.page_bytes == PAGE_BYTES
         assert (
-            hmexp.measure_bandwidth(region, samples=1, sample_seconds=0.001).details["page_bytes"]
-            == PAGE_BYTES
+            hmexp.measure_bandwidth(region, samples=1, sample_seconds=0.001).details.page_bytes == PAGE_BYTES
         )
 
 
@@ -60,8 +59,8 @@ def test_huge_pages_are_had_and_counted() -> None:
         found = hmexp.measure_latency(region, samples=1, sample_seconds=0.001)
     for placement in (found.before, found.after):
         assert placement.ok and placement.huge_share == 1
-    assert found.details["page_bytes"] == HUGE_PAGE_BYTES
-    assert found.after.to_record()["page_bytes"] == HUGE_PAGE_BYTES
+    assert found.details.page_bytes == HUGE_PAGE_BYTES
+    assert found.after.to_record().page_bytes == HUGE_PAGE_BYTES
 
 
 @needs_thp
@@ -70,7 +69,7 @@ def test_a_region_that_is_not_huge_enough_is_an_error_with_the_share() -> None:
         hmexp.measure_bandwidth(region, samples=1, sample_seconds=0.001)
     assert "only 66.7% of the region" in str(caught.value) and "transparent_hugepage" in str(caught.value)
     assert caught.value.stage == "before" and caught.value.placement is not None
-    assert caught.value.placement["huge_share"] == pytest.approx(2 / 3, abs=1e-6)
+    assert caught.value.placement.huge_share == pytest.approx(2 / 3, abs=1e-6)
 
 
 def test_names_of_sizes() -> None:

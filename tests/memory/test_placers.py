@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -35,8 +35,7 @@ from hmexp.system.topology import read_topology
 
 NODE = read_topology().memory_nodes[0].id
 ABSENT = max(node.id for node in read_topology().nodes) + 1
-AVAILABLE = [name for name, placer in PLACERS.items() if placer.unavailable() is None]
-LAZY = [name for name in AVAILABLE if hasattr(PLACERS[name], "bind") and PLACERS[name].lazy]
+LAZY = [name for name, placer in PLACERS.items() if hasattr(placer, "bind") and placer.lazy]
 HOST = NodeSpeed(10.0, 8.0, 100.0)
 EMULATION = Emulation.scale_to_host(EmulationRequest.parse(f"{ABSENT}=optane-dcpmm"), HOST, [NODE], NODE)
 PAGES = 512
@@ -68,8 +67,12 @@ def test_a_placer_that_is_not_here_says_why_and_what_to_do() -> None:
     assert caught.value.remedy == "wait for it"
 
 
-@pytest.mark.parametrize("name", [name for name in PLACERS if name not in AVAILABLE])
-def test_those_that_are_not_here_do_so(name: str) -> None:
+@pytest.mark.parametrize("name", PLACERS)
+def test_each_places_here_or_says_why_not(name: str) -> None:
+    if PLACERS[name].unavailable() is None:
+        with hmexp.allocate(SIZE, str(NODE), name) as region:
+            assert region.placement().ok
+        return
     with pytest.raises(PlacerUnavailableError, match=f"placer {name} cannot work here") as caught:
         hmexp.allocate(SIZE, str(NODE), name)
     assert caught.value.remedy
@@ -134,7 +137,8 @@ def test_numa_maps_is_summed_over_a_region_that_was_cut_up(raw_memory: ModuleTyp
 
 
 @pytest.mark.parametrize("name", LAZY)
-def test_two_threads_touch_what_was_bound(name: str) -> None:
+def test_two_threads_touch_what_was_bound(name: str, need_placer: Callable[[str], None]) -> None:
+    need_placer(name)
     placer: LazyPlacer = PLACERS[name]  # type: ignore[assignment]
     pattern = Pattern((NODE,), PAGE_BYTES)
     mapping = placer.map(SIZE, PAGE_BYTES, pattern)
@@ -152,8 +156,10 @@ def test_two_threads_touch_what_was_bound(name: str) -> None:
 
 
 @pytest.mark.in_child
-@pytest.mark.skipif("userfaultfd" not in AVAILABLE, reason="no userfaultfd here")
-def test_the_fault_handler_lives_as_long_as_the_region(raw_memory: ModuleType) -> None:
+def test_the_fault_handler_lives_as_long_as_the_region(
+    raw_memory: ModuleType, need_placer: Callable[[str], None]
+) -> None:
+    need_placer("userfaultfd")
     with hmexp.allocate(SIZE, Pattern((NODE,), 65536), "userfaultfd") as region:
         assert region.setup.details["faults"] == SIZE // 65536
         raw_memory.drop(region.mapping, 16, 32)
@@ -167,8 +173,10 @@ def test_the_fault_handler_lives_as_long_as_the_region(raw_memory: ModuleType) -
         native.touch(region.mapping)
 
 
-@pytest.mark.skipif("userfaultfd" not in AVAILABLE, reason="no userfaultfd here")
-def test_a_fault_that_cannot_be_resolved_is_an_error_and_nobody_waits_for_ever() -> None:
+def test_a_fault_that_cannot_be_resolved_is_an_error_and_nobody_waits_for_ever(
+    need_placer: Callable[[str], None],
+) -> None:
+    need_placer("userfaultfd")
     pattern = Pattern((1000,), PAGE_BYTES)
     placer = Userfaultfd()
     mapping = placer.map(SIZE, PAGE_BYTES, pattern)
@@ -218,8 +226,9 @@ def test_a_ratio_is_held_to_within_one_period(asked: tuple[int, ...], misplaced:
             placement.require()
 
 
-@pytest.mark.skipif("weighted" not in AVAILABLE, reason="no weights to set here")
-def test_weights_are_as_before_after_a_region_and_after_a_failure() -> None:
+def test_weights_are_as_before_after_a_region_and_after_a_failure(need_placer: Callable[[str], None]) -> None:
+    need_placer("weighted")
+
     def weights() -> Mapping[str, str | None]:
         return {path.name: read_text(path) for path in HERE.weights_directory.iterdir()}
 
@@ -235,11 +244,9 @@ def test_weights_are_as_before_after_a_region_and_after_a_failure() -> None:
 
 
 @pytest.mark.parametrize("name", ["first_touch", "mbind", "move_pages", "interleave", "weighted"])
-def test_huge_pages_are_had_where_they_are_asked_for(name: str) -> None:
+def test_huge_pages_are_had_where_they_are_asked_for(name: str, need_placer: Callable[[str], None]) -> None:
     # `weighted` needs Linux 6.9, and huge pages a kernel that gives them: both are tested in the lab, too.
-    if name not in AVAILABLE:
-        # The placer says why; the lab test runs each on kernels that have it.
-        pytest.skip(f"{name} is not available here")
+    need_placer(name)
     obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_BYTES), True)
     if obstacle is not None:
         # A kernel without transparent huge pages; the lab test asserts them.

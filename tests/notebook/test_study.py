@@ -173,7 +173,7 @@ def test_the_command_measures_and_goes_on(tmp_path: Path) -> None:
         "--placers", "first_touch", "--size", "1MiB", "--behaviour-size", "1MiB", "--launches", "1",
         "--limit-granules", "64KiB",
     ]  # fmt: skip
-    for words in ("", "5 points are there already"):
+    for words in ("", "5 points are already measured"):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         assert words in done.stdout

@@ -76,7 +76,7 @@ def test_they_are_listed() -> None:
         ("run = 'mine'", "unknown parameter: 'run'"),
         ("preset = 'quick'", "unknown parameter: 'preset'"),
         ("launches = 'many'", "launches 'many' is not a whole number"),
-        ("patterns = [", "is no TOML.*write lines such as"),
+        ("patterns = [", "is not valid TOML.*write lines such as"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path: Path, text: str, says: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import socket
@@ -11,13 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from hmexp.store.provenance import Provenance
 from hmexp.system.checkout import describe_checkout
 from hmexp.system.provenance import collect, timing_validity
 
 Capture = Callable[[Any], tuple[Path, Path]]
 CLOCKS = "devices/system/clocksource/clocksource0/available_clocksource"
+
+
+def round_trip(state: Provenance) -> Provenance:
+    return msgspec.json.decode(msgspec.json.encode(state), type=Provenance)
 
 
 def put(path: Path, text: str) -> None:
@@ -120,43 +125,44 @@ def test_state_of_a_machine(machine: tuple[Path, Path]) -> None:
         "kernel_parameters": ["numa_balancing=disable", "memmap=4G!12G", "mitigations=off"],
         "python": platform.python_version(),
     }
-    assert {name: state[name] for name in told} == told
-    assert isinstance(state["caches"], list)
-    assert state["caches"][0]["size"] == "36864K"
-    assert isinstance(state["virtualization"], dict)
-    assert state["virtualization"]["vendor"] == "Some Vendor"
-    assert state["virtualization"]["hypervisor_flag"] is True
-    assert json.loads(json.dumps(state)) == state
+    stored = msgspec.json.decode(msgspec.json.encode(state))
+    assert {name: stored[name] for name in told} == told
+    assert state.caches is not None and state.caches[0]["size"] == "36864K"
+    assert state.virtualization is not None
+    assert state.virtualization["vendor"] == "Some Vendor"
+    assert state.virtualization["hypervisor_flag"] is True
+    assert round_trip(state) == state
 
 
 def test_nothing_that_names_the_machine_is_kept(machine: tuple[Path, Path]) -> None:
-    text = json.dumps(collect(*machine))
+    text = msgspec.json.encode(collect(*machine)).decode()
     for private in ("lab7", "10.0.0.7", "UUID", "SERIAL-42", "secret", "vmlinuz", "/user/one"):
         assert private not in text
 
 
 def test_this_machine_is_not_named() -> None:
     state = collect()
-    text = json.dumps(state)
-    assert json.loads(text) == state
+    text = msgspec.json.encode(state).decode()
+    assert round_trip(state) == state
     name = socket.gethostname()
     assert f'"{name}"' not in text
     assert str(Path(__file__).resolve().parents[2]) not in text
-    assert state["cpus_online"]
-    assert state["page_bytes"] == os.sysconf("SC_PAGE_SIZE")
+    assert state.cpus_online
+    assert state.page_bytes == os.sysconf("SC_PAGE_SIZE")
 
 
 def test_nothing_readable_is_no_error(tmp_path: Path) -> None:
     state = collect(tmp_path / "sys", tmp_path / "proc")
-    unreadable = set(state) - {
+    stored = msgspec.json.decode(msgspec.json.encode(state))
+    unreadable = set(stored) - {
         "architecture", "virtualization", "page_bytes", "glibc", "python", "packages", "checkout",
         "firmware", "cpu_frequency", "cpu_idle",
     }  # fmt: skip
     for name in ("firmware", "cpu_frequency", "cpu_idle"):
-        assert isinstance(state[name], dict)
-        assert set(state[name].values()) == {None}
-    assert {name: state[name] for name in unreadable} == dict.fromkeys(unreadable)
-    assert json.loads(json.dumps(state)) == state
+        assert isinstance(stored[name], dict)
+        assert set(stored[name].values()) == {None}
+    assert {name: stored[name] for name in unreadable} == dict.fromkeys(unreadable)
+    assert round_trip(state) == state
 
 
 def test_rubbish_is_no_error(machine: tuple[Path, Path]) -> None:
@@ -165,13 +171,13 @@ def test_rubbish_is_no_error(machine: tuple[Path, Path]) -> None:
         for path in [each for each in root.rglob("*") if each.is_file()]:
             path.write_bytes(b"\xff\x00 rubbish [\n")
     state = collect(sys_root, proc_root)
-    assert state["cpus_online"] is None
-    assert state["load_average"] is None
-    assert json.loads(json.dumps(state)) == state
+    assert state.cpus_online is None
+    assert state.load_average is None
+    assert round_trip(state) == state
 
 
 def test_versions_of_packages() -> None:
-    packages = collect()["packages"]
+    packages = collect().packages
     assert isinstance(packages, dict)
     assert set(packages) == {"hmexp", "numpy", "pandas", "matplotlib", "papermill", "py-libnuma"}
     assert packages["numpy"][0].isdigit()
@@ -219,7 +225,7 @@ def test_arm_in_a_virtual_machine_is_valid(tmp_path: Path) -> None:
     put(tmp_path / "sys" / CLOCKS, "arch_sys_counter")
     put(tmp_path / "sys/class/dmi/id/sys_vendor", "QEMU")
     assert timing_validity(tmp_path / "proc", {}) == (True, None)
-    assert collect(tmp_path / "sys", tmp_path / "proc")["cpu_model"] == "0xd0c"
+    assert collect(tmp_path / "sys", tmp_path / "proc").cpu_model == "0xd0c"
 
 
 def git(folder: Path, *arguments: str) -> None:
@@ -255,4 +261,4 @@ def test_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_microcode_where_the_list_of_cpus_has_none(tmp_path: Path) -> None:
     put(tmp_path / "sys/devices/system/cpu/cpu0/microcode/version", "0x71")
-    assert collect(tmp_path / "sys", tmp_path / "proc")["microcode"] == ["0x71"]
+    assert collect(tmp_path / "sys", tmp_path / "proc").microcode == ("0x71",)

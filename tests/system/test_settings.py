@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from hmexp.errors import SettingsError
+from hmexp.store.parts import SettingRecord
 from hmexp.system.settings import (
     NUMA_BALANCING,
     WEIGHTS,
@@ -91,7 +92,7 @@ def end(process: subprocess.Popen[str]) -> int:
 def test_set_and_put_back_and_told(machine: Machine) -> None:
     with without_numa_balancing(machine) as balancing, interleave_weights({0: 7, 2: 5}, machine) as weights:
         assert values(machine) == HELD
-        assert balancing[NUMA_BALANCING].to_record() == {"before": "1", "used": "0", "note": None}
+        assert balancing[NUMA_BALANCING].to_record() == SettingRecord(before="1", used="0", note=None)
         assert weights[f"{WEIGHTS}.node0"].before == "3" and weights[f"{WEIGHTS}.node0"].used == "7"
         assert len(list(machine.directory.glob("*.journal"))) == 2
     assert values(machine) == BEFORE

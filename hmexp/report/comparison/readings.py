@@ -180,10 +180,13 @@ def match(a: StoredRun, b: StoredRun, by_ratio: bool = False) -> Match:
 def why_not_comparable(a: Reading, b: Reading, of_model: bool = False) -> str | None:
     """Say why two readings of the same point must not be compared; None if they may."""
     for name, reading in (("A", a), ("B", b)):
-        if reading.status != "ok" or reading.median is None:
+        if reading.status != "ok":
             return (
-                f"{name} has no number: {reading.status}{', ' if reading.reason else ''}{reading.reason[:80]}"
+                f"{name} was not measured: {reading.status}{', ' if reading.reason else ''}"
+                f"{reading.reason[:80]}"
             )
+        if reading.median is None:
+            return f"{name} has no median, although the point is ok: its record is damaged"
     if not (a.timing_valid and b.timing_valid):
         which = [name for name, reading in (("A", a), ("B", b)) if not reading.timing_valid]
         return f"timings of {' and '.join(which)} are not valid (functional only)"

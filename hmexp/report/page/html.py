@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
+from hmexp.store.run import resolve_results
 from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
@@ -90,7 +92,8 @@ def _write_costs(results: Results, run_dir: Path, prices: Prices | None) -> None
         return
     # Of other prices, from an earlier report: beside this one they would be taken for its own.
     for stale in (_COST, f"figures/{pareto.STEM}.svg", f"figures/{pareto.STEM}.png"):
-        (run_dir / stale).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            (run_dir / stale).unlink()
 
 
 def render(
@@ -287,5 +290,13 @@ def commands(results: Results) -> list[str]:
     parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
     return [
         f"papermill notebooks/sweep.ipynb out.ipynb{parameters}",
-        f"hmexp report {shlex.quote(f'results/{results.name}')}",
+        f"hmexp report {shlex.quote(_place(results))}",
     ]
+
+
+def _place(results: Results) -> str:
+    """Where the run is, as a person would type it."""
+    folder = results.folder
+    if folder is None or folder.parent.resolve() == resolve_results("auto").resolve():
+        return f"results/{results.name}"
+    return str(folder.absolute())

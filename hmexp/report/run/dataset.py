@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -134,7 +134,7 @@ def find_runs(sources: Sources) -> dict[str, Path]:
         for folder in named.values():
             read_run(folder)
         return named
-    given = [sources] if isinstance(sources, str | Path) else list(sources)
+    given = [sources] if isinstance(sources, str | Path) else _paths(sources)
     folders = [folder for source in given for folder in _expand(Path(source))]
     if not folders:
         raise ParameterError("no run is given", "name a folder, such as results/latest")
@@ -147,6 +147,19 @@ def find_runs(sources: Sources) -> dict[str, Path]:
         label = name if names.count(name) == 1 or name not in found else str(folder)
         found[label] = folder
     return found
+
+
+def _paths(sources: object) -> list[Source]:
+    """The paths of a sequence; a caller without a type checker may hand over anything."""
+    given: list[object] = list(sources) if isinstance(sources, Iterable) else [sources]
+    paths: list[Source] = []
+    for source in given:
+        if not isinstance(source, str | Path):
+            raise ParameterError(
+                f"{source!r} is not the path of a run", 'name a folder: hmexp.load("results/latest")'
+            )
+        paths.append(source)
+    return paths
 
 
 def _expand(folder: Path) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -30,6 +30,8 @@ class Results:
     points: tuple[Point, ...]
     #: What must be said of the points as a whole: that they are not all of the run's.
     note: str | None = None
+    #: Where it was read, if it was.
+    folder: Path | None = None
 
     @classmethod
     def from_records(cls, records: Iterable[PointRecord], run: RunRecord, note: str | None = None) -> Results:
@@ -41,7 +43,8 @@ class Results:
     def load(cls, run_dir: Path) -> Results:
         """Read `points.jsonl` and `run.json` of a run directory."""
         run = read_run(run_dir)
-        return cls.from_records(take_points(run_dir / POINTS, Sharing()).values(), run)
+        found = cls.from_records(take_points(run_dir / POINTS, Sharing()).values(), run)
+        return replace(found, folder=run_dir)
 
     @property
     def name(self) -> str:

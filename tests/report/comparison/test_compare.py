@@ -133,7 +133,7 @@ def refusals(synthetic: SimpleNamespace) -> Iterator[tuple[Record, Record, str]]
     yield good, good | {"model": {"value": good["model"]["value"] * 1.01}}, "scaled differently"
     huge = real["result"] | {"details": {"page_bytes": 2 << 20}}
     yield real, real | {"result": huge}, "other pages: 4096 and 2097152 bytes"
-    yield synthetic.fail(real, "lost"), real, "A has no number: failed, lost"
+    yield synthetic.fail(real, "lost"), real, "A was not measured: failed, lost"
     yield real, real | {"result": real["result"] | {"samples": [5.0]}}, "B has a single sample"
 
 
@@ -240,7 +240,7 @@ def test_the_command_and_its_status(synthetic: SimpleNamespace, write_run: Write
     assert run_command(a, b, "--fail-on-slower").returncode == 1
     assert run_command(a, a, "--fail-on-slower").returncode == 0
     none = write_run([], synthetic.make_run(0, name="none"), "none")
-    assert run_command(a, none, "--fail-on-slower").returncode == 1
+    assert run_command(a, none, "--fail-on-slower").returncode == 2
     for bad in ((a, tmp_path / "missing"), (a, b, "--least", "-1"), (a, b, "--false", "0")):
         done = run_command(*bad)
         assert done.returncode == 2

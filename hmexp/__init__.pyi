@@ -1,0 +1,63 @@
+"""What `import hmexp` offers. Made by tools/front_door.py from the table in __init__.py."""
+
+from hmexp.campaign.run import run_campaign as run_campaign
+from hmexp.errors import CapacityError as CapacityError
+from hmexp.errors import EmulationError as EmulationError
+from hmexp.errors import HmexpError as HmexpError
+from hmexp.errors import MeasurementError as MeasurementError
+from hmexp.errors import ParameterError as ParameterError
+from hmexp.errors import PatternError as PatternError
+from hmexp.errors import PlacementError as PlacementError
+from hmexp.errors import PlacerUnavailableError as PlacerUnavailableError
+from hmexp.errors import StoreError as StoreError
+from hmexp.errors import SweepError as SweepError
+from hmexp.experiment.engine import Outcome as Outcome
+from hmexp.measure.bandwidth import measure_bandwidth as measure_bandwidth
+from hmexp.measure.curve import LoadedCurve as LoadedCurve
+from hmexp.measure.curve import LoadedPoint as LoadedPoint
+from hmexp.measure.host import emulate as emulate
+from hmexp.measure.knee import Knee as Knee
+from hmexp.measure.latency import NodeSplit as NodeSplit
+from hmexp.measure.latency import measure_latency as measure_latency
+from hmexp.measure.latency import measure_node_latencies as measure_node_latencies
+from hmexp.measure.latency import measure_store_latency as measure_store_latency
+from hmexp.measure.loaded import measure_loaded_latency as measure_loaded_latency
+from hmexp.measure.measurement import Measurement as Measurement
+from hmexp.measure.point import MeasuredPoint as MeasuredPoint
+from hmexp.measure.point import measure_point as measure_point
+from hmexp.measure.statistics import Summary as Summary
+from hmexp.memory.emulation import Emulation as Emulation
+from hmexp.memory.emulation import EmulationRequest as EmulationRequest
+from hmexp.memory.placement import Placement as Placement
+from hmexp.memory.region import Region as Region
+from hmexp.memory.region import allocate as allocate
+from hmexp.pattern import Pattern as Pattern
+from hmexp.report.comparison.verdicts import Comparison as Comparison
+from hmexp.report.comparison.verdicts import compare as compare
+from hmexp.report.model.cost import Prices as Prices
+from hmexp.report.page.html import write_report as write_report
+from hmexp.report.run.dataset import Dataset as Dataset
+from hmexp.report.run.dataset import load as load
+from hmexp.store.reader import read_points as read_points
+from hmexp.store.reader import read_run as read_run
+from hmexp.store.records import LaunchRecord as LaunchRecord
+from hmexp.store.records import PointRecord as PointRecord
+from hmexp.store.records import RunRecord as RunRecord
+from hmexp.study.experiment import Study as Study
+from hmexp.study.experiment import run_study as run_study
+from hmexp.study.granularity import GranuleParameters as GranuleParameters
+from hmexp.study.granularity import make_granule_study as make_granule_study
+from hmexp.study.placers import PlacerParameters as PlacerParameters
+from hmexp.study.placers import make_placer_study as make_placer_study
+from hmexp.sweep.explanation import Explanation as Explanation
+from hmexp.sweep.explanation import explain as explain
+from hmexp.sweep.parameters import SweepParameters as SweepParameters
+from hmexp.sweep.plan import SweepPlan as SweepPlan
+from hmexp.sweep.plan import make_plan as make_plan
+from hmexp.sweep.run import run_sweep as run_sweep
+from hmexp.system.topology import Node as Node
+from hmexp.system.topology import Topology as Topology
+from hmexp.system.topology import read_topology as read_topology
+
+__version__: str
+__all__: list[str]
