@@ -2,8 +2,8 @@
 
     .venv/bin/python tools/transcripts.py docs/tutorials/researcher.md
 
-Every line that begins with `$ ` in a block of the language `console` is run in the checkout. A comment before a
-block, `% 12 lines`, keeps the first 12 lines of what each of its commands prints. The path of the checkout
+Every line that begins with `$ ` in a block of the language `console` is run in the checkout. A comment before
+a block, `% 12 lines`, keeps the first 12 lines of what each of its commands prints. The path of the checkout
 becomes `~/hmexp`.
 """
 
@@ -24,7 +24,7 @@ def run(command: str, lines: int | None) -> str:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "COLUMNS": "100", "LC_ALL": "C.UTF-8"}
     done = subprocess.run(
-        ["bash", "-c", command], cwd=ROOT, env=environment, text=True,
+        ["bash", "-c", command], check=False, cwd=ROOT, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     print(f"{command}: exit status {done.returncode}", file=sys.stderr)
