@@ -15,15 +15,14 @@ import resource
 import statistics
 import sys
 import time
-from dataclasses import replace
 
 from quiet import say_load
 
 from hmexp.experiment.launcher import launch
-from hmexp.experiment.task import Task
-from hmexp.measure.point import near_dram
+from hmexp.store.results import Measured
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 #: Beside the samples: passes are whole ones, so that half a second of samples may be a little more.
@@ -52,20 +51,20 @@ def main() -> None:
             "samples": 10, "sample_seconds": 0.05, "precision": 0, "emulate": "none",
         }  # fmt: skip
         plan = make_plan(SweepParameters.from_mapping(given), topology)
-        task = Task(replace(plan.points[0]), None, False, plan.dram_nodes, plan.cpus_of(plan.points[0]))
+        task = plan.task(plan.points[0], None, 0)
         walls, sampled, beside = [], [], []
         for _ in range(options.launches):
             begun, used = time.monotonic(), children_cpu_seconds()
             record = launch(task, 60)
             walls.append(time.monotonic() - begun)
             used = children_cpu_seconds() - used
-            if record["status"] != "ok":
-                sys.exit(f"the point failed: {record['reason']}")
-            result = record["result"]
-            sampled.append(sum(result["sample_seconds"]))
+            result = record.result
+            if not isinstance(result, Measured) or result.noise is None:
+                sys.exit(f"the point failed: {record.reason}")
+            sampled.append(sum(result.sample_seconds))
             on_cpu = sum(
                 seconds * (1 - off)
-                for seconds, off in zip(result["sample_seconds"], result["noise"]["off_cpu"], strict=True)
+                for seconds, off in zip(result.sample_seconds, result.noise.off_cpu, strict=True)
             )
             beside.append(used - on_cpu)
         wall = statistics.median(walls)

@@ -20,11 +20,11 @@ from quiet import say_load
 
 import hmexp
 from hmexp.errors import PlacementError
-from hmexp.measure.point import near_dram
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 LIMIT, KNEE_LIMIT = 0.05, 0.10

@@ -24,10 +24,10 @@ from quiet import say_load
 from ratios import interval
 
 import hmexp
-from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 from hmexp.units import KIB, MIB, parse_size
 
@@ -76,8 +76,8 @@ def ours(way: Way, cpu: int, seed: int) -> float:
     with allocate(way.size_bytes, Pattern((near_dram(read_topology()),)), huge=way.huge) as region:
         require_pages(way, huge_bytes(region.mapping.address), "our")
         found = hmexp.measure_latency(
-            region, cpu=cpu, samples=SAMPLES, sample_seconds=0.04, seed=seed,
-            window_bytes=way.window_bytes, spacing_bytes=way.spacing_bytes,
+            region, cpu=cpu, sampling=hmexp.Sampling(SAMPLES, 0.04),
+            ring=hmexp.RingPlan(way.spacing_bytes, way.window_bytes, seed=seed),
         )  # fmt: skip
     return found.median
 

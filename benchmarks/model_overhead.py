@@ -19,10 +19,10 @@ from ratios import interval
 import hmexp
 from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.measurement import Measurement
-from hmexp.measure.point import near_dram
 from hmexp.memory.region import Region, allocate
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 LIMIT = 0.02
@@ -73,8 +73,8 @@ def main() -> None:
 
                 def measure(op: str = operation, count: int = threads) -> Measurement:
                     if op == "latency":
-                        return hmexp.measure_latency(region, samples=5, sample_seconds=0.03)
-                    return hmexp.measure_bandwidth(region, op, count, samples=5, sample_seconds=0.03)
+                        return hmexp.measure_latency(region, sampling=hmexp.Sampling(5, 0.03))
+                    return hmexp.measure_bandwidth(region, op, count, sampling=hmexp.Sampling(5, 0.03))
 
                 plural = "s" if threads > 1 else ""
                 missed += compare(f"{operation}, {threads} thread{plural}", region, measure, options.rounds)

@@ -23,12 +23,12 @@ from dataclasses import dataclass
 from quiet import say_load
 
 import hmexp
-from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region, allocate
 from hmexp.native import vector_bits
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 #: Operation of ours -> likwid's kernel, without the width.
@@ -138,7 +138,7 @@ PEERS: dict[str, tuple[str, Peer]] = {
 def ours(region: Region, setting: Setting) -> float:
     """Median of a measurement [GB/s]."""
     found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, cpus=setting.cpus, samples=5, sample_seconds=0.1
+        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(5, 0.1)
     )
     return found.median
 

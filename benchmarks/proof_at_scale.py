@@ -20,9 +20,9 @@ from quiet import say_load
 
 import hmexp
 from hmexp import native
-from hmexp.measure.point import near_dram
 from hmexp.memory.witnesses import find_in_parts, open_frames
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.numa_maps import count_pages_within
 from hmexp.system.topology import read_topology
 

@@ -16,16 +16,16 @@ import argparse
 import random
 import statistics
 import sys
-from typing import Any
 
 from quiet import say_load
 
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.point_records import join_launches
-from hmexp.experiment.task import Task
-from hmexp.measure.point import near_dram
+from hmexp.store.records import LaunchRecord
+from hmexp.store.results import Measured
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 
@@ -57,22 +57,24 @@ def main() -> None:
     }  # fmt: skip
     plan = make_plan(SweepParameters.from_mapping(given), topology)
     (point,) = plan.points
-    taken: list[list[dict[str, Any]]] = [[] for _ in range(options.times)]
+    taken: list[list[LaunchRecord]] = [[] for _ in range(options.times)]
     for one, number in order(options.times, options.launches, options.one_by_one):
-        record = launch(Task(point, None, False, plan.dram_nodes, plan.cpus_of(point), number), 60)
-        if record["status"] != "ok":
-            sys.exit(f"a launch failed: {record['reason']}")
+        record = launch(plan.task(point, None, number), 60)
+        if record.status != "ok":
+            sys.exit(f"a launch failed: {record.reason}")
         taken[one].append(record)
-    found = [join_launches(launches, added=False, baseline_id=None)["result"] for launches in taken]
-    overall = statistics.median(result["median"] for result in found)
+    joined = [join_launches(launches).result for launches in taken]
+    found = [result for result in joined if isinstance(result, Measured)]
+    overall = statistics.median(result.median for result in found)
     covered = 0
     for result in found:
-        inside = result["ci_low"] <= overall <= result["ci_high"]
+        low, high = result.ci_low or result.median, result.ci_high or result.median
+        inside = low <= overall <= high
         covered += inside
-        disturbed = result["noise"]["disturbed"]
+        disturbed = 0 if result.noise is None else result.noise.disturbed
         print(
-            f"{result['median']:9.4f} {result['ci_low']:9.4f}..{result['ci_high']:<9.4f} "
-            f"{'covers' if inside else 'misses'}  over {result['interval_over']}, {disturbed} disturbed"
+            f"{result.median:9.4f} {low:9.4f}..{high:<9.4f} "
+            f"{'covers' if inside else 'misses'}  over {result.interval_over}, {disturbed} disturbed"
         )
     say_load("after")
     print(f"overall median {overall:.4f}; {covered} of {len(found)} intervals cover it")

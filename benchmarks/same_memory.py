@@ -22,11 +22,11 @@ from pathlib import Path
 from quiet import say_load
 
 import hmexp
-from hmexp.measure.point import near_dram
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region, allocate
 from hmexp.native import OPERATIONS
 from hmexp.pattern import Pattern
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 #: In the order of the numbers in `peer/plain_loops.c`.
@@ -97,7 +97,7 @@ def main() -> None:
                         for _ in range(ROUNDS):
                             other.append(plain.gbps(region, name, 0.1))
                             found = hmexp.measure_bandwidth(
-                                region, name, 1, cpus=cpus, samples=3, sample_seconds=0.1
+                                region, name, 1, pinning=cpus, sampling=hmexp.Sampling(3, 0.1)
                             )
                             own.append(found.median)
                         ratios[name].append(statistics.median(own) / statistics.median(other))

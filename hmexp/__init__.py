@@ -29,7 +29,10 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.measure.latency": (
         "NodeSplit", "measure_latency", "measure_node_latencies", "measure_store_latency",
     ),
-    "hmexp.measure.loaded": ("measure_loaded_latency",),
+    "hmexp.measure.loaded": ("Injection", "measure_loaded_latency"),
+    "hmexp.measure.rings": ("RingPlan",),
+    "hmexp.measure.sampling": ("Sampling",),
+    "hmexp.measure.walk": ("Walk",),
     "hmexp.measure.point": ("MeasuredPoint", "measure_point"),
     "hmexp.measure.measurement": ("Measurement",),
     "hmexp.measure.statistics": ("Summary",),
@@ -50,7 +53,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.store.reader": ("read_points", "read_run"),
     "hmexp.report.run.dataset": ("Dataset", "load"),
     "hmexp.report.page.html": ("write_report",),
-    "hmexp.report.comparison.verdicts": ("Comparison", "compare"),
+    "hmexp.report.comparison.outcome": ("Comparison",),
+    "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",

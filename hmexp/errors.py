@@ -1,4 +1,4 @@
-"""Errors told to a person: what was wrong, where, and what to do about it."""
+"""Errors as a person reads them: what was wrong, where, and what to do about it."""
 
 from __future__ import annotations
 

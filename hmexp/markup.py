@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from html import escape
 from typing import Final
 
-#: Fill and ink by node id. Okabe and Ito's palette, told apart with any colour vision; every cell has its
+#: Fill and ink by node id. Okabe and Ito's palette, distinct with any colour vision; every cell has its
 #: node's number as well, for print in grey.
 _NODE_COLOURS: Final = (
     ("#0072b2", "#ffffff"), ("#e69f00", "#000000"), ("#d55e00", "#000000"), ("#009e73", "#000000"),
@@ -170,8 +170,8 @@ def proportions(counts: Mapping[int, int]) -> Fragment:
         look = f"flex:{count} 1 0;min-width:1px;overflow:hidden;background:{fill};color:{ink}"
         look += ";text-align:center;white-space:nowrap;font-size:.85em"
         share = f"{count / total:.1%}" if total else ""
-        told = f"{node}: {share}" if total and count / total >= 0.15 else ""
-        parts.append(element("span", told, style=look, title=f"node {node}: {share}"))
+        wording = f"{node}: {share}" if total and count / total >= 0.15 else ""
+        parts.append(element("span", wording, style=look, title=f"node {node}: {share}"))
     return element("div", *parts, style="display:flex;max-width:30em;height:1.35em;margin:.2em 0")
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Final
 
 import numpy as np
@@ -14,17 +12,13 @@ import numpy.typing as npt
 
 from hmexp.errors import PatternError
 from hmexp.markup import card, element, proportions, strip
+from hmexp.ratio import EXAMPLES, MAX_ENTRIES, is_ratio, parse_ratio, spread
 from hmexp.units import GIB, KIB, format_size, parse_size
 
 #: Largest node id that any Linux configuration allows (CONFIG_NODES_SHIFT <= 10).
 MAX_NODE: Final = 1023
-#: Longest pattern, the same limit as that of the kernel module.
-MAX_ENTRIES: Final = 1 << 20
 MIN_GRANULE_BYTES: Final = 4 * KIB
 MAX_GRANULE_BYTES: Final = GIB
-
-_EXAMPLES: Final = "write node ids with commas, such as 0,2,2, or a ratio such as 1:2"
-_RATIO: Final = re.compile(r"\s*\d+(\s*:\s*\d+)+\s*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -53,14 +47,14 @@ class Pattern:
 
     def __post_init__(self) -> None:
         if not self.nodes:
-            raise PatternError("the pattern is empty", _EXAMPLES)
+            raise PatternError("the pattern is empty", EXAMPLES)
         if len(self.nodes) > MAX_ENTRIES:
             raise PatternError(f"the pattern has {len(self.nodes)} entries, more than {MAX_ENTRIES}")
         for node in dict.fromkeys(self.nodes):
             if not 0 <= node <= MAX_NODE:
                 position = self.nodes.index(node)
                 raise PatternError(
-                    f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", _EXAMPLES
+                    f"entry {position + 1} of the pattern is node {node}, outside 0..{MAX_NODE}", EXAMPLES
                 )
         granule = self.granule_bytes
         if not MIN_GRANULE_BYTES <= granule <= MAX_GRANULE_BYTES or granule & (granule - 1):
@@ -97,47 +91,39 @@ class Pattern:
             With the entry that cannot be read; of a ratio, if its nodes are not named.
         """
         if not isinstance(text, str):
-            raise PatternError(f"pattern {text!r} is not a text", _EXAMPLES)
+            raise PatternError(f"pattern {text!r} is not a text", EXAMPLES)
         if ":" in text:
-            if not ratio_nodes and _RATIO.fullmatch(text):
+            if not ratio_nodes and is_ratio(text):
                 raise PatternError(
                     f"pattern {text!r} is a ratio, and its nodes are not named",
                     f"name them: Pattern.parse({text!r}, ratio_nodes=(0, 2))",
                 )
             return cls.from_ratio(parse_ratio(text, ratio_nodes), granule)
         if not text.strip():
-            raise PatternError("the pattern is empty", _EXAMPLES)
+            raise PatternError("the pattern is empty", EXAMPLES)
         entries = text.split(",")
         # A long pattern has few words: each is read once, where it first stands.
         known: dict[str, int] = {}
         for entry in dict.fromkeys(entries):
             position, word = entries.index(entry) + 1, entry.strip()
             if not word:
-                raise PatternError(f"pattern {text!r}: entry {position} is empty", _EXAMPLES)
+                raise PatternError(f"pattern {text!r}: entry {position} is empty", EXAMPLES)
             if not (word.isascii() and word.isdigit()):
                 raise PatternError(
-                    f"pattern {text!r}: entry {position}, {word!r}, is not a node id", _EXAMPLES
+                    f"pattern {text!r}: entry {position}, {word!r}, is not a node id", EXAMPLES
                 )
             # Python refuses to convert absurdly long digit strings; four digits are beyond MAX_NODE.
             node = int(word) if len(word.lstrip("0")) <= len(str(MAX_NODE)) else MAX_NODE + 1
             if node > MAX_NODE:
                 raise PatternError(
-                    f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", _EXAMPLES
+                    f"pattern {text!r}: entry {position}, {word!r}, is outside 0..{MAX_NODE}", EXAMPLES
                 )
             known[entry] = node
         return cls(tuple(map(known.__getitem__, entries)), parse_size(granule))
 
     @classmethod
     def from_ratio(cls, ratio: Mapping[int, int], granule: str | int = MIN_GRANULE_BYTES) -> Pattern:
-        """Spread nodes as evenly as possible.
-
-        The cycle is built one entry at a time by Tijdeman's rule: of the nodes whose share of the
-        entries so far has run ahead of what they got, the one that would be late first is next.
-        No prefix of the cycle is then further than ``1 - 1/(2k - 2)`` entries from the share of any
-        of its k nodes, and no rule does better. For two nodes this is the perfectly balanced word.
-        The cycle is turned to start with the first node of `ratio`.
-
-        Source: R. Tijdeman, "The chairman assignment problem", Discrete Mathematics 32 (1980).
+        """Spread nodes as evenly as possible, by Tijdeman's rule; see `hmexp.ratio.spread`.
 
         Parameters
         ----------
@@ -152,37 +138,7 @@ class Pattern:
         PatternError
             If a weight is negative, or all are zero, or the cycle would be too long.
         """
-        for node, weight in ratio.items():
-            if isinstance(weight, bool) or not isinstance(weight, int):
-                raise PatternError(
-                    f"node {node} has the weight {weight!r}, which is not a whole number",
-                    "multiply all weights until they are whole: {0: 3, 1: 4} for {0: 1.5, 1: 2}",
-                )
-            if weight < 0:
-                raise PatternError(f"node {node} has the negative weight {weight}")
-        weights = {node: weight for node, weight in ratio.items() if weight > 0}
-        if not weights:
-            raise PatternError("the ratio has no node with a weight above zero", _EXAMPLES)
-        divisor = math.gcd(*weights.values())
-        weights = {node: weight // divisor for node, weight in weights.items()}
-        length = sum(weights.values())
-        if length > MAX_ENTRIES:
-            raise PatternError(f"the ratio makes a pattern of {length} entries, more than {MAX_ENTRIES}")
-        if len(weights) == 2:
-            return cls(_balanced_word(*weights.items()), parse_size(granule))
-        behind = Fraction(1, max(2 * len(weights) - 2, 1))
-        counts = dict.fromkeys(weights, 0)
-        cycle = []
-        for step in range(1, length + 1):
-            lag = {node: Fraction(step * weight, length) - counts[node] for node, weight in weights.items()}
-            chosen = min(
-                (node for node in weights if lag[node] >= behind),
-                key=lambda node: (1 - behind - lag[node]) / weights[node],
-            )
-            counts[chosen] += 1
-            cycle.append(chosen)
-        first = cycle.index(next(iter(weights)))
-        return cls(tuple(cycle[first:] + cycle[:first]), parse_size(granule))
+        return cls(spread(ratio), parse_size(granule))
 
     @classmethod
     def parse_any(
@@ -278,10 +234,10 @@ class Pattern:
     def _repr_html_(self) -> str:
         counts = self.ratio()
         names, shares = " : ".join(f"node {node}" for node in counts), " : ".join(map(str, counts.values()))
-        told = f"{names} = {shares}" if len(counts) > 1 else f"all on {names}"
-        told += f", {format_size(self.granule_bytes)} from each entry, repeated every "
-        told += f"{format_size(self.period_bytes)}"
-        return card(strip(self.nodes), proportions(counts), element("div", told))
+        wording = f"{names} = {shares}" if len(counts) > 1 else f"all on {names}"
+        wording += f", {format_size(self.granule_bytes)} from each entry, repeated every "
+        wording += f"{format_size(self.period_bytes)}"
+        return card(strip(self.nodes), proportions(counts), element("div", wording))
 
     def __getstate__(self) -> dict[str, Any]:
         return {"nodes": self.nodes, "granule_bytes": self.granule_bytes}
@@ -292,50 +248,7 @@ class Pattern:
         self.__post_init__()
 
 
-def _balanced_word(first: tuple[int, int], second: tuple[int, int]) -> tuple[int, ...]:
-    """The cycle of `Pattern.from_ratio` for two nodes with their weights, all at once."""
-    (node, weight), (other, rest) = first, second
-    length = weight + rest
-    steps = np.arange(length + 1, dtype=np.int64)
-    # Of `weight` in `length`, the entries so far that are the first node's: rounded, half upwards.
-    counts = (2 * steps * weight + length) // (2 * length)
-    mine = np.diff(counts) > 0
-    word = np.where(np.roll(mine, -int(np.argmax(mine))), node, other)
-    return tuple(word.tolist())
-
-
 def _near_granule(granule_bytes: int) -> str:
     """The largest granule that can be used up to a size, or the smallest."""
     inside = min(max(granule_bytes, MIN_GRANULE_BYTES), MAX_GRANULE_BYTES)
     return format_size(1 << (inside.bit_length() - 1))
-
-
-def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
-    """Read a ratio such as ``1:2`` as weights of `nodes`.
-
-    Raises
-    ------
-    PatternError
-        If it is no ratio, has not one number for each node, or is zero throughout.
-    """
-    if _RATIO.fullmatch(text) is None:
-        raise PatternError(f"ratio {text!r} is not whole numbers with colons", "write a ratio such as 1:2")
-    words = [word.strip() for word in text.split(":")]
-    if len(words) != len(nodes):
-        if len(nodes) < 2:
-            there = f"there is only node {nodes[0]}" if nodes else "there is no node"
-            raise PatternError(
-                f"ratio {text!r} needs {len(words)} nodes, and {there}",
-                "let a slow node be emulated (emulate auto), or name the nodes: 0,2,2",
-            )
-        raise PatternError(
-            f"ratio {text!r} has {len(words)} numbers, and there are {len(nodes)} nodes to spread over "
-            f"({', '.join(map(str, nodes))})",
-            "name the nodes with a pattern such as 0,2,2",
-        )
-    if any(len(word.lstrip("0")) > len(str(MAX_ENTRIES)) for word in words):
-        raise PatternError(f"ratio {text!r} has a number above {MAX_ENTRIES}")
-    weights = dict(zip(nodes, map(int, words), strict=True))
-    if not any(weights.values()):
-        raise PatternError(f"ratio {text!r} is zero throughout", "write a ratio such as 1:2")
-    return weights

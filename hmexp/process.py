@@ -103,7 +103,7 @@ class Child:
             out, err = process.communicate(question, timeout=self.timeout_seconds)
         except subprocess.TimeoutExpired as error:
             _kill(process)
-            reason = f"took longer than {self.timeout_seconds:g} s and was ended"
+            reason = f"took longer than {self.timeout_seconds:g} s and was stopped"
             raise ChildError("Timeout", reason) from error
         except BaseException:
             self._end(process)

@@ -23,15 +23,15 @@
 
 unsigned int hm_max_pattern = 1U << 20;
 module_param_named(max_pattern, hm_max_pattern, uint, 0644);
-MODULE_PARM_DESC(max_pattern, "longest pattern accepted, in entries");
+MODULE_PARM_DESC(max_pattern, "maximum length of a pattern, in entries");
 
 bool hm_strict_default;
 module_param_named(strict, hm_strict_default, bool, 0644);
-MODULE_PARM_DESC(strict, "new regions are strict: SIGBUS, not another node");
+MODULE_PARM_DESC(strict, "make new regions strict: SIGBUS instead of a fallback to another node");
 
 bool hm_use_huge = true;
 module_param_named(huge, hm_use_huge, bool, 0644);
-MODULE_PARM_DESC(huge, "huge pages where the granule is as large as one");
+MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as one");
 
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);

@@ -58,7 +58,7 @@ static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
  * @hf: the region
  * @want: where
  * @gfp: how to allocate
- * @ret: the fault's answer when there is none
+ * @ret: the fault's answer when no folio is returned
  *
  * The allocator itself keeps to the cpuset of the task.
  *

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import os
 import signal
@@ -101,7 +102,20 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 @pytest.fixture
-def need_placer() -> Callable[[str], None]:
+def machine_weights(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], None]]:
+    """Have this machine's weights of weighted interleave alone, among the processes of these tests.
+
+    They are one setting for all: a test that compares them before and after must not meet another's.
+    """
+    # Each process of pytest-xdist has its own base folder, next to those of the others.
+    path = tmp_path_factory.getbasetemp().parent / "weights.lock"
+    with path.open("w") as file:
+        # Closing the file releases it.
+        yield lambda: fcntl.flock(file, fcntl.LOCK_EX)
+
+
+@pytest.fixture
+def need_placer(machine_weights: Callable[[], None]) -> Callable[[str], None]:
     """Skip a test whose placer cannot work on this machine, with the placer's own reason.
 
     Asked for as the test begins, not to choose parameters: a probe of the machine may answer one process
@@ -110,6 +124,8 @@ def need_placer() -> Callable[[str], None]:
     from hmexp.memory.placers import PLACERS
 
     def need(name: str) -> None:
+        if name == "weighted":
+            machine_weights()
         obstacle = PLACERS[name].unavailable()
         if obstacle is not None:
             # The lab runs each placer on a kernel that has it.

@@ -90,4 +90,4 @@ def test_the_screenshot_tool_says_what_it_cannot_open(tmp_path: Path) -> None:
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "none.ipynb is no notebook of" in done.stderr
+    assert "none.ipynb is not a notebook in" in done.stderr

@@ -27,7 +27,7 @@ LAYERS = (
     ("native",),
     ("store",),
     ("lab",),
-    ("pattern", "units", "errors", "markup"),
+    ("pattern", "ratio", "units", "errors", "markup"),
 )
 HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
 

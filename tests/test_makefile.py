@@ -252,9 +252,9 @@ def test_a_python_that_is_not_there_or_too_old_is_told(checkout: Checkout, tmp_p
     assert "no no-such-python here" in missing.stderr
     old = tmp_path / "old-python"
     write_command(old, '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
-    told = checkout.make("setup", PYTHON=str(old))
-    assert told.returncode != 0
-    assert "Python 3.9.2; hmexp needs 3.11 or newer" in told.stderr
+    wording = checkout.make("setup", PYTHON=str(old))
+    assert wording.returncode != 0
+    assert "Python 3.9.2; hmexp needs 3.11 or newer" in wording.stderr
 
 
 def test_only_what_is_missing_is_installed_and_once(checkout: Checkout, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import PatternError, UnitError
-from hmexp.pattern import MAX_NODE, Pattern, parse_ratio
+from hmexp.pattern import MAX_NODE, Pattern
+from hmexp.ratio import parse_ratio
 
 nodes = st.lists(st.integers(0, MAX_NODE), min_size=1, max_size=40)
 granules = st.sampled_from([1 << shift for shift in range(12, 31)])

@@ -19,7 +19,7 @@ from hmexp.system.topology import read_topology
 NODE = read_topology().memory_nodes[0].id
 HOST = NodeSpeed(8.0, 4.0, 150.0, 8.0, 300.0, 400.0)
 EMULATION = Emulation.scale_to_host(EmulationRequest.parse("9=optane-dcpmm"), HOST, [NODE], NODE)
-QUICK = {"samples": 3, "sample_seconds": 0.005}
+QUICK = hmexp.Sampling(3, 0.005)
 
 
 def parsed(html: str) -> ElementTree.Element:
@@ -118,7 +118,7 @@ def test_where_only_the_ratio_is_promised_order_is_no_fault() -> None:
 
 def test_a_measurement_shows_number_interval_samples_and_proof() -> None:
     with hmexp.allocate("4MiB", Pattern((NODE, 9)), emulation=EMULATION) as region:
-        found = hmexp.measure_bandwidth(region, "read", **QUICK)
+        found = hmexp.measure_bandwidth(region, "read", sampling=QUICK)
     html = found._repr_html_()
     shown = text_of(html)
     assert f"{found.median:.4g} GB/s" in shown and "median of 3 samples" in shown
@@ -130,7 +130,7 @@ def test_a_measurement_shows_number_interval_samples_and_proof() -> None:
     for warning in found.warnings:
         assert warning in shown
     with hmexp.allocate("4MiB", Pattern((NODE,))) as region:
-        assert "EMULATED" not in hmexp.measure_latency(region, **QUICK)._repr_html_()
+        assert "EMULATED" not in hmexp.measure_latency(region, sampling=QUICK)._repr_html_()
 
 
 def test_samples_are_drawn_where_they_are() -> None:
@@ -154,7 +154,7 @@ def test_any_samples_fit_in_the_picture(samples: list[float]) -> None:
 
 
 def test_a_point_shows_what_is_beside_it() -> None:
-    found = hmexp.measure_point(Pattern((NODE, 9)), size="4MiB", emulate="none", emulation=EMULATION, **QUICK)
+    found = hmexp.measure_point(Pattern((NODE, 9)), size="4MiB", emulate=EMULATION, sampling=QUICK)
     shown = text_of(found._repr_html_())
     assert "all DRAM" in shown and "model" in shown
     assert found.of_dram is not None and f"{found.of_dram:.1%} of it" in shown

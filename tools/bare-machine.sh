@@ -79,7 +79,7 @@ if [ -n "$base" ] && [ -f "$base" ]; then
 else
     archives=$(list_archives)
     main=$(awk -v suite="$suite" '$2 == suite { print $1; exit }' <<<"$archives")
-    [ -n "$main" ] || die "apt on this machine knows no Debian archive to take $suite from"
+    [ -n "$main" ] || die "apt on this machine has no Debian archive with $suite"
     say "making a minimal $suite in $root"
     debootstrap --variant=minbase --include=python3-minimal,python3,make,git "$suite" "$root" "$main" >"$folder/debootstrap.log" 2>&1 ||
         { tail -n 20 "$folder/debootstrap.log" >&2; die "debootstrap failed"; }

@@ -124,7 +124,7 @@ find_missing() { # stages $*
             else
                 tail -n 5 "$work/venv.log" >&2
                 die "$python cannot make a virtual environment (see above)" \
-                    "install that Python anew with its venv and ensurepip modules, or say make PYTHON=/usr/bin/python3"
+                    "reinstall that Python with its venv and ensurepip modules, or run make PYTHON=/usr/bin/python3"
             fi
         fi
         ;;
@@ -137,7 +137,7 @@ find_missing() { # stages $*
             wanted+=("the C headers of $python") packages+=("$(debians_name)-dev")
         elif [ ${#packages[@]} -eq 0 ]; then
             tail -n 5 "$work/probe.log" >&2
-            die "Python.h of $python is missing" "install that Python's C headers, or say make PYTHON=/usr/bin/python3"
+            die "Python.h of $python is missing" "install that Python's C headers, or run make PYTHON=/usr/bin/python3"
         fi
     fi
     if ! loads_libnuma; then
@@ -151,14 +151,14 @@ install_missing() {
     local what
     what=$(join "${wanted[@]}")
     if ! command -v apt-get >/dev/null 2>&1; then
-        die "missing here: $what; and this is not a Debian-like system, so hmexp does not install it" \
+        die "not installed: $what; this is not a Debian-like system, so hmexp does not install it" \
             "install it with your package manager, then run make again" \
             "Debian calls it: ${packages[*]} (Fedora: gcc python3-devel numactl-libs; Arch: gcc numactl; SUSE: gcc python3-devel libnuma1)"
     fi
     local -a as_root=()
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null 2>&1; then
-            die "missing here: $what; installing it needs root, and there is no sudo" \
+            die "not installed: $what; installing it needs root, and there is no sudo" \
                 "as root: apt-get install ${packages[*]}"
         fi
         as_root=(sudo)
@@ -167,13 +167,13 @@ install_missing() {
     fi
     # env: sudo drops the environment.
     local -a apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
-    say "missing: $what; installing Debian's ${packages[*]}"
+    say "not installed: $what; installing Debian's ${packages[*]}"
     "${apt[@]}" update -q >"$work/apt.log" 2>&1 ||
-        say "apt-get update had errors; trying with the lists that are there"
+        say "apt-get update had errors; trying with the lists at hand"
     if ! "${apt[@]}" install -y -q --no-install-recommends "${packages[@]}" >>"$work/apt.log" 2>&1; then
         tail -n 20 "$work/apt.log" >&2
         die "apt-get could not install ${packages[*]} (its last lines are above)" \
-            "mend what it says, or install them as root, then run make again"
+            "fix what it reports, or install them as root, then run make again"
     fi
 }
 
@@ -183,7 +183,7 @@ provide_system() { # stages $*
     install_missing
     find_missing "$@"
     [ ${#packages[@]} -eq 0 ] ||
-        die "still missing after installing: $(join "${wanted[@]}")" "see whether another Python stands first on PATH: PYTHON is $python"
+        die "still missing after installing: $(join "${wanted[@]}")" "check whether another Python comes first in PATH: PYTHON is $python"
 }
 
 choose_python() { # stages $*
@@ -192,9 +192,9 @@ choose_python() { # stages $*
         case " $* " in *' venv '*) python=python3 ;; *) python=$vpython ;; esac
     fi
     command -v -- "$python" >/dev/null 2>&1 ||
-        die "no $python here" "install Python 3.11 or newer (Debian 12 and newer: apt-get install python3), or say make PYTHON=/path/to/python3"
+        die "$python is not installed" "install Python 3.11 or newer (Debian 12 and newer: apt-get install python3), or run make PYTHON=/path/to/python3"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        die "$python is $("$python" --version 2>&1); hmexp needs 3.11 or newer" "say make PYTHON=/path/to/a/newer/python3"
+        die "$python is $("$python" --version 2>&1); hmexp needs 3.11 or newer" "run make PYTHON=/path/to/a/newer/python3"
 }
 
 # --- the stages ---------------------------------------------------------------------------------------------
@@ -228,7 +228,7 @@ install_packages() {
     else
         # pip failed and took back what it had begun: the .venv is whole, only not complete.
         rm -f -- "$stamps/unfinished"
-        die "pip could not install hmexp and its packages (its message is above)" "mend the cause and run make again; nothing counts as installed"
+        die "pip could not install hmexp and its packages (its message is above)" "fix the cause and run make again; nothing counts as installed"
     fi
 }
 
@@ -236,7 +236,7 @@ build_core() {
     say "building the C core"
     rm -f -- "$stamps/core"
     "$vpython" setup.py --quiet build_ext --inplace --force ||
-        die "the C core could not be built (the compiler's message is above)" "mend it and run make again"
+        die "the C core could not be built (the compiler's message is above)" "fix it and run make again"
 }
 
 check_core() {
@@ -254,14 +254,14 @@ if [ "${1:-}" = --check ]; then
     exit 1
 fi
 
-mkdir -p .make 2>/dev/null && [ -w .make ] || die "cannot write in $root" "clone the checkout to a folder of your own"
+mkdir -p .make 2>/dev/null && [ -w .make ] || die "cannot write in $root" "clone the repository into a folder that you own"
 # pip answers Ctrl-C by an ordinary failure, but does not take back what it had begun: stop before any stage
 # is taken for one that ended.
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 exec 9>.make/lock
 if command -v flock >/dev/null 2>&1 && ! flock -n 9; then
-    say "another make is at work in this checkout; waiting for it"
+    say "another make is running in this checkout; waiting for it"
     flock 9
 fi
 

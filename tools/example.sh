@@ -29,14 +29,14 @@ rm -rf -- "$example/launches.jsonl" "$example/.lock" "$example/sweep.ipynb" "$ex
 temporary=$(dirname -- "$(mktemp -u)")
 names=$(for place in "$PWD" "${HOME:?}" "$temporary"; do printf '/%s/\n' "$(cut -d/ -f2 <<<"$place")"; done | sort -u)
 if grep -rnF -e "$names" "$example" || grep -rnwF -e "$(uname -n)" "$example"; then
-    echo "The new example names something of this machine (above); the old one stays, the new one is $rejected." >&2
+    echo "The new example names something of this machine (above). The old one is kept; the new one is in $rejected." >&2
     exit 1
 fi
 bytes=$(du -sb -- "$example" | cut -f1)
 if [ "$bytes" -gt "$most_bytes" ]; then
-    echo "The new example has $bytes bytes, more than $most_bytes; the old one stays, the new one is $rejected." >&2
+    echo "The new example has $bytes bytes, more than $most_bytes. The old one is kept; the new one is in $rejected." >&2
     exit 1
 fi
 trap - EXIT
 rm -rf -- "$old"
-echo "Written: $example, $bytes bytes. Look at $example/report.html before it is committed."
+echo "Written: $example, $bytes bytes. Look at $example/report.html before you commit it."

@@ -40,7 +40,7 @@ DECISIONS = {
     "node_capability": "Is this node usable?",
     "ratio_by_mix": "Is my workload safe? Its mix of reads and writes, in percent of all DRAM.",
     "bandwidth_against_threads": "How many threads, writers above all, before it collapses?",
-    "latency_distribution": "Can I keep my objective?",
+    "latency_distribution": "Can I meet my latency target?",
     "bandwidth_against_ratio": "Which ratio? Points are measured, lines are the model.",
     "latency_against_ratio": "What does a ratio cost in latency, one access at a time?",
     "loaded_latency": "How much headroom is there at my load?",
@@ -81,7 +81,7 @@ def draw_sweep(run: Path) -> dict[str, Figure]:
     """Every figure of a sweep's report."""
     results = Results.load(run)
     if not results.ok:
-        raise HmexpError(f"{run} has no point that was measured", "name another run")
+        raise HmexpError(f"{run} has no measured point", "name another run")
     return figures.all_figures(excerpt(results))
 
 
@@ -98,7 +98,7 @@ def write_page(names: list[str], folder: str) -> None:
     head, _, rest = text.partition(BEGIN)
     _, _, tail = rest.partition(END)
     if not tail:
-        raise HmexpError(f"{PAGE} has not the marks {BEGIN} and {END}", "take it from git again")
+        raise HmexpError(f"{PAGE} does not contain the marks {BEGIN} and {END}", "restore it from git")
     parts = []
     for name in names:
         title = name.replace("_", " ").capitalize()

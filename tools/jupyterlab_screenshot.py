@@ -121,7 +121,7 @@ def chromium(folder: Path) -> Iterator[Any]:
     driver_path = shutil.which("chromedriver")
     if browser is None or driver_path is None:
         missing = "chromium" if browser is None else "chromedriver"
-        raise LookError(f"{missing} is missing here: apt-get install chromium chromium-driver")
+        raise LookError(f"{missing} is not installed: apt-get install chromium chromium-driver")
     options = webdriver.ChromeOptions()
     options.binary_location = browser
     for flag in (*FLAGS, f"--window-size={WIDTH},1400", f"--user-data-dir={folder / 'browser'}"):
@@ -151,9 +151,9 @@ def run_all(driver: Any, address: str, timeout_seconds: float) -> None:
             .then(() => { window.hmexpRun = 'done'; }, error => { window.hmexpRun = String(error); });
     """)
     wait_until(driver, "return window.hmexpRun !== 'running';", timeout_seconds, "cells are still running")
-    told = driver.execute_script("return window.hmexpRun;")
-    if told != "done":
-        raise LookError(f"running all cells failed: {told}")
+    outcome = driver.execute_script("return window.hmexpRun;")
+    if outcome != "done":
+        raise LookError(f"running all cells failed: {outcome}")
 
 
 def wait_until(driver: Any, condition: str, seconds: float, otherwise: str) -> None:
@@ -255,7 +255,7 @@ def photograph(driver: Any, path: Path) -> None:
 def look_at(notebook: Path, theme: str, out: Path, timeout_seconds: float) -> list[str]:
     """Run one notebook in one theme; returns what is wrong."""
     if notebook.parent != ROOT / "notebooks" or not notebook.is_file():
-        raise LookError(f"{notebook} is no notebook of {ROOT / 'notebooks'}")
+        raise LookError(f"{notebook} is not a notebook in {ROOT / 'notebooks'}")
     with tempfile.TemporaryDirectory(prefix="hmexp-lab-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with jupyterlab(theme, folder) as address, chromium(folder) as driver:

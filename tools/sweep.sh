@@ -12,7 +12,7 @@ begun=$(mktemp)
 touch -d '1 second ago' -- "$begun"
 trap 'rm -f -- "$begun"' EXIT
 
-# Papermill shows how many cells are done, which is nothing where one cell takes all the time. On a terminal the
+# Papermill shows how many cells are done, which is no help where one cell takes all the time. On a terminal the
 # notebook shows its own progress instead, with the time left (hmexp/progress.py).
 if [ -t 2 ] && HMEXP_TERMINAL=$(tty <&2); then
     export HMEXP_TERMINAL
@@ -24,12 +24,12 @@ status=0
 
 run=results/latest
 # `latest` is this run only if something was written there since the start: the sweep may have failed at once, or
-# write elsewhere.
+# written elsewhere.
 if [ -d "$run" ] && [ -n "$(find "$run/" -maxdepth 1 -type f -newer "$begun" -print -quit)" ]; then
     run=results/$(basename "$(readlink -f "$run")")
     if [ -f "$executed" ]; then mv -f -- "$executed" "$run/sweep.ipynb"; fi
-    for told in report.html sweep.ipynb; do
-        if [ -f "$run/$told" ]; then printf 'Written: %s\n' "$run/$told"; fi
+    for file in report.html sweep.ipynb; do
+        if [ -f "$run/$file" ]; then printf 'Written: %s\n' "$run/$file"; fi
     done
     [ "$status" -eq 0 ] ||
         printf 'The sweep ended early. The same command again measures only what is missing in %s.\n' "$run" >&2
@@ -38,7 +38,7 @@ elif [ "$status" -ne 0 ]; then
     rm -f -- "$executed"
     echo 'The sweep did not begin; nothing was written.' >&2
 elif [ -f "$executed" ]; then
-    # The runner was told to write elsewhere: SWEEP="-p results FOLDER".
+    # The parameters named another folder: SWEEP="-p results FOLDER".
     printf 'Written: %s\n' "$executed"
 fi
 exit "$status"

@@ -166,7 +166,7 @@ int main(int argc, char **argv)
 	join_windows(memory, bytes / window, window, &random);
 	check_cycle(memory, bytes, spacing, bytes / spacing);
 	printf("%llu %llu\n", (unsigned long long)(bytes / spacing), (unsigned long long)huge_bytes(memory));
-	/* The first one is not told: it warms up. */
+	/* The first one is not reported: it warms up. */
 	for (uint64_t sample = 0; sample <= samples; sample++) {
 		clock_gettime(CLOCK_MONOTONIC, &begun);
 		at = follow(memory, at, hops);

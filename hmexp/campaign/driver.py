@@ -54,7 +54,7 @@ def execute(request: NotebookRequest) -> NotebookOutcome:
     except PapermillExecutionError as error:
         words = f"{error.ename}: {error.evalue}".strip()[:_LONGEST]
         return NotebookOutcome(status="failed", reason=f"cell {error.exec_count}: {words}")
-    except Exception as error:  # noqa: BLE001 - whatever it is, the campaign goes on and tells of it
+    except Exception as error:  # noqa: BLE001 - whatever it is, the campaign continues and records it
         # While it starts, the death of a kernel has no class of its own.
         if isinstance(error, DeadKernelError) or "Kernel died" in str(error):
             return _died(WatchedKernel.status)

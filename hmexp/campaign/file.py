@@ -98,13 +98,13 @@ def read_campaign(file: Path, topology: Topology) -> Campaign:
     """
     # Unlike Path.resolve it leaves a loop of links to whoever opens the file.
     file = Path(os.path.realpath(file.expanduser()))
-    told = _parse(file)
-    _require_known(told, _KEYS, str(file))
-    common = _table(told.get("parameters", {}), f"{file}: [parameters]")
+    wording = _parse(file)
+    _require_known(wording, _KEYS, str(file))
+    common = _table(wording.get("parameters", {}), f"{file}: [parameters]")
     entries: list[Entry] = []
-    tables = told.get("entry", [])
+    tables = wording.get("entry", [])
     if not isinstance(tables, list) or not tables:
-        raise ParameterError(f"{file} has no entry", "write [[entry]] with a name and a notebook")
+        raise ParameterError(f"{file} has no [[entry]] table", "write [[entry]] with a name and a notebook")
     used: set[str] = set()
     for number, table in enumerate(tables, start=1):
         entry, names = _read_entry(file, table, number, common, topology)
@@ -113,9 +113,9 @@ def read_campaign(file: Path, topology: Topology) -> Campaign:
         entries.append(entry)
         used |= names
     _require_known(common, sorted(used), f"{file}: [parameters]", "no notebook of this campaign")
-    where = _text(told.get("results", "auto"), f"{file}: results")
+    where = _text(wording.get("results", "auto"), f"{file}: results")
     folder = resolve_results("auto") / f"campaign-{file.stem}" if where == "auto" else file.parent / where
-    return Campaign(file, _text(told.get("title", file.stem), f"{file}: title"), folder, tuple(entries))
+    return Campaign(file, _text(wording.get("title", file.stem), f"{file}: title"), folder, tuple(entries))
 
 
 def _parse(file: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def _read_entry(
 ) -> tuple[Entry, set[str]]:
     where = f"{file}: entry {number}"
     if not isinstance(table, dict):
-        raise ParameterError(f"{where} is no table", "write [[entry]]")
+        raise ParameterError(f"{where} is not a table", "write [[entry]]")
     name = _text(table.get("name", ""), f"{where}: name")
     if not _NAME.fullmatch(name):
         raise ParameterError(
@@ -145,7 +145,7 @@ def _read_entry(
     _require_known(table, _ENTRY_KEYS, where)
     own = _table(table.get("parameters", {}), f"{where}: parameters")
     if not table.get("notebook"):
-        raise ParameterError(f"{where} has no notebook", 'say notebook = "FILE.ipynb"')
+        raise ParameterError(f"{where} has no notebook", 'write notebook = "FILE.ipynb"')
     notebook = Path(os.path.realpath(file.parent / _text(table["notebook"], f"{where}: notebook")))
     code = _read_code(notebook, where)
     names = _parameter_names(notebook, where)
@@ -172,7 +172,7 @@ def _read_code(notebook: Path, where: str) -> list[str]:
     except OSError as error:
         raise ParameterError(f"{where}: cannot read {notebook}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ParameterError(f"{where}: {notebook} is no notebook") from error
+        raise ParameterError(f"{where}: {notebook} is not a notebook") from error
 
 
 def _parameter_names(notebook: Path, where: str) -> set[str]:
@@ -192,7 +192,7 @@ def _require_known(given: Iterable[str], known: Iterable[str], where: str, whose
     for name in given:
         if whose and name in _PLACES:
             raise ParameterError(
-                f"{where}: {name!r} is not for an entry to say",
+                f"{where}: {name!r} cannot be set by an entry",
                 "the campaign gathers all runs; `results` at the top of the file says where",
             )
         if name in known:
@@ -205,18 +205,18 @@ def _require_known(given: Iterable[str], known: Iterable[str], where: str, whose
 
 def _text(value: Any, where: str) -> str:
     if not isinstance(value, str):
-        raise ParameterError(f"{where} is {value!r}, which is no text")
+        raise ParameterError(f"{where} is {value!r}, which is not a text")
     return value
 
 
 def _table(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ParameterError(f"{where} is {value!r}, which is no table of names and values")
+        raise ParameterError(f"{where} is {value!r}, which is not a table of names and values")
     for name, one in value.items():
         for item in one if isinstance(one, list) else [one]:
             wrong = not isinstance(item, str | int | float)
             if wrong or (isinstance(item, float) and not math.isfinite(item)):
                 raise ParameterError(
-                    f"{where}: {name} = {item!r} is no text, number or truth value, nor a list of them"
+                    f"{where}: {name} = {item!r} is not a text, a number, a boolean or a list of them"
                 )
     return value

@@ -23,7 +23,7 @@ TO_DO, RUNNING = "to do", "running"
 
 
 @dataclass(frozen=True)
-class Progress:
+class EntryProgress:
     """What became of an entry.
 
     Parameters
@@ -37,7 +37,7 @@ class Progress:
     fingerprint : str
         Of what was run.
     time : int
-        How often it was measured anew with one fingerprint.
+        How often it was measured again with one fingerprint.
     status : str
         ``to do``, ``running``, ``finished``, ``failed``, ``kernel died`` or ``interrupted``.
     reason : str or None
@@ -75,9 +75,9 @@ class Step:
     """What is to be done with an entry, and why."""
 
     entry: Entry
-    progress: Progress
-    wanted: bool
+    progress: EntryProgress
     why: str
+    wanted: bool
 
 
 class CampaignFolder:
@@ -122,10 +122,10 @@ class CampaignFolder:
         self.close()
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
-        """What is to be done with each entry; those named in `again` are measured anew."""
-        return [self._step(entry, entry.name in again) for entry in self.campaign.entries]
+        """What is to be done with each entry; those named in `again` are measured again."""
+        return [self._step(entry, again=entry.name in again) for entry in self.campaign.entries]
 
-    def store(self, progress: Progress) -> None:
+    def store(self, progress: EntryProgress) -> None:
         """Keep what became of an entry.
 
         Raises
@@ -143,11 +143,12 @@ class CampaignFolder:
         shown = []
         for step in self.steps():
             known = self.entries.get(step.entry.name)
-            shown.append(asdict(known or step.progress) | self.files(known or step.progress))
+            progress = known or step.progress
+            shown.append(asdict(progress) | self.files(progress) | {"emulated": self.emulated(progress)})
         title = self.campaign.title
         return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
 
-    def files(self, progress: Progress) -> dict[str, str | None]:
+    def files(self, progress: EntryProgress) -> dict[str, str | None]:
         """The files that there are of an entry, relative to the folder."""
         names = {
             "run": progress.run,
@@ -157,7 +158,13 @@ class CampaignFolder:
         }
         return {name: file if (self.path / file).exists() else None for name, file in names.items()}
 
-    def count(self, progress: Progress) -> dict[str, int] | None:
+    def emulated(self, progress: EntryProgress) -> str | None:
+        """Name of the profile of an entry's emulated node; None if nothing is known to be emulated."""
+        run = self.path / progress.run
+        emulation = read_run(run).emulation if (run / RUN).exists() else None
+        return None if emulation is None else emulation.profile.name
+
+    def count(self, progress: EntryProgress) -> dict[str, int] | None:
         """Count the points of an entry's run directory, finished or not."""
         run = self.path / progress.run
         if not (run / RUN).exists():
@@ -166,44 +173,44 @@ class CampaignFolder:
         planned = read_run(run).points or 0
         return {"planned": planned, **{name: statuses[name] for name in ("ok", "failed", "skipped")}}
 
-    def _read(self) -> dict[str, Progress]:
+    def _read(self) -> dict[str, EntryProgress]:
         file = self.path / SUMMARY
         if not file.exists():
             return {}
-        names = {one.name for one in fields(Progress)}
+        names = {one.name for one in fields(EntryProgress)}
         try:
             with file_errors("read", file):
                 data = json.loads(file.read_text(encoding="utf-8"))
             if data["schema"] != SCHEMA:
                 raise StoreError(f"{file} has schema {data['schema']!r}; this hmexp reads {SCHEMA}")
-            every = [Progress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
+            every = [EntryProgress(**{k: v for k, v in one.items() if k in names}) for one in data["entries"]]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs stay") from error
+            raise StoreError(f"{file} is damaged: {error}", "move it away; the runs are kept") from error
         return {one.name: one for one in every}
 
-    def _step(self, entry: Entry, again: bool) -> Step:
-        new = Progress(
+    def _step(self, entry: Entry, *, again: bool) -> Step:
+        new = EntryProgress(
             entry.name, entry.notebook.name, dict(entry.parameters), entry.about, entry.fingerprint
         )
         old = self.entries.get(entry.name)
         if old is None or old.status == TO_DO:
-            return Step(entry, new, True, "new")
+            return Step(entry, new, "new", wanted=True)
         if old.fingerprint != entry.fingerprint:
-            return Step(entry, new, True, f"{_difference(old, new)}: it is run anew")
+            return Step(entry, new, f"{_difference(old, new)}: it runs again", wanted=True)
         kept = replace(old, about=entry.about)
         if again:
-            return Step(entry, replace(new, time=old.time + 1), True, "asked for again: it is run anew")
+            return Step(entry, replace(new, time=old.time + 1), "asked for again: it runs again", wanted=True)
         if old.status != FINISHED:
             was = "killed" if old.status == RUNNING else old.status
-            return Step(entry, kept, True, f"{was} before: it goes on with what is there")
+            return Step(entry, kept, f"{was} before: it resumes with what is there", wanted=True)
         if self.files(old)["executed"] is None:
-            return Step(entry, kept, True, "its executed notebook is gone: it is run again")
+            return Step(entry, kept, "its executed notebook is gone: it runs again", wanted=True)
         if old.points is not None and self.count(old) is None:
-            return Step(entry, kept, True, "its run is gone: it is run again")
-        return Step(entry, kept, False, "finished")
+            return Step(entry, kept, "its run is gone: it runs again", wanted=True)
+        return Step(entry, kept, "finished", wanted=False)
 
 
-def _difference(old: Progress, new: Progress) -> str:
+def _difference(old: EntryProgress, new: EntryProgress) -> str:
     before, after = dict(old.parameters), dict(new.parameters)
     names = {*before, *after}
     changed = sorted(name for name in names if before.get(name) != after.get(name))

@@ -11,6 +11,14 @@ from hmexp.markup import Fragment, badge, card, element, html_of, muted, table
 from hmexp.store.files import write_atomically
 
 _KINDS: Final = {"finished": "good", "failed": "bad", "kernel died": "bad"}
+#: As the report's page: its font, and its colours on a light and on a dark page.
+_STYLE: Final = """
+:root { --paper: #f6f7f9; --ink: #1c2127; --link: #0b5e96; }
+@media (prefers-color-scheme: dark) { :root { --paper: #14171b; --ink: #e6e9ed; --link: #7cc0f0; } }
+body { margin: 0; padding: 28px 24px 72px; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
+a { color: var(--link); }
+"""
 _HEADS: Final = ("entry", "status", "points", "report", "notebook", "log", "from", "to")
 
 
@@ -41,13 +49,12 @@ def page(summary: Mapping[str, Any]) -> str:
         element("h1", summary["title"]),
         element("p", f"{finished} of {len(rows)} entries of {summary['file']} are finished."),
         table(_HEADS, rows, left=range(len(_HEADS))),
-        muted("campaign.json has the same for programs."),
+        muted("campaign.json holds the same data for programs to read."),
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
-        f"<title>{title}</title></head>\n"
-        f'<body style="font-family:sans-serif;margin:1.5em">{body}</body></html>\n'
+        f"<title>{title} · hmexp</title>\n<style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
     )
 
 
@@ -57,6 +64,8 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         "div", element("b", entry["name"]), muted(entry["about"] or ""), muted(given or "all defaults")
     )
     status = element("div", badge(entry["status"], _KINDS.get(entry["status"], "caution")))
+    if entry.get("emulated"):
+        status = element("div", status, badge(f"EMULATED {entry['emulated']}", "caution"))
     if entry["reason"]:
         status = element("div", status, muted(entry["reason"]))
     return (

@@ -18,7 +18,7 @@ from hmexp.campaign.folder import (
     INTERRUPTED,
     RUNNING,
     CampaignFolder,
-    Progress,
+    EntryProgress,
     Step,
 )
 from hmexp.campaign.page import write_page
@@ -42,12 +42,12 @@ class CampaignOutcome:
     ----------
     folder : Path
         Where everything is; `index.html` shows it.
-    entries : tuple of Progress
+    entries : tuple of EntryProgress
         In the order of the file.
     """
 
     folder: Path
-    entries: tuple[Progress, ...]
+    entries: tuple[EntryProgress, ...]
 
     @property
     def complete(self) -> bool:
@@ -74,7 +74,7 @@ def run_campaign(
     """Run every entry of a campaign that is not finished.
 
     An entry that fails, or whose kernel dies, does not keep the next one from being run. Killed at any
-    moment, the same call again goes on. An entry is run anew if its parameters or the code of its notebook
+    moment, the same call resumes. An entry is run again if its parameters or the code of its notebook
     were changed, or if it is in `again`.
 
     Parameters
@@ -82,9 +82,9 @@ def run_campaign(
     file : str or Path
         The campaign, see `read_campaign`.
     again : iterable of str
-        Entries to run anew although they are finished.
+        Entries to run again although they are finished.
     say : callable
-        Told what happens.
+        Receives a message for each event.
 
     Raises
     ------
@@ -109,14 +109,14 @@ def run_campaign(
                 done = _run(folder, step)
             except KeyboardInterrupt:
                 left = [one.entry.name for one in steps[number - 1 :] if one.wanted]
-                say(f"Interrupted; left are: {', '.join(left)}.")
+                say(f"Interrupted; still to run: {', '.join(left)}.")
                 raise
             say(f"{head}: {describe(done)}")
         write_page(folder.path, folder.summary())
         return CampaignOutcome(folder.path, tuple(folder.entries[e.name] for e in campaign.entries))
 
 
-def describe(progress: Progress) -> str:
+def describe(progress: EntryProgress) -> str:
     """What became of an entry, in a line."""
     text = progress.status
     if progress.points is not None:
@@ -133,7 +133,7 @@ def _known(campaign: Campaign, again: Iterable[str]) -> frozenset[str]:
     return asked
 
 
-def _run(folder: CampaignFolder, step: Step) -> Progress:
+def _run(folder: CampaignFolder, step: Step) -> EntryProgress:
     begun = replace(
         step.progress, status=RUNNING, reason=None, signal=None, started=now(), ended=None, points=None
     )
@@ -148,21 +148,21 @@ def _run(folder: CampaignFolder, step: Step) -> Progress:
     return _keep(folder, done)
 
 
-def _keep(folder: CampaignFolder, progress: Progress) -> Progress:
+def _keep(folder: CampaignFolder, progress: EntryProgress) -> EntryProgress:
     points = folder.count(progress)
     done = replace(progress, ended=now(), points=points)
     if done.status == FINISHED and points is not None:
         # A notebook may end well with points that failed; and papermill's word alone is not enough.
         missing = points["planned"] - points["ok"] - points["failed"] - points["skipped"]
         if points["failed"] or missing > 0:
-            told = f"{points['failed']} points failed, {max(missing, 0)} were not measured"
-            done = replace(done, status=FAILED, reason=told)
+            wording = f"{points['failed']} points failed, {max(missing, 0)} were not measured"
+            done = replace(done, status=FAILED, reason=wording)
     folder.store(done)
     write_page(folder.path, folder.summary())
     return done
 
 
-def _drive(folder: CampaignFolder, step: Step, progress: Progress) -> NotebookOutcome:
+def _drive(folder: CampaignFolder, step: Step, progress: EntryProgress) -> NotebookOutcome:
     """Have the notebook run, and return how it ended."""
     entry = step.entry
     places = {"results": str(folder.path), "run": progress.run}

@@ -12,7 +12,7 @@ from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hmexp.report.comparison.verdicts import Comparison
+    from hmexp.report.comparison.outcome import Comparison
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from hmexp.cli.runs import require_folder, require_measured
-    from hmexp.report.comparison.verdicts import Options, compare
+    from hmexp.report.comparison.options import ComparisonOptions
+    from hmexp.report.comparison.record import record_of
+    from hmexp.report.comparison.verdicts import compare
     from hmexp.report.comparison.views import MOST_ROWS, terminal, write_page
 
     if not options.false_discoveries:
@@ -65,7 +67,7 @@ def _run(options: argparse.Namespace) -> int:
         require_measured(folder)
     if options.html is not None:
         require_folder(options.html)
-    chosen = Options(
+    chosen = ComparisonOptions(
         of_model=options.of_model,
         by_ratio=options.by_ratio,
         least=options.ignore_below,
@@ -74,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
     )
     comparison = compare(options.a, options.b, chosen)
     if options.json:
-        print_json(comparison.to_record())
+        print_json(record_of(comparison))
     else:
         print(terminal(comparison, None if options.all else MOST_ROWS))
         advice = _advise(comparison)

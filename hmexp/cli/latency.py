@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 from hmexp.cli.machine import say_emulated, say_trust, this_machine
 from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
 from hmexp.cli.output import print_json, teller
-from hmexp.cli.region import note_size, read_pattern
+from hmexp.cli.region import note_size, read_pattern, read_sampling
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 from hmexp.units import parse_size
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hmexp.measure.curve import LoadedCurve
     from hmexp.measure.latency import NodeSplit
     from hmexp.measure.measurement import Measurement
+    from hmexp.measure.sampling import Sampling
     from hmexp.measure.statistics import Summary
     from hmexp.memory.emulation import Emulation
     from hmexp.memory.profile import Quantity
@@ -108,14 +110,16 @@ def _emulate(options: argparse.Namespace, patterns: list[Pattern], machine: Topo
 
 
 def _loaded(region: Region, load: Region | None, options: argparse.Namespace) -> int:
-    from hmexp.measure.loaded import measure_loaded_latency
+    from hmexp.measure.loaded import Injection, measure_loaded_latency
+    from hmexp.measure.quantity import sampling_of_curve
+    from hmexp.measure.rings import RingPlan
 
     curve = measure_loaded_latency(
-        region, options.operation, options.threads or None, load=load, cpus=options.cpus,
-        window_bytes=None if options.window == WINDOW else parse_size(options.window),
-        spacing_bytes=_spacing(options), vector_bits=options.vector_bits,
-        samples=min(options.samples, 5), sample_seconds=min(options.sample_seconds, 0.02),
-        show=teller(options),
+        region, options.operation, options.threads or None, load=load,
+        pinning="near" if options.cpus is None else options.cpus,
+        ring=RingPlan(_spacing(options), None if options.window == WINDOW else parse_size(options.window)),
+        injection=Injection(vector_bits=options.vector_bits),
+        sampling=sampling_of_curve(read_sampling(options)), show=teller(options),
     )  # fmt: skip
     if options.json:
         print_json(curve.to_record())
@@ -128,18 +132,13 @@ def _loaded(region: Region, load: Region | None, options: argparse.Namespace) ->
 def _idle(region: Region, options: argparse.Namespace) -> int:
     from hmexp.measure.latency import measure_store_latency
 
-    common: dict[str, Any] = {
-        "cpu": None if options.cpus is None else options.cpus[0],
-        "samples": options.samples,
-        "sample_seconds": options.sample_seconds,
-        "precision": options.precision,
-        "most_samples": options.most_samples,
-    }
+    cpu, sampling = None if options.cpus is None else options.cpus[0], read_sampling(options)
+    split: NodeSplit | None = None
     if options.stores is not None:
-        found = {f"stores ({options.stores})": measure_store_latency(region, options.stores, **common)}
-        split = None
+        one = measure_store_latency(region, options.stores, cpu=cpu, sampling=sampling)
+        found = {f"stores ({options.stores})": one}
     else:
-        found, split = _loads(region, options, common)
+        found, split = _loads(region, options, cpu, sampling)
     if options.json:
         record = {name: one.to_record() for name, one in found.items()}
         print_json({"idle": record, "split": split and split.to_record()})
@@ -164,20 +163,27 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
 
 
 def _loads(
-    region: Region, options: argparse.Namespace, common: dict[str, Any]
+    region: Region, options: argparse.Namespace, cpu: int | None, sampling: Sampling
 ) -> tuple[dict[str, Measurement], NodeSplit | None]:
     """The same chase in several orders, and on each node alone."""
     from hmexp.measure.latency import measure_latency, measure_node_latencies
+    from hmexp.measure.rings import RingPlan
 
-    ring = {**common, "spacing_bytes": _spacing(options), "chains": options.chains}
-    window = parse_size(options.window)
-    found = {"random over all": measure_latency(region, **ring, distribution=True)}
+    ring, window = RingPlan(_spacing(options)), parse_size(options.window)
+
+    def take(plan: RingPlan, *, distribution: bool = False) -> Measurement:
+        return measure_latency(
+            region, cpu=cpu, ring=plan, chains=options.chains, sampling=sampling, distribution=distribution
+        )
+
+    found = {"random over all": take(ring, distribution=True)}
     if window < region.size_bytes:
-        name = f"random in windows of {options.window}"
-        found[name] = measure_latency(region, **ring, window_bytes=window)
-    found["ordered (what prefetchers make of it)"] = measure_latency(region, **ring, ordered=True)
-    several = len(region.pages_per_node()) > 1
-    return found, measure_node_latencies(region, **ring) if several else None
+        found[f"random in windows of {options.window}"] = take(replace(ring, window_bytes=window))
+    found["ordered (what prefetchers make of it)"] = take(replace(ring, ordered=True))
+    if len(region.pages_per_node()) == 1:
+        return found, None
+    split = measure_node_latencies(region, cpu=cpu, ring=ring, chains=options.chains, sampling=sampling)
+    return found, split
 
 
 def _say_curve(curve: LoadedCurve) -> None:

@@ -34,7 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "campaign": "run several notebooks with papermill and gather them in one folder",
-    "lab": "run a command in a virtual machine with chosen NUMA nodes and a chosen kernel",
+    "lab": "run a command in a virtual machine with any NUMA nodes and any kernel",
     "completion": "print a completion script for bash, zsh or tcsh",
     "man": "print or show the manual page",
 }
@@ -104,7 +104,7 @@ def _carry_out(options: argparse.Namespace) -> int:
         _log.error("interrupted; what was measured is kept, and the same command again resumes")
         return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        # The reader of a pipe has gone (`hmexp nodes | head`): nobody is there to be told anything.
+        # The reader of a pipe has gone (`hmexp nodes | head`): nobody is left to read a message.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return ExitStatus.OK
     except OSError as error:

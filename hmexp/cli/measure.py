@@ -7,15 +7,16 @@ import argparse
 from hmexp.cli.machine import say_emulated, say_trust, this_machine
 from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
 from hmexp.cli.output import print_json, teller
-from hmexp.cli.region import note_size, read_access, read_pattern
+from hmexp.cli.region import note_size, read_access, read_pattern, read_sampling
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.units import parse_size
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    from hmexp.measure.bandwidth import OPERATIONS, SHARES
-    from hmexp.measure.threads import PLACEMENTS
-    from hmexp.native import ORDERS
+    from hmexp.measure.bandwidth import OPERATIONS
+    from hmexp.measure.threads import PINNINGS
+    from hmexp.measure.walk import SHARES
+    from hmexp.native import ACCESSES
 
     add_region(parser)
     parser.add_argument(
@@ -28,11 +29,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--pinning", default="near", metavar="WAY",
-        help=f"which CPUs the threads run on: {', '.join(PLACEMENTS)} (default: near)",
+        help=f"which CPUs the threads run on: {', '.join(PINNINGS)} (default: near)",
     )  # fmt: skip
     parser.add_argument(
         "--access", default="sequential",
-        help=f"order of the accesses: {', '.join(ORDERS)}; strided:8KiB names the stride "
+        help=f"order of the accesses: {', '.join(ACCESSES)}; strided:8KiB names the stride "
         "(default: sequential)",
     )  # fmt: skip
     parser.add_argument("--stride", type=size, help=argparse.SUPPRESS)
@@ -53,35 +54,34 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from hmexp.measure.point import measure_point
+    from hmexp.measure.walk import Walk
     from hmexp.system.cpus import allowed_cpus
 
     machine = this_machine()
     pattern = read_pattern(options.pattern, options, machine)
     note_size(options)
-    order, stride_bytes = read_access(options.access, options.stride)
+    access, stride_bytes = read_access(options.access, options.stride)
     found = measure_point(
         pattern,
         options.operation,
         options.threads or max(1, len(allowed_cpus()) - 1),
         size=options.size,
         placer=options.placer,
-        pages=options.page_bytes,
+        page_bytes=options.page_bytes,
         launches=options.launches,
         emulate=options.emulate,
         baseline=not options.no_baseline,
         topology=machine,
         show=teller(options),
-        cpus=options.cpus,
-        placement=options.pinning,
-        order=order,
-        stride_bytes=stride_bytes,
-        vector_bits=options.vector_bits,
-        share=options.share,
-        window_bytes=0 if options.window is None else parse_size(options.window),
-        samples=options.samples,
-        sample_seconds=options.sample_seconds,
-        precision=options.precision,
-        most_samples=options.most_samples,
+        pinning=options.pinning if options.cpus is None else options.cpus,
+        walk=Walk(
+            access,
+            stride_bytes,
+            options.share,
+            None if options.window is None else parse_size(options.window),
+            options.vector_bits,
+        ),
+        sampling=read_sampling(options),
     )
     if options.json:
         print_json(found.to_record())

@@ -7,9 +7,11 @@ import logging
 from typing import TYPE_CHECKING
 
 from hmexp.errors import ParameterError
-from hmexp.units import explain_size, parse_size
+from hmexp.units import explain_size
 
 if TYPE_CHECKING:
+    from hmexp.measure.sampling import Sampling
+    from hmexp.native import Access
     from hmexp.pattern import Pattern
     from hmexp.system.topology import Topology
 
@@ -25,10 +27,9 @@ def read_pattern(text: str, options: argparse.Namespace, machine: Topology) -> P
         If it cannot be read, or is a ratio and this machine has no second node to spread it over.
     """
     from hmexp.measure import point
-    from hmexp.native import PAGE_BYTES
+    from hmexp.memory.page_sizes import read_page_size
 
-    granule = PAGE_BYTES if options.granule == "page" else parse_size(options.granule)
-    pattern = point.read_pattern(text, granule, options.emulate, machine)
+    pattern = point.read_pattern(text, read_page_size(options.granule), options.emulate, machine)
     if ":" in text:
         _log.info("ratio %s is the pattern %s", text, pattern)
     return pattern
@@ -43,7 +44,7 @@ def note_size(options: argparse.Namespace) -> None:
         _log.info("size %s %s", options.size, note)
 
 
-def read_access(text: str, stride: str | None) -> tuple[str, int]:
+def read_access(text: str, stride: str | None) -> tuple[Access, int]:
     """The order of the accesses and the stride [bytes], of ``--access strided:8KiB`` or ``--stride``.
 
     Raises
@@ -61,3 +62,10 @@ def read_access(text: str, stride: str | None) -> tuple[str, int]:
         # --stride without strided accesses has always been allowed, and does nothing.
         text = f"{text}:{stride}" if text == "strided" else text
     return read_access(find_access(text))
+
+
+def read_sampling(options: argparse.Namespace) -> Sampling:
+    """How a launch is sampled."""
+    from hmexp.measure.sampling import Sampling
+
+    return Sampling(options.samples, options.sample_seconds, options.precision, options.most_samples)

@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
 
     given = (options.price_dram, options.price_slow)
     if given.count(None) == 1:
-        raise ParameterError("one price is not enough", "give both --price-dram and --price-slow, per GiB")
+        raise ParameterError("one price is missing", "give both --price-dram and --price-slow, per GiB")
     if not options.keep:
         raise ParameterError("--keep 0 keeps nothing", "give a percentage above 0, such as 90")
     require_measured(options.run_directory)

@@ -66,7 +66,7 @@ def carry_out(
         Who is shown the progress, and receives what a person should know.
     report : callable, optional
         Writes the report of the run directory it is given. A run that is killed meanwhile is resumed,
-        rather than measured anew.
+        rather than measured again.
 
     Raises
     ------

@@ -3,11 +3,12 @@
 To add a kind:
 
 1. give its parameters and its result a struct each, in `hmexp.store.parameters` and `hmexp.store.results`;
-2. write a module with ``measure(task) -> Taken``, and ``prepare(task) -> Prepared`` or ``join(results)``
-   if the defaults here do not do;
+2. write a module with ``measure(task) -> Taken``; and ``prepare(task) -> Prepared``, ``join(results)`` or
+   ``compare(result)`` where the defaults here do not do;
 3. add a line to `KINDS`.
 
 Whoever supplies the points then gets rounds, resuming, budget, proof, progress and the store from the engine.
+`tests/experiment/test_kinds.py` does just that with a kind that counts words.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from hmexp.experiment.task import Task
 from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.parameters import PointParameters
 from hmexp.store.parts import Model, SettingRecord
-from hmexp.store.results import Result
+from hmexp.store.records import MeasuredRecord
+from hmexp.store.results import Measured, Result
 
 
 @dataclass(frozen=True)
@@ -85,19 +87,25 @@ def join_one(results: Sequence[Result]) -> Result:
     return results[0]
 
 
+def compare_samples(result: Result) -> Measured | None:
+    """The default: a result that is samples is compared by them, another by nothing."""
+    return result if isinstance(result, Measured) else None
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of points; its functions are imported when they are first needed.
 
     Parameters
     ----------
-    measuring, preparing, joining : str or None
+    measuring, preparing, joining, comparing : str or None
         ``module:function``; None for the defaults.
     """
 
     measuring: str
     preparing: str | None = None
     joining: str | None = None
+    comparing: str | None = None
 
     @property
     def measure(self) -> Callable[[Task], Taken]:
@@ -119,6 +127,13 @@ class Kind:
         found = join_one if self.joining is None else _find(self.joining)
         return found
 
+    @property
+    def compare(self) -> Callable[[Result], Measured | None]:
+        """The samples of a result by which its point is compared, retried, and given what time is left."""
+        found: Callable[[Result], Measured | None]
+        found = compare_samples if self.comparing is None else _find(self.comparing)
+        return found
+
 
 #: By the tag of a point's parameters. Named, not imported: they stand above the engine.
 KINDS: Final[Mapping[str, Kind]] = {
@@ -133,6 +148,11 @@ KINDS: Final[Mapping[str, Kind]] = {
 def find_kind(parameters: PointParameters) -> Kind:
     """The kind of a point with these parameters."""
     return KINDS[str(parameters.__struct_config__.tag)]
+
+
+def find_samples(record: MeasuredRecord) -> Measured | None:
+    """The samples by which the point of a record is compared; None if it has none."""
+    return None if record.result is None else find_kind(record.parameters).compare(record.result)
 
 
 def _find(name: str) -> Any:

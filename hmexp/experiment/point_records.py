@@ -7,11 +7,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from hmexp.experiment.kinds import find_kind
+from hmexp.experiment.kinds import find_kind, find_samples
 from hmexp.store.evidence import PlacementRecord, Proof, SetupRecord
 from hmexp.store.parts import LaunchPart, Multiple
 from hmexp.store.records import LaunchRecord, PointRecord
-from hmexp.store.results import Measured
 
 
 def join_launches(
@@ -70,10 +69,8 @@ def with_baseline(record: PointRecord, baseline: PointRecord | None) -> PointRec
 
 def _compare(record: PointRecord, baseline: PointRecord) -> Multiple | None:
     """A result as a multiple of the all-DRAM one, with the widest interval that theirs allow."""
-    mine, other = record.result, baseline.result
-    if record.status != "ok" or baseline.status != "ok":
-        return None
-    if not isinstance(mine, Measured) or not isinstance(other, Measured):
+    mine, other = find_samples(record), find_samples(baseline)
+    if record.status != "ok" or baseline.status != "ok" or mine is None or other is None:
         return None
     if mine.ci_low is None or mine.ci_high is None or other.ci_low is None or other.ci_high is None:
         return None

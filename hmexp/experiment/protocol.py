@@ -18,7 +18,7 @@ from hmexp.store.parameters import PointParameters
 from hmexp.store.records import RunRecord
 
 
-class Point(Protocol):
+class PlannedPoint(Protocol):
     """One combination of parameters: what is measured, stored and resumed. Its text is for people."""
 
     @property
@@ -72,7 +72,7 @@ class Options:
     budget: str = "none"
 
 
-P = TypeVar("P", bound=Point)
+P = TypeVar("P", bound=PlannedPoint)
 
 
 class Experiment(Protocol[P]):

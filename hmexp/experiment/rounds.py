@@ -120,7 +120,7 @@ class _Work(Generic[P]):
         self.backlog.add(point, number, record)
         self.failed += record.status == "failed"
         if record.status != "ok" and record.reason not in self.said:
-            # A placer that is not here would say so again for each of its points.
+            # A placer that is not here would repeat the message for each of its points.
             self.said.add(record.reason or "")
             self.watchers.say(f"{record.status}: {point}: {record.reason}")
 

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator
 from typing import Final, Generic
 
 from hmexp.experiment.backlog import Backlog
+from hmexp.experiment.kinds import find_samples
 from hmexp.experiment.pace import Span
 from hmexp.experiment.protocol import Experiment, P
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.measure.measurement import UNSTABLE
 from hmexp.measure.statistics import summarise_launches
-from hmexp.store.results import Measured
 
 #: Why a launch was made.
 PLANNED: Final = "planned"
@@ -36,15 +36,15 @@ def in_rounds(plan: Experiment[P], backlog: Backlog[P]) -> list[Step[P]]:
 
 def unstable(plan: Experiment[P], backlog: Backlog[P]) -> list[P]:
     """Finished points whose interval is wider than was asked for."""
-    found = []
+    wide = []
     for point in plan.points:
         record = backlog.finished.get(point.id)
-        result = None if record is None else record.result
-        if isinstance(result, Measured) and result.ci_low is not None and result.ci_high is not None:
-            width = (result.ci_high - result.ci_low) / 2 / result.median
+        found = None if record is None else find_samples(record)
+        if found is not None and found.ci_low is not None and found.ci_high is not None:
+            width = (found.ci_high - found.ci_low) / 2 / found.median
             if width > (plan.options.precision or UNSTABLE):
-                found.append(point)
-    return found
+                wide.append(point)
+    return wide
 
 
 class Budget(Generic[P]):
@@ -113,8 +113,12 @@ class Budget(Generic[P]):
         return self._is_measured(point) and self._width(point) > self._plan.options.precision
 
     def _is_measured(self, point: P) -> bool:
-        made = self._backlog.launches[point.id]
-        return all(isinstance(record.result, Measured) for record in made.values())
+        return len(self._samples(point)) == len(self._backlog.launches[point.id])
+
+    def _samples(self, point: P) -> list[tuple[float, ...]]:
+        """The samples of each launch that has some."""
+        made = self._backlog.launches[point.id].values()
+        return [found.samples for record in made if (found := find_samples(record)) is not None]
 
     def _width(self, point: P) -> float:
         """The relative interval; of one launch nothing is known of how launches differ."""
@@ -123,6 +127,5 @@ class Budget(Generic[P]):
             return float("inf")
         key = (point.id, len(made))
         if key not in self._widths:
-            samples = [r.result.samples for r in made.values() if isinstance(r.result, Measured)]
-            self._widths[key] = summarise_launches(samples).half_width
+            self._widths[key] = summarise_launches(self._samples(point)).half_width
         return self._widths[key]

@@ -15,9 +15,10 @@ from hmexp.lab.errors import (
     LabTopologyError,
 )
 from hmexp.lab.runner import LabResult, run
-from hmexp.lab.topology import Topology, find_topology, shipped_topologies
+from hmexp.lab.topology import GuestTopology, find_topology, shipped_topologies
 
 __all__ = [
+    "GuestTopology",
     "LabCrashError",
     "LabError",
     "LabKernelError",
@@ -25,7 +26,6 @@ __all__ = [
     "LabResult",
     "LabTimeoutError",
     "LabTopologyError",
-    "Topology",
     "find_topology",
     "run",
     "shipped_topologies",

@@ -45,7 +45,9 @@ def kvm_state(kernel: Kernel, tools: Tools) -> tuple[bool, str]:
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
         return (
             False,
-            f"{_DEVICE} is missing" if not _DEVICE.exists() else f"{_DEVICE} may not be opened (group kvm)",
+            f"{_DEVICE} is missing"
+            if not _DEVICE.exists()
+            else f"{_DEVICE} cannot be opened: this user is not in the group kvm",
         )
     path = cache_directory() / "kvm.json"
     key = f"{_boot_id()} {os.getuid()} {tools.programs['qemu-system-x86_64']}"

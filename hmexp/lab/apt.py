@@ -58,7 +58,7 @@ class AptArea:
     def _call(self, *words: str, status: Path | None = None, directory: Path | None = None) -> str:
         if shutil.which("apt-get") is None:
             raise LabNeedError(
-                "this machine has no apt-get, and the lab fetches kernels and tools from Debian's archive",
+                "this machine has no apt-get, which the lab needs to fetch kernels and tools",
                 "install QEMU, a static busybox, kmod, ndctl and daxctl, and name a kernel by its path",
             )
         other_status = [] if status is None else ["-o", f"Dir::State::status={status}"]
@@ -80,7 +80,7 @@ class AptArea:
         sources = derive(read_sources(apt_directory), self.release)
         if not sources:
             raise LabNeedError(
-                f"no apt source in {apt_directory} is an archive of Debian, to find {self.release} in",
+                f"no apt source in {apt_directory} is a Debian archive, so {self.release} cannot be fetched",
                 "add Debian's archive to the apt sources, or name a kernel by its path",
             )
         with locked(self.directory):
@@ -106,7 +106,7 @@ class AptArea:
                     part.unlink()
             if not any(parts.iterdir()):
                 raise LabError(
-                    f"the machine's archive holds none of {self.release}'s suites: {missing[-1]}",
+                    f"this machine's package archive has no suite of {self.release}: {missing[-1]}",
                     "check with `apt-get update` that this machine reaches its package archive",
                 )
 
@@ -161,7 +161,7 @@ class AptArea:
         return sorted(directory.glob("*.deb"))
 
     def download_with_dependencies(
-        self, packages: Sequence[str], directory: Path, whole: bool = False
+        self, packages: Sequence[str], directory: Path, *, whole: bool = False
     ) -> list[Path]:
         """Fetch packages and what they need into a directory.
 
@@ -194,7 +194,8 @@ def unpack(archives: Iterable[Path], root: Path) -> None:
         done = subprocess.run(["dpkg-deb", "-x", archive, root], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise LabError(
-                f"{archive.name} could not be unpacked: {done.stderr.strip()}", "is the disk full?"
+                f"{archive.name} could not be unpacked: {done.stderr.strip()}",
+                "check that the disk is not full",
             )
     for name in MERGED_DIRECTORIES:
         top, below = root / name, root / "usr" / name

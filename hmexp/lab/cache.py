@@ -35,7 +35,7 @@ def ensure_directory(path: Path) -> Path:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise LabError(
-            f"the lab's cache directory {path} cannot be made: {error.strerror}",
+            f"the lab's cache directory {path} cannot be created: {error.strerror}",
             f"set {CACHE_VARIABLE} to a directory you can write, with 2 GiB free",
         ) from error
     return path

@@ -102,7 +102,7 @@ def packages_of(stanzas: Iterable[Mapping[str, str]], debian: str) -> list[Kerne
     return found
 
 
-def catalogue(refresh: bool = False) -> tuple[list[KernelPackage], dict[str, str]]:
+def catalogue(*, refresh: bool = False) -> tuple[list[KernelPackage], dict[str, str]]:
     """List the kernels that this machine's archive holds, for every Debian release known.
 
     The list is kept for a week.

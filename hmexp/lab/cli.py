@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from hmexp.lab.catalogue import DISTRIBUTION
 from hmexp.lab.errors import LabError, LabTimeoutError
 from hmexp.lab.headers import headers_directory
 from hmexp.lab.kernels import describe_kernels, find_kernel
-from hmexp.lab.runner import DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOPOLOGY, LabResult, run
+from hmexp.lab.runner import DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOPOLOGY, MOST_TIMEOUT_SECONDS, LabResult, run
 from hmexp.lab.shell import shell
 from hmexp.lab.tools import NEEDS, ensure_tools, installed, remedy
 from hmexp.lab.topology import shipped_topologies
@@ -36,8 +37,8 @@ examples:
   make -C kernel_module KDIR="$(hmexp lab headers 6.12)"
   hmexp lab run --kernel 6.12 -- sh -c 'insmod kernel_module/hybridmem.ko && ls -l /dev/hybridmem'
 
-The guest sees this machine's files; what it writes is lost, but in directories given by --writable.
-Exit status: the command's own (128 + n if signal n ended it); 124 when the time ran out; 125 when the
+The guest sees this machine's files. What it writes is lost, except in directories given with --writable.
+Exit status: that of the command (128 + n if signal n ended it); 124 if the time ran out; 125 if the
 guest died or could not start.
 """
 
@@ -56,64 +57,88 @@ def add_parser(subparsers: Subparsers) -> None:
     As every command it sets ``run``, a function of the parsed arguments that returns the exit status.
     """
     lab = subparsers.add_parser(
-        "lab", help="run a command in a virtual machine with chosen NUMA nodes and a chosen kernel",
-        description="A virtual machine with a chosen kernel and NUMA nodes, this machine's files inside.",
+        "lab", help="run a command in a virtual machine with any NUMA nodes and any kernel",
+        description="Run commands in a virtual machine with the kernel and NUMA nodes of your choice.",
         epilog=_EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
     _add_commands(lab)
 
 
-def _add_commands(lab: argparse.ArgumentParser) -> None:
-    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
+def _seconds(text: str) -> float:
+    """Read a time limit [s]; 0 is none."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if seconds != 0 and not 1 <= seconds <= MOST_TIMEOUT_SECONDS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds from 1 to {MOST_TIMEOUT_SECONDS:.0f}, or 0 for no limit"
+        )
+    return seconds
+
+
+def _machine_options() -> argparse.ArgumentParser:
     machine = argparse.ArgumentParser(add_help=False)
     machine.add_argument(
         "--kernel", default=DISTRIBUTION, metavar="K",
-        help="distribution (default), running, a version such as 6.12, a release name, or a path",
+        help="kernel: distribution (default), running, a version such as 6.12, a full release name,"
+        " or a path",
     )  # fmt: skip
-    machine.add_argument("--modules", metavar="DIR", help="the modules of a kernel given by path")
     machine.add_argument(
-        "--topology",
-        default=DEFAULT_TOPOLOGY,
-        metavar="T",
-        help="name (see `hmexp lab topologies`) or TOML file",
+        "--modules", metavar="DIR", help="directory of the modules, for a kernel given by path"
     )
+    machine.add_argument(
+        "--topology", default=DEFAULT_TOPOLOGY, metavar="T",
+        help="NUMA nodes: a name from `hmexp lab topologies`, or a TOML file (default: %(default)s)",
+    )  # fmt: skip
     machine.add_argument(
         "--accelerator", default="auto", choices=("auto", "kvm", "tcg"),
-        help="hardware virtualisation (kvm), emulation (tcg), or kvm where it works (auto, the default)",
+        help="hardware virtualization (kvm) or software emulation (tcg); auto uses kvm where it works",
     )  # fmt: skip
     machine.add_argument(
-        "--writable", action="append", default=[], metavar="DIR", help="let the guest write here"
-    )
-    machine.add_argument("--append", default="", metavar="WORDS", help="more kernel parameters")
+        "--writable", action="append", default=[], metavar="DIR",
+        help="let the guest write to this directory (repeatable)",
+    )  # fmt: skip
+    machine.add_argument("--append", default="", metavar="WORDS", help="additional kernel parameters")
+    return machine
 
+
+def _add_commands(lab: argparse.ArgumentParser) -> None:
+    commands = lab.add_subparsers(dest="lab_command", required=True, metavar="COMMAND")
+    machine = _machine_options()
     one = commands.add_parser(
-        "run", parents=[machine], help="run one command", usage="hmexp lab run [...] -- CMD ..."
+        "run", parents=[machine], help="run one command in the guest", usage="hmexp lab run [...] -- CMD ..."
     )
     one.add_argument(
         "--timeout", type=_seconds, default=DEFAULT_TIMEOUT_SECONDS, metavar="S",
-        help="longest time, boot included [s]; 0: none (default: %(default)s)",
+        help="time limit, boot included [s]; 0 for no limit (default: %(default)s)",
     )  # fmt: skip
     one.add_argument(
-        "--env", action="append", default=[], metavar="NAME=VALUE", help="set a variable in the guest"
-    )
+        "--env", action="append", default=[], metavar="NAME=VALUE",
+        help="set an environment variable in the guest (repeatable)",
+    )  # fmt: skip
     one.add_argument(
-        "--stdin", action="store_true", help="read standard input to its end and give it to the command"
+        "--stdin", action="store_true", help="read standard input to its end and pass it to the command"
     )
     one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument(
-        "-v", "--verbose", action="store_true", help="say on standard error what ran, and how long it took"
+        "-v", "--verbose", action="store_true", help="report on standard error what ran and how long it took"
     )
     one.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="command to run in the guest"
     )
     one.set_defaults(run=dispatch, handler=_run)
 
-    interactive = commands.add_parser("shell", parents=[machine], help="an interactive shell in the guest")
+    interactive = commands.add_parser(
+        "shell", parents=[machine], help="start an interactive shell in the guest"
+    )
     interactive.set_defaults(run=dispatch, handler=_shell)
 
-    kernels = commands.add_parser("kernels", help="list the kernels that are here or can be fetched")
-    kernels.add_argument("--refresh", action="store_true", help="ask the archive again")
-    kernels.add_argument("--all", action="store_true", help="each kernel, not the newest of each series only")
+    kernels = commands.add_parser("kernels", help="list the kernels that are cached or can be fetched")
+    kernels.add_argument("--refresh", action="store_true", help="fetch the package lists again first")
+    kernels.add_argument(
+        "--all", action="store_true", help="list every kernel, not only the newest of each series"
+    )
     kernels.set_defaults(run=dispatch, handler=_kernels)
 
     commands.add_parser("topologies", help="list the topologies").set_defaults(
@@ -126,48 +151,41 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     )
     headers.set_defaults(run=dispatch, handler=_headers)
 
-    commands.add_parser("check", help="say what the lab needs and has on this machine").set_defaults(
-        run=dispatch, handler=_check
-    )
-
-
-def _seconds(text: str) -> float:
-    try:
-        found = float(text)
-    except ValueError:
-        found = -1.0
-    if not 0 <= found < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0 up; 0 sets no limit")
-    return found
+    commands.add_parser(
+        "check", help="show the programs the lab needs, where they are, and whether KVM works"
+    ).set_defaults(run=dispatch, handler=_check)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     pairs = [entry.partition("=") for entry in arguments.env]
-    if any(not separator for _, separator, _ in pairs):
-        raise LabError(f"--env {arguments.env} is not NAME=VALUE", "write --env NAME=VALUE")
+    wrong = next((entry for entry in arguments.env if "=" not in entry), None)
+    if wrong is not None:
+        raise LabError(f"--env {wrong!r} is not of the form NAME=VALUE", "write for example --env LANG=C")
+    timeout_seconds = None if arguments.timeout == 0 else arguments.timeout
     result = run(
-        command, arguments.kernel, arguments.topology, arguments.timeout or None,
+        command, arguments.kernel, arguments.topology, timeout_seconds,
         accelerator=arguments.accelerator, modules=arguments.modules, writable=arguments.writable,
         environment={name: value for name, _, value in pairs}, append=arguments.append,
         stdin=sys.stdin.buffer.read() if arguments.stdin else b"",
         stdout=sys.stdout.buffer, stderr=sys.stderr.buffer,
         console=sys.stderr.buffer if arguments.console else None,
     )  # fmt: skip
-    _remark(result, arguments.verbose)
+    _remark(result, verbose=arguments.verbose)
     return result.status
 
 
-def _remark(result: LabResult, verbose: bool) -> None:
+def _remark(result: LabResult, *, verbose: bool) -> None:
     if verbose:
-        timing = "timings valid" if result.timing_valid else "timings not valid"
+        timing = "timings are valid" if result.timing_valid else "timings are not valid"
         print(
             f"hmexp lab: {result.kernel}, {result.topology}, {result.accelerator} ({timing}); "
-            f"boot {result.boot_seconds:.1f} s, all {result.elapsed_seconds:.1f} s; status {result.status}",
+            f"boot {result.boot_seconds:.1f} s, total {result.elapsed_seconds:.1f} s; "
+            f"exit status {result.status}",
             file=sys.stderr,
         )
     for line in result.splats:
-        print(f"hmexp lab: the kernel complained: {line}", file=sys.stderr)
+        print(f"hmexp lab: kernel warning: {line}", file=sys.stderr)
 
 
 def _shell(arguments: argparse.Namespace) -> int:
@@ -178,7 +196,7 @@ def _shell(arguments: argparse.Namespace) -> int:
 
 
 def _kernels(arguments: argparse.Namespace) -> int:
-    rows, failures = describe_kernels(arguments.refresh, arguments.all)
+    rows, failures = describe_kernels(refresh=arguments.refresh, everything=arguments.all)
     _table(rows)
     for release, reason in failures.items():
         print(f"{release}: {reason}", file=sys.stderr)
@@ -218,7 +236,7 @@ def _check(_: argparse.Namespace) -> int:
     works, reason = kvm_state(find_kernel(DISTRIBUTION, tools), tools)
     print(f"KVM: {'works' if works else 'does not work'}: {reason}")
     if not works:
-        print("guests run under software emulation: they work, but their timings are not valid")
+        print("Guests run under software emulation: they work, but their timings are not valid.")
     return 0
 
 
@@ -257,7 +275,7 @@ def dispatch(arguments: argparse.Namespace) -> int:
         if error.console:
             lines = error.console.splitlines()
             print(
-                f"--- the guest's console ({min(len(lines), CONSOLE_LINES)} last lines) ---", file=sys.stderr
+                f"--- last {min(len(lines), CONSOLE_LINES)} lines of the guest's console ---", file=sys.stderr
             )
             print("\n".join(lines[-CONSOLE_LINES:]), file=sys.stderr)
             print("---", file=sys.stderr)

@@ -33,7 +33,7 @@ class Emulator:
     """
 
     def __init__(
-        self, tools: Tools, arguments: Sequence[str], directory: Path, interactive: bool = False
+        self, tools: Tools, arguments: Sequence[str], directory: Path, *, interactive: bool = False
     ) -> None:
         self._log = directory / "qemu.log"
         # The kernel kills it when this thread ends in whatever way, SIGKILL included.

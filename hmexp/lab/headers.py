@@ -44,12 +44,12 @@ def headers_directory(request: str) -> Path:
         with scratch(work) as directory:
             packages = _packages(area, package)
             unpack(area.download(packages, Path(directory)), made)
-        lacking = _lacking(made)
-        if lacking:
+        unusable = _unusable(made)
+        if unusable:
             with scratch(work) as directory:
                 kbuild = [name for name in packages if name.startswith("linux-kbuild-")]
                 unpack(area.download_with_dependencies(kbuild, Path(directory), whole=True), made)
-            wrap(lacking, made, root)
+            wrap(unusable, made, root)
         inside = made / place
         _relocate(inside, root)
         _set_compiler(inside, package.debian)
@@ -71,8 +71,8 @@ def _package(request: str) -> KernelPackage:
     package = select(catalogue()[0], request, own)
     if not package.has_headers:
         raise LabKernelError(
-            f"the archive holds the kernel {package.release}, but no longer its headers",
-            "ask for one that has headers (see `hmexp lab kernels --all`)",
+            f"the archive has the kernel {package.release} but no longer has its headers",
+            "choose a kernel that has headers: see `hmexp lab kernels --all`",
         )
     return package
 
@@ -85,8 +85,8 @@ def _packages(area: AptArea, package: KernelPackage) -> list[str]:
         found = [stanza for stanza in area.stanzas(re.escape(name)) if stanza["Version"] == package.version]
     if not found:
         raise LabKernelError(
-            f"the archive no longer holds {name} {package.version}",
-            "fetch the newest: hmexp lab kernels --refresh, and ask for it by its whole name",
+            f"the archive no longer has {name} {package.version}",
+            "run `hmexp lab kernels --refresh` and choose one of these kernels by its full name",
         )
     # The common headers and the host programs (modpost, objtool); not the compiler, not the image.
     needed = re.findall(r"\blinux-(?:headers|kbuild)-[^\s,]+", found[0]["Depends"])
@@ -106,7 +106,9 @@ def _set_compiler(directory: Path, debian: str) -> None:
     text = path.read_text(encoding="utf-8")
     match = re.search(r"\bgcc-(\d+)$", text, re.MULTILINE)
     if match is None:
-        raise LabKernelError(f"{path} names no compiler", "this kernel's headers are of an unknown kind")
+        raise LabKernelError(
+            f"{path} does not name a compiler", "use the headers of another kernel: hmexp lab kernels"
+        )
     compiler = _compiler(int(match[1]), debian)
     text = re.sub(r"^CC = .*$", lambda _: f"CC = {compiler}", text, flags=re.MULTILINE)
     path.write_text(text, encoding="utf-8")
@@ -137,9 +139,9 @@ def _compiler(wanted: int, debian: str) -> str:
         if shutil.which(name):
             return name
     if shutil.which("gcc") is None:
-        raise LabNeedError("there is no C compiler to build modules with", "apt-get install gcc make")
+        raise LabNeedError("no C compiler is installed to build modules with", "apt-get install gcc make")
     have = subprocess.run(["gcc", "-dumpversion"], capture_output=True, text=True, check=True).stdout
-    # A later compiler builds modules for an older kernel; an older one lacks options that the kernel uses.
+    # A later compiler builds modules for an older kernel; an older one has no support for its options.
     if int(have.split(".")[0]) >= wanted:
         return "gcc"
     return str(_fetched_compiler(wanted, debian))
@@ -189,8 +191,8 @@ def wrap(programs: Iterable[Path], root: Path, target: Path) -> None:
         program.chmod(0o755)
 
 
-def _lacking(root: Path) -> list[Path]:
-    """List the host programs (modpost, objtool) that the machine's libraries are too old or too few for."""
+def _unusable(root: Path) -> list[Path]:
+    """List the host programs (modpost, objtool) for which the machine's libraries are too old or missing."""
     found = []
     for program in sorted((root / "usr/lib").glob("linux-kbuild-*/**/*")):
         if not program.is_file() or program.is_symlink() or not os.access(program, os.X_OK):

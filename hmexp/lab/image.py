@@ -39,7 +39,7 @@ def release_of(path: Path) -> str:
     except OSError as error:
         raise LabKernelError(
             f"the kernel {path} cannot be read: {error.strerror}",
-            "kernels below /boot are often readable by root only: copy it, or let the lab fetch one",
+            "files in /boot are often readable only by root: copy the kernel, or let the lab fetch one",
         ) from error
     if is_bzimage(data):
         offset = struct.unpack_from("<H", data, 0x20E)[0] + 0x200
@@ -50,7 +50,7 @@ def release_of(path: Path) -> str:
     else:
         found = None
     if found is None:
-        raise LabKernelError(f"{path} is not a kernel for x86-64", "give a bzImage (vmlinuz) or a vmlinux")
+        raise LabKernelError(f"{path} is not a kernel for x86-64", "use a bzImage (vmlinuz) or a vmlinux")
     return found[1].decode("ascii", "replace")
 
 
@@ -127,8 +127,8 @@ def bootable(path: Path, directory: Path) -> Path:
     if elf is None or not can_enter_directly(elf):
         if data.startswith(_ELF) and not can_enter_directly(data):
             raise LabKernelError(
-                f"{path} was built without CONFIG_PVH or with KASAN, so it cannot be started as it is",
-                "give the bzImage of the same build (arch/x86/boot/bzImage)",
+                f"{path} cannot be booted: it was built without CONFIG_PVH or with KASAN",
+                "use the bzImage of the same build (arch/x86/boot/bzImage)",
             )
         return path
     target = directory / "vmlinux"

@@ -89,7 +89,7 @@ def _content(path: Path) -> bytes:
     if path.suffix == ".zst":
         if shutil.which("zstd") is None:
             raise LabKernelError(
-                f"{path.name} is compressed with zstd, which is missing", "apt-get install zstd"
+                f"{path.name} is compressed with zstd, which is not installed", "apt-get install zstd"
             )
         return subprocess.run(["zstd", "-dcq"], input=data, capture_output=True, check=True).stdout
     return data

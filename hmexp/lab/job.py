@@ -11,7 +11,7 @@ from pathlib import Path
 from hmexp.lab.errors import LabError
 from hmexp.lab.kernels import Kernel
 from hmexp.lab.machine import KVM, Share, online_request
-from hmexp.lab.topology import Topology
+from hmexp.lab.topology import GuestTopology
 
 _FORWARDED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "VIRTUAL_ENV", "NO_COLOR")
 _FORWARDED_PREFIXES = ("LC_", "PYTHON", "HMEXP_")
@@ -21,7 +21,11 @@ HIDDEN = ("/proc", "/sys", "/dev", "/run")
 
 
 def guest_environment(
-    host: Mapping[str, str], kernel: Kernel, topology: Topology, accelerator: str, extra: Mapping[str, str]
+    host: Mapping[str, str],
+    kernel: Kernel,
+    topology: GuestTopology,
+    accelerator: str,
+    extra: Mapping[str, str],
 ) -> dict[str, str]:
     """Choose the command's environment: what finds programs and speaks a language, not what may be secret.
 
@@ -37,7 +41,7 @@ def guest_environment(
         for name, value in host.items()
         if name in _FORWARDED or name.startswith(_FORWARDED_PREFIXES)
     }
-    # insmod and its like are in /sbin, which an ordinary person's PATH lacks; in the guest one is root.
+    # insmod and its like are in /sbin, which is not in an ordinary user's PATH; the guest runs as root.
     chosen["PATH"] = ":".join(dict.fromkeys(f"{chosen.get('PATH', '')}:{_SYSTEM_PATH}".strip(":").split(":")))
     chosen["HMEXP_LAB"] = topology.name
     chosen["HMEXP_LAB_KERNEL"] = kernel.release
@@ -50,7 +54,9 @@ def job_script(command: Sequence[str], directory: Path, environment: Mapping[str
     """Write the script that becomes the command, in the caller's current directory."""
     for name in environment:
         if not name.isidentifier():
-            raise LabError(f"{name!r} is not a name for an environment variable", "use letters, digits and _")
+            raise LabError(
+                f"{name!r} is not a valid name for an environment variable", "use letters, digits and _"
+            )
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(environment.items())]
     lines.append(f"cd {shlex.quote(str(directory))} || exit 125")
     # exec: the status, or the signal, is the command's own.
@@ -63,7 +69,7 @@ def job_files(
     command: Sequence[str],
     *,
     kernel: Kernel,
-    topology: Topology,
+    topology: GuestTopology,
     accelerator: str,
     has_tools: bool = False,
     environment: Mapping[str, str] | None = None,
@@ -97,10 +103,11 @@ def job_files(
     hidden = next((name for name in HIDDEN if where == Path(name) or where.is_relative_to(name)), None)
     if hidden is not None:
         raise LabError(
-            f"{where} is not visible in the guest, which has a {hidden} of its own", "work elsewhere"
+            f"{where} is not visible in the guest, which has its own {hidden}",
+            "run the command from another directory",
         )
     if not command or any("\0" in word for word in command):
-        raise LabError("there is no command to run, or it holds a NUL", "give a program after --")
+        raise LabError("the command is empty or contains a NUL character", "give a program after --")
     variables = guest_environment(os.environ, kernel, topology, accelerator, environment or {})
     settings = {
         "TOOLS": "1" if has_tools else "",

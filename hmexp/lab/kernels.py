@@ -72,7 +72,7 @@ def find_kernel(request: str, tools: Tools, modules: str | Path | None = None) -
     if "/" in request or Path(request).is_file():
         return _by_path(Path(request).absolute(), tools, Path(modules).absolute() if modules else None)
     if modules is not None:
-        raise LabKernelError("modules can be named only for a kernel that is given by path", "drop --modules")
+        raise LabKernelError("--modules applies only to a kernel that is given by path", "remove --modules")
     if request == RUNNING:
         return _running(tools)
     own = own_release()
@@ -85,8 +85,8 @@ def find_kernel(request: str, tools: Tools, modules: str | Path | None = None) -
         if not packages:
             reasons = "; ".join(f"{release}: {reason}" for release, reason in failures.items())
             raise LabError(
-                f"no kernel is cached and no package list could be read ({reasons})",
-                "give the path of a kernel image, or `--kernel running` for the machine's own",
+                f"no kernel is cached, and no package list could be read ({reasons})",
+                "give the path of a kernel image, or `--kernel running` for this machine's own kernel",
             ) from None
         package = select(packages, request, own)
     return _fetched(package, tools)
@@ -117,7 +117,7 @@ def _shipped_image(root: Path, release: str) -> str:
     for name in (f"boot/vmlinuz-{release}", f"usr/lib/modules/{release}/vmlinuz"):
         if (root / name).exists():
             return name
-    raise LabKernelError(f"{root} holds no kernel image", f"delete {root} and try again")
+    raise LabKernelError(f"{root} has no kernel image", f"delete {root} and try again")
 
 
 def _index_modules(root: Path, release: str, tools: Tools) -> None:
@@ -132,8 +132,8 @@ def _running(tools: Tools) -> Kernel:
         if path.exists():
             return _by_path(path, tools, Path(f"/lib/modules/{release}"))
     raise LabKernelError(
-        f"the image of the running kernel {release} is not here (looked in /boot and /lib/modules)",
-        "ask for another kernel, such as --kernel distribution",
+        f"the image of the running kernel {release} is neither in /boot nor in /lib/modules",
+        "choose another kernel, such as --kernel distribution",
     )
 
 
@@ -149,7 +149,7 @@ def _by_path(path: Path, tools: Tools, modules: Path | None) -> Kernel:
         modules = next((directory for directory in candidates if directory.is_dir()), None)
     elif not modules.is_dir():
         raise LabKernelError(
-            f"{modules} is not a directory of modules", "give the directory that modules_install made"
+            f"{modules} is not a directory of kernel modules", "give the directory that modules_install made"
         )
     if modules is not None:
         modules = _with_index(modules, release, tools)
@@ -174,11 +174,9 @@ def _image_in(directory: Path) -> Path:
             return found[0]
         if found:
             listed = ", ".join(path.name for path in found)
-            raise LabKernelError(
-                f"{directory} holds several kernels: {listed}", "give the path of one of them"
-            )
+            raise LabKernelError(f"{directory} has several kernels: {listed}", "give the path of one of them")
     raise LabKernelError(
-        f"{directory} holds no kernel image (looked for {', '.join(names)})", "give the image's path"
+        f"{directory} has no kernel image: none of {', '.join(names)} is there", "give the path of the image"
     )
 
 
@@ -205,7 +203,7 @@ def _with_index(modules: Path, release: str, tools: Tools) -> Path:
 
 
 def describe_kernels(
-    refresh: bool = False, everything: bool = False
+    *, refresh: bool = False, everything: bool = False
 ) -> tuple[list[Mapping[str, str]], dict[str, str]]:
     """List kernels for a person: those in the cache, and those that can be fetched.
 
@@ -216,7 +214,7 @@ def describe_kernels(
     everything : bool
         Each kernel, and not only the newest of each series and Debian release.
     """
-    packages, failures = catalogue(refresh)
+    packages, failures = catalogue(refresh=refresh)
     have = {package.release for package in cached_kernels()}
     listed = {package.release: package for package in (*packages, *cached_kernels())}
     newest: dict[object, KernelPackage] = {}

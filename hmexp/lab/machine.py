@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmexp.lab.topology import ABSENT, BLOCK_BYTES, DRAM, NVM, Topology
+from hmexp.lab.topology import ABSENT, BLOCK_BYTES, DRAM, NVM, GuestTopology
 from hmexp.units import GIB, MIB
 
 LABEL_BYTES = 2 * MIB
@@ -46,12 +46,12 @@ def quoted(path: Path) -> str:
     return str(path).replace(",", ",,")
 
 
-def machine_arguments(topology: Topology, accelerator: str) -> list[str]:
+def machine_arguments(topology: GuestTopology, accelerator: str) -> list[str]:
     """Give QEMU's arguments for the processors, the memory and the nodes.
 
     Parameters
     ----------
-    topology : Topology
+    topology : GuestTopology
     accelerator : str
         ``kvm`` or ``tcg``.
     """
@@ -73,7 +73,7 @@ def machine_arguments(topology: Topology, accelerator: str) -> list[str]:
     ]  # fmt: skip
 
 
-def _nodes(topology: Topology) -> Iterator[str]:
+def _nodes(topology: GuestTopology) -> Iterator[str]:
     for node in topology.nodes:
         # The firmware measures a target from an initiator: node 0 always has CPUs.
         initiator = (f",initiator={node.id if node.cpus else 0}") if topology.has_speeds else ""
@@ -84,7 +84,7 @@ def _nodes(topology: Topology) -> Iterator[str]:
             yield from ("-numa", f"node,nodeid={node.id}{initiator}")
 
 
-def _cpus(topology: Topology) -> Iterator[str]:
+def _cpus(topology: GuestTopology) -> Iterator[str]:
     # The CPUs that never start must be the last sockets; they alone make an absent node known.
     running = [node.id for node in topology.nodes if node.kind != ABSENT for _ in range(node.cpus)]
     absent = [node.id for node in topology.of_kind(ABSENT) for _ in range(node.cpus)]
@@ -92,14 +92,14 @@ def _cpus(topology: Topology) -> Iterator[str]:
         yield from ("-numa", f"cpu,node-id={node},socket-id={socket}")
 
 
-def _distances(topology: Topology) -> Iterator[str]:
+def _distances(topology: GuestTopology) -> Iterator[str]:
     for source, row in enumerate(topology.distances):
         for target, value in enumerate(row):
             if source != target:
                 yield from ("-numa", f"dist,src={source},dst={target},val={value}")
 
 
-def _nvdimms(topology: Topology) -> Iterator[str]:
+def _nvdimms(topology: GuestTopology) -> Iterator[str]:
     # QEMU describes the last one first, and the kernel numbers nodes as they are described.
     for node in reversed(topology.of_kind(NVM)):
         size_mib = backing_bytes(node.size_bytes) // MIB
@@ -107,7 +107,7 @@ def _nvdimms(topology: Topology) -> Iterator[str]:
         yield from ("-device", f"nvdimm,id=nvdimm{node.id},memdev=nv{node.id},node={node.id},label-size=2M")
 
 
-def _speeds(topology: Topology) -> Iterator[str]:
+def _speeds(topology: GuestTopology) -> Iterator[str]:
     initiators = [node.id for node in topology.nodes if node.cpus]
     for source in initiators:
         for node in topology.nodes:
@@ -134,7 +134,7 @@ def share_arguments(shares: Sequence[Share]) -> list[str]:
     return words
 
 
-def kernel_command_line(topology: Topology, extra: str = "") -> str:
+def kernel_command_line(topology: GuestTopology, extra: str = "") -> str:
     """Give the kernel's parameters. A panic or an oops ends the guest at once."""
     words = ["console=ttyS0", "rdinit=/init", "panic=-1", "oops=panic", "loglevel=5"]
     if topology.of_kind(ABSENT):
@@ -143,7 +143,7 @@ def kernel_command_line(topology: Topology, extra: str = "") -> str:
     return " ".join([*words, *extra.split()])
 
 
-def online_request(topology: Topology) -> str:
+def online_request(topology: GuestTopology) -> str:
     """Say, for the guest's script, which NVDIMM nodes to bring online: ``1:movable 2:kernel``."""
     wanted = [node for node in topology.of_kind(NVM) if node.online]
     return " ".join(f"{node.id}:{'movable' if node.movable else 'kernel'}" for node in wanted)

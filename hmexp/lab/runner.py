@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from hmexp.lab.accelerator import choose_accelerator
+from hmexp.lab.boot import Sinks, boot, failure, read_if_there, splats
 from hmexp.lab.cache import run_directory
 from hmexp.lab.catalogue import DISTRIBUTION
-from hmexp.lab.emulator import Emulator, Follower
-from hmexp.lab.errors import LabCrashError, LabError, LabTimeoutError
+from hmexp.lab.errors import LabError
 from hmexp.lab.initramfs import write_initramfs
 from hmexp.lab.job import job_files
 from hmexp.lab.kernels import Kernel, find_kernel
-from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, quoted, share_arguments
+from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, share_arguments
 from hmexp.lab.tools import Tools, ensure_tools
-from hmexp.lab.topology import Topology, find_topology
+from hmexp.lab.topology import GuestTopology, find_topology
 
 DEFAULT_TOPOLOGY = "three-dram"
 DEFAULT_TIMEOUT_SECONDS = 600.0
-
-_SPLAT = re.compile(
-    r"\bBUG: |\bWARNING: |\bOops|\bKASAN: |\bUBSAN: |\bINFO: task .* blocked|\bINFO: rcu|Kernel panic"
-    r"|general protection fault|possible .*locking|possible recursive|inconsistent lock state"
-    r"|suspicious RCU usage|kmemleak: \d+ new"
-)
-_MARK = re.compile(r"HMEXP-LAB(-FAILURE)? (.*)")
+MOST_TIMEOUT_SECONDS = 7 * 86400.0
+"""The longest time limit [s]: a week."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +83,18 @@ class LabResult:
         if self.status == 0 and not self.splats:
             return self
         what = (
-            f"ended with status {self.status}"
-            if self.status
-            else f"made the kernel complain: {self.splats[0]}"
+            f"ended with status {self.status}" if self.status else f"made the kernel log {self.splats[0]!r}"
         )
         said = self.stderr.decode("utf-8", "replace").strip().splitlines()[-20:]
         raise LabError(
-            "\n".join([f"in the lab, {' '.join(self.command)} {what}", *said]), console=self.console
+            "\n".join([f"in the lab, `{' '.join(self.command)}` {what}", *said]), console=self.console
         )
 
 
 def run(
     command: Sequence[str] | str,
     kernel: str = DISTRIBUTION,
-    topology: str | Topology = DEFAULT_TOPOLOGY,
+    topology: str | GuestTopology = DEFAULT_TOPOLOGY,
     timeout_seconds: float | None = DEFAULT_TIMEOUT_SECONDS,
     *,
     accelerator: str = "auto",
@@ -128,7 +119,7 @@ def run(
         Program and arguments; a text is given to ``sh -c``.
     kernel : str
         ``distribution``, ``running``, a version such as ``6.12``, a release name or a path.
-    topology : str or Topology
+    topology : str or GuestTopology
         Name of a shipped topology, or path of a file.
     timeout_seconds : float, optional
         Longest time from the start of the emulator to the end [s]; None waits for ever.
@@ -158,6 +149,7 @@ def run(
     LabTimeoutError, LabCrashError
         If the guest had to be ended, or died; both carry its console.
     """
+    _check_timeout(timeout_seconds)
     tools = ensure_tools()
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology) if isinstance(topology, str) else topology
@@ -170,46 +162,35 @@ def run(
         shares=shares, stdin=stdin,
     )  # fmt: skip
     with run_directory() as work:
-        out = work / "out"
-        out.mkdir()
+        (work / "out").mkdir()
         write_initramfs(work / "initrd", found, tools, files)
-        serial = work / "console"
         arguments = guest_arguments(found, nodes, chosen, tools, shares, work, append)
-        arguments += ["-serial", f"file:{quoted(serial)}"]
-        followers = [
-            Follower(out / "stdout", stdout), Follower(out / "stderr", stderr), Follower(serial, console)
-        ]  # fmt: skip
-        ready: list[float] = []
-
-        def tick() -> bool:
-            if not ready and (out / "started").exists():
-                ready.append(time.monotonic() - emulator.started)
-            for follower in followers:
-                follower.pump()
-            return False
-
-        with Emulator(tools, arguments, work) as emulator:
-            in_time = emulator.watch(tick, timeout_seconds)
-            emulator.stop()
-            elapsed_seconds = emulator.elapsed_seconds
-            messages = emulator.messages
-        tick()
-        written = _read(serial).decode("utf-8", "replace").replace("\r\n", "\n")
-        status = _read(out / "status").strip()
+        ending = boot(work, tools, arguments, timeout_seconds, Sinks(stdout, stderr, console))
+        out = work / "out"
+        status = read_if_there(out / "status").strip()
         if not status:
-            raise _failure(written, messages, in_time, timeout_seconds, bool(ready))
+            raise failure(ending, timeout_seconds)
         return LabResult(
-            command=words, status=int(status), stdout=_read(out / "stdout"), stderr=_read(out / "stderr"),
-            console=written, splats=splats(written), kernel=found.release, topology=nodes.name,
-            accelerator=chosen,
-            timing_valid=chosen == KVM, boot_seconds=ready[0] if ready else elapsed_seconds,
-            elapsed_seconds=elapsed_seconds,
+            command=words, status=int(status),
+            stdout=read_if_there(out / "stdout"), stderr=read_if_there(out / "stderr"),
+            console=ending.console, splats=splats(ending.console), kernel=found.release, topology=nodes.name,
+            accelerator=chosen, timing_valid=chosen == KVM,
+            boot_seconds=ending.elapsed_seconds if ending.boot_seconds is None else ending.boot_seconds,
+            elapsed_seconds=ending.elapsed_seconds,
         )  # fmt: skip
+
+
+def _check_timeout(seconds: float | None) -> None:
+    if seconds is not None and not 0 < seconds <= MOST_TIMEOUT_SECONDS:
+        raise LabError(
+            f"the time limit {seconds:g} s is not above 0 and at most {MOST_TIMEOUT_SECONDS:.0f} s",
+            "use a limit in this range, or None for no limit",
+        )
 
 
 def guest_arguments(
     kernel: Kernel,
-    topology: Topology,
+    topology: GuestTopology,
     accelerator: str,
     tools: Tools,
     shares: Sequence[Share],
@@ -235,41 +216,6 @@ def writable_shares(paths: Sequence[str | Path]) -> list[Share]:
     for number, path in enumerate(paths):
         absolute = Path(path).absolute()
         if not absolute.is_dir():
-            raise LabError(f"{path} is not a directory", "make it before the lab starts")
+            raise LabError(f"{path} is not a directory", "create it before the lab starts")
         shares.append(Share(f"share{number}", absolute, writable=True))
     return shares
-
-
-def splats(console: str) -> tuple[str, ...]:
-    """Find the lines in which the kernel complains."""
-    return tuple(line.strip() for line in console.splitlines() if _SPLAT.search(line))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
-
-
-def _failure(
-    console: str, messages: str, in_time: bool, timeout_seconds: float | None, started: bool
-) -> LabError:
-    marks = [match for match in map(_MARK.search, console.splitlines()) if match]
-    failed = next((match[2] for match in marks if match[1]), None)
-    if failed is not None:
-        return LabCrashError(f"the guest could not be set up: {failed}", "its console tells more", console)
-    if not in_time:
-        where = "while the command ran" if started else "before the command started"
-        return LabTimeoutError(
-            f"the guest was ended after {timeout_seconds:.0f} s, {where}",
-            "give it more time (--timeout), if it was still at work",
-            console,
-        )
-    found = splats(console)
-    if found:
-        return LabCrashError(f"the guest's kernel died: {found[0]}", None, console)
-    if messages:
-        return LabCrashError(f"the emulator failed: {messages.splitlines()[-1]}", None, console)
-    where = "after the command had started" if started else "before the command started"
-    return LabCrashError(f"the guest ended {where}, without an exit status", None, console)

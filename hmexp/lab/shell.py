@@ -38,7 +38,10 @@ def shell(
         Exit status of the shell.
     """
     if not sys.stdin.isatty():
-        raise LabError("the lab's shell needs a terminal", "run a command: hmexp lab run -- COMMAND")
+        raise LabError(
+            "the lab's shell needs a terminal",
+            "to run a command without a terminal: hmexp lab run -- COMMAND",
+        )
     tools = ensure_tools()
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology)
@@ -53,7 +56,10 @@ def shell(
         shares=shares, interactive=True,
         environment={"TERM": os.environ.get("TERM", "linux")},
     )  # fmt: skip
-    print(f"{found.release}, {nodes.name} ({nodes.summary}), {chosen}; leave with exit, kill with Ctrl-A X")
+    print(
+        f"{found.release}, {nodes.name} ({nodes.summary}), {chosen}; "
+        "type exit to leave, Ctrl-A X to kill the guest"
+    )
     sys.stdout.flush()
     settings = termios.tcgetattr(sys.stdin)
     with run_directory() as work:
@@ -70,5 +76,5 @@ def shell(
             termios.tcsetattr(sys.stdin, termios.TCSADRAIN, settings)
         status = work / "out" / "status"
         if not status.exists():
-            raise LabCrashError(f"the guest ended without leaving the shell {emulator.messages}".strip())
+            raise LabCrashError(f"the guest stopped while the shell was running {emulator.messages}".strip())
         return int(status.read_text(encoding="ascii"))

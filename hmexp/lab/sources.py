@@ -95,7 +95,7 @@ def parse_deb822(text: str) -> list[AptSource]:
     lines = [line for line in text.splitlines() if not line.startswith("#")]
     found = []
     for stanza in re.split(r"\n[ \t]*\n", "\n".join(lines)):
-        # A value goes on over the indented lines that follow (a key may be written out so).
+        # A value continues on the indented lines that follow (a key may be written out there).
         pairs = re.findall(r"^([A-Za-z0-9-]+):[ \t]*(.*(?:\n[ \t].*)*)", stanza, re.MULTILINE)
         fields = {name.lower(): value.rstrip() for name, value in pairs}
         wanted = "deb" in fields.get("types", "").split() and "main" in fields.get("components", "").split()
@@ -115,7 +115,7 @@ def derive(sources: Iterable[AptSource], release: str) -> list[AptSource]:
     """Derive the sources of a Debian release from those of another.
 
     Entries of other archives are passed over when their suite does not look like one of Debian's;
-    those that do, but are not Debian's, are told apart after the download by their Origin.
+    those that do, but are not Debian's, are recognised after the download by their Origin.
 
     Parameters
     ----------

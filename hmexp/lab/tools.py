@@ -85,9 +85,9 @@ def installed() -> dict[str, Path]:
 
 
 def ensure_tools() -> Tools:
-    """Find the programs, and fetch and unpack beside the system those that the machine lacks."""
+    """Find the programs, and fetch those that are not installed, unpacked beside the system."""
     if shutil.which("setpriv") is None:
-        raise LabNeedError("the program setpriv is missing", "install util-linux 2.33 or later")
+        raise LabNeedError("the program setpriv is not installed", "install util-linux 2.33 or later")
     found = installed()
     missing = [NEEDS[program] for program in NEEDS if program not in found]
     if not missing:
@@ -100,19 +100,19 @@ def ensure_tools() -> Tools:
         tools = _with_layer(found, _fetched(missing))
         said = tools.run("qemu-system-x86_64", "--version")
         if said.returncode != 0:
-            raise LabNeedError(f"the emulator does not run: {said.stderr.strip()}", remedy(missing))
+            raise LabNeedError(f"QEMU does not start: {said.stderr.strip()}", remedy(missing))
     return tools
 
 
 def remedy(packages: Sequence[str]) -> str:
     """Say how to install packages."""
-    return "install them: apt-get install " + " ".join(packages)
+    return "apt-get install " + " ".join(packages)
 
 
 def _fetched(packages: Sequence[str]) -> Path:
     release = own_release()
     if release is None:
-        raise LabNeedError(f"missing on this machine: {', '.join(packages)}", remedy(packages))
+        raise LabNeedError(f"these packages are not installed: {', '.join(packages)}", remedy(packages))
     key = hashlib.sha256(" ".join(packages).encode()).hexdigest()[:12]
 
     def build(work: Path) -> None:
@@ -130,7 +130,8 @@ def _fetched(packages: Sequence[str]) -> Path:
         return built_once(cache_directory() / "tools" / f"{release}-{key}", build)
     except LabError as error:
         raise LabNeedError(
-            f"missing on this machine, and could not be fetched: {', '.join(packages)} ({error.message})",
+            f"these packages are not installed and cannot be fetched: "
+            f"{', '.join(packages)} ({error.message})",
             remedy(packages),
         ) from error
 
@@ -144,7 +145,9 @@ def _with_layer(found: Mapping[str, Path], layer: Path) -> Tools:
                 programs[program] = path
     lost = [program for program in NEEDS if program not in programs]
     if lost:
-        raise LabNeedError(f"{layer} lacks {', '.join(lost)}", f"delete {layer} and try again")
+        raise LabNeedError(
+            f"{layer} is incomplete: it has no {', '.join(lost)}", f"delete {layer} and try again"
+        )
     libraries = str(layer / "usr/lib/x86_64-linux-gnu")
     inherited = os.environ.get("LD_LIBRARY_PATH")
     search = libraries if not inherited else f"{libraries}:{inherited}"

@@ -28,7 +28,7 @@ _SPEED_FIELDS = ("read_latency_ns", "write_latency_ns", "read_bandwidth_mibps", 
 
 @dataclass(frozen=True)
 class Speed:
-    """What the firmware's HMAT says of a node's memory: told to the kernel, not really so.
+    """A node's speeds in the firmware's HMAT: what the kernel reads, not how fast the node is.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class Speed:
 
 
 @dataclass(frozen=True)
-class Node:
+class GuestNode:
     """One NUMA node of the virtual machine.
 
     Parameters
@@ -77,7 +77,7 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Topology:
+class GuestTopology:
     """The nodes of a virtual machine.
 
     Parameters
@@ -86,7 +86,7 @@ class Topology:
         Name of the file, without ``.toml``.
     title : str
         One line for a person.
-    nodes : tuple of Node
+    nodes : tuple of GuestNode
         In the order of their ids, which are 0, 1, 2, ...
     distances : tuple of tuple of int
         ``distances[i][j]`` as in ``numactl --hardware``; empty for the kernel's default.
@@ -94,7 +94,7 @@ class Topology:
 
     name: str
     title: str
-    nodes: tuple[Node, ...]
+    nodes: tuple[GuestNode, ...]
     distances: tuple[tuple[int, ...], ...] = ()
 
     @property
@@ -107,7 +107,7 @@ class Topology:
         """Whether an HMAT is made."""
         return any(node.speed is not None for node in self.nodes)
 
-    def of_kind(self, kind: str) -> tuple[Node, ...]:
+    def of_kind(self, kind: str) -> tuple[GuestNode, ...]:
         """Nodes of a kind, in order."""
         return tuple(node for node in self.nodes if node.kind == kind)
 
@@ -124,7 +124,7 @@ class Topology:
         return ", ".join(parts)
 
 
-def shipped_topologies() -> dict[str, Topology]:
+def shipped_topologies() -> dict[str, GuestTopology]:
     """Read the topologies that come with hmexp, by name."""
     files = sorted(resources.files("hmexp.lab").joinpath("topologies").iterdir(), key=lambda file: file.name)
     return {
@@ -134,7 +134,7 @@ def shipped_topologies() -> dict[str, Topology]:
     }
 
 
-def find_topology(request: str) -> Topology:
+def find_topology(request: str) -> GuestTopology:
     """Find a topology by the name of a shipped one, or by the path of a file."""
     if request.endswith(".toml") or "/" in request:
         try:
@@ -147,13 +147,13 @@ def find_topology(request: str) -> Topology:
     shipped = shipped_topologies()
     if request not in shipped:
         raise LabTopologyError(
-            f"there is no topology {request!r}",
+            f"topology {request!r} does not exist",
             f"use one of {', '.join(shipped)}, or the path of a file of your own (ending in .toml)",
         )
     return shipped[request]
 
 
-def parse_topology(text: str, source: str) -> Topology:
+def parse_topology(text: str, source: str) -> GuestTopology:
     """Read a topology.
 
     Parameters
@@ -172,14 +172,14 @@ def parse_topology(text: str, source: str) -> Topology:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise LabTopologyError(
-            f"{source} is not TOML: {error}", "see docs/how-to/lab.md for an example"
+            f"{source} is not valid TOML: {error}", "see docs/how-to/lab.md for an example"
         ) from error
     _only_known(table, ("title", "node", "distances"), source)
     entries = table.get("node")
     if not isinstance(entries, list) or not entries:
-        raise LabTopologyError(f"{source} has no [[node]]", "write one [[node]] table for each node")
+        raise LabTopologyError(f"{source} has no [[node]] table", "write one [[node]] table for each node")
     nodes = tuple(_node(entry, f"{source}, node {index}") for index, entry in enumerate(entries))
-    topology = Topology(
+    topology = GuestTopology(
         name=Path(source).name.removesuffix(".toml"),
         title=str(table.get("title", "")),
         nodes=nodes,
@@ -206,11 +206,11 @@ def _field(table: Mapping[str, Any], name: str, kind: type, default: Any, where:
         said = "is missing" if value is None else f"is {value!r}"
         raise LabTopologyError(f"{where}: field {name!r} {said}", f"give it a value of type {kind.__name__}")
     if isinstance(value, int) and value < 0:
-        raise LabTopologyError(f"{where}: field {name!r} is {value}", "give a number that is not negative")
+        raise LabTopologyError(f"{where}: field {name!r} is {value}", "use 0 or more")
     return value
 
 
-def _node(entry: Mapping[str, Any], where: str) -> Node:
+def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
     _only_known(entry, _NODE_FIELDS, where)
     kind = _field(entry, "kind", str, None, where)
     if kind not in KINDS:
@@ -224,18 +224,20 @@ def _node(entry: Mapping[str, Any], where: str) -> Node:
         unit = BLOCK_BYTES if kind == NVM else MIB
         if size_bytes % unit:
             raise LabTopologyError(
-                f"{where}: size {entry['size']} of a {kind} node is not a multiple of {_exact(unit)}",
+                f"{where}: size {entry['size']} of a node of kind {kind} is not a multiple of {_exact(unit)}",
                 f"use {_exact((size_bytes // unit + 1) * unit)}",
             )
     elif "size" in entry:
-        raise LabTopologyError(f"{where}: a {kind} node has no memory, but a size is given", "drop the size")
+        raise LabTopologyError(
+            f"{where}: a node of kind {kind} has no memory, so it cannot have a size", "remove the size"
+        )
     speed = None
     if "speed" in entry:
         _only_known(entry["speed"], _SPEED_FIELDS, f"{where}, speed")
         speed = Speed(
             **{name: _field(entry["speed"], name, int, None, f"{where}, speed") for name in _SPEED_FIELDS}
         )
-    return Node(
+    return GuestNode(
         id=_field(entry, "id", int, None, where),
         kind=kind,
         size_bytes=size_bytes,
@@ -257,38 +259,41 @@ def _distances(value: Any, count: int, source: str) -> tuple[tuple[int, ...], ..
     )
     if rows and not (good and len(rows) == count and all(rows[index][index] == 10 for index in range(count))):
         raise LabTopologyError(
-            f"{source}: distances is not a table of {count} by {count} numbers",
-            "give one row for each node, numbers from 10 to 254, and 10 from a node to itself",
+            f"{source}: distances is not a table of {count} rows of {count} valid numbers",
+            "give one row per node, with numbers from 10 to 254, and 10 from a node to itself",
         )
     return rows
 
 
-def _check(topology: Topology, source: str) -> None:
+def _check(topology: GuestTopology, source: str) -> None:
     """Refuse what the virtual machine cannot be: QEMU's own messages do not name the file."""
     ids = [node.id for node in topology.nodes]
     if ids != list(range(len(ids))):
         raise LabTopologyError(
-            f"{source}: node ids are {ids}",
-            "number them 0, 1, 2, ...; leave a gap with a node of kind 'absent'",
+            f"{source}: the node ids are {ids}, not 0, 1, 2, ...",
+            "number the nodes from 0 upwards; for a gap, use a node of kind 'absent'",
         )
     first = topology.nodes[0]
     if first.kind != DRAM or first.cpus < 1:
         raise LabTopologyError(
-            f"{source}: node 0 is not DRAM with CPUs", "give it kind = 'dram' and cpus = 1 or more"
+            f"{source}: node 0 must be DRAM with CPUs", "give it kind = 'dram' and cpus = 1 or more"
         )
     for node in topology.nodes:
         if node.kind == NVM and node.cpus:
-            raise LabTopologyError(f"{source}, node {node.id}: an nvm node with CPUs", "drop cpus")
+            raise LabTopologyError(f"{source}, node {node.id}: an nvm node cannot have CPUs", "remove cpus")
         if node.kind in (MEMORYLESS, ABSENT) and not node.cpus:
             # The firmware mentions a node without memory only through its CPUs.
             raise LabTopologyError(
-                f"{source}, node {node.id}: a {node.kind} node without CPUs", "give cpus = 1"
+                f"{source}, node {node.id}: a node of kind {node.kind} needs CPUs",
+                "give cpus = 1",
             )
         if topology.has_speeds and (node.speed is None or node.kind == ABSENT):
             raise LabTopologyError(
-                f"{source}, node {node.id}: no speed, but other nodes have one",
-                "give every node a speed, or none",
+                f"{source}, node {node.id}: this node has no speed, but others do",
+                "give a speed to every node or to none",
             )
     kinds = [node.kind for node in topology.nodes]
     if NVM in kinds and kinds[kinds.index(NVM) :] != [NVM] * kinds.count(NVM):
-        raise LabTopologyError(f"{source}: an nvm node stands before another kind", "put nvm nodes last")
+        raise LabTopologyError(
+            f"{source}: an nvm node precedes a node of another kind", "put the nvm nodes last"
+        )

@@ -14,7 +14,9 @@ from hmexp.measure.bandwidth import measure_bandwidth
 from hmexp.measure.latency import measure_latency
 from hmexp.measure.measurement import proof
 from hmexp.measure.rings import RingPlan, prepare_ring
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.threads import place_threads
+from hmexp.measure.walk import Walk
 from hmexp.memory.region import Region
 from hmexp.native import LINE_BYTES
 from hmexp.store.details import BandwidthDetails
@@ -37,8 +39,7 @@ def measure_windows(
     *,
     operation: str = "read",
     threads: int = 1,
-    samples: int = 10,
-    sample_seconds: float = 0.05,
+    sampling: Sampling = Sampling(),
 ) -> Windows:
     """Measure bandwidth and latency of a region, and of the windows along it.
 
@@ -49,7 +50,7 @@ def measure_windows(
     window_bytes : int
         A part of the region that stands for what one object of a program, or one of its phases, is in
         [bytes].
-    operation, threads, samples, sample_seconds
+    operation, threads, sampling
         As for `measure_bandwidth`; latency is by one thread.
 
     Returns
@@ -72,9 +73,9 @@ def measure_windows(
             "use a smaller window, or a larger region",
         )
     bandwidth = measure_bandwidth(
-        region, operation, threads, window_bytes=window_bytes, samples=samples, sample_seconds=sample_seconds
+        region, operation, threads, walk=Walk(window_bytes=window_bytes), sampling=sampling
     )
-    latency = measure_latency(region, samples=samples, sample_seconds=sample_seconds)
+    latency = measure_latency(region, sampling=sampling)
     assert isinstance(bandwidth.details, BandwidthDetails)
     windows = bandwidth.details.window_gbps
     stretches = _window_latencies(region, window_bytes)

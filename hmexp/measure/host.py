@@ -8,6 +8,7 @@ from typing import Any, Final
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import measure_bandwidth
 from hmexp.measure.latency import measure_latency, measure_store_latency
+from hmexp.measure.sampling import Sampling
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import FIGURES, NodeSpeed, Quantity
 from hmexp.memory.region import Region, allocate
@@ -18,20 +19,21 @@ from hmexp.system.topology import Topology, read_topology
 #: Launches with fresh pages. The least favourable one counts: the modelled speeds must fit in what the
 #: host can do at its worst.
 LAUNCHES: Final = 3
+SAMPLING: Final = Sampling(5, 0.03)
 QUANTITIES: Final[tuple[Quantity, ...]] = tuple(FIGURES)
 
 
-def measure_quantity(region: Region, quantity: Quantity, threads: int, **options: Any) -> float:
+def measure_quantity(region: Region, quantity: Quantity, threads: int, sampling: Sampling) -> float:
     """Measure one quantity of a host in a calibrating region, the median [GB/s or ns]."""
     match quantity:
         case "latency":
-            return measure_latency(region, **options).median
-        case "store_nt" | "store_flush":
-            return measure_store_latency(
-                region, "nt" if quantity == "store_nt" else "flush", **options
-            ).median
+            return measure_latency(region, sampling=sampling).median
+        case "store_nt":
+            return measure_store_latency(region, "nt", sampling=sampling).median
+        case "store_flush":
+            return measure_store_latency(region, "flush", sampling=sampling).median
         case _:
-            return measure_bandwidth(region, quantity, threads, **options).median
+            return measure_bandwidth(region, quantity, threads, sampling=sampling).median
 
 
 def emulate(
@@ -61,7 +63,7 @@ def emulate(
     topology : Topology, optional
         The machine, if it was read already.
     show : callable
-        Told what is being measured.
+        Receives what is being measured.
 
     Raises
     ------
@@ -77,14 +79,14 @@ def emulate(
             f"node {asked.node} is a real node of this machine", "emulate a node with an id of its own"
         )
     backing = next(node.id for node in machine.memory_nodes if set(node.cpus) & set(allowed_cpus()))
-    found: dict[str, Any] = {}
+    found: dict[str, Any] = {}  # figures of a NodeSpeed by name: numbers, all of them
     needed: tuple[Quantity, ...] = ("read", "write", "latency", *quantities)
     for quantity in dict.fromkeys(needed):
         values = []
         for number in range(launches):
             show(f"{quantity} of this host, launch {number + 1} of {launches}")
             with allocate(size, Pattern((backing,)), calibrating=True, topology=machine) as region:
-                values.append(measure_quantity(region, quantity, threads, samples=5, sample_seconds=0.03))
+                values.append(measure_quantity(region, quantity, threads, SAMPLING))
         figure = FIGURES[quantity]
         found[figure] = max(values) if figure.endswith("_ns") else min(values)
     dram = [node.id for node in machine.dram_nodes] or [backing]

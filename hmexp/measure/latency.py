@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Final
 
@@ -12,14 +12,15 @@ import numpy.typing as npt
 
 from hmexp import native
 from hmexp.errors import ParameterError
-from hmexp.measure.measurement import Measurement, proof, require_samples
+from hmexp.measure.measurement import Measurement, proof
 from hmexp.measure.noise import Noise
-from hmexp.measure.rings import RingPlan, prepare_ring
+from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.threads import place_threads
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import STORE_KINDS, StoreKind
-from hmexp.store.details import Distribution, LatencyDetails, StoreLatencyDetails
+from hmexp.store.details import Distribution, LatencyDetails, Stop, StoreLatencyDetails
 
 _TRIAL_HOPS: Final = 20_000
 _TRIAL_STORES: Final = 2_000
@@ -32,26 +33,17 @@ def measure_latency(
     region: Region,
     *,
     cpu: int | None = None,
-    samples: int = 10,
-    sample_seconds: float = 0.05,
-    precision: float = 0.0,
-    most_samples: int | None = None,
-    seed: int = 1,
-    window_bytes: int | None = None,
-    spacing_bytes: int | None = None,
-    ordered: bool = False,
-    node: int | None = None,
+    ring: RingPlan = RingPlan(),
     chains: int = 1,
+    sampling: Sampling = Sampling(),
     distribution: bool = False,
     name: str = "latency",
 ) -> Measurement:
     """Measure the mean time of a load that depends on the load before it.
 
-    The ring goes through the lines in one random cycle. By default these are all lines of the
-    region, in an order over all of it, so that the TLB misses on nearly every hop when pages are
-    small: this is the latency that a program without locality sees, not the lowest that the memory
-    can give. Windows that the TLB covers leave the TLB's part out. The ring is walked once before the
-    samples, and its length checked.
+    By default the ring goes through all lines of the region in one random cycle, so that the TLB misses
+    on nearly every hop when pages are small: what a program without locality sees, not the lowest that
+    the memory can give. Windows that the TLB covers leave the TLB's part out.
 
     Parameters
     ----------
@@ -59,19 +51,13 @@ def measure_latency(
         Its contents are overwritten by the ring.
     cpu : int, optional
         The CPU to chase on; chosen if not given.
-    samples : int
-        How many samples, at least.
-    sample_seconds : float
-        How long one should last [s].
-    precision, most_samples
-        More samples are taken until the interval is so narrow, or there are so many: see `StopRule`.
-    seed : int
-        Of the random cycle.
-    window_bytes, spacing_bytes, ordered, node
-        See `hmexp.measure.rings.RingPlan`.
+    ring : RingPlan
+        Which lines, and in which order.
     chains : int
         Chases side by side, each on a part of the ring of its own; the time is that of an access of
         any of them.
+    sampling : Sampling
+        How many samples, and how long one lasts.
     distribution : bool
         Whether to take percentiles over blocks of `BLOCK_HOPS` loads, too.
     name : str
@@ -91,37 +77,58 @@ def measure_latency(
     MeasurementError
         If the ring is not one cycle through all lines.
     """
-    rule = require_samples(samples, sample_seconds, precision, most_samples)
+    rule = sampling.rule()
     chosen = place_threads(1)[0] if cpu is None else cpu
-    plan = RingPlan(spacing_bytes, window_bytes, ordered, node, seed)
-    ring = prepare_ring(region, chosen, plan, chains=chains)
+    chase = _Chase(region, chosen, prepare_ring(region, chosen, ring, chains=chains))
     before = proof(region, "before")
-    trial, offsets = native.chase(region.mapping, chosen, _TRIAL_HOPS, 1, region.model, ring.starts)
-    hops = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_HOPS)))
+    hops = chase.hops(sampling.nanoseconds)
+    taken, stopped = rule.take(
+        lambda more: chase.take(hops, more), lambda found: _spans(found) / (hops * chains)
+    )
+    spread = chase.distribution(hops * len(taken) // BLOCK_HOPS) if distribution else None
+    after = proof(region, "after")
+    details = chase.details(hops, rule.to_record(stopped), after.page_bytes, spread)
+    return _measurement(region, name, taken, hops * chains, details, (before, after))
 
-    def take(more: int) -> npt.NDArray[np.void]:
-        nonlocal offsets
-        found, offsets = native.chase(region.mapping, chosen, hops, more, region.model, offsets)
+
+class _Chase:
+    """A ring that is walked on from where it was left."""
+
+    def __init__(self, region: Region, cpu: int, ring: PreparedRing) -> None:
+        self.region, self.cpu, self.ring, self.offsets = region, cpu, ring, ring.starts
+
+    def take(self, hops: int, count: int) -> npt.NDArray[np.void]:
+        """Take so many samples, of so many hops each."""
+        found, self.offsets = native.chase(
+            self.region.mapping, self.cpu, hops, count, self.region.model, self.offsets
+        )
         return found
 
-    taken, stopped = rule.take(take, lambda found: _spans(found) / (hops * chains))
-    blocks = max(1000, hops * len(taken) // BLOCK_HOPS)
-    spread = _distribution(region, chosen, blocks, offsets[0]) if distribution else None
-    after = proof(region, "after")
-    details = LatencyDetails(
-        cpus=(chosen,),
-        hops=hops,
-        chains=chains,
-        stop=rule.to_record(stopped),
-        lines=ring.lines,
-        spacing_bytes=ring.spacing_bytes,
-        window_bytes=ring.window_bytes,
-        access=ring.access,
-        node=ring.node,
-        page_bytes=after.page_bytes,
-        distribution=spread,
-    )
-    return _measurement(region, name, taken, hops * chains, details, (before, after))
+    def hops(self, sample_ns: float) -> int:
+        """How many hops take so long."""
+        return max(1000, int(sample_ns / (_spans(self.take(_TRIAL_HOPS, 1))[0] / _TRIAL_HOPS)))
+
+    def distribution(self, blocks: int) -> Distribution:
+        """Percentiles over so many blocks, or at least 1000."""
+        return _distribution(self.region, self.cpu, max(1000, blocks), self.offsets[0])
+
+    def details(
+        self, hops: int, stop: Stop, page_bytes: int | None, spread: Distribution | None
+    ) -> LatencyDetails:
+        """How it was done."""
+        return LatencyDetails(
+            cpus=(self.cpu,),
+            hops=hops,
+            chains=len(self.ring.starts),
+            stop=stop,
+            lines=self.ring.lines,
+            spacing_bytes=self.ring.spacing_bytes,
+            window_bytes=self.ring.window_bytes,
+            access=self.ring.access,
+            node=self.ring.node,
+            page_bytes=page_bytes,
+            distribution=spread,
+        )
 
 
 @dataclass(frozen=True)
@@ -163,25 +170,33 @@ class NodeSplit:
         }
 
 
-def measure_node_latencies(region: Region, **options: Any) -> NodeSplit:
-    """Measure a region's latency as a whole and node by node; options as for `measure_latency`."""
+def measure_node_latencies(
+    region: Region,
+    *,
+    cpu: int | None = None,
+    ring: RingPlan = RingPlan(),
+    chains: int = 1,
+    sampling: Sampling = Sampling(),
+) -> NodeSplit:
+    """Measure a region's latency as a whole and node by node; parameters as for `measure_latency`."""
     counts = region.pages_per_node()
     total = sum(counts.values())
-    whole = measure_latency(region, **options)
-    nodes = {node: measure_latency(region, node=node, **options) for node in counts}
+
+    def take(plan: RingPlan) -> Measurement:
+        return measure_latency(region, cpu=cpu, ring=plan, chains=chains, sampling=sampling)
+
+    whole = take(ring)
+    nodes = {node: take(replace(ring, node=node)) for node in counts}
     return NodeSplit(whole, nodes, {node: pages / total for node, pages in counts.items()})
 
 
 def measure_store_latency(
     region: Region,
-    kind: StoreKind = "nt",
+    store: StoreKind = "nt",
     *,
     cpu: int | None = None,
-    samples: int = 10,
-    sample_seconds: float = 0.05,
-    precision: float = 0.0,
-    most_samples: int | None = None,
     seed: int = 1,
+    sampling: Sampling = Sampling(),
 ) -> Measurement:
     """Measure the mean time of a store of a line and a wait until it has left the CPU.
 
@@ -192,36 +207,31 @@ def measure_store_latency(
     ----------
     region : Region
         Its contents are overwritten.
-    kind : str
+    store : str
         ``nt``: a non-temporal store and a fence; ``flush``: a store, a flush of the line and a fence.
-    cpu, samples, sample_seconds, precision, most_samples, seed
+    cpu, sampling
         As for `measure_latency`.
+    seed : int
+        Of the random order.
 
     Returns
     -------
     Measurement
         In ns per store.
     """
-    rule = require_samples(samples, sample_seconds, precision, most_samples)
-    if kind not in STORE_KINDS:
-        raise ParameterError(f"kind of store {kind!r} is unknown", f"use one of: {', '.join(STORE_KINDS)}")
-    if native.vector_bits() == 64:
-        raise ParameterError("hmexp has no flush and no non-temporal store for this CPU", "measure loads")
-    name = f"store_{kind}"
-    if region.emulation is not None:
-        region.emulation.predict(region.pages_per_node(), name)
+    rule = sampling.rule()
+    name = _require_store(region, store)
     chosen = place_threads(1)[0] if cpu is None else cpu
-    before = proof(region, "before")
-    trial = native.store_latency(region.mapping, chosen, kind, _TRIAL_STORES, 1, region.model, seed)
-    stores = max(1000, int(sample_seconds * 1e9 / (_spans(trial)[0] / _TRIAL_STORES)))
     # Lines of an earlier call may be in a cache: each call goes in an order of its own.
-    seeds = count(seed + 1)
-    taken, stopped = rule.take(
-        lambda more: native.store_latency(
-            region.mapping, chosen, kind, stores, more, region.model, next(seeds)
-        ),
-        lambda found: _spans(found) / stores,
-    )
+    seeds = count(seed)
+
+    def take(stores: int, more: int) -> npt.NDArray[np.void]:
+        return native.store_latency(region.mapping, chosen, store, stores, more, region.model, next(seeds))
+
+    before = proof(region, "before")
+    trial_ns = _spans(take(_TRIAL_STORES, 1))[0] / _TRIAL_STORES
+    stores = max(1000, int(sampling.nanoseconds / trial_ns))
+    taken, stopped = rule.take(lambda more: take(stores, more), lambda found: _spans(found) / stores)
     after = proof(region, "after")
     details = StoreLatencyDetails(
         cpus=(chosen,),
@@ -232,6 +242,18 @@ def measure_store_latency(
         page_bytes=after.page_bytes,
     )
     return _measurement(region, name, taken, stores, details, (before, after))
+
+
+def _require_store(region: Region, store: str) -> str:
+    """Name the operation of a store, if it can be measured here."""
+    if store not in STORE_KINDS:
+        raise ParameterError(f"store {store!r} is unknown", f"use one of: {', '.join(STORE_KINDS)}")
+    if native.vector_bits() == 64:
+        raise ParameterError("hmexp has no flush and no non-temporal store for this CPU", "measure loads")
+    name = f"store_{store}"
+    if region.emulation is not None:
+        region.emulation.predict(region.pages_per_node(), name)
+    return name
 
 
 def _spans(taken: np.ndarray[Any, np.dtype[np.void]]) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
 
 from hmexp.errors import HmexpError, MeasurementError
-from hmexp.measure.bandwidth import measure_bandwidth
+from hmexp.measure.bandwidth import find_operation, measure_bandwidth
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.sampling import Sampling
+from hmexp.measure.walk import Walk
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
@@ -28,7 +30,7 @@ class LaunchRequest:
     ----------
     size, pattern, placer, emulation, huge
         Of the region, as for `allocate`.
-    op, threads, options
+    operation, threads, pinning, walk, sampling
         As for `measure_bandwidth`.
     """
 
@@ -37,16 +39,39 @@ class LaunchRequest:
     placer: str
     emulation: Emulation | None
     huge: bool
-    op: str
+    operation: str
     threads: int
-    options: Mapping[str, Any]
+    pinning: str | Sequence[int]
+    walk: Walk
+    sampling: Sampling
 
     def run(self, topology: Topology | None = None) -> Measurement:
         """Measure in this process."""
         with allocate(
             self.size, self.pattern, self.placer, emulation=self.emulation, topology=topology, huge=self.huge
         ) as region:
-            return measure_bandwidth(region, self.op, self.threads, **self.options)
+            return measure_bandwidth(
+                region, self.operation, self.threads, pinning=self.pinning, walk=self.walk,
+                sampling=self.sampling,
+            )  # fmt: skip
+
+    def to_record(self) -> dict[str, object]:
+        """Give what was asked for, by name; what was left to hmexp is not there."""
+        asked = {
+            "pattern": str(self.pattern),
+            "granule_bytes": self.pattern.granule_bytes,
+            "size": str(self.size),
+            "placer": self.placer,
+            "operation": find_operation(self.operation).name,
+            "threads": self.threads,
+            "pinning": self.pinning if isinstance(self.pinning, str) else list(self.pinning),
+            **asdict(self.walk),
+            "samples": self.sampling.samples,
+            "sample_seconds": self.sampling.seconds,
+            "precision": self.sampling.precision,
+            "most_samples": self.sampling.most,
+        }
+        return {name: value for name, value in asked.items() if value is not None}
 
 
 def launch(request: LaunchRequest) -> Measurement:

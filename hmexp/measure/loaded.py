@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
 
 from hmexp import native
 from hmexp.errors import ParameterError
-from hmexp.measure.bandwidth import find_operation, require_vectors
+from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
 from hmexp.measure.knee import Knee, find_knee
-from hmexp.measure.measurement import proof, require_samples
+from hmexp.measure.measurement import proof
 from hmexp.measure.noise import Noise
-from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
+from hmexp.measure.rings import RingPlan, prepare_ring
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.statistics import median_of, summarise
 from hmexp.measure.threads import make_slices, place_threads
+from hmexp.measure.walk import require_vectors
+from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
-from hmexp.native import Job, NodeModel, Slice
+from hmexp.native import Job, Operation
 from hmexp.store.details import LoadedDetails
 from hmexp.system.cpus import allowed_cpus
 
@@ -31,23 +35,43 @@ DELAYS_NS: Final = (
 BURST_BYTES: Final = 1024
 #: Points that are added between the two delays on either side of the knee.
 REFINE: Final = 4
+#: A curve has some twenty rates: each gets this.
+SAMPLING: Final = Sampling(5, 0.02)
+
+
+@dataclass(frozen=True)
+class Injection:
+    """How the threads that load a memory do it, at one rate after the other.
+
+    Parameters
+    ----------
+    delays_ns : tuple of int
+        Pauses after each burst [ns].
+    refine : int
+        How many rates to add on either side of the knee.
+    vector_bits : int, optional
+        Width of the vectors; the widest of this CPU if not given [bits].
+    """
+
+    delays_ns: tuple[int, ...] = DELAYS_NS
+    refine: int = REFINE
+    vector_bits: int | None = None
+
+
+#: All the rates, and as many again beside the knee as `REFINE` says.
+INJECTION: Final = Injection()
 
 
 def measure_loaded_latency(
     region: Region,
-    op: str = "read",
+    operation: str = "read",
     threads: int | None = None,
     *,
     load: Region | None = None,
-    cpus: Sequence[int] | None = None,
-    placement: str = "near",
-    delays_ns: Sequence[int] = DELAYS_NS,
-    window_bytes: int | None = None,
-    spacing_bytes: int | None = None,
-    vector_bits: int | None = None,
-    samples: int = 5,
-    sample_seconds: float = 0.02,
-    refine: int = REFINE,
+    pinning: str | Sequence[int] = "near",
+    ring: RingPlan = RingPlan(),
+    injection: Injection = INJECTION,
+    sampling: Sampling = SAMPLING,
     show: Callable[[str], None] = lambda _: None,
 ) -> LoadedCurve:
     """Measure latency while other threads inject traffic, at one rate after the other.
@@ -57,28 +81,18 @@ def measure_loaded_latency(
     region : Region
         For the chase; its contents are overwritten. Without `load`, the chase is in its first half
         and the load in its second.
-    op : str
+    operation : str
         What is injected, as for `measure_bandwidth`.
     threads : int, optional
         That inject; by default all CPUs but the one of the chase.
     load : Region, optional
         For the load, on a pattern of its own: how much does traffic there hurt the chase here.
-    cpus : sequence of int, optional
-        The chase's CPU and then one for each injecting thread.
-    placement : str
-        How they are chosen if not given.
-    delays_ns : sequence of int
-        Pauses after each burst [ns].
-    window_bytes, spacing_bytes
-        Of the ring; see `hmexp.measure.rings.RingPlan`.
-    vector_bits : int, optional
-        Of the load [bits].
-    samples, sample_seconds
-        For each rate.
-    refine : int
-        How many rates to add on either side of the knee.
+    pinning : str or sequence of int
+        Which CPUs; the chase's comes first.
+    ring, injection, sampling
+        How the chase goes; how the load is made; how many samples at each rate, without a stop rule.
     show : callable
-        Told what is being measured.
+        Receives what is being measured.
 
     Raises
     ------
@@ -87,62 +101,13 @@ def measure_loaded_latency(
     PlacementError
         If pages are not where they should be, before or after.
     """
-    operation = find_operation(op)
-    bits = require_vectors(vector_bits, operation)
-    require_samples(samples, sample_seconds)
-    delays = _check_delays(delays_ns)
-    chosen = _place(threads, cpus, placement)
-    other = load or region
-    if other.emulation is not region.emulation and other.emulation != region.emulation:
-        raise ParameterError(
-            "the chase's region and the load's are emulated differently", "allocate both with one emulation"
-        )
-    count = len(chosen) - 1
-    if other.emulation is not None:
-        other.emulation.predict(other.pages_per_node(), operation.name, count)
-    size = region.size_bytes if load else region.size_bytes // 2 // native.PAGE_BYTES * native.PAGE_BYTES
-    model = region.model_for(count, beside=other.pattern, fine=True)
-    ring = prepare_ring(
-        region, chosen[0], RingPlan(spacing_bytes, window_bytes), size_bytes=size, model=model
-    )
-    slices = make_slices(other, chosen[1:], operation, start_bytes=0 if load else size)
-    regions = (region,) if load is None else (region, load)
-    before = tuple(proof(each, "before") for each in regions)
-    bench = _Bench(region, other, ring, chosen[0], slices, model, sample_seconds)
-
-    def take(delay_ns: int) -> LoadedPoint:
-        show(f"{operation.name} by {count} threads, {delay_ns} ns between bursts")
-        return bench.take(Job(operation.name, 1, samples, bits=bits), delay_ns)
-
-    show("no load")
-    points = [bench.idle(samples), *(take(delay) for delay in delays)]
-    points += [take(delay) for delay in _between(points, refine)]
-    points.sort(key=lambda p: math.inf if p.delay_ns is None else p.delay_ns, reverse=True)
-    after = tuple(proof(each, "after") for each in regions)
-    return LoadedCurve(
-        operation=operation.name,
-        probe_pattern=str(region.pattern),
-        load_pattern=str(other.pattern),
-        threads=count,
-        points=tuple(points),
-        knee=_knee(points),
-        before=before,
-        after=after,
-        profile=None if region.emulation is None else region.emulation.profile.name,
-        details=LoadedDetails(
-            threads=count,
-            cpus=tuple(chosen),
-            lines=ring.lines,
-            spacing_bytes=ring.spacing_bytes,
-            window_bytes=ring.window_bytes,
-            access=ring.access,
-            node=ring.node,
-            page_bytes=after[0].page_bytes,
-            vector_bits=bits,
-            burst_bytes=BURST_BYTES,
-            per_payload=operation.to_record(),
-        ),
-    )
+    found = find_operation(operation)
+    sampling.rule()
+    delays = _check_delays(injection.delays_ns)
+    bench = _Bench(region, load, found, _place(threads, pinning), injection, ring, sampling)
+    before = bench.proofs("before")
+    points = bench.curve(delays, injection.refine, show)
+    return bench.conclude(points, before, bench.proofs("after"))
 
 
 class _Bench:
@@ -150,18 +115,91 @@ class _Bench:
 
     def __init__(
         self,
-        probe: Region,
-        load: Region,
-        ring: PreparedRing,
-        cpu: int,
-        slices: list[Slice],
-        model: NodeModel | None,
-        sample_seconds: float,
+        region: Region,
+        load: Region | None,
+        operation: Operation,
+        cpus: tuple[int, ...],
+        injection: Injection,
+        plan: RingPlan,
+        sampling: Sampling,
     ) -> None:
-        self.probe, self.load, self.cpu, self.slices, self.model = probe, load, cpu, slices, model
-        self.sample_ns = sample_seconds * 1e9
-        self.offset = ring.starts[0]
+        self.bits = require_vectors(injection.vector_bits, operation)
+        self.probe, self.load, self.operation, self.cpus = region, load or region, operation, cpus
+        self.samples, self.sample_ns = sampling.samples, sampling.nanoseconds
+        if self.load.emulation is not region.emulation and self.load.emulation != region.emulation:
+            raise ParameterError(
+                "the chase's region and the load's are emulated differently",
+                "allocate both with one emulation",
+            )
+        if self.load.emulation is not None:
+            self.load.emulation.predict(self.load.pages_per_node(), operation.name, self.threads)
+        half = region.size_bytes // 2 // native.PAGE_BYTES * native.PAGE_BYTES
+        size = region.size_bytes if load else half
+        self.model = region.model_for(self.threads, beside=self.load.pattern, fine=True)
+        self.ring = prepare_ring(region, self.cpu, plan, size_bytes=size, model=self.model)
+        self.slices = make_slices(self.load, cpus[1:], operation, start_bytes=0 if load else size)
+        self.offset = self.ring.starts[0]
         self.hop_ns = 100.0
+
+    @property
+    def cpu(self) -> int:
+        """Where the chase runs."""
+        return self.cpus[0]
+
+    @property
+    def threads(self) -> int:
+        """How many inject."""
+        return len(self.cpus) - 1
+
+    def proofs(self, stage: Literal["before", "after"]) -> tuple[Placement, ...]:
+        """Where every page is."""
+        regions = (self.probe,) if self.load is self.probe else (self.probe, self.load)
+        return tuple(proof(each, stage) for each in regions)
+
+    def curve(
+        self, delays: tuple[int, ...], refine: int, show: Callable[[str], None]
+    ) -> tuple[LoadedPoint, ...]:
+        """Every rate, and those beside the knee; the longest pause first."""
+
+        def take(delay_ns: int) -> LoadedPoint:
+            show(f"{self.operation.name} by {self.threads} threads, {delay_ns} ns between bursts")
+            return self.take(Job(self.operation.name, 1, self.samples, bits=self.bits), delay_ns)
+
+        show("no load")
+        points = [self.idle(self.samples), *(take(delay) for delay in delays)]
+        points += [take(delay) for delay in _between(points, refine)]
+        points.sort(key=lambda p: math.inf if p.delay_ns is None else p.delay_ns, reverse=True)
+        return tuple(points)
+
+    def conclude(
+        self, points: tuple[LoadedPoint, ...], before: tuple[Placement, ...], after: tuple[Placement, ...]
+    ) -> LoadedCurve:
+        """Put the points, the proof and the way together."""
+        emulation, ring = self.probe.emulation, self.ring
+        return LoadedCurve(
+            operation=self.operation.name,
+            probe_pattern=str(self.probe.pattern),
+            load_pattern=str(self.load.pattern),
+            threads=self.threads,
+            points=points,
+            knee=_knee(points),
+            before=before,
+            after=after,
+            profile=None if emulation is None else emulation.profile.name,
+            details=LoadedDetails(
+                threads=self.threads,
+                cpus=self.cpus,
+                lines=ring.lines,
+                spacing_bytes=ring.spacing_bytes,
+                window_bytes=ring.window_bytes,
+                access=ring.access,
+                node=ring.node,
+                page_bytes=after[0].page_bytes,
+                vector_bits=self.bits,
+                burst_bytes=BURST_BYTES,
+                per_payload=self.operation.to_record(),
+            ),
+        )
 
     def idle(self, samples: int) -> LoadedPoint:
         self._chase(1)  # to learn how long a hop takes
@@ -201,7 +239,7 @@ class _Bench:
         )
 
 
-def _knee(points: list[LoadedPoint]) -> Knee:
+def _knee(points: Sequence[LoadedPoint]) -> Knee:
     return find_knee([p.load_gbps for p in points], [p.latency.median for p in points])
 
 
@@ -234,16 +272,17 @@ def _check_delays(delays_ns: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(delays, reverse=True))
 
 
-def _place(threads: int | None, cpus: Sequence[int] | None, placement: str) -> tuple[int, ...]:
+def _place(threads: int | None, pinning: str | Sequence[int]) -> tuple[int, ...]:
     able = len(allowed_cpus())
     if able < 2:
         raise ParameterError("loaded latency takes two CPUs, and this process may use one", "allow more CPUs")
-    count = (len(cpus) if cpus is not None else able) - 1 if threads is None else threads
+    named = None if isinstance(pinning, str) else len(pinning)
+    count = (able if named is None else named) - 1 if threads is None else threads
     if type(count) is not int or count < 1:
         raise ParameterError(f"threads {count!r} is not a positive whole number", "use 1 or more threads")
-    if cpus is None and count + 1 > able:
+    if named is None and count + 1 > able:
         raise ParameterError(
             f"{count} threads that inject and one that chases are more than the {able} CPUs",
             f"use at most {able - 1} threads",
         )
-    return place_threads(count + 1, placement if cpus is None else cpus)
+    return tuple(place_threads(count + 1, pinning))

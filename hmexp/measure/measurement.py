@@ -9,12 +9,11 @@ from typing import Final, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-from hmexp.errors import ParameterError, PlacementError
+from hmexp.errors import PlacementError
 from hmexp.measure.launches import join_results
 from hmexp.measure.noise import Noise
 from hmexp.measure.portrait import draw_measurement
 from hmexp.measure.statistics import Summary, summarise_launches
-from hmexp.measure.stopping import StopRule
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
@@ -132,11 +131,11 @@ class Measurement:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know before trusting the number."""
-        told = [] if self.noise is None else list(self.noise.warnings)
+        messages = [] if self.noise is None else list(self.noise.warnings)
         spread = float(np.std(self.samples) / np.mean(self.samples))
         if spread > UNSTABLE:
-            told.append(f"the samples are unstable: their standard deviation is {spread:.0%} of the mean")
-        return tuple(told)
+            messages.append(f"the samples are unstable: their standard deviation is {spread:.0%} of the mean")
+        return tuple(messages)
 
     def __str__(self) -> str:
         s = self.summary
@@ -158,27 +157,6 @@ class Measurement:
             warnings=self.warnings, disturbed={i for i, marks in enumerate(flags) if marks},
             details=self.details, proof=self.after.summary,
         )  # fmt: skip
-
-
-def require_samples(
-    samples: int, sample_seconds: float, precision: float = 0.0, most_samples: int | None = None
-) -> StopRule:
-    """The stop rule; refuses what cannot give a number worth having.
-
-    Raises
-    ------
-    ParameterError
-        Naming the value and the range.
-    """
-    rule = StopRule.of(samples, precision, most_samples)
-    if isinstance(sample_seconds, bool) or not isinstance(sample_seconds, int | float):
-        raise ParameterError(f"sample_seconds {sample_seconds!r} is not a number")
-    if not 0.001 <= sample_seconds <= 60:
-        raise ParameterError(
-            f"sample_seconds {sample_seconds} is outside 0.001..60",
-            "shorter samples measure the clock and the scheduler, not the memory",
-        )
-    return rule
 
 
 def proof(region: Region, stage: Literal["before", "after"]) -> Placement:

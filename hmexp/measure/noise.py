@@ -114,19 +114,19 @@ class Noise:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader should know."""
-        told = []
+        lines = []
         if self.disturbed:
             counted = Counter(mark for marks in self.flags for mark in marks)
             named = ", ".join(f"{mark} {count}" for mark, count in counted.items())
-            told.append(
+            lines.append(
                 f"{self.disturbed} of {len(self.flags)} samples were disturbed ({named}); all are kept"
             )
         if self.waited is not None and self.host_bound:
-            told.append(
+            lines.append(
                 f"the threads waited for the emulated nodes only {self.waited:.1%} of the time: this is the "
                 f"speed of the host, not of the model"
             )
-        return tuple(told)
+        return tuple(lines)
 
     def to_record(self) -> NoiseRecord:
         """The disturbances as they are stored."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from hmexp.errors import ParameterError
 from hmexp.markup import number
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.host import emulate as emulate_node
@@ -15,12 +13,15 @@ from hmexp.measure.launch import LaunchRequest, launch
 from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
-from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.measure.sampling import Sampling
+from hmexp.measure.walk import Walk
+from hmexp.memory.emulated_node import find_request
+from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import Topology, read_topology
 
 SIZE: Final = "256MiB"
@@ -60,8 +61,8 @@ class MeasuredPoint:
         rows = []
         if self.baseline is not None:
             s, unit = self.baseline.summary, self.baseline.unit
-            told = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
-            rows.append(("all DRAM", told, f"{self.of_dram:.1%} of it"))
+            wording = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
+            rows.append(("all DRAM", wording, f"{self.of_dram:.1%} of it"))
         if self.model is not None:
             error = self.measurement.median / self.model - 1
             rows.append(("model", f"{number(self.model)} {self.measurement.unit}", f"{error:+.1%} from it"))
@@ -87,19 +88,20 @@ class MeasuredPoint:
 
 def measure_point(
     pattern: str | Pattern,
-    op: str = "read",
+    operation: str = "read",
     threads: int = 1,
     *,
     size: str | int = SIZE,
     placer: str = "first_touch",
-    pages: str = "page",
+    page_bytes: str | int = "page",
     launches: int = 1,
-    emulate: str = "auto",
-    emulation: Emulation | None = None,
+    emulate: str | Emulation = "auto",
     baseline: bool = True,
+    pinning: str | Sequence[int] = "near",
+    walk: Walk = Walk(),
+    sampling: Sampling = Sampling(),
     topology: Topology | None = None,
     show: Callable[[str], None] = lambda _: None,
-    **options: Any,
 ) -> MeasuredPoint:
     """Measure the bandwidth of a pattern, and of DRAM alone beside it.
 
@@ -107,64 +109,85 @@ def measure_point(
     ----------
     pattern : str or Pattern
         Which node each granule is on; or a ratio such as ``1:2`` over DRAM and the slow node.
-    op, threads
-        As for `measure_bandwidth`; so are all `options`.
+    operation, threads, pinning, walk, sampling
+        As for `measure_bandwidth`.
     size : str or int
         Of the region [bytes].
     placer : str
         How the pages get to their nodes.
-    pages : str
-        Size of its pages: ``page`` is the machine's own; ``2MiB`` needs granules of as much.
+    page_bytes : str or int
+        Size of its pages: ``page`` is the machine's own; ``2MiB`` needs granules of as much [bytes].
     launches : int
-        More than one: so many fresh processes, each with fresh pages, and an interval over them. One
-        is measured in this process.
-    emulate : str
+        More than one: so many fresh processes, each with fresh pages; one is measured in this process.
+    emulate : str or Emulation
         ``auto``: a node of the pattern that is not there is emulated, unless the machine has real slow
-        nodes; ``none``; or ``NODE=PROFILE``.
-    emulation : Emulation, optional
-        Emulated nodes that are there already (`hmexp.emulate`), instead of `emulate`.
+        nodes; ``none``; ``NODE=PROFILE``; or what `hmexp.emulate` has made.
     baseline : bool
         Whether to measure DRAM alone, too.
-    topology : Topology, optional
-        The machine, if it was read already.
-    show : callable
-        Told what is being done.
+    topology, show
+        The machine, if it was read already; a callable that receives what is being done.
 
     Raises
     ------
     HmexpError
         If a parameter cannot be used, or the pages are not where they should be.
     """
-    machine = topology or read_topology()
-    parsed = read_pattern(pattern, PAGE_BYTES, emulate, machine) if isinstance(pattern, str) else pattern
-    huge = require_page_size(parsed, find_page_bytes(pages))
-    require_launches(launches)
-    quantity = quantities_of(op)
-    if emulation is None:
-        emulation = provide_emulation((parsed,), emulate, threads, machine, quantity, show)
+    machine, asked = topology or read_topology(), "none" if isinstance(emulate, Emulation) else emulate
+    parsed = read_pattern(pattern, PAGE_BYTES, asked, machine) if isinstance(pattern, str) else pattern
+    huge = require_page_size(parsed, find_page_bytes(str(page_bytes)))
+    emulation = _emulation_of(emulate, parsed, operation, threads, machine, show)
+    request = LaunchRequest(
+        size, parsed, placer, emulation, huge, operation, threads, pinning, walk, sampling
+    )
+    found, beside = _take(request, require_launches(launches), machine, show, baseline=baseline)
+    parameters = {
+        **request.to_record(), "page_bytes": page_bytes, "launches": launches, "emulate": str(asked),
+        "baseline": baseline,
+    }  # fmt: skip
+    return MeasuredPoint(found, beside, emulation, _model(request, found), parameters)
 
-    def take(what: Pattern) -> Measurement:
-        request = LaunchRequest(size, what, placer, emulation, huge, op, threads, options)
+
+def _emulation_of(
+    emulate: str | Emulation,
+    pattern: Pattern,
+    operation: str,
+    threads: int,
+    machine: Topology,
+    show: Callable[[str], None],
+) -> Emulation | None:
+    needed = quantities_of(operation)
+    if isinstance(emulate, Emulation):
+        return emulate
+    return provide_emulation((pattern,), emulate, threads, machine, needed, show)
+
+
+def _take(
+    request: LaunchRequest, launches: int, machine: Topology, show: Callable[[str], None], *, baseline: bool
+) -> tuple[Measurement, Measurement | None]:
+    """Measure a pattern, and all DRAM beside it if that is something else."""
+
+    def take(pattern: Pattern) -> Measurement:
+        one = replace(request, pattern=pattern)
         taken = []
         for done in range(launches):
-            show(f"{op} on {what}" + (f", launch {done + 1} of {launches}" if launches > 1 else ""))
-            # A fresh process, where several are to tell how much processes differ.
-            taken.append(request.run(machine) if launches == 1 else launch(request))
+            which = f", launch {done + 1} of {launches}" if launches > 1 else ""
+            show(f"{request.operation} on {pattern}{which}")
+            # Several launches show how much processes differ: each is a fresh one.
+            taken.append(one.run(machine) if launches == 1 else launch(one))
         return Measurement.join(taken)
 
-    found = take(parsed)
-    dram = Pattern((near_dram(machine),), parsed.granule_bytes)
-    same = len(parsed.distinct_nodes) == 1 and parsed.distinct_nodes == dram.distinct_nodes
-    beside = take(dram) if baseline and not same else None
-    model = None
-    if emulation is not None and not (found.noise is not None and found.noise.host_bound):
-        model = emulation.predict(_shares(parsed, found), find_operation(op).name, threads)
-    parameters = {
-        "pattern": str(parsed), "granule_bytes": parsed.granule_bytes, "size": str(size), "placer": placer,
-        "pages": pages, "launches": launches, "operation": find_operation(op).name, "threads": threads,
-        "emulate": emulate, "baseline": baseline, **{k: v for k, v in options.items() if v is not None},
-    }  # fmt: skip
-    return MeasuredPoint(found, beside, emulation, model, parameters)
+    pattern = request.pattern
+    dram = Pattern((near_dram(machine),), pattern.granule_bytes)
+    same = len(pattern.distinct_nodes) == 1 and pattern.distinct_nodes == dram.distinct_nodes
+    return take(pattern), take(dram) if baseline and not same else None
+
+
+def _model(request: LaunchRequest, found: Measurement) -> float | None:
+    """What the emulated nodes must show; None where the host was slower than they are."""
+    if request.emulation is None or (found.noise is not None and found.noise.host_bound):
+        return None
+    shares = _shares(request.pattern, found)
+    return request.emulation.predict(shares, found.operation, request.threads)
 
 
 def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology) -> Pattern:
@@ -188,26 +211,16 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
     """
     if ":" not in text:
         return Pattern.parse(text, granule)
-    near = near_dram(machine)
+    near, request = near_dram(machine), find_request(emulate, machine)
     others = [node.id for node in (*machine.slow_nodes, *machine.memory_nodes) if node.id != near]
-    if emulate == "auto" and not machine.slow_nodes:
-        # A free id: the original design's slow node is 2.
-        others = [next(node for node in itertools.count(2) if node not in {n.id for n in machine.nodes})]
-    elif emulate not in ("auto", "none"):
-        others = [EmulationRequest.parse(emulate).node]
+    if request is not None:
+        others = [request.node]
     return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
 
 
-def quantities_of(op: str) -> tuple[Quantity, ...]:
+def quantities_of(operation: str) -> tuple[Quantity, ...]:
     """What an emulation must know of the host for an operation, besides what it always does."""
-    return ("write_nt",) if find_operation(op).nontemporal else ()
-
-
-def near_dram(machine: Topology) -> int:
-    """The DRAM node that is nearest to the CPUs: the first that has some."""
-    allowed = set(allowed_cpus())
-    nodes = machine.dram_nodes or machine.memory_nodes
-    return next((node.id for node in nodes if allowed & set(node.cpus)), nodes[0].id)
+    return ("write_nt",) if find_operation(operation).nontemporal else ()
 
 
 def provide_emulation(
@@ -225,20 +238,10 @@ def provide_emulation(
     ParameterError
         If `emulate` cannot be understood, or several nodes would have to be emulated.
     """
-    real = {node.id for node in machine.nodes}
     named = {node for pattern in patterns for node in pattern.distinct_nodes}
-    missing = sorted(named - real)
-    if emulate == "none" or (emulate == "auto" and (not missing or machine.slow_nodes)):
-        return None  # a node that is not there is refused when the region is allocated
-    if emulate == "auto":
-        if len(missing) > 1:
-            raise ParameterError(
-                f"nodes {', '.join(map(str, missing))} are not there, and one node can be emulated",
-                "see `hmexp nodes` for the nodes that are",
-            )
-        request = EmulationRequest.parse(f"{missing[0]}={EmulationRequest.default_profile()}")
-    else:
-        request = EmulationRequest.parse(emulate)
+    request = find_request(emulate, machine, named)
+    if request is None:
+        return None  # a node that does not exist is refused when the region is allocated
     return emulate_node(request, threads, quantities=quantities, topology=machine, show=show)
 
 

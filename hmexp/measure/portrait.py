@@ -10,7 +10,7 @@ from hmexp.measure.samples_svg import draw_samples
 from hmexp.measure.statistics import Summary
 from hmexp.store.details import Details
 
-#: Of the details, what tells one measurement from another at a glance, and how it is said.
+#: Of the details, what distinguishes one measurement from another at a glance, and how it is said.
 _SHOWN: Final = {
     "threads": "{} threads",
     "vector_bits": "vectors of {} bits",
@@ -62,15 +62,15 @@ def draw_measurement(
     if profile is not None:
         head.append(badge(f"EMULATED {profile}", "caution"))
     given = {name: getattr(details, name, None) for name in _SHOWN}
-    told = [how.format(given[name]) for name, how in _SHOWN.items() if _is_plain(given[name])]
-    told = [text.removesuffix("s") if text == "1 threads" else text for text in told]
+    messages = [how.format(given[name]) for name, how in _SHOWN.items() if _is_plain(given[name])]
+    messages = [text.removesuffix("s") if text == "1 threads" else text for text in messages]
     hollow = " Hollow: disturbed." if disturbed else ""
     key = f"Dots: samples, the first on top. Band: interval. Line: median.{hollow}"
     return card(
         element("div", *head),
         draw_samples(samples, s.median, (s.ci_low, s.ci_high), unit, disturbed),
         *(element("div", badge("warning", "caution"), " ", warning, style=_LINE) for warning in warnings),
-        muted(join([*told, key], " · ")),
+        muted(join([*messages, key], " · ")),
         muted("Proof: ", proof),
     )
 

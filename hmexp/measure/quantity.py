@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,11 +13,13 @@ from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import OPERATIONS, find_operation, measure_bandwidth
 from hmexp.measure.curve import LoadedCurve
 from hmexp.measure.latency import measure_latency, measure_store_latency
-from hmexp.measure.loaded import measure_loaded_latency
+from hmexp.measure.loaded import SAMPLING, measure_loaded_latency
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.rings import RingPlan
+from hmexp.measure.sampling import Sampling
+from hmexp.measure.walk import Walk
 from hmexp.memory.profile import FIGURES, Quantity
 from hmexp.memory.region import Region
-from hmexp.native import Order
 from hmexp.units import MIB
 
 #: Idle latencies, all by one thread: of loads at random over the region, or within windows that a TLB
@@ -26,9 +28,6 @@ LATENCIES: Final = ("latency", "latency_window", "store_nt", "store_flush")
 #: What comes before the operation that loads: ``loaded_read``.
 LOADED: Final = "loaded_"
 WINDOW_BYTES: Final = 16 * MIB
-#: A curve has some twenty rates: each gets this much at most.
-_LOADED_SAMPLES: Final = 5
-_LOADED_SECONDS: Final = 0.02
 
 
 def find_quantity(name: str) -> str:
@@ -98,13 +97,9 @@ def measure(
     threads: int,
     cpus: Sequence[int],
     *,
-    samples: int,
-    sample_seconds: float,
-    precision: float = 0.0,
-    most_samples: int | None = None,
+    sampling: Sampling,
     seed: int = 1,
-    order: Order = "sequential",
-    stride_bytes: int = 4096,
+    walk: Walk = Walk(),
 ) -> Measurement:
     """Measure a quantity of a region.
 
@@ -118,39 +113,34 @@ def measure(
         For a bandwidth, and those that load for a loaded latency.
     cpus : sequence of int
         One for each thread; the chase's comes first for a loaded latency.
-    samples, sample_seconds, precision, most_samples
-        As for `measure_bandwidth`. A curve of loaded latency takes at most 5 samples of 20 ms at each
-        rate, and has no stop rule.
+    sampling : Sampling
+        A curve of loaded latency takes at most 5 samples of 20 ms at each rate, and has no stop rule.
     seed : int
         Of random orders of a chase.
-    order, stride_bytes
-        Of a bandwidth's accesses, as for `measure_bandwidth`; latencies have their own.
+    walk : Walk
+        How the threads of a bandwidth go; latencies have ways of their own.
     """
     if is_loaded(name):
         curve = measure_loaded_latency(
-            region, streaming(name) or "read", threads, cpus=cpus, samples=min(samples, _LOADED_SAMPLES),
-            sample_seconds=min(sample_seconds, _LOADED_SECONDS),
-        )  # fmt: skip
+            region, streaming(name) or "read", threads, pinning=cpus, sampling=sampling_of_curve(sampling)
+        )
         return at_full_load(curve, name)
-    often: dict[str, Any] = {
-        "samples": samples, "sample_seconds": sample_seconds, "precision": precision,
-        "most_samples": most_samples,
-    }  # fmt: skip
     match name:
         case "latency":
-            return measure_latency(region, cpu=cpus[0], seed=seed, **often)
+            return measure_latency(region, cpu=cpus[0], ring=RingPlan(seed=seed), sampling=sampling)
         case "latency_window":
-            window = min(WINDOW_BYTES, region.size_bytes)
-            return measure_latency(
-                region, cpu=cpus[0], seed=seed, window_bytes=window, name="latency_window", **often
-            )
+            ring = RingPlan(seed=seed, window_bytes=min(WINDOW_BYTES, region.size_bytes))
+            return measure_latency(region, cpu=cpus[0], ring=ring, name=name, sampling=sampling)
         case "store_nt":
-            return measure_store_latency(region, "nt", cpu=cpus[0], seed=seed, **often)
+            return measure_store_latency(region, "nt", cpu=cpus[0], seed=seed, sampling=sampling)
         case "store_flush":
-            return measure_store_latency(region, "flush", cpu=cpus[0], seed=seed, **often)
-    return measure_bandwidth(
-        region, name, threads, cpus=cpus, order=order, stride_bytes=stride_bytes, **often
-    )
+            return measure_store_latency(region, "flush", cpu=cpus[0], seed=seed, sampling=sampling)
+    return measure_bandwidth(region, name, threads, pinning=cpus, walk=walk, sampling=sampling)
+
+
+def sampling_of_curve(sampling: Sampling) -> Sampling:
+    """Limit what each rate of a curve of loaded latency takes."""
+    return Sampling(min(sampling.samples, SAMPLING.samples), min(sampling.seconds, SAMPLING.seconds))
 
 
 def at_full_load(curve: LoadedCurve, name: str) -> Measurement:

@@ -106,8 +106,32 @@ def prepare_ring(
     spacing = _spacing(plan, size)
     window = size if plan.window_bytes is None else plan.window_bytes
     _check(region, plan, size, spacing, window, chains)
+    ring = _build(region, plan, size, spacing, window, model, chains)
+    length = native.walk_ring(region.mapping, cpu, ring)
+    if length != ring.lines:
+        what = f"a cycle of {length} lines" if length else "no cycle"
+        raise MeasurementError(f"the ring that was to go through {ring.lines} lines once is {what}")
+    starts = ring.marks[:: max(1, len(ring.marks) // chains)]
+    if len(starts) != chains:
+        raise ParameterError(
+            f"{chains} chases need {64 * chains} lines, and the ring has {ring.lines}",
+            "use a larger region or a smaller spacing",
+        )
+    access = "ordered" if plan.ordered else "random"
+    return PreparedRing(ring.lines, starts, spacing, window, access, plan.node)
+
+
+def _build(
+    region: Region,
+    plan: RingPlan,
+    size: int,
+    spacing: int,
+    window: int,
+    model: native.NodeModel | None,
+    chains: int,
+) -> native.Ring:
     try:
-        ring = native.build_ring(
+        return native.build_ring(
             region.mapping,
             plan.seed,
             model or region.model,
@@ -127,18 +151,6 @@ def prepare_ring(
             f"a region of {format_size(size)} has fewer than two lines on node {plan.node}",
             "use a larger region or a smaller spacing",
         ) from error
-    length = native.walk_ring(region.mapping, cpu, ring)
-    if length != ring.lines:
-        what = f"a cycle of {length} lines" if length else "no cycle"
-        raise MeasurementError(f"the ring that was to go through {ring.lines} lines once is {what}")
-    starts = ring.marks[:: max(1, len(ring.marks) // chains)]
-    if len(starts) != chains:
-        raise ParameterError(
-            f"{chains} chases need {64 * chains} lines, and the ring has {ring.lines}",
-            "use a larger region or a smaller spacing",
-        )
-    access = "ordered" if plan.ordered else "random"
-    return PreparedRing(ring.lines, starts, spacing, window, access, plan.node)
 
 
 def _spacing(plan: RingPlan, size: int) -> int:
@@ -164,8 +176,8 @@ def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int,
         )
     if not 1 <= chains <= native.MAX_CHAINS:
         raise ParameterError(
-            f"{chains} parallel chases are not to be had",
-            f"use 1 to {native.MAX_CHAINS}: a CPU has no more under way",
+            f"{chains} parallel chases are too many",
+            f"use 1 to {native.MAX_CHAINS}: a CPU cannot keep more in flight",
         )
     if size // spacing < 64 * chains:
         raise ParameterError(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hmexp import native
 from hmexp.errors import NativeError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import Placer, find_placer
 from hmexp.memory.region import check_capacity
@@ -18,7 +19,6 @@ from hmexp.store.results import CostRecord, MappedRegion, Mappings, PopulateCost
 from hmexp.store.schema import Remark
 from hmexp.system.kernel_memory import KernelMemory, count_mappings, read_kernel_memory
 from hmexp.system.topology import read_topology
-from hmexp.units import MIB
 
 
 def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, PageMapping]:
@@ -41,7 +41,7 @@ def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, 
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     check_capacity(pattern, size_bytes, read_topology())
-    return placer, placer.map(size_bytes, max(2 * MIB, PAGE_BYTES), pattern)
+    return placer, placer.map(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES), pattern)
 
 
 def look(placer: Placer, mapping: PageMapping, pattern: Pattern) -> PlacementRecord:
@@ -99,7 +99,6 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     HmexpError
         If the placer cannot work here, or a node is too small.
     """
-    pages = size_bytes // PAGE_BYTES
     placed: list[Cost] = []
     plain: list[Cost] = []
     proofs: list[PlacementRecord] = []
@@ -114,7 +113,7 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
             mapping.close()
 
     def take_plain() -> None:
-        mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
+        mapping = PageMapping(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES))
         try:
             plain.append(_take(mapping, lambda: native.populate(mapping)))
         finally:
@@ -128,13 +127,24 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     for number in range(pairs):
         for take in (take_plain, take_placed)[:: 1 if number % 2 == 0 else -1]:
             take()
+    return _compared(find_placer(placer_name), size_bytes // PAGE_BYTES, placed, plain, proofs, details)
+
+
+def _compared(
+    placer: Placer,
+    pages: int,
+    placed: Sequence[Cost],
+    plain: Sequence[Cost],
+    proofs: Sequence[PlacementRecord],
+    details: dict[str, Remark],
+) -> CostRecord:
     return CostRecord(
         pages=pages,
         page_bytes=PAGE_BYTES,
         placed=tuple(_record(cost, pages) for cost in placed),
         plain=tuple(_record(cost, pages) for cost in plain),
         ratio=tuple(a.ns_per_page / b.ns_per_page for a, b in zip(placed, plain, strict=True)),
-        exact_order=find_placer(placer_name).exact_order,
+        exact_order=placer.exact_order,
         misplaced=tuple(proof.misplaced for proof in proofs),
         absent=tuple(proof.absent for proof in proofs),
         proof=proofs[-1],
@@ -182,7 +192,7 @@ def measure_mappings(pattern: Pattern, sizes: Iterable[int]) -> Mappings:
     """
     found: list[MappedRegion] = []
     for size_bytes in sizes:
-        mapping = PageMapping(size_bytes, max(2 * MIB, PAGE_BYTES))
+        mapping = PageMapping(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES))
         refusal: NativeError | None = None
         before = read_kernel_memory()
         try:

@@ -16,7 +16,7 @@ from hmexp.store.details import Stop
 Stopped = Literal["fixed", "precision", "cap"]
 
 MOST_SAMPLES: Final = 100_000
-#: An interval narrower than this is not to be had from a clock and a scheduler.
+#: No clock and scheduler give an interval narrower than this.
 FINEST: Final = 1e-5
 
 

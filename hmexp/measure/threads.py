@@ -13,12 +13,12 @@ from hmexp.system.cpus import allowed_cpus, choose_cpus, core_of
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size
 
-PLACEMENTS: Final = ("near", "compact", "spread", "node:N")
+PINNINGS: Final = ("near", "compact", "spread", "node:N")
 
 
 def place_threads(
     threads: int,
-    placement: str | Sequence[int] = "near",
+    pinning: str | Sequence[int] = "near",
     topology: Topology | None = None,
     cores: Mapping[int, tuple[int, ...]] | None = None,
 ) -> tuple[int, ...]:
@@ -28,7 +28,7 @@ def place_threads(
     ----------
     threads : int
         How many threads.
-    placement : str or sequence of int
+    pinning : str or sequence of int
         ``near``: a core each while there are cores, on the first node with CPUs, then on the others;
         ``compact``: as few cores and nodes as will do; ``spread``: over the nodes in turn, a core
         each; ``node:2``: on the CPUs of that node alone; or the CPUs themselves.
@@ -42,15 +42,15 @@ def place_threads(
     ParameterError
         If there are not as many CPUs.
     """
-    if not isinstance(placement, str):
-        return _explicit(threads, tuple(placement))
+    if not isinstance(pinning, str):
+        return _explicit(threads, tuple(pinning))
     machine = topology or read_topology()
     allowed = (
         set(allowed_cpus()) if topology is None else {cpu for node in machine.nodes for cpu in node.cpus}
     )
     nodes = [tuple(cpu for cpu in node.cpus if cpu in allowed) for node in machine.nodes]
     near = next((cpus for cpus in nodes if cpus), ())
-    word, _, number = placement.partition(":")
+    word, _, number = pinning.partition(":")
     if word == "node" and number.isdigit():
         own = tuple(cpu for cpu in machine.node(int(number)).cpus if cpu in allowed)
         if threads > len(own):
@@ -60,17 +60,17 @@ def place_threads(
                 "use fewer threads, or another node; see `hmexp nodes`",
             )
         return choose_cpus(threads, own, own)
-    if placement not in PLACEMENTS or word == "node":
+    if pinning not in PINNINGS or word == "node":
         raise ParameterError(
-            f"placement {placement!r} is unknown", f"use one of: {', '.join(PLACEMENTS)}, or a list of CPUs"
+            f"pinning {pinning!r} is unknown", f"use one of: {', '.join(PINNINGS)}, or a list of CPUs"
         )
     best_first = choose_cpus(threads, near, allowed)  # it also refuses too many
-    if placement == "compact":
+    if pinning == "compact":
         known = {cpu: cores[cpu] if cores else core_of(cpu) for cpus in nodes for cpu in cpus}
         return tuple(sorted((cpu for cpus in nodes for cpu in cpus), key=lambda c: _rank(c, nodes, known)))[
             :threads
         ]
-    if placement == "spread":
+    if pinning == "spread":
         turns = [choose_cpus(len(cpus), cpus, cpus) for cpus in nodes if cpus]
         deep = max(map(len, turns))
         return tuple(cpus[i] for i in range(deep) for cpus in turns if i < len(cpus))[:threads]

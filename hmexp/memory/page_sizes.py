@@ -14,6 +14,17 @@ HUGE_PAGE_BYTES: Final = 2 * MIB
 HUGE_SHARE: Final = 0.99
 
 
+def read_page_size(text: str) -> int:
+    """A granule, or a size of pages: ``page`` is the machine's own page, others are sizes [bytes].
+
+    Raises
+    ------
+    ParameterError
+        If it is neither.
+    """
+    return PAGE_BYTES if text == "page" else parse_size(text)
+
+
 def find_page_bytes(text: str) -> int:
     """The size of a page by its name: ``page`` (the machine's own), ``4KiB``, ``2MiB`` [bytes].
 
@@ -22,10 +33,10 @@ def find_page_bytes(text: str) -> int:
     ParameterError
         If there are no such pages here, with those that there are.
     """
-    size = PAGE_BYTES if text == "page" else parse_size(text)
+    size = read_page_size(text)
     if size not in (PAGE_BYTES, HUGE_PAGE_BYTES):
         raise ParameterError(
-            f"pages of {format_size(size)} are not to be had",
+            f"this machine has no pages of {format_size(size)}",
             f"use {format_size(PAGE_BYTES)} or {format_size(HUGE_PAGE_BYTES)}",
         )
     return size

@@ -69,14 +69,18 @@ def _strips(record: PlacementRecord) -> Fragment:
         + (f"node {f}" if f >= 0 else "no node")
         for index, (a, f) in enumerate(zip(asked, found, strict=False))
     ]
-    told = f"The first {min(len(asked), 48)} granules of the region."
+    lines = f"The first {min(len(asked), 48)} granules of the region."
     if not exact:
-        told += " Only the ratio is promised, not which page is where."
+        lines += " Only the ratio is promised, not which page is where."
     if emulated:
         names = ", ".join(map(str, emulated))
-        told += f" EMULATED: {names}; such pages are on a real node."
+        lines += f" EMULATED: {names}; such pages are on a real node."
     return join(
-        [strip(asked, "asked", titles=titles), strip(found, "found", wrong=wrong, titles=titles), muted(told)]
+        [
+            strip(asked, "asked", titles=titles),
+            strip(found, "found", wrong=wrong, titles=titles),
+            muted(lines),
+        ]
     )
 
 
@@ -103,14 +107,14 @@ def draw_region(
         Real node of each emulated one.
     """
     label = "" if profile is None else badge(f"EMULATED {profile}", "caution")
-    told = [f"{count:,} on node {node}" for node, count in pages.items()]
+    lines = [f"{count:,} on node {node}" for node, count in pages.items()]
     held = [f"node {node} is emulated: its pages are on node {real}" for node, real in backing.items()]
     return card(
         element("div", bold("Region"), f" of pattern {_shortened(str(pattern))} ", label),
         strip(pattern.nodes),
         proportions(pages),
         *(element("div", f"{name}: {fact}") for name, fact in facts.items()),
-        muted(join(["pages meant: " + ", ".join(told), *held], "; ")),
+        muted(join(["pages meant: " + ", ".join(lines), *held], "; ")),
     )
 
 

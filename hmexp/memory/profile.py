@@ -153,7 +153,7 @@ class Profile:
         Raises
         ------
         EmulationError
-            If there is no such profile, or it lacks a figure or has an absurd one.
+            If there is no such profile, or a figure is missing or absurd.
         """
         path = Path(name) if name.endswith(".toml") else _PROFILES / f"{name}.toml"
         if not path.is_file():
@@ -181,9 +181,9 @@ class Profile:
         dram, slow = (_node_speed(path, data, part) for part in ("dram", "slow"))
         for name_of in FIGURES.values():
             if (getattr(dram, name_of) is None) != (getattr(slow, name_of) is None):
-                lacking = "dram" if getattr(dram, name_of) is None else "slow"
+                missing = "dram" if getattr(dram, name_of) is None else "slow"
                 raise EmulationError(
-                    f"emulation profile {path} has no number {lacking}.{name_of}",
+                    f"emulation profile {path} has no number {missing}.{name_of}",
                     "both nodes are modelled: a figure is given for both or for neither",
                 )
         title, kind, source = (data[key].strip() for key in ("title", "kind", "source"))

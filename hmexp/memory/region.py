@@ -11,9 +11,9 @@ from typing import Self
 from hmexp import native
 from hmexp.errors import CapacityError, PlacerUnavailableError, PlacerUnsuitableError, UnitError
 from hmexp.memory.emulation import Emulation, unhindered
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import Placement, check_placement, describe_need
 from hmexp.memory.placers import Placer, find_placer
-from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
 from hmexp.pattern import Pattern
@@ -99,7 +99,9 @@ class Region:
         self.size_bytes = size_bytes
         self.huge = huge
         # Aligned as huge pages are, so that the same layout can be had with them.
-        self.mapping = placer.map(size_bytes, max(HUGE_BYTES, native.PAGE_BYTES), self.real_pattern, huge)
+        self.mapping = placer.map(
+            size_bytes, max(HUGE_PAGE_BYTES, native.PAGE_BYTES), self.real_pattern, huge
+        )
         started = time.perf_counter()
         try:
             placed = placer.place(self.mapping, self.real_pattern)
@@ -227,7 +229,7 @@ def allocate(
             f"placer {chosen.name} cannot work here: {obstacle.reason}", obstacle.remedy
         )
     # Of the pattern as asked: emulated nodes on one real node must not make it look like one node's.
-    obstacle = chosen.unsuitable(pattern, huge and pattern.granule_bytes >= HUGE_BYTES)
+    obstacle = chosen.unsuitable(pattern, huge and pattern.granule_bytes >= HUGE_PAGE_BYTES)
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
@@ -238,7 +240,7 @@ def allocate(
 def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, total: bool = False) -> None:
     """Refuse a region that a node cannot hold, before the kernel has to.
 
-    A thread that is bound to a full node is killed, not told.
+    A thread that is bound to a full node is killed without an error.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from hmexp.native.chases import (
 )
 from hmexp.native.core import LINE_BYTES, PAGE_BYTES
 from hmexp.native.emulation import NodeModel, NodeRates
-from hmexp.native.loops import ORDERS, SAMPLE, BandwidthRun, Job, Order, Slice, bandwidth
+from hmexp.native.loops import ACCESSES, SAMPLE, Access, BandwidthRun, Job, Slice, bandwidth
 from hmexp.native.operations import OPERATIONS, VECTOR_BITS, Operation, vector_bits
 from hmexp.native.pages import PageMapping, advise, first_touch, move_pages, populate, query_nodes
 from hmexp.native.policies import (
@@ -47,12 +47,55 @@ from hmexp.native.process import (
 from hmexp.native.where import FrameNodes, Where, find_pages
 
 __all__ = [
-    "LINE_BYTES", "MAX_CHAINS", "OPERATIONS", "ORDERS", "PAGE_BYTES", "SAMPLE", "STORE_KINDS",
-    "VECTOR_BITS", "BandwidthRun", "ClockCheck", "FaultHandler", "FrameNodes", "Job", "LoadedRun",
-    "NodeModel", "NodeRates", "Operation", "Order", "PageMapping", "Ring", "Slice", "Spreading",
-    "StoreKind", "Where", "advise", "bandwidth", "bind_file", "bind_runs", "build_ring", "chase",
-    "chase_blocks", "check_clock", "clock_description", "count_runs", "die_with_parent", "find_pages",
-    "first_touch", "hypervisor", "loaded", "make_memory_file", "move_pages", "now_ns",
-    "open_userfaultfd", "populate", "query_nodes", "settle", "spread", "store_latency", "touch",
-    "vector_bits", "walk_ring",
+    "ACCESSES",
+    "LINE_BYTES",
+    "MAX_CHAINS",
+    "OPERATIONS",
+    "PAGE_BYTES",
+    "SAMPLE",
+    "STORE_KINDS",
+    "VECTOR_BITS",
+    "Access",
+    "BandwidthRun",
+    "ClockCheck",
+    "FaultHandler",
+    "FrameNodes",
+    "Job",
+    "LoadedRun",
+    "NodeModel",
+    "NodeRates",
+    "Operation",
+    "PageMapping",
+    "Ring",
+    "Slice",
+    "Spreading",
+    "StoreKind",
+    "Where",
+    "advise",
+    "bandwidth",
+    "bind_file",
+    "bind_runs",
+    "build_ring",
+    "chase",
+    "chase_blocks",
+    "check_clock",
+    "clock_description",
+    "count_runs",
+    "die_with_parent",
+    "find_pages",
+    "first_touch",
+    "hypervisor",
+    "loaded",
+    "make_memory_file",
+    "move_pages",
+    "now_ns",
+    "open_userfaultfd",
+    "populate",
+    "query_nodes",
+    "settle",
+    "spread",
+    "store_latency",
+    "touch",
+    "vector_bits",
+    "walk_ring",
 ]  # fmt: skip

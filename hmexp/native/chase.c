@@ -170,7 +170,7 @@ static int run_chase(struct chase *chase, int cpu, const struct hm_model *model,
 	return ret;
 }
 
-/* @offsets: where each chain begins, and on return where it is to go on. */
+/* @offsets: where each chain begins, and on return where it is to resume. */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,
 	     const struct hm_model *model, struct hm_sample *taken)
 {

@@ -117,7 +117,7 @@ def chase(
     samples : numpy.ndarray
         Of `SAMPLE`, each of `hops` dependent loads of each chain, shape ``(samples,)``.
     offsets : tuple of int
-        Where the chains stopped, to go on from [bytes].
+        Where the chains stopped, to resume from [bytes].
     """
     taken, pointer = sample_buffer((samples,))
     offsets = ffi.new("uint64_t[]", list(starts))

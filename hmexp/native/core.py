@@ -32,7 +32,7 @@ def require_current(compiled: Any, folder: Path) -> None:
     Raises
     ------
     HmexpError
-        Saying how to build it anew.
+        Saying how to rebuild it.
     """
     there = fingerprint(folder)
     built = compiled.hm_sources_crc() if hasattr(compiled, "hm_sources_crc") else None

@@ -12,7 +12,7 @@ _GENERATED = "_core.c"
 def fingerprint(folder: Path) -> int | None:
     """CRC-32 of the names and contents of all C files of a folder; None if there are none.
 
-    It tells an old core from a new one; it is no guard against anybody.
+    It distinguishes an old core from a new one; it is no guard against anybody.
     """
     paths = sorted(path for path in folder.glob("*.[ch]") if path.name != _GENERATED)
     found = 0

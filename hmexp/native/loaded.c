@@ -79,7 +79,7 @@ static void pause_until(uint64_t ticks)
 		;
 }
 
-/* @from: where in the slice to begin, and on return where to go on. */
+/* @from: where in the slice to begin, and on return where to resume. */
 static void inject(struct loaded *loaded, const struct hm_streams *streams, int thread, int sample, uint64_t *from)
 {
 	struct counter *counter = &loaded->counters[thread];

@@ -14,9 +14,9 @@ from hmexp.native.emulation import NodeModel, map_to_c, model_to_c
 from hmexp.native.operations import OPERATIONS, vector_bits
 from hmexp.native.pages import PageMapping
 
-Order = Literal["sequential", "random_line", "random_granule", "strided"]
+Access = Literal["sequential", "random_line", "random_granule", "strided"]
 
-ORDERS: Final[tuple[Order, ...]] = get_args(Order)
+ACCESSES: Final[tuple[Access, ...]] = get_args(Access)
 _ACCESS: Final = {
     "sequential": lib.HM_SEQUENTIAL,
     "random_line": lib.HM_RANDOM_LINES,
@@ -67,7 +67,7 @@ class Job:
         Passes over the slices in a sample.
     samples : int
         Samples.
-    order : str
+    access : str
         In which the lines or granules of a stream come; each comes once a pass.
     bits : int or None
         Vector width; the widest if None [bits].
@@ -76,7 +76,7 @@ class Job:
     granule_bytes : int
         Of random granules, and of shared ones [bytes].
     stride_bytes : int
-        From one line to the next, if `order` is ``strided`` [bytes].
+        From one line to the next, if `access` is ``strided`` [bytes].
     window_bytes : int
         Length of the windows whose time is taken along each slice; 0 for none [bytes].
     seed : int
@@ -88,7 +88,7 @@ class Job:
     operation: str
     passes: int
     samples: int
-    order: Order = "sequential"
+    access: Access = "sequential"
     bits: int | None = None
     shared: bool = False
     granule_bytes: int = 0
@@ -104,7 +104,7 @@ class Job:
             {
                 "operation": OPERATIONS[self.operation].number,
                 "vector_bits": self.bits or vector_bits(),
-                "access": _ACCESS[self.order],
+                "access": _ACCESS[self.access],
                 "shared": int(self.shared),
                 "threads": threads,
                 "samples": self.samples,

@@ -22,7 +22,7 @@ int hm_mask_add(struct hm_mask *mask, int node)
 
 int hm_mbind(void *start, uint64_t bytes, int mode, const struct hm_mask *mask)
 {
-	/* The kernel takes one bit less than it is told. */
+	/* The kernel takes one bit less than the size it is given. */
 	if (syscall(SYS_mbind, start, bytes, mode | MPOL_F_STATIC_NODES, mask->words, HM_MASK_BITS + 1, 0))
 		return -errno;
 	return 0;

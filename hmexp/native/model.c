@@ -50,7 +50,7 @@ int hm_machine_init(struct hm_machine *machine, const struct hm_model *model, in
 	double rate = hm_ticks_per_ns();
 	int ret;
 
-	if (model->nodes < 1 || model->nodes > HM_MAX_NODES || !model->chunk_bytes ||
+	if (model->nodes < 1 || model->nodes > HM_MAX_MODELLED_NODES || !model->chunk_bytes ||
 	    model->chunk_bytes % HM_LINE_BYTES || 4096 % model->chunk_bytes ||
 	    model->window_bytes < model->chunk_bytes)
 		return -EINVAL;
@@ -91,7 +91,7 @@ int hm_map_check(const struct hm_map *map, const struct hm_model *model)
 	if (!map || !map->entries || !map->granule_bytes || map->granule_bytes % 4096)
 		return -EINVAL;
 	for (uint64_t i = 0; i < map->entries; i++)
-		if (map->entry_node[i] >= (model ? model->nodes : HM_MAX_NODES))
+		if (map->entry_node[i] >= (model ? model->nodes : HM_MAX_MODELLED_NODES))
 			return -EINVAL;
 	return 0;
 }
@@ -195,7 +195,7 @@ void hm_traffic_lines(struct hm_traffic *traffic, const uint64_t *offsets, const
 	/* What a node is asked for is charged at once: a clock read for each line would be slower than the line. */
 	for (int stream = 0; stream < operation->loads + operation->stores; stream++) {
 		enum hm_transfer transfer = transfer_of(operation, stream);
-		uint64_t asked[HM_MAX_NODES] = { 0 };
+		uint64_t asked[HM_MAX_MODELLED_NODES] = { 0 };
 
 		for (unsigned int i = 0; i < count; i++)
 			asked[hm_map_node(traffic->map, offsets[stream] + lines[i])]++;

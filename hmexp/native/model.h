@@ -16,7 +16,7 @@
 #include "core.h"
 #include "operations.h"
 
-#define HM_MAX_NODES	64
+#define HM_MAX_MODELLED_NODES	64
 #define FRACTION_BITS	10
 
 enum hm_transfer { HM_TRANSFER_READ, HM_TRANSFER_WRITE, HM_TRANSFER_WRITE_NT, HM_TRANSFERS };
@@ -31,11 +31,11 @@ struct hm_server {
 
 /* What one thread's traffic has cost each node so far. Only that thread writes it. */
 struct hm_ledger {
-	_Alignas(128) uint64_t used[HM_MAX_NODES];
+	_Alignas(128) uint64_t used[HM_MAX_MODELLED_NODES];
 };
 
 struct hm_machine {
-	struct hm_server servers[HM_MAX_NODES];
+	struct hm_server servers[HM_MAX_MODELLED_NODES];
 	struct hm_ledger *ledgers;	/* one for each thread that makes traffic */
 	int threads;
 	uint64_t origin;		/* tick 0 of the run */

@@ -141,7 +141,7 @@ static int touch_node(char *base, const struct hm_layout *layout, int node)
 /*
  * Touch the pages that belong on @node while the mapping may have pages of that node alone. The policy is
  * the mapping's and not the thread's: without one of its own, automatic NUMA balancing may take its pages
- * away from the page tables meanwhile, and then the kernel neither moves them nor tells where they are.
+ * away from the page tables meanwhile, and then the kernel neither moves them nor reports where they are.
  */
 int hm_first_touch(void *base, const struct hm_layout *layout, int node)
 {

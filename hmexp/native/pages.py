@@ -16,7 +16,7 @@ from hmexp.pattern import Pattern
 
 
 class Closable(Protocol):
-    """Something that ends when it is told to."""
+    """Something that ends on request."""
 
     def close(self) -> None:
         """End it."""

@@ -204,7 +204,7 @@ static void walk_work(void *context, int thread)
 /*
  * Follow the ring from each of @marks lines to the next one, and from the last to the first. If every
  * walker comes to its end without passing the first mark, the ways together are one cycle, each of its lines
- * once, and @length is the number of lines; otherwise it is 0, and beyond @limit steps nobody goes on.
+ * once, and @length is the number of lines; otherwise it is 0, and it stops after @limit steps.
  */
 int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length)
 {

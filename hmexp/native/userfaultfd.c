@@ -117,7 +117,7 @@ static int resolve(struct hm_handler *handler, uintptr_t address)
 	if (ret == -EAGAIN) {
 		ret = 0;		/* later pages of the granule are there already */
 	} else if (ret == -EEXIST) {
-		/* Another thread touched the same page; this one must be told, too. */
+		/* Another thread touched the same page; this one must be woken, too. */
 		struct uffdio_range range = { .start = (uintptr_t)start, .len = layout->page_bytes };
 
 		ret = ioctl(handler->fd, UFFDIO_WAKE, &range) ? -errno : 0;
@@ -129,7 +129,7 @@ static int resolve(struct hm_handler *handler, uintptr_t address)
 	return ret;
 }
 
-/* Nobody may wait for ever for a thread that cannot go on: give the pages back to the kernel. */
+/* Nobody may wait for ever for a thread that cannot continue: give the pages back to the kernel. */
 static void give_up(struct hm_handler *handler, int error)
 {
 	struct uffdio_range range = {

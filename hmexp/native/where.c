@@ -4,7 +4,7 @@
  *
  * move_pages(2) finds each page anew from its address. /proc/self/pagemap walks the page table once and
  * gives the frame of each page; which node a frame is on is what its block of memory says. That is several
- * times faster, but the kernel tells frames to CAP_SYS_ADMIN alone, a block may be of two nodes, and the
+ * times faster, but the kernel shows frames to CAP_SYS_ADMIN alone, a block may be of two nodes, and the
  * zero page has a frame and no placement. Whatever pagemap leaves open is asked of move_pages.
  */
 #include <stdlib.h>

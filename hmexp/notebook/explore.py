@@ -23,6 +23,7 @@ from hmexp.measure.host import emulate
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.point import measure_point, quantities_of
 from hmexp.measure.quantity import find_quantity, is_latency
+from hmexp.measure.sampling import Sampling
 from hmexp.memory.emulation import Emulation
 from hmexp.native import PAGE_BYTES
 from hmexp.notebook.sweep import refuse_unknown
@@ -77,7 +78,7 @@ class ExploreParameters:
             raise ParameterError(f"threads {self.threads!r} is not a whole number above 0")
         if is_latency(find_quantity(str(self.operation))):
             raise ParameterError(
-                f"operation {self.operation!r} is no bandwidth", f"use one of: {', '.join(OPERATIONS)}"
+                f"operation {self.operation!r} is not a bandwidth", f"use one of: {', '.join(OPERATIONS)}"
             )
         given["patterns"] = [given.pop("pattern"), *compared]
         given["operations"], given["granules"] = [given.pop("operation")], [given.pop("granule")]
@@ -172,14 +173,14 @@ class Exploration:
         pattern = Pattern.from_ratio(ratio, granule)
         size_bytes = parse_size(self.parameters.size)
         counts = pattern.pages_per_node(size_bytes // PAGE_BYTES, PAGE_BYTES)
-        told = ", ".join(
+        wording = ", ".join(
             f"{format_size(count * PAGE_BYTES)} on node {node}" for node, count in counts.items() if count
         )
-        told = f"A region of {self.parameters.size} has {told}."
+        wording = f"A region of {self.parameters.size} has {wording}."
         # The pattern draws itself, escaped; it is put in as it is.
         drawn = Fragment(pattern._repr_html_())
         return Html(
-            card(drawn, told, muted(f'hmexp.Pattern.parse("{_short(pattern)}")')), f"{pattern}: {told}"
+            card(drawn, wording, muted(f'hmexp.Pattern.parse("{_short(pattern)}")')), f"{pattern}: {wording}"
         )
 
     def play_with_threads(self) -> None:
@@ -204,9 +205,9 @@ class Exploration:
 
     def _try_threads(self, threads: int, op: str, pattern: Pattern) -> Html:
         found = measure_point(
-            pattern, op, threads, size=self.parameters.size, placer=self.parameters.placer, emulate="none",
-            emulation=self.emulation, baseline=False, topology=self.topology,
-            samples=self.parameters.samples, sample_seconds=self.parameters.sample_seconds,
+            pattern, op, threads, size=self.parameters.size, placer=self.parameters.placer, baseline=False,
+            emulate=self.emulation or "none", topology=self.topology,
+            sampling=Sampling(self.parameters.samples, self.parameters.sample_seconds),
         ).measurement  # fmt: skip
         return self._threads.add(_short(pattern), threads, found)
 
@@ -263,7 +264,8 @@ class ThreadTrials:
         ]
         heads = ["pattern", "operation", "threads", "median", "95 % interval", "", ""]
         drawn = Fragment(found._repr_html_())
-        text = f"{pattern}, {threads} threads: {found}"
+        plural = "" if threads == 1 else "s"
+        text = f"{pattern}, {threads} thread{plural}: {found}"
         return Html(card(drawn, join([table(heads, rows, left=(0, 1, 5, 6))])), text)
 
 

@@ -62,13 +62,13 @@ class StudyNotebook:
         self.study = make(parameters, read_topology(libnuma=LibNuma.load()))
         self.headline, self.notes = self.study.headline, self.study.notes
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join([self.headline, *(f"Note: {note}" for note in self.notes)])
 
     def _repr_html_(self) -> str:
         head, *rest = (escape(line) for line in str(self).split("\n"))
-        told = "".join(f"<br>{line}" for line in rest)
-        return f'<div style="border-left:4px solid #8a5a00;padding:.4em .8em"><b>{head}</b>{told}</div>'
+        text = "".join(f"<br>{line}" for line in rest)
+        return f'<div style="border-left:4px solid #8a5a00;padding:.4em .8em"><b>{head}</b>{text}</div>'
 
     def run(self) -> None:
         """Measure what is missing, and write tables and figures; nothing, if records were given."""

@@ -57,7 +57,7 @@ class Sweep:
         self.plan: SweepPlan = make_plan(SweepParameters.from_mapping(given), self.topology)
         self.outcome: Outcome | None = None
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         lines = [self.plan.headline, *(f"Note: {note}" for note in self.plan.notes)]
         lines.append(f"{len(self.plan.points)} points of {format_size(self.plan.points[0].size_bytes)} each.")
         return "\n".join(lines)
@@ -196,7 +196,7 @@ def refuse_unknown(names: Iterable[str]) -> None:
 def injected_names(history: Sequence[str]) -> list[str]:
     """Names that papermill has set.
 
-    Papermill only warns of a parameter that the notebook does not have, and goes on with the
+    Papermill only warns of a parameter that the notebook does not have, and continues with the
     defaults: a mistyped name would quietly measure something else.
 
     Parameters

@@ -69,7 +69,7 @@ def drop_torn_line(path: Path) -> None:
     with file_errors("repair", path), path.open("r+b") as file:
         size = end = file.seek(0, os.SEEK_END)
         while end > 0:
-            # From the end: the file may be large, and in most cases its last byte tells.
+            # From the end: the file may be large, and in most cases its last byte shows.
             start = max(0, end - (1 if end == size else _BLOCK_BYTES))
             file.seek(start)
             found = file.read(end - start).rfind(b"\n")

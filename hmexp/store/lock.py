@@ -41,13 +41,13 @@ def hold(path: Path, say: Callable[[str], None]) -> int:
             if error.errno not in (errno.EAGAIN, errno.EACCES) or time.monotonic() > deadline:
                 os.close(fd)
                 raise StoreError(
-                    f"process {holder} is at work in {path}", "wait for it, or give this run another name"
+                    f"process {holder} is using {path}", "wait for it, or give this run another name"
                 ) from error
             if not waited:
-                say(f"Waiting for process {holder} to let go of {path.name}.")
+                say(f"Waiting for process {holder} to finish with {path.name}.")
                 waited = True
             time.sleep(0.2)
-    # Only for the message to others who wait: a full disk is told of where it matters.
+    # Only for the message to others who wait: a full disk is reported where it matters.
     with suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
@@ -55,7 +55,7 @@ def hold(path: Path, say: Callable[[str], None]) -> int:
 
 
 def require_held(path: Path, lock_fd: int) -> None:
-    """Refuse to go on in a folder that is not the one that was locked: removed, moved, or replaced.
+    """Refuse to continue in a folder that is not the one that was locked: removed, moved, or replaced.
 
     Raises
     ------
@@ -72,5 +72,5 @@ def require_held(path: Path, lock_fd: int) -> None:
         raise StoreError(
             f"the directory {path} was removed or moved while it was being written to; what was in it is "
             "where it is now, or gone",
-            "move it back, if it was moved; the same command again measures what is missing",
+            "if it was moved, move it back; the same command measures what is missing",
         )

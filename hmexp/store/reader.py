@@ -221,6 +221,8 @@ def read_run(path: Path) -> RunRecord:
         if "plan" not in found:
             raise StoreError(f"{file} does not describe a run of hmexp: it has no plan")
         found.setdefault("name", path.name)
+        if found.get("schema") == SCHEMA:
+            return msgspec.convert(found, RunRecord, str_keys=True)
         return convert_run(found)
     except RecursionError as error:
         raise StoreError(f"{file} is damaged: it is nested too deeply") from error

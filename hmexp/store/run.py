@@ -177,7 +177,7 @@ def open_run(
 
 
 def find_run(results: Path, name: str, plan: str, *, finished: bool = False) -> Path | None:
-    """The run directory that `open_run` would go on with; None if it would make one.
+    """The run directory that `open_run` would resume; None if it would make one.
 
     Raises
     ------
@@ -193,7 +193,7 @@ def find_run(results: Path, name: str, plan: str, *, finished: bool = False) -> 
 
 
 def _read_known(path: Path, plan: str) -> RunRecord | None:
-    """The `run.json` of a directory to go on in; None if there is none yet."""
+    """The `run.json` of a directory to resume; None if it does not exist yet."""
     if (path / RUN).exists():
         run = read_run(path)
         if run.plan != plan:

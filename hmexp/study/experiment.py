@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -65,6 +65,11 @@ class StudyParameters:
         """The parameters as they are stored."""
         return asdict(self)
 
+    @property
+    def options(self) -> Options:
+        """How the study is to be carried out; a study that repeats, or keeps to a time, adds to it."""
+        return Options(self.results, self.run, self.timeout_seconds, self.seed)
+
 
 @dataclass(frozen=True)
 class StudyPoint:
@@ -74,24 +79,23 @@ class StudyPoint:
     ----------
     parameters : PointParameters
         What is measured; their kind says by which function.
+    launches : int
+        Fresh processes that measure it. More than one needs a kind that joins their results.
     """
 
     parameters: PointParameters
+    launches: int = 1
 
     @property
     def id(self) -> str:
         """Stable name: a hash of what is measured."""
-        return _hash([_ID_VERSION, self.kind, self._given])[:12]
+        launches = [self.launches] if self.launches > 1 else []
+        return _hash([_ID_VERSION, self.kind, self._given, *launches])[:12]
 
     @property
     def kind(self) -> str:
         """The kind of the point, such as ``cost``."""
         return str(self.parameters.__struct_config__.tag)
-
-    @property
-    def launches(self) -> int:
-        """One: where several are wanted, each is a point of its own."""
-        return 1
 
     @property
     def alike(self) -> tuple[str, int]:
@@ -122,15 +126,15 @@ class StudyFacts:
 
     Parameters
     ----------
-    pattern : str
-        Its pattern.
+    pattern : str or None
+        Its pattern, if it has one.
     one_node : bool or None
         Whether the machine has one node with memory.
     dram_node : int or None
         Its DRAM node.
     """
 
-    pattern: str
+    pattern: str | None = None
     one_node: bool | None = None
     dram_node: int | None = None
 
@@ -157,6 +161,10 @@ class Study:
         What a person should know before, such as what this machine cannot show.
     emulate : callable
         Makes the emulated nodes; called once per run directory, which keeps them.
+    baselines : mapping of str to str
+        Id of the point that a point is compared with, by the point's own.
+    added : frozenset of str
+        Ids of points that were not asked for, but are compared with.
     """
 
     name: str
@@ -164,9 +172,11 @@ class Study:
     points: tuple[StudyPoint, ...]
     topology: Topology
     headline: str
-    facts: StudyFacts
+    facts: StudyFacts = StudyFacts()
     notes: tuple[str, ...] = ()
     emulate: Callable[[], Emulation | None] = lambda: None
+    baselines: Mapping[str, str] = field(default_factory=dict)
+    added: frozenset[str] = frozenset()
 
     @property
     def hash(self) -> str:
@@ -174,20 +184,9 @@ class Study:
         return _hash([self.name, sorted(point.id for point in self.points)])[:16]
 
     @property
-    def added(self) -> frozenset[str]:
-        """None: everything that is measured was asked for."""
-        return frozenset()
-
-    @property
-    def baselines(self) -> Mapping[str, str]:
-        """None: what a study compares, it asks for."""
-        return {}
-
-    @property
     def options(self) -> Options:
         """How it is to be carried out."""
-        given = self.parameters
-        return Options(given.results, given.run, given.timeout_seconds, given.seed)
+        return self.parameters.options
 
     def describe(self) -> RunRecord:
         """What `run.json` says of it at first."""

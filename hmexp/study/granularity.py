@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation
-from hmexp.measure.measurement import require_samples
-from hmexp.measure.point import near_dram, provide_emulation, quantities_of
+from hmexp.measure.point import provide_emulation, quantities_of
+from hmexp.measure.sampling import Sampling
+from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, read_page_size
 from hmexp.memory.placers import find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
@@ -19,10 +21,9 @@ from hmexp.store.parameters import GranulePoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import Topology
-from hmexp.units import MIB, format_size, parse_size
-
-_HUGE_BYTES = 2 * MIB
+from hmexp.units import format_size
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Stu
     """
     find_placer(parameters.placer)
     find_operation(parameters.operation)
-    require_samples(parameters.samples, parameters.sample_seconds)
+    Sampling(parameters.samples, parameters.sample_seconds).rule()
     if parameters.huge not in ("auto", "none"):
         raise ParameterError(f"huge {parameters.huge!r} is unknown", "use auto or none")
     size, window = whole_pages(parameters.size), whole_pages(parameters.window)
@@ -127,7 +128,7 @@ def _points(shape: GranulePoint, granules: list[int], dram: str, *, huge: bool) 
         points += [
             replace(shape, granule_bytes=granule, huge=True)
             for granule in granules
-            if granule % _HUGE_BYTES == 0
+            if granule % HUGE_PAGE_BYTES == 0
         ]
         # What pages of 2 MiB save is a matter of the CPU: it is measured on memory as it is.
         points += [replace(shape, pattern=dram, huge=pages, emulated=False) for pages in (False, True)]
@@ -142,38 +143,19 @@ def _threads(asked: int) -> int:
 
 
 def _pattern_of(parameters: GranuleParameters, topology: Topology) -> tuple[str, EmulationRequest | None]:
-    real = {node.id for node in topology.nodes}
-    dram = near_dram(topology)
-    emulate = parameters.emulate
-    slow = [node.id for node in topology.slow_nodes]
-    if emulate == "auto" and not slow:
-        free = next(n for n in range(2, 64) if n not in real)
-        named = [n for n in _named(parameters.pattern) if n not in real]
-        request = EmulationRequest.parse(
-            f"{named[0] if named else free}={EmulationRequest.default_profile()}"
-        )
-        # Real nodes of one kind, named by the person, are what he wants to see.
-        if parameters.pattern != "auto" and not named:
-            return parameters.pattern, None
-    elif emulate in ("auto", "none"):
-        request = None
-    else:
-        request = EmulationRequest.parse(emulate)
+    named = None if parameters.pattern == "auto" else Pattern.parse(parameters.pattern).distinct_nodes
+    request = find_request(parameters.emulate, topology, named)
     if parameters.pattern != "auto":
         return parameters.pattern, request
-    other = (
-        request.node if request is not None else next((n for n in (*slow, *sorted(real)) if n != dram), dram)
-    )
-    if other == dram:
+    dram = near_dram(topology)
+    real = (node.id for node in (*topology.slow_nodes, *topology.memory_nodes) if node.id != dram)
+    other = next(real, None) if request is None else request.node
+    if other is None:
         raise ParameterError(
             "there is one node with memory, and none is emulated: no pattern has two nodes",
             "use emulate: auto, or NODE=PROFILE",
         )
     return f"{dram},{other}", request
-
-
-def _named(pattern: str) -> tuple[int, ...]:
-    return () if pattern == "auto" else Pattern.parse(pattern).distinct_nodes
 
 
 def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list[int]:
@@ -184,7 +166,7 @@ def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list
             found.append(granule)
             granule *= 8
         return found
-    found = [PAGE_BYTES if text == "page" else parse_size(text) for text in asked]
+    found = [read_page_size(text) for text in asked]
     for granule, text in zip(found, asked, strict=True):
         Pattern(pattern.nodes, granule).granule_pages(PAGE_BYTES)
         if granule > most:

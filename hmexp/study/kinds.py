@@ -6,6 +6,7 @@ from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.behaviour import BEHAVIOURS
 from hmexp.measure.granularity import measure_windows
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.setup import measure_mappings, measure_setup
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
@@ -56,7 +57,6 @@ def measure_granule(task: Task) -> Taken:
             point.window_bytes,
             operation=point.operation,
             threads=point.threads,
-            samples=point.samples,
-            sample_seconds=point.sample_seconds,
+            sampling=Sampling(point.samples, point.sample_seconds),
         )
         return Taken(result, setup=result.setup, proof=result.proof, settings=region.setup.settings)

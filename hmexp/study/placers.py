@@ -7,6 +7,7 @@ from typing import Final
 
 from hmexp.errors import ParameterError
 from hmexp.measure.behaviour import BEHAVIOURS
+from hmexp.memory.page_sizes import read_page_size
 from hmexp.memory.placers import PLACERS, find_placer
 from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
@@ -69,7 +70,7 @@ def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study
         If a parameter cannot be used on this machine; nothing is written then.
     """
     nodes = topology.memory_nodes
-    granule = PAGE_BYTES if parameters.granule == "page" else parse_size(parameters.granule)
+    granule = read_page_size(parameters.granule)
     text = _auto_pattern(topology) if parameters.pattern == "auto" else parameters.pattern
     pattern = Pattern.parse(text, granule)
     size = whole_pages(parameters.size)
@@ -133,7 +134,7 @@ def _limit_points(parameters: PlacerParameters, topology: Topology) -> list[Stud
     text = ",".join(str(node.id) for node in topology.memory_nodes[:2])
     points = []
     for granule_text in parameters.limit_granules:
-        granule = PAGE_BYTES if granule_text == "page" else parse_size(granule_text)
+        granule = read_page_size(granule_text)
         Pattern.parse(text, granule)
         sizes = tuple(count * granule for count in _GROWING)
         points.append(StudyPoint(MappingsPoint(pattern=text, granule_bytes=granule, sizes_bytes=sizes)))

@@ -6,7 +6,7 @@ from typing import Final
 
 from hmexp.errors import ParameterError, UnitError
 from hmexp.measure.quantity import is_latency
-from hmexp.native import LINE_BYTES, ORDERS, Order
+from hmexp.native import ACCESSES, LINE_BYTES, Access
 from hmexp.units import format_size, parse_size
 
 SEQUENTIAL: Final = "sequential"
@@ -23,9 +23,10 @@ def find_access(text: str) -> str:
         If there is none of that name, or its stride cannot be used.
     """
     order, colon, stride = text.strip().partition(":")
-    if order not in ORDERS or (colon and order != "strided"):
+    if order not in ACCESSES or (colon and order != "strided"):
         raise ParameterError(
-            f"access {text!r} is unknown", f"use some of: {', '.join(ORDERS)}, or a stride: strided:8KiB"
+            f"access {text!r} is unknown",
+            f"use one or more of: {', '.join(ACCESSES)}, or a stride: strided:8KiB",
         )
     if not colon:
         return order
@@ -41,10 +42,10 @@ def find_access(text: str) -> str:
     return order if stride_bytes == STRIDE_BYTES else f"{order}:{written}"
 
 
-def read_access(access: str | None) -> tuple[Order, int]:
+def read_access(access: str | None) -> tuple[Access, int]:
     """The order and the stride [bytes] that `find_access` has named; sequential for None."""
     name, _, stride = (access or SEQUENTIAL).partition(":")
-    order = next(order for order in ORDERS if order == name)
+    order = next(order for order in ACCESSES if order == name)
     return order, parse_size(stride) if stride else STRIDE_BYTES
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 
 from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
-from hmexp.measure.bandwidth import find_operation, require_vectors
+from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
+from hmexp.measure.walk import require_vectors
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.profile import FIGURES
 from hmexp.memory.region import check_capacity
@@ -18,35 +19,6 @@ from hmexp.sweep.point import NEAR, SweepPoint
 from hmexp.system.cpus import allowed_cpus, choose_cpus
 from hmexp.system.topology import Node, Topology
 from hmexp.units import format_size
-
-
-def near_node(topology: Topology) -> Node:
-    """The node at which the threads run: the first with both memory and CPUs that we may use."""
-    allowed = set(allowed_cpus())
-    for node in topology.memory_nodes:
-        if allowed & set(node.cpus):
-            return node
-    if not topology.memory_nodes:
-        raise ParameterError("no node of this machine has memory", "see `hmexp nodes`")
-    return topology.memory_nodes[0]
-
-
-def resolve_emulation(text: str, topology: Topology) -> EmulationRequest | None:
-    word = text.strip()
-    if word == "none" or (word == "auto" and topology.slow_nodes):
-        return None
-    taken = {node.id for node in topology.nodes}
-    if word == "auto":
-        # The original design's slow node is 2.
-        node = next(node for node in itertools.count(2) if node not in taken)
-        return EmulationRequest.parse(f"{node}={EmulationRequest.default_profile()}")
-    request = EmulationRequest.parse(word)
-    if request.node in taken:
-        raise ParameterError(
-            f"emulate {text!r}: node {request.node} is a real node of this machine",
-            "emulate a node with an id of its own",
-        )
-    return request
 
 
 def parse_patterns(
@@ -137,7 +109,7 @@ def choose_nodes(texts: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
         if text != NEAR and text not in usable:
             raise ParameterError(
                 f"cpu_nodes {text!r} is not a node with CPUs that this process may use",
-                f"use {NEAR}, or some of: {', '.join(usable)}; see `hmexp nodes`",
+                f"use {NEAR}, or one or more of: {', '.join(usable)}; see `hmexp nodes`",
             )
     return chosen
 
@@ -163,7 +135,7 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
 
 
 def count_threads(
-    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, loaded: bool
+    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, *, loaded: bool
 ) -> tuple[int, ...]:
     """The numbers of threads, with 0 made the number that it stands for; one more must fit in if `loaded`."""
     node = near if cpu_node == NEAR else topology.node(int(cpu_node))

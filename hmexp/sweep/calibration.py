@@ -39,7 +39,7 @@ def calibrate(
     plan : SweepPlan
         The sweep's plan, with an emulated node.
     show, say : callable
-        Told what is being measured, and what was found.
+        Receives what is being measured, and what was found.
 
     Returns
     -------

@@ -33,7 +33,7 @@ class Explanation:
     finished : int
         Points that the run has already.
     run : str or None
-        Name of the run that will be gone on with.
+        Name of the run that will be resumed.
     axes : mapping of str to sequence of str
         The values on each axis.
     memory : mapping of int to (int, int)
@@ -61,7 +61,7 @@ class Explanation:
         added = f", {self.added} of them all DRAM, to compare with" if self.added else ""
         lines = [f"{self.points} points{added}; {self.launches} launches."]
         if self.run is not None:
-            lines.append(f"{self.finished} of the points are in {self.run} already, which this goes on with.")
+            lines.append(f"{self.finished} of the points are in {self.run} already; this command resumes it.")
         width = max(map(len, self.axes))
         lines += [f"  {name:<{width}}  {'  '.join(values)}" for name, values in self.axes.items()]
         for node, (need, free) in self.memory.items():
@@ -69,7 +69,7 @@ class Explanation:
             lines.append(
                 f"Memory on node {node}: {format_size(need)} needed, {format_size(free)} free{room}."
             )
-        lines += [f"Not to be measured: {count} points: {why}" for why, count in self.not_measured.items()]
+        lines += [f"Cannot be measured: {count} points: {why}" for why, count in self.not_measured.items()]
         if self.points == self.finished:
             lines.append("Nothing is left to do.")
         else:
@@ -90,7 +90,7 @@ def explain(plan: SweepPlan, pace: Pace | None = None) -> Explanation:
     Raises
     ------
     StoreError
-        If the run that it goes on with cannot be read.
+        If the run to resume cannot be read.
     SweepError
         If the time could not be estimated.
     """

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from hmexp.errors import HmexpError, ParameterError
 from hmexp.measure.quantity import find_quantity
-from hmexp.memory.page_sizes import find_page_bytes
+from hmexp.memory.page_sizes import find_page_bytes, read_page_size
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import find_access
@@ -29,7 +29,7 @@ class _Key:
 
 
 def _granule(text: str, _nodes: tuple[int, ...]) -> int:
-    return PAGE_BYTES if text == "page" else parse_size(text)
+    return read_page_size(text)
 
 
 def _pattern(text: str, nodes: tuple[int, ...]) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hmexp.measure.launches import require_launches
-from hmexp.measure.measurement import require_samples
 from hmexp.measure.quantity import LATENCIES, is_loaded
+from hmexp.measure.sampling import Sampling
 from hmexp.measure.stopping import StopRule
 from hmexp.memory.emulation import EmulationRequest
-from hmexp.memory.page_sizes import find_page_bytes, require_page_size
+from hmexp.memory.page_sizes import find_page_bytes, read_page_size, require_page_size
 from hmexp.memory.placers import PLACERS, find_placer
-from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import find_access
 from hmexp.sweep.axes import (
@@ -21,11 +20,11 @@ from hmexp.sweep.axes import (
     choose_nodes,
     choose_operations,
     count_threads,
-    near_node,
     parse_patterns,
 )
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.point import SweepPoint
+from hmexp.system.near import near_node
 from hmexp.system.topology import Topology
 from hmexp.units import parse_size
 
@@ -100,7 +99,7 @@ def make_grid(
         If a value cannot be used on this machine.
     """
     near = near_node(topology)
-    granules = [PAGE_BYTES if text == "page" else parse_size(text) for text in parameters.granules]
+    granules = [read_page_size(text) for text in parameters.granules]
     patterns = parse_patterns(parameters, ratio_nodes, granules)
     pages = tuple(dict.fromkeys(map(find_page_bytes, parameters.pages)))
     for pattern, page_bytes in itertools.product(patterns, pages):
@@ -122,10 +121,10 @@ def make_grid(
         placers=placers,
         accesses=tuple(dict.fromkeys(map(find_access, parameters.access))),
         threads={
-            node: count_threads(parameters.threads, node, near, topology, loaded)
+            node: count_threads(parameters.threads, node, near, topology, loaded=loaded)
             for node in choose_nodes(parameters.cpu_nodes, topology)
         },
-        rule=require_samples(
+        rule=Sampling(
             parameters.samples, parameters.sample_seconds, parameters.precision, most_samples
-        ),
+        ).rule(),
     )

@@ -9,6 +9,8 @@ from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.launches import join_results
 from hmexp.measure.quantity import measure, predictable
+from hmexp.measure.sampling import Sampling
+from hmexp.measure.walk import Walk
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import allocate
@@ -37,7 +39,7 @@ def measure_loop(task: Task) -> Taken:
     """Measure the operation, with the proof before and after its samples."""
     point = _point(task)
     pattern = _pattern(point)
-    order, stride_bytes = read_access(point.access)
+    access, stride_bytes = read_access(point.access)
     with allocate(
         point.size_bytes,
         pattern,
@@ -51,14 +53,10 @@ def measure_loop(task: Task) -> Taken:
             point.operation,
             point.threads,
             task.cpus,
-            samples=point.samples,
-            sample_seconds=point.sample_seconds,
-            precision=point.precision,
-            most_samples=point.most_samples,
+            sampling=Sampling(point.samples, point.sample_seconds, point.precision, point.most_samples),
             # Launches differ in the order of their random accesses, too.
             seed=1 + task.launch,
-            order=order,
-            stride_bytes=stride_bytes,
+            walk=Walk(access, stride_bytes),
         )
         return Taken(
             found.to_record(),

@@ -75,7 +75,7 @@ class SweepParameters:
     results : str
         Folder of the run directories; ``auto`` is `results/` of the checkout, or of this folder.
     run : str
-        Name of the run directory; ``auto`` goes on with an unfinished run of the same plan, or
+        Name of the run directory; ``auto`` resumes an unfinished run of the same plan, or
         makes a new one.
     timeout_seconds : float
         Longest time of a point [s].
@@ -205,12 +205,12 @@ def require_known(given: Iterable[str], known: Iterable[str]) -> None:
     unknown = sorted(set(given) - set(names))
     if not unknown:
         return
-    told = []
+    lines = []
     for name in unknown:
         close = difflib.get_close_matches(name, names, n=1)
-        told.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
+        lines.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
     raise ParameterError(
-        f"unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(told)}",
+        f"unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(lines)}",
         f"the parameters are: {', '.join(names)}",
     )
 

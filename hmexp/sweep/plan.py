@@ -8,16 +8,18 @@ from dataclasses import asdict, dataclass, field
 from hmexp.errors import CapacityError
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.task import Task
+from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import Profile
 from hmexp.memory.region import check_capacity
 from hmexp.store.records import RunRecord
-from hmexp.sweep.axes import cpus_for, near_node, require_strides, resolve_emulation
+from hmexp.sweep.axes import cpus_for, require_strides
 from hmexp.sweep.baselines import add_baselines
 from hmexp.sweep.filters import choose
 from hmexp.sweep.grid import make_grid
 from hmexp.sweep.parameters import SweepParameters, parse_budget
 from hmexp.sweep.point import SweepPoint, hash_of
+from hmexp.system.near import near_node
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Node, Topology
 from hmexp.units import explain_size, format_size
@@ -151,7 +153,7 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
         If the emulation profile cannot be used.
     """
     near = near_node(topology)
-    emulate = resolve_emulation(parameters.emulate, topology)
+    emulate = find_request(parameters.emulate, topology)
     slow = (emulate.node,) if emulate else tuple(node.id for node in topology.slow_nodes)
     grid = make_grid(parameters, topology, emulate, (near.id, *slow[:1]))
     named = tuple(dict.fromkeys(node for pattern in grid.patterns for node in pattern.distinct_nodes))

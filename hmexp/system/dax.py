@@ -34,7 +34,7 @@ class DaxMemory:
     node : int
         The node its memory belongs to.
     kind : NodeKind
-        What it is, as told by the buses it hangs from.
+        What it is, according to the buses it is attached to.
     """
 
     name: str

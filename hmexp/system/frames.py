@@ -1,4 +1,4 @@
-"""Which node each part of physical memory is on, as `/sys` tells it."""
+"""Which node each part of physical memory is on, according to `/sys`."""
 
 from __future__ import annotations
 

@@ -108,7 +108,8 @@ class JournalDirectory:
             fd = os.open(self.path / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SettingsError(
-                f"no journal of changed settings can be kept in {self.path}: {error.strerror}", "run as root"
+                f"no journal of changed settings can be written in {self.path}: {error.strerror}",
+                "run as root",
             ) from error
         try:
             started = time.monotonic()
@@ -116,7 +117,7 @@ class JournalDirectory:
                 if time.monotonic() - started > wait_seconds:
                     raise SettingsError(
                         f"another process has held {self.path / name}.lock for {wait_seconds:g} s",
-                        "wait until the other run has ended; `fuser` names it",
+                        "wait until that process has ended; `fuser` shows which it is",
                     )
                 time.sleep(_POLL_SECONDS)
             yield time.monotonic() - started

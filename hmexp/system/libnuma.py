@@ -2,7 +2,7 @@
 
 The binding (py-libnuma 1.2, module `numa`) passes any id on: one that is out of range ends the
 process with a segmentation fault (CPUs of node -1; every setter), or gives an answer that looks
-like one (distance 0, size -1). It tells a missing library by an AttributeError, leaves errors
+like one (distance 0, size -1). It reports a missing library by an AttributeError, leaves errors
 undetected and never frees a bitmask. Nothing of it is used anywhere but here: ids are checked
 before every call, results after it.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _INSTALL_LIBRARY: Final = "apt-get install libnuma1 (numactl-libs on Fedora, libnuma in conda-forge)"
 _INSTALL_BINDING: Final = "pip install py-libnuma"
-_REPLACE: Final = f"another project has the same name: pip uninstall numa, then {_INSTALL_BINDING}"
+_REPLACE: Final = f"a different package has the same name: pip uninstall numa, then {_INSTALL_BINDING}"
 _NEEDED_PARTS: Final = ("LIBNUMA", "bitmask_t", "info", "memory", "utils")
 _NEEDED_CALLS: Final = (
     "numa_available",
@@ -51,7 +51,7 @@ class LibNuma:
         nodes = ctypes.POINTER(self._binding.bitmask_t).in_dll(self._library, "numa_nodes_ptr")
         self._node_ids = self._bits(nodes)
         if not self._node_ids:
-            raise LibnumaError("libnuma knows of no node", "check that /sys is mounted")
+            raise LibnumaError("libnuma reports no nodes", "check that /sys is mounted")
 
     @classmethod
     def load(cls) -> LibNuma:
@@ -77,7 +77,7 @@ class LibNuma:
         # Before anything else: libnuma leaves every other call undefined where this one fails.
         if library.numa_available() < 0:
             raise LibnumaError(
-                "libnuma finds no NUMA support: the kernel lacks it, or a sandbox forbids get_mempolicy(2)",
+                "libnuma finds no NUMA support: the kernel has none, or a sandbox forbids get_mempolicy(2)",
                 "boot a kernel built with CONFIG_NUMA=y; in a container, allow get_mempolicy in seccomp",
             )
         return cls(binding)
@@ -92,7 +92,7 @@ class LibNuma:
         self._check(b)
         distance = int(self._library.numa_distance(a, b))
         if distance <= 0:
-            raise LibnumaError(f"libnuma does not know the distance from node {a} to node {b}")
+            raise LibnumaError(f"libnuma does not report the distance from node {a} to node {b}")
         return distance
 
     def node_size_bytes(self, node: int) -> int:
@@ -101,7 +101,10 @@ class LibNuma:
         free = ctypes.c_longlong()
         size_bytes = int(self._library.numa_node_size64(node, ctypes.byref(free)))
         if size_bytes < 0:
-            raise LibnumaError(f"libnuma cannot tell the size of node {node}", "was it taken offline?")
+            raise LibnumaError(
+                f"libnuma does not report the size of node {node}",
+                "check in `hmexp nodes` that the node is still online",
+            )
         return size_bytes
 
     def cpus_of(self, node: int) -> tuple[int, ...]:
@@ -110,7 +113,10 @@ class LibNuma:
         mask = self._library.numa_allocate_cpumask()
         try:
             if self._library.numa_node_to_cpus(node, mask) != 0:
-                raise LibnumaError(f"libnuma cannot tell the CPUs of node {node}", "was it taken offline?")
+                raise LibnumaError(
+                    f"libnuma does not report the CPUs of node {node}",
+                    "check in `hmexp nodes` that the node is still online",
+                )
             return self._bits(mask)
         finally:
             self._library.numa_bitmask_free(mask)
@@ -119,7 +125,7 @@ class LibNuma:
         """The nodes from which this process may take memory (its cpuset), ascending."""
         mask = self._library.numa_get_mems_allowed()
         if not mask:
-            raise LibnumaError("libnuma cannot tell from which nodes this process may take memory")
+            raise LibnumaError("libnuma does not report which nodes this process may allocate memory on")
         try:
             return tuple(node for node in self._bits(mask) if node in self._node_ids)
         finally:
@@ -133,7 +139,7 @@ class LibNuma:
         # 0.0 and False equal node 0, but ctypes would take them for something else, or refuse.
         if type(node) is not int or node not in self._node_ids:
             raise LibnumaError(
-                f"node {node!r} is unknown to libnuma, which knows {format_id_list(self._node_ids)}",
+                f"libnuma reports no node {node!r}, only {format_id_list(self._node_ids)}",
                 "use one of these nodes",
             )
 

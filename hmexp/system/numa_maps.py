@@ -11,7 +11,7 @@ What a line holds, as `show_numa_map` in the kernel's `fs/proc/task_mmu.c` write
   dirty, ``active`` when all are, ``mapmax`` when 1. Absent is not zero.
 - Pages that are not resident, swapped out, or the shared zero page are not counted. A mapping
   without any counted page has no counts and no page size.
-- The policy is written into 64 bytes and cut off there: a long list of nodes may lack its end.
+- The policy is written into 64 bytes and cut off there: the end of a long list of nodes may be missing.
 - Blanks, tabs, new lines and ``=`` in a path become octal (``\\040``); a backslash itself does not.
 - Neighbouring mappings of the same kind may be one line: only starts are given, never ends.
 """
@@ -110,7 +110,7 @@ def read_numa_maps(pid: int | None = None, proc_root: Path = Path("/proc")) -> l
     Raises
     ------
     HmexpError
-        If the process is gone, is not ours to look at, or the kernel has no NUMA support.
+        If the process is gone, is not readable by this user, or the kernel has no NUMA support.
     ParseError
         If the file does not look as documented.
     """
@@ -122,10 +122,12 @@ def read_numa_maps(pid: int | None = None, proc_root: Path = Path("/proc")) -> l
     except (FileNotFoundError, ProcessLookupError) as error:
         if folder.exists() and not isinstance(error, ProcessLookupError):
             raise HmexpError(f"{path} does not exist", "boot a kernel built with CONFIG_NUMA=y") from error
-        raise HmexpError(f"{who} is gone: {path} cannot be read", "look while it still runs") from error
+        raise HmexpError(
+            f"{who} has ended: {path} cannot be read", "inspect the process while it is running"
+        ) from error
     except PermissionError as error:
         raise HmexpError(
-            f"{who} is not ours to look at: {path} may not be read", "run as the same user, or as root"
+            f"this user may not read {path} of {who}", "run as the same user, or as root"
         ) from error
     except OSError as error:
         raise HmexpError(f"{path} cannot be read: {error.strerror}") from error
@@ -154,7 +156,7 @@ def count_pages_within(start: int, length_bytes: int, proc_root: Path = Path("/p
                 text = line.rstrip(b"\n").decode("utf-8", "surrogateescape")
                 address = text.partition(" ")[0]
                 if _ADDRESS.fullmatch(address) is None:
-                    raise _error(number, text, f"{address[:_SHOWN]!r} is no address")
+                    raise _error(number, text, f"{address[:_SHOWN]!r} is not an address")
                 at = int(address, 16)
                 if at >= start + length_bytes:
                     break
@@ -167,7 +169,7 @@ def count_pages_within(start: int, length_bytes: int, proc_root: Path = Path("/p
         begins = False
     if not begins:
         mapping_at(start, read_numa_maps(proc_root=proc_root))  # an error that says why
-        raise HmexpError(f"no mapping starts at {start:x} in {path}", "the mapping is gone")
+        raise HmexpError(f"no mapping starts at {start:x} in {path}", "the mapping was removed")
     return {node: n for node, n in sorted(counts.items()) if n}
 
 
@@ -187,7 +189,7 @@ def mapping_at(start: int, mappings: Sequence[NumaMapping]) -> NumaMapping:
     listed = ", ".join(f"{mapping.start:x} ({mapping.policy})" for mapping in near) or "none"
     raise HmexpError(
         f"no mapping starts at {start:x}; the nearest of {len(ordered)} start at {listed}",
-        "the mapping is gone, or the kernel has merged it with its neighbour below",
+        "the mapping was removed, or the kernel has merged it with its neighbour below",
     )
 
 
@@ -199,12 +201,12 @@ def mappings_within(start: int, length_bytes: int, mappings: Sequence[NumaMappin
 def _parse_line(line: str, number: int) -> NumaMapping:
     address, _, rest = line.partition(" ")
     if _ADDRESS.fullmatch(address) is None:
-        raise _error(number, line, f"{address[:_SHOWN]!r} is no address")
+        raise _error(number, line, f"{address[:_SHOWN]!r} is not an address")
     words = rest.split(" ")
     size = next((i for i, word in enumerate(words) if i and _is_attribute(word)), len(words))
     policy = " ".join(words[:size])
     if _POLICY.fullmatch(policy) is None:
-        raise _error(number, line, f"{policy[:_SHOWN]!r} is no memory policy")
+        raise _error(number, line, f"{policy[:_SHOWN]!r} is not a memory policy")
     file: str | None = None
     flags: set[str] = set()
     pages: dict[int, int] = {}

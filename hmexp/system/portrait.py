@@ -89,9 +89,13 @@ def draw_nodes(nodes: Sequence[ShownNode], notes: Iterable[str] = ()) -> Fragmen
     emulated = sum(one.emulated is not None for one in nodes)
     real = len(nodes) - emulated
     count = f"{real} NUMA node{'s'[: real != 1]}" + (f", and {emulated} emulated" if emulated else "")
-    key = [muted("Memory bars: the frame is all of a node's memory, the filled part is free.")]
+    key = [muted("Memory bars: the frame is the node's whole memory, the filled part is free.")]
     if speeds:
-        key.append(muted("GB/s and ns: by the firmware (HMAT), or the model where a node is emulated."))
+        key.append(
+            muted(
+                "GB/s and ns are the firmware's figures (HMAT), or those of the model for an emulated node."
+            )
+        )
     return card(
         element("b", count), table(heads, rows, left=(0, 1, 4)), *key, _distances(nodes), listing(notes)
     )

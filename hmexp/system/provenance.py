@@ -115,7 +115,7 @@ def timing_validity(
     """
     sys_root = proc_root.parent / "sys" if sys_root is None else sys_root
     if environ.get("HMEXP_TIMING_VALID", "").strip().lower() in {"0", "no", "false"}:
-        return False, "HMEXP_TIMING_VALID says that times do not count here"
+        return False, "HMEXP_TIMING_VALID marks timings as not valid here"
     model = _cpu_model(proc_root) or ""
     if "QEMU TCG" in model:
         return False, f"the CPU is emulated in software ({model})"

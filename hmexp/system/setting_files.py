@@ -84,7 +84,7 @@ class Machine:
         return nodes, modes
 
     def one_way_mode(self) -> tuple[str, str] | None:
-        """Why the automatic mode of weights, once left, could not be had back, and the remedy; or None.
+        """Why the automatic mode of weights, once left, cannot be restored, and the remedy; or None.
 
         Linux enters it only where it knows the nodes' bandwidths, but it starts in it without them
         (mm/mempolicy.c of 7.3). To ask is to write it as it is, which changes nothing.
@@ -93,8 +93,8 @@ class Machine:
             problem = write_text(path, "true") if read_text(path) == "true" else None
             if problem is not None:
                 return (
-                    f"{path} is true, and could not be made so again afterwards: {problem}",
-                    f"if it need not be so, as root: echo false > {path}",
+                    f"{path} is true and could not be restored afterwards: {problem}",
+                    f"if this mode is not needed, run as root: echo false > {path}",
                 )
         return None
 

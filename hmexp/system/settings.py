@@ -38,7 +38,7 @@ def without_numa_balancing(machine: Machine = HERE) -> Iterator[dict[str, Settin
     """Switch automatic NUMA balancing off for a while, if it is on and that is allowed.
 
     Several may do so at once: the last to leave puts it back. Where it cannot be changed, what is done
-    goes on, and the setting's note says why.
+    continues, and the setting's note says why.
     """
     before = read_text(machine.numa_balancing)
     if before is None:
@@ -158,7 +158,7 @@ def _begin(wanted: Mapping[Path, str | None], machine: Machine) -> tuple[int, Pa
         before = held[str(path)].before if str(path) in held else now
         changes.append(Change(str(path), before, used))
         if used is not None and now != used and not os.access(path, os.W_OK):
-            raise _refused(path, "it is read-only here")
+            raise _refused(path, "/sys is mounted read-only here")
     try:
         fd, journal = machine.journals.write(Journal.of_this_process(tuple(changes), machine.proc_root))
     except OSError as error:
@@ -193,21 +193,21 @@ def _end(fd: int, path: Path, machine: Machine) -> None:
 
 def _repair_locked(machine: Machine) -> list[str]:
     alive, ended = machine.journals.read()
-    told: list[str] = []
+    messages: list[str] = []
     for path, journal in ended:
         problems: list[str] = []
         if journal is not None and journal.boot_id == boot_id(machine.proc_root):
             before = {change.path: read_text(Path(change.path)) for change in journal.changes}
             problems = _restore(journal, held_by(alive), machine)
-            told += [
+            messages += [
                 f"{change.path} is {change.before} again; process {journal.pid}, which had set it, was killed"
                 for change in journal.changes
                 if not problems and before[change.path] != read_text(Path(change.path))
             ]
-        told += problems
+        messages += problems
         if not problems:
             path.unlink(missing_ok=True)
-    return told
+    return messages
 
 
 def _restore(journal: Journal, held: Mapping[str, Change], machine: Machine) -> list[str]:

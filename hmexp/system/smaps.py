@@ -50,7 +50,7 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
             if name in _HUGE:
                 number, _, unit = value.strip().partition(" ")
                 if not number.isdigit() or unit != "kB":
-                    raise ParseError(f"{path} has a line that is not understood: {line!r}")
+                    raise ParseError(f"{path} has a line that cannot be parsed: {line!r}")
                 huge += int(number) * 1024
     if not mappings:
         raise ParseError(f"{path} has no mapping in {address:x}-{end:x}")

@@ -66,7 +66,9 @@ def parse_id_list(text: str, where: str) -> tuple[int, ...]:
         first = int(match[1]) if match is not None else -1
         last = int(match[2] or match[1]) if match is not None else -1
         if not 0 <= first <= last <= _LARGEST_ID:
-            raise ParseError(f"{where}: {part!r} in {text!r} is no range of ids", "a list looks like 0-3,8")
+            raise ParseError(
+                f"{where}: {part!r} in {text!r} is not a range of ids", "a list looks like 0-3,8"
+            )
         ids.update(range(first, last + 1))
     return tuple(sorted(ids))
 

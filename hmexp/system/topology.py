@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hmexp.errors import LibnumaError, ParseError, TopologyError
+from hmexp.errors import ParseError, TopologyError
 from hmexp.store.machine import NodeRecord
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
 from hmexp.system.hmat import read_hmat
+from hmexp.system.oddities import disagreements, oddities
 from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
 from hmexp.units import format_size
@@ -162,9 +163,9 @@ def read_topology(
     dax = read_dax_memory(sys_root)
     nodes = _with_whole_machine([_with_kind(node, dax, notes) for node in nodes], proc_root, notes)
     topology = Topology(tuple(nodes))
-    notes += _oddities(topology)
+    notes += oddities(topology)
     if libnuma is not None:
-        notes += _disagreements(topology, libnuma)
+        notes += disagreements(topology, libnuma)
     return replace(topology, notes=tuple(notes))
 
 
@@ -182,10 +183,10 @@ def _online_nodes(sys_root: Path, notes: list[str]) -> tuple[int, ...]:
     online = set(parse_id_list(text, str(folder / "online"))) if text is not None else shown
     for node_id in sorted(online ^ shown):
         where = "online but has no folder in /sys" if node_id in online else "shown in /sys but not online"
-        notes.append(f"Node {node_id} is {where}; it is left out.")
+        notes.append(f"Node {node_id} is {where}; hmexp ignores it.")
     if not online & shown:
         raise TopologyError(
-            f"the kernel shows no NUMA nodes: {folder} names none that is online",
+            f"the kernel shows no NUMA nodes: {folder} lists none that is online",
             "boot a kernel built with CONFIG_NUMA=y; in a container, mount /sys",
         )
     return tuple(sorted(online & shown))
@@ -196,7 +197,7 @@ def _read_node(sys_root: Path, node_id: int, online: tuple[int, ...], notes: lis
     cpulist = folder / "cpulist"
     meminfo = read_text(folder / "meminfo")
     if meminfo is None:
-        notes.append(f"Node {node_id} does not say how much memory it has; it is taken to have none.")
+        notes.append(f"Node {node_id} does not report its memory size; hmexp assumes it has none.")
         amounts = {}
     else:
         amounts = parse_meminfo(meminfo)
@@ -222,11 +223,13 @@ def _read_distances(folder: Path, node_id: int, online: tuple[int, ...], notes: 
         return {}
     words = text.split()
     if not all(word.isascii() and word.isdecimal() for word in words):
-        raise ParseError(f"{folder / 'distance'}: {text!r} is no list of distances")
+        raise ParseError(f"{folder / 'distance'}: {text!r} is not a list of distances")
     if len(words) != len(online):
         # The kernel writes one number per online node, without ids: unless their count fits,
         # there is no telling which is which.
-        notes.append(f"Node {node_id} gives {len(words)} distances for {len(online)} nodes; left out.")
+        notes.append(
+            f"Node {node_id} gives {len(words)} distances for {len(online)} nodes; hmexp ignores them."
+        )
         return {}
     return {other: int(word) for other, word in zip(online, words, strict=True)}
 
@@ -265,40 +268,3 @@ def _with_whole_machine(nodes: list[Node], proc_root: Path, notes: list[str]) ->
     free_bytes = max(node.free_bytes, machine.get("MemAvailable", machine.get("MemFree", 0)))
     whole = replace(node, total_bytes=total_bytes, free_bytes=min(free_bytes, total_bytes))
     return [whole if each.id == node.id else each for each in nodes]
-
-
-def _oddities(topology: Topology) -> list[str]:
-    notes = [f"Node {node.id} has no memory." for node in topology.nodes if not node.has_memory]
-    if not topology.dram_nodes:
-        notes.append("No node has both CPUs and memory: none is known to be DRAM.")
-    dram_gbps = max((node.read_gbps or 0.0 for node in topology.dram_nodes), default=0.0)
-    for node in topology.slow_nodes:
-        if node.kind is NodeKind.UNKNOWN:
-            notes.append(f"Node {node.id} has memory but no CPU, and nothing says what it is: taken as slow.")
-            if 0 < dram_gbps < (node.read_gbps or 0.0):
-                notes.append(f"Node {node.id} is faster than DRAM by its own word: it may be HBM.")
-    return notes
-
-
-def _disagreements(topology: Topology, libnuma: LibNuma) -> list[str]:
-    ours, theirs = {node.id for node in topology.nodes}, set(libnuma.node_ids())
-    notes = []
-    if ours != theirs:
-        notes.append(
-            f"The kernel shows nodes {format_id_list(ours)}, libnuma {format_id_list(theirs)}: "
-            "the kernel's are used."
-        )
-    for node in topology.nodes:
-        for other, distance in node.distances.items():
-            if not {node.id, other} <= theirs:
-                continue
-            try:
-                told = str(libnuma.distance(node.id, other))
-            except LibnumaError:
-                told = "unknown"
-            if told != str(distance):
-                notes.append(
-                    f"The distance from node {node.id} to {other} is {distance} by the kernel, "
-                    f"{told} by libnuma: the kernel's is used."
-                )
-    return notes

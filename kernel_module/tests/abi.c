@@ -39,7 +39,7 @@ static void patterns(void)
 	ok(write(fd, two, 2) == 2 && read(fd, got, 1) == 1 && got[0] == two[0],
 	   "after a write, read begins again");
 	ok(read(fd, got, sizeof(got)) == 1 && got[0] == two[1],
-	   "and goes on where it stopped");
+	   "and resumes where it stopped");
 
 	FAILS(write(fd, nowhere, 3), EFAULT, "write from nowhere: EFAULT");
 	ok(still_two(fd), "and the pattern is kept");

@@ -2,7 +2,7 @@
 /*
  * One test for each defect of the first hybridmem module, which bound pages by
  * inserting unmanaged ones.  Those of its defects that need a cgroup or memory
- * that goes offline are told apart from the others by their SKIP reasons.
+ * that goes offline differ from the others by their SKIP reasons.
  *
  * This program uses the first module's interface alone (open, write, mmap), so
  * that it can be run against that module too: each test must then fail.

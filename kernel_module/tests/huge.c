@@ -71,7 +71,7 @@ static void not_suited(void)
 	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
 	touch(at, 2 * HUGE);
 	ok(fdinfo(fd, "huge") == 1 && !misplaced(at, 1024, 0, abb, 9),
-	   "beside small pages, a huge one where there is none yet");
+	   "a huge page where no small page is yet");
 	munmap(at, 2 * HUGE);
 	close(fd);
 

@@ -3,7 +3,7 @@
 #
 # inject.sh [MODULE.ko]: the same code when memory is refused to it.  Allocations
 # of the test programs fail at random (failslab, fail_page_alloc) once they run;
-# the module is loaded and unloaded, patterns and faults go on.
+# the module is loaded and unloaded, patterns and faults keep working.
 # TESTS, STRESS and PATIENCE (120) as in run.sh.  Needs a kernel with fault injection: see
 # debug-kernel.sh.
 set -u

@@ -128,7 +128,7 @@ static void moved(void)
 	to = mremap(at, MIB, 4 * MIB, MREMAP_MAYMOVE);
 	ok(to != MAP_FAILED && touched(to, MIB), "mremap keeps the pages");
 	touch(to + MIB, 3 * MIB);
-	ok(!misplaced(to, 1024, 7, abb, 0), "new ones go on with the pattern");
+	ok(!misplaced(to, 1024, 7, abb, 0), "new pages continue the pattern");
 	at = mmap(NULL, 5 * MIB, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	at = mremap(to, 4 * MIB, 4 * MIB, MREMAP_MAYMOVE | MREMAP_FIXED,
 		    at + PAGE);

@@ -282,7 +282,7 @@ int main(int argc, char **argv)
 	stop = true;
 	for (i = 0; i < threads; i++)
 		pthread_join(t[i], NULL);
-	inject(false);	/* or the end could not be told from a refusal */
+	inject(false);	/* or a refusal would look like the end */
 	for (i = 0; i < (long)ARRAY(what); i++)
 		diag("%8lu %s", did[i], what[i]);
 	ok(!bad_data, "%d s, %ld threads: data and refusals as they must be (%lu)",

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import hmexp
+from hmexp.campaign.page import page
 from hmexp.errors import ParameterError, StoreError
 from hmexp.system.topology import read_topology
 
@@ -131,12 +132,12 @@ def test_a_kernel_that_dies_as_it_starts_is_told_as_that(
 
 def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -> None:
     file = write_campaign(folder, one=("tiny.ipynb", {}))
-    told: list[str] = []
-    assert hmexp.run_campaign(file, say=told.append).complete
+    lines: list[str] = []
+    assert hmexp.run_campaign(file, say=lines.append).complete
     first = summary(folder)["one"]
-    assert hmexp.run_campaign(file, say=told.append).complete
-    assert told[-1] == "1 of 1, one: finished, not run again"
-    assert hmexp.run_campaign(file, ["one"], told.append).complete
+    assert hmexp.run_campaign(file, say=lines.append).complete
+    assert lines[-1] == "1 of 1, one: finished, not run again"
+    assert hmexp.run_campaign(file, ["one"], lines.append).complete
     again = summary(folder)["one"]
     assert again["executed"] != first["executed"] and (folder / "out" / first["executed"]).exists()
     write_notebook(folder / "tiny.ipynb", "print('another')")
@@ -145,24 +146,24 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
     write_notebook(folder / "tiny.ipynb", RAISE, EXIT, KILL, WAIT, "print(how)")
     assert "its executed notebook is gone" in campaign(file, "--list").stdout
     with pytest.raises(ParameterError, match="no entry 'two'"):
-        hmexp.run_campaign(file, ["two"], told.append)
+        hmexp.run_campaign(file, ["two"], lines.append)
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
         ("entry = 1 1", "is not valid TOML"),
-        ("", "has no entry"),
-        ("entry = []", "has no entry"),
-        ("entry = [1]", "entry 1 is no table"),
+        ("", "has no [[entry]] table"),
+        ("entry = []", "has no [[entry]] table"),
+        ("entry = [1]", "entry 1 is not a table"),
         ('titel = "x"\n[[entry]]', "unknown key 'titel'\n  -> did you mean 'title'"),
         ('[[entry]]\nnotebook = "tiny.ipynb"', "name '' is not usable"),
         ('[[entry]]\nname = "../x"\nnotebook = "tiny.ipynb"', "name '../x' is not usable"),
         ('[[entry]]\nname = "a"', "entry 'a' has no notebook"),
         ('[[entry]]\nname = "a"\nnotebok = "x"\nnotebook = "tiny.ipynb"', "did you mean 'notebook'"),
         ('[[entry]]\nname = "a"\nnotebook = "none.ipynb"', "none.ipynb: No such file"),
-        ('[[entry]]\nname = "a"\nnotebook = "campaign.toml"', "is no notebook"),
-        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "no table of names"),
+        ('[[entry]]\nname = "a"\nnotebook = "campaign.toml"', "is not a notebook"),
+        ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\nparameters = 3', "not a table of names"),
         (
             '[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhwo = "well"',
             "tiny.ipynb has no parameter 'hwo'\n  -> did you mean 'how'",
@@ -172,7 +173,7 @@ def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -
         ('[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n[entry.parameters]\nhow = 2026-01-01', "datetime"),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\nrun = "x"',
-            "'run' is not for",
+            "'run' cannot be set by an entry",
         ),
         (
             '[[entry]]\nname = "a"\nnotebook = "sweep.ipynb"\n[entry.parameters]\npatterns = ["0,,2"]',
@@ -238,7 +239,7 @@ def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert "left are: b, c" in out and "Traceback" not in err
+    assert "still to run: b, c" in out and "Traceback" not in err
     assert {name: entry["status"] for name, entry in summary(folder).items()} == {
         "a": "finished", "b": "interrupted", "c": "to do",
     }  # fmt: skip
@@ -262,7 +263,7 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     wait_until(launches, process)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    assert "killed before: it goes on" in campaign(file, "--list").stdout
+    assert "killed before: it resumes" in campaign(file, "--list").stdout
     done = campaign(file)
     assert done.returncode == 0, done.stderr + done.stdout
     assert "finished, 3 of 3 points" in done.stdout
@@ -271,6 +272,10 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     entry = summary(tmp_path)["small"]
     assert entry["points"] == {"planned": 3, "ok": 3, "failed": 0, "skipped": 0}
     assert (tmp_path / "out" / entry["report"]).exists()
+    emulation = json.loads((tmp_path / "out" / entry["run"] / "run.json").read_text())["emulation"]
+    assert entry["emulated"] == (emulation and emulation["profile"]["name"])
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert (f"EMULATED {entry['emulated']}" in page) is (emulation is not None)
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
 
@@ -291,3 +296,15 @@ def test_points_that_failed_fail_their_entry(tmp_path: Path) -> None:
 def test_the_example_can_be_run_here() -> None:
     listed = campaign(NOTEBOOKS / "campaign.toml", "--dry-run")
     assert listed.returncode == 0, listed.stderr
+
+
+@pytest.mark.parametrize(("profile", "shown"), [("cxl-expander", True), (None, False)])
+def test_the_page_says_what_is_emulated(profile: str | None, shown: bool) -> None:
+    entry = {
+        "name": "one", "about": "", "parameters": {}, "status": "finished", "reason": None, "points": None,
+        "report": None, "executed": None, "notebook": "sweep.ipynb", "log": None, "started": None,
+        "ended": None, "emulated": profile,
+    }  # fmt: skip
+    text = page({"title": "Two", "file": "two.toml", "entries": [entry]})
+    assert ("EMULATED cxl-expander" in text) is shown
+    assert "prefers-color-scheme: dark" in text

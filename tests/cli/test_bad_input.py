@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -245,3 +246,15 @@ def test_a_profile_with_a_key_that_means_nothing(tmp_path: Path) -> None:
 )
 def test_a_busy_machine_is_not_ok(load: float, verdict: Verdict | None) -> None:
     assert [found for found, _ in judge_load(load, 2)] == ([] if verdict is None else [verdict])
+
+
+def test_a_budget_that_is_too_short_is_not_called_complete(run: Run) -> None:
+    done = run(
+        "sweep", "--patterns", str(NODE), "--operations", "read", "write", "copy", "--size", "1MiB",
+        "--samples", "2", "--sample-seconds", "0.001", "--launches", "50", "--emulate", "none",
+        "--budget", "1s",
+    )  # fmt: skip
+    assert done.status == 0, done.stderr
+    assert "Not measured within 1s" in done.stderr or "With fewer launches" in done.stderr
+    made, planned = re.findall(r"^(\d+) of (\d+) launches$", done.stderr, re.MULTILINE)[-1]
+    assert int(made) < int(planned) == 150

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from hmexp.measure.point import near_dram
 from hmexp.memory.placers import PLACERS
 from hmexp.sweep.preset import NAMES
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 from tests.cli.conftest import Run
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hmexp.measure.point import measure_point, near_dram
+from hmexp.measure.point import measure_point
+from hmexp.measure.sampling import Sampling
 from hmexp.report.page.terminal import draw_curve
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 NODE = str(near_dram(read_topology()))
@@ -123,21 +125,21 @@ def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, la
         cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    output = json.loads(done.stdout)
     called = measure_point(
-        f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches, samples=2,
-        sample_seconds=0.001,
+        f"{NODE},901,901", "read", 1, emulate="901=optane-dcpmm", size="8MiB", launches=launches,
+        sampling=Sampling(2, 0.001),
     ).to_record()  # fmt: skip
     called = json.loads(msgspec.json.encode(called))
-    assert set(told) == set(called) and set(told["result"]) == set(called["result"])
+    assert set(output) == set(called) and set(output["result"]) == set(called["result"])
     # Options that the command always states have the values that the call takes by default.
-    assert called["parameters"].items() <= told["parameters"].items()
-    assert set(told["result"]["noise"]) == set(called["result"]["noise"])
-    told.pop("parameters"), called.pop("parameters")
-    assert shape(told) == shape(called)
-    assert told["proof"] == called["proof"]
-    assert len(told["launches"]) == launches
-    assert told["result"]["interval_over"] == ("launches" if launches > 1 else "samples")
+    assert called["parameters"].items() <= output["parameters"].items()
+    assert set(output["result"]["noise"]) == set(called["result"]["noise"])
+    output.pop("parameters"), called.pop("parameters")
+    assert shape(output) == shape(called)
+    assert output["proof"] == called["proof"]
+    assert len(output["launches"]) == launches
+    assert output["result"]["interval_over"] == ("launches" if launches > 1 else "samples")
 
 
 def test_a_launch_that_cannot_be_is_the_error_that_it_would_be_here(tmp_path: Path) -> None:

@@ -317,8 +317,8 @@ def test_killed_at_random_moments(tmp_path: Path, disk: Disk) -> None:
     launches = killer.ledger.records("launches.jsonl", "ok")
     assert len(launches) == LAUNCHES * killer.points
     run = killer.ledger.run
-    told = json.loads((run / "run.json").read_text())
-    assert told["finished"] and told["reported"] and told["counts"] == {"ok": len(launches) // LAUNCHES}
+    stored = json.loads((run / "run.json").read_text())
+    assert stored["finished"] and stored["reported"] and stored["counts"] == {"ok": len(launches) // LAUNCHES}
     assert (run / "report.html").exists() and (run / "points.csv").exists()
     # Nothing of the killed ones lies about, and nobody holds what they held.
     hidden = {path.name for path in disk.folder.rglob(".*")}

@@ -333,8 +333,8 @@ def settings_come_back() -> None:
         assert status_of(pid) == status
         if number == signal.SIGKILL:
             assert settings() != BEFORE
-            for told in repair():
-                say(told)
+            for lines in repair():
+                say(lines)
         assert settings() == BEFORE, (number, settings())
         say(f"settings are as before after {signal.Signals(number).name}")
 
@@ -441,10 +441,10 @@ def moved_below_an_emulated_node() -> None:
     # Every other of them was on node 0 already.
     sabotage(lambda: [Path(f"/proc/{pid}")], 100, 10, 0)
     assert status_of(pid) == 0
-    told = json.loads(Path(record).read_text())
-    assert (told["status"], told["error"], told["result"]) == ("failed", "PlacementError", None), told
-    assert told["emulated"] and told["proof"]["before"] is None, told
-    after = told["proof"]["after"]
+    lines = json.loads(Path(record).read_text())
+    assert (lines["status"], lines["error"], lines["result"]) == ("failed", "PlacementError", None), lines
+    assert lines["emulated"] and lines["proof"]["before"] is None, lines
+    after = lines["proof"]["after"]
     assert after["misplaced"] == 5 and after["first_misplaced"] == 101, after
     assert after["expected"] == {"0": 512, "2": 512} and after["found"] == {"0": 517, "2": 507}, after
     say("caught: 5 pages below an emulated node")

@@ -188,7 +188,7 @@ def test_the_command_line_passes_everything_on(kernel: Kernel) -> None:
     process = start(kernel, "--timeout", "6", "--", "sleep", "600")
     out, err = process.communicate(timeout=120)
     assert (process.returncode, out) == (124, b"")
-    assert b"the guest's console" in err and b"was ended after 6 s" in err
+    assert b"the guest's console" in err and b"time limit of 6 s" in err
 
 
 def test_no_directory_of_a_run_is_left(guest: Guest) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from hmexp.lab.boot import splats
 from hmexp.lab.cache import built_once, cache_directory, run_directory
 from hmexp.lab.errors import LabError, LabKernelError
 from hmexp.lab.headers import wrap
@@ -21,7 +22,6 @@ from hmexp.lab.initramfs import cpio, module_files, regular
 from hmexp.lab.job import guest_environment, job_files, job_script
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.machine import Share
-from hmexp.lab.runner import splats
 from hmexp.lab.tools import Tools, is_static
 from hmexp.lab.topology import find_topology
 

@@ -114,7 +114,7 @@ SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("title = 3 3", "mine.toml is not TOML"),
+        ("title = 3 3", "mine.toml is not valid TOML"),
         ("title = 'none'", r"mine.toml has no \[\[node\]\]"),
         ("colour = 'red'\n" + DRAM, "mine.toml: unknown field 'colour'"),
         (DRAM + "speeed = 1\n", "mine.toml, node 0: unknown field 'speeed'"),
@@ -124,16 +124,19 @@ SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
         (DRAM.replace("cpus = 1", "cpus = true"), "node 0: field 'cpus' is True"),
         (DRAM.replace("id = 0\n", ""), "node 0: field 'id' is missing"),
         (DRAM.replace("id = 0", "id = 2"), r"node ids are \[2\]"),
-        (DRAM.replace("cpus = 1", "cpus = 0"), "node 0 is not DRAM with CPUs"),
+        (DRAM.replace("cpus = 1", "cpus = 0"), "node 0 must be DRAM with CPUs"),
         (DRAM + NVM.replace("1152MiB", "1GiB").replace("1GiB", "1000MiB"), "not a multiple of 128MiB"),
-        (DRAM + NVM + "cpus = 1\n", "an nvm node with CPUs"),
-        (DRAM + '[[node]]\nid = 1\nkind = "absent"\nsize = "1GiB"\n', "has no memory, but a size"),
-        (DRAM + '[[node]]\nid = 1\nkind = "absent"\ncpus = 0\n', "a absent node without CPUs"),
-        (DRAM + NVM + DRAM.replace("id = 0", "id = 2"), "an nvm node stands before another kind"),
+        (DRAM + NVM + "cpus = 1\n", "an nvm node cannot have CPUs"),
+        (
+            DRAM + '[[node]]\nid = 1\nkind = "absent"\nsize = "1GiB"\n',
+            "has no memory, so it cannot have a size",
+        ),
+        (DRAM + '[[node]]\nid = 1\nkind = "absent"\ncpus = 0\n', "a node of kind absent needs CPUs"),
+        (DRAM + NVM + DRAM.replace("id = 0", "id = 2"), "an nvm node precedes a node of another kind"),
         (DRAM + SPEED, "speed: field 'read_bandwidth_mibps' is missing"),
-        ("distances = [[10, 20]]\n" + DRAM, "distances is not a table of 1 by 1"),
-        ("distances = [[11]]\n" + DRAM, "distances is not a table of 1 by 1"),
-        ("distances = 3\n" + DRAM, "distances is not a table of 1 by 1"),
+        ("distances = [[10, 20]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
+        ("distances = [[11]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
+        ("distances = 3\n" + DRAM, "distances is not a table of 1 rows of 1"),
     ],
 )
 def test_a_bad_topology_is_refused_with_its_place(text: str, complaint: str) -> None:
@@ -143,7 +146,7 @@ def test_a_bad_topology_is_refused_with_its_place(text: str, complaint: str) -> 
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(LabTopologyError, match="no topology 'nonsense'") as caught:
+    with pytest.raises(LabTopologyError, match="topology 'nonsense' does not exist") as caught:
         find_topology("nonsense")
     assert "dram-nvm" in str(caught.value)
     with pytest.raises(LabTopologyError, match="cannot be read"):

@@ -17,7 +17,8 @@ from hmexp.system.topology import read_topology
 NODE = read_topology().memory_nodes[0].id
 SLOW_HOST = NodeSpeed(0.5, 0.5, 2000.0, 0.5, 2000.0, 2000.0)
 EMULATION = Emulation.scale_to_host(EmulationRequest.parse("9=optane-dcpmm"), SLOW_HOST, [NODE], NODE)
-QUICK = {"samples": 2, "sample_seconds": 0.001, "delays_ns": (0, 20_000), "refine": 2}
+QUICK = hmexp.Sampling(2, 0.001)
+FEW = hmexp.Injection((0, 20_000), refine=2)
 TWO_CPUS = pytest.mark.skipif(len(allowed_cpus()) < 2, reason="a chase and a load take two CPUs")
 
 
@@ -45,7 +46,7 @@ def test_a_curve_that_stays_on_the_ground_has_no_knee() -> None:
 @pytest.mark.parametrize("op", ["read", "copy_nt", "3:1"])
 def test_a_curve_comes_with_its_proofs(op: str) -> None:
     with hmexp.allocate("4MiB", str(NODE)) as region:
-        curve = hmexp.measure_loaded_latency(region, op, 1, **QUICK)  # type: ignore[arg-type]
+        curve = hmexp.measure_loaded_latency(region, op, 1, injection=FEW, sampling=QUICK)  # type: ignore[arg-type]
     assert curve.points[0].delay_ns is None and curve.points[0].load_gbps == 0
     delays = [p.delay_ns for p in curve.points[1:]]
     assert {0, 20_000} <= set(delays) and delays == sorted(delays, key=lambda d: -(d or 0))
@@ -61,7 +62,7 @@ def test_chase_and_load_can_be_on_different_patterns() -> None:
         hmexp.allocate("4MiB", str(NODE), emulation=EMULATION) as probe,
         hmexp.allocate("4MiB", Pattern((NODE, 9)), emulation=EMULATION) as load,
     ):
-        curve = hmexp.measure_loaded_latency(probe, "read", 1, load=load, **QUICK)  # type: ignore[arg-type]
+        curve = hmexp.measure_loaded_latency(probe, "read", 1, load=load, injection=FEW, sampling=QUICK)  # type: ignore[arg-type]
     assert (curve.probe_pattern, curve.load_pattern) == (str(NODE), f"{NODE},9")
     assert curve.profile == "optane-dcpmm" and len(curve.after) == 2
     # The model's own clock forbids a hop to be faster than its node.
@@ -82,14 +83,14 @@ def test_regions_of_different_emulations_are_refused() -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"op": "sort"}, "unknown"),
+        ({"operation": "sort"}, "unknown"),
         ({"threads": 0}, "positive"),
         ({"threads": 1_000_000}, "more than the"),
-        ({"delays_ns": ()}, "no delays"),
-        ({"delays_ns": (-1,)}, "delay -1"),
-        ({"vector_bits": 1024}, "vector width 1024"),
-        ({"window_bytes": 1 << 40}, "window"),
-        ({"samples": 0}, "samples"),
+        ({"injection": hmexp.Injection(())}, "no delays"),
+        ({"injection": hmexp.Injection((-1,))}, "delay -1"),
+        ({"injection": hmexp.Injection(vector_bits=1024)}, "vector width 1024"),
+        ({"ring": hmexp.RingPlan(window_bytes=1 << 40)}, "window"),
+        ({"sampling": hmexp.Sampling(0)}, "samples"),
     ],
 )
 def test_bad_requests_are_told(arguments: dict[str, object], says: str) -> None:

@@ -49,14 +49,15 @@ def test_pages_of_the_machine_are_told_from_huge_ones() -> None:
         placement = region.placement()
         assert placement.huge_share == 0 and placement.page_bytes == PAGE_BYTES
         assert (
-            hmexp.measure_bandwidth(region, samples=1, sample_seconds=0.001).details.page_bytes == PAGE_BYTES
+            hmexp.measure_bandwidth(region, sampling=hmexp.Sampling(1, 0.001)).details.page_bytes
+            == PAGE_BYTES
         )
 
 
 @needs_thp
 def test_huge_pages_are_had_and_counted() -> None:
     with hmexp.allocate("8MiB", "0", huge=True) as region:
-        found = hmexp.measure_latency(region, samples=1, sample_seconds=0.001)
+        found = hmexp.measure_latency(region, sampling=hmexp.Sampling(1, 0.001))
     for placement in (found.before, found.after):
         assert placement.ok and placement.huge_share == 1
     assert found.details.page_bytes == HUGE_PAGE_BYTES
@@ -66,7 +67,7 @@ def test_huge_pages_are_had_and_counted() -> None:
 @needs_thp
 def test_a_region_that_is_not_huge_enough_is_an_error_with_the_share() -> None:
     with hmexp.allocate("3MiB", "0", huge=True) as region, pytest.raises(PlacementError) as caught:
-        hmexp.measure_bandwidth(region, samples=1, sample_seconds=0.001)
+        hmexp.measure_bandwidth(region, sampling=hmexp.Sampling(1, 0.001))
     assert "only 66.7% of the region" in str(caught.value) and "transparent_hugepage" in str(caught.value)
     assert caught.value.stage == "before" and caught.value.placement is not None
     assert caught.value.placement.huge_share == pytest.approx(2 / 3, abs=1e-6)

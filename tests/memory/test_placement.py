@@ -90,7 +90,7 @@ def test_pages_dropped_behind_its_back_are_noticed(raw_memory: ModuleType) -> No
         assert placement.found == {NODE: PAGES - 5} == placement.numa_maps
         assert placement.strip[1][16:21] == (-1,) * 5
         with pytest.raises(PlacementError, match=r"5 of .* pages are on no node"):
-            hmexp.measure_bandwidth(region, "read", samples=1, sample_seconds=0.001)
+            hmexp.measure_bandwidth(region, "read", sampling=hmexp.Sampling(1, 0.001))
 
 
 @pytest.mark.parametrize("placer", PLACERS)

@@ -22,9 +22,9 @@ from hmexp.errors import (
     PlacerUnsuitableError,
 )
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import PLACERS, FirstTouch, LazyPlacer, Obstacle, Userfaultfd, Weighted
-from hmexp.memory.placers.anonymous import HUGE_BYTES
 from hmexp.memory.placers.mbind import MAX_MAP_COUNT
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
@@ -68,7 +68,8 @@ def test_a_placer_that_is_not_here_says_why_and_what_to_do() -> None:
 
 
 @pytest.mark.parametrize("name", PLACERS)
-def test_each_places_here_or_says_why_not(name: str) -> None:
+def test_each_places_here_or_says_why_not(name: str, machine_weights: Callable[[], None]) -> None:
+    machine_weights()
     if PLACERS[name].unavailable() is None:
         with hmexp.allocate(SIZE, str(NODE), name) as region:
             assert region.placement().ok
@@ -84,7 +85,7 @@ def test_each_places_here_or_says_why_not(name: str) -> None:
         ("interleave", (NODE, ABSENT, ABSENT), PAGE_BYTES, False, "same share"),
         ("interleave", (NODE, ABSENT), 65536, False, "cannot do granules of 64KiB"),
         ("interleave", (NODE, ABSENT), PAGE_BYTES, True, "cannot do granules of one page"),
-        ("weighted", (NODE, ABSENT), HUGE_BYTES, False, "cannot do granules of 2MiB"),
+        ("weighted", (NODE, ABSENT), HUGE_PAGE_BYTES, False, "cannot do granules of 2MiB"),
         ("weighted", (NODE, *(ABSENT,) * 256), PAGE_BYTES, False, "weights of 1 to 255"),
         ("userfaultfd", (NODE,), PAGE_BYTES, True, "page by page"),
         ("first_touch", (NODE, ABSENT), 65536, True, "cannot be of huge pages"),
@@ -114,7 +115,7 @@ def test_a_node_s_own_latency_is_refused_where_only_a_ratio_is_known() -> None:
     with hmexp.allocate(SIZE, str(NODE), "interleave") as region:
         assert not region.knows_order
         with pytest.raises(ParameterError, match="interleave promises a ratio only"):
-            hmexp.measure_latency(region, node=NODE, samples=1, sample_seconds=0.001)
+            hmexp.measure_latency(region, ring=hmexp.RingPlan(node=NODE), sampling=hmexp.Sampling(1, 0.001))
 
 
 def test_mbind_counts_its_mappings_before_it_starts() -> None:
@@ -247,14 +248,14 @@ def test_weights_are_as_before_after_a_region_and_after_a_failure(need_placer: C
 def test_huge_pages_are_had_where_they_are_asked_for(name: str, need_placer: Callable[[str], None]) -> None:
     # `weighted` needs Linux 6.9, and huge pages a kernel that gives them: both are tested in the lab, too.
     need_placer(name)
-    obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_BYTES), True)
+    obstacle = PLACERS[name].unsuitable(Pattern((NODE,), HUGE_PAGE_BYTES), True)
     if obstacle is not None:
         # A kernel without transparent huge pages; the lab test asserts them.
         pytest.skip(f"no huge pages here: {obstacle.reason}")
-    with hmexp.allocate(4 * HUGE_BYTES, Pattern((NODE,), HUGE_BYTES), name, huge=True) as region:
+    with hmexp.allocate(4 * HUGE_PAGE_BYTES, Pattern((NODE,), HUGE_PAGE_BYTES), name, huge=True) as region:
         region.placement().require()
-        assert huge_bytes(region.mapping.address) in range(HUGE_BYTES, 4 * HUGE_BYTES + 1)
-    with hmexp.allocate(4 * HUGE_BYTES, Pattern((NODE,), HUGE_BYTES), name) as region:
+        assert huge_bytes(region.mapping.address) in range(HUGE_PAGE_BYTES, 4 * HUGE_PAGE_BYTES + 1)
+    with hmexp.allocate(4 * HUGE_PAGE_BYTES, Pattern((NODE,), HUGE_PAGE_BYTES), name) as region:
         assert huge_bytes(region.mapping.address) == 0
 
 

@@ -48,14 +48,14 @@ LOOPS = [
 FREE = {node: NodeRates(0, 0, 0) for node in (0, 2)}
 MODEL = NodeModel(Pattern((0, 2, 2)), FREE, 65536)
 FINE_MODEL = NodeModel(Pattern((0, 2, 2), 8192), FREE, 4096, 1024)
-#: Order, and what it takes.
+#: Access, and what it takes.
 WAYS = {
     "sequential": {},
-    "random_line": {"order": "random_line"},
-    "random_granule": {"order": "random_granule", "granule_bytes": 12288},
-    "strided": {"order": "strided", "stride_bytes": 640},
+    "random_line": {"access": "random_line"},
+    "random_granule": {"access": "random_granule", "granule_bytes": 12288},
+    "strided": {"access": "strided", "stride_bytes": 640},
     "shared": {"shared": True, "granule_bytes": 12288},
-    "shared_random": {"order": "random_granule", "shared": True, "granule_bytes": 12288},
+    "shared_random": {"access": "random_granule", "shared": True, "granule_bytes": 12288},
 }
 
 
@@ -192,9 +192,9 @@ def test_a_pass_of_twice_the_bytes_is_made_and_not_skipped(mapping: PageMapping)
         ({"samples": 0}, None, None, "EINVAL"),
         ({"bits": 77}, None, None, "EINVAL"),
         ({"bits": 64, "operation": "write_nt"}, None, None, "ENOTSUP"),
-        ({"order": "strided", "stride_bytes": 65}, None, None, "EINVAL"),
-        ({"order": "random_granule"}, None, None, "EINVAL"),
-        ({"order": "random_line", "shared": True, "granule_bytes": 4096}, None, None, "EINVAL"),
+        ({"access": "strided", "stride_bytes": 65}, None, None, "EINVAL"),
+        ({"access": "random_granule"}, None, None, "EINVAL"),
+        ({"access": "random_line", "shared": True, "granule_bytes": 4096}, None, None, "EINVAL"),
         ({"window_bytes": 100}, None, None, "EINVAL"),
         ({}, [Slice(0, 100, 0)], None, "EINVAL"),
         ({}, [Slice(0, 4096, -1)], None, "EINVAL"),

@@ -62,12 +62,12 @@ def test_a_log_gets_few_lines_and_always_the_last() -> None:
         now[0] = float(done)
         lines.show(Progress(done, points, 0, float(points - done), "read on 0"))
     lines.show(Progress(points, points, 2, 0.0, ""))
-    told = stream.getvalue().splitlines()
-    assert told[0].startswith("0 of 36000 launches")
-    assert told[1].startswith("10 of 36000 launches")
-    assert told[-1] == "36000 of 36000 launches · 2 failed"
-    done_at = [int(line.split()[0]) for line in told[:-1]]
-    assert 100 < len(told) < 300
+    messages = stream.getvalue().splitlines()
+    assert messages[0].startswith("0 of 36000 launches")
+    assert messages[1].startswith("10 of 36000 launches")
+    assert messages[-1] == "36000 of 36000 launches · 2 failed"
+    done_at = [int(line.split()[0]) for line in messages[:-1]]
+    assert 100 < len(messages) < 300
     assert max(b - a for a, b in pairwise(done_at)) <= 300
 
 

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def shown(path: Path) -> str:
     return json.dumps([cell.get("outputs") for cell in json.loads(path.read_text())["cells"]])
 
 
-def test_placers(tmp_path: Path) -> None:
+def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
+    machine_weights()
     done = papermill("placers.ipynb", *TINY_PLACERS, "-y", 'limit_granules: ["2MiB"]', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     run = tmp_path / "results" / "latest-placers"
@@ -139,11 +141,9 @@ def test_granularity(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_fails_papermill_and_leaves_nothing(
-    tmp_path: Path, notebook: str, arguments: list[str], says: str
+    tmp_path: Path, refused: Callable[..., str], notebook: str, arguments: list[str], says: str
 ) -> None:
-    done = papermill(notebook, *arguments, cwd=tmp_path)
-    assert done.returncode != 0
-    assert says in done.stderr
+    assert says in refused(NOTEBOOKS / notebook, *arguments)
     assert {path.name for path in tmp_path.iterdir()} == {"out.ipynb"}
 
 
@@ -176,7 +176,7 @@ def test_the_command_measures_and_goes_on(tmp_path: Path) -> None:
     for words in ("", "5 points are already measured"):
         done = subprocess.run(command, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
-        assert words in done.stdout
+        assert words in done.stderr
     lines = (tmp_path / "mine" / "points.jsonl").read_text().splitlines()
     assert len(lines) == 5  # one launch, three behaviours, one growing region: each measured once
     done = subprocess.run([*command, "--seed", "x"], capture_output=True, text=True)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,12 +95,16 @@ def test_a_sweep_through_papermill(tmp_path: Path) -> None:
     ],
 )
 def test_bad_input_fails_papermill_and_leaves_nothing(
-    tmp_path: Path, arguments: list[str], says: str
+    tmp_path: Path, refused: Callable[..., str], arguments: list[str], says: str
 ) -> None:
-    done = papermill(*arguments, cwd=tmp_path)
-    assert done.returncode != 0
-    assert says in done.stderr
+    assert says in refused(NOTEBOOK, *arguments)
     assert {path.name for path in tmp_path.iterdir()} == {"out.ipynb"}
+
+
+def test_bad_input_is_a_status_and_on_papermills_stderr(tmp_path: Path) -> None:
+    done = papermill("-p", "pattern", "0", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "did you mean 'patterns'" in done.stderr
 
 
 def process_tree(root: int) -> dict[int, str]:

@@ -164,25 +164,30 @@ def samples(records: Iterable[Record], run: Record) -> pd.DataFrame:
     return samples_of(results(records, run))
 
 
+def write_run_to(folder: Path, records: Sequence[Record], run: Record) -> None:
+    """Write a run directory as the store does."""
+    folder.mkdir()
+    lines = "".join(json.dumps(record) + "\n" for record in records)
+    (folder / "points.jsonl").write_text(lines)
+    (folder / "run.json").write_text(json.dumps(run))
+
+
 @pytest.fixture(scope="session")
 def synthetic() -> SimpleNamespace:
     """The builders above: test modules cannot import each other."""
     return SimpleNamespace(
         PATTERNS=PATTERNS, TRUTH=TRUTH, PAGES=PAGES, truth=truth, make_record=make_record, fail=fail,
         make_run=make_run, sweep=sweep, results=results, points=points, samples=samples,
+        write_run=write_run_to,
     )  # fmt: skip
 
 
 @pytest.fixture
 def write_run(tmp_path: Path) -> Callable[..., Path]:
-    """Write a run directory as the store does."""
+    """Write a run directory into the test's own folder."""
 
     def write(records: Sequence[Record], run: Record, name: str = "run") -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        lines = "".join(json.dumps(record) + "\n" for record in records)
-        (folder / "points.jsonl").write_text(lines)
-        (folder / "run.json").write_text(json.dumps(run))
-        return folder
+        write_run_to(tmp_path / name, records, run)
+        return tmp_path / name
 
     return write

@@ -126,7 +126,7 @@ def test_names_that_are_no_names(tmp_path: Path, name: str) -> None:
 
 def test_two_processes_do_not_share_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "_LOCK_PATIENCE_SECONDS", 0.3)
-    with opened(tmp_path, "mine"), pytest.raises(StoreError, match="is at work in"):
+    with opened(tmp_path, "mine"), pytest.raises(StoreError, match="is using"):
         opened(tmp_path, "mine")
     opened(tmp_path, "mine").close()
 

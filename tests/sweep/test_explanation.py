@@ -1,4 +1,4 @@
-"""`hmexp sweep --explain`: what is told is what is measured then."""
+"""`hmexp sweep --explain`: what it prints is what is measured then."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ def test_of_a_run_that_is_gone_on_with_it_tells_the_rest_and_uses_what_its_launc
     plan = make_plan(SweepParameters.from_mapping(given), read_topology())
     assert explain(plan, PACE).run is None
     path = run_sweep(plan, Silent(), lambda _: None).path
-    told = explain(plan, PACE)
-    assert (told.run, told.finished, told.points) == ("mine", 2, 2)
-    assert "Nothing is left to do." in str(told)
+    explanation = explain(plan, PACE)
+    assert (explanation.run, explanation.finished, explanation.points) == ("mine", 2, 2)
+    assert "Nothing is left to do." in str(explanation)
     pace = PACE.with_records(read_points(path / POINTS).values())
     took = [record.elapsed_seconds for record in read_points(path / POINTS).values()]
     assert pace.of(plan.points[0]) == Span(min(took) + 1.0, max(took) + 1.0)
@@ -73,12 +73,12 @@ def test_what_cannot_be_measured_as_things_are_is_told_with_its_reason() -> None
     )
     given = {"patterns": ["0", "2", "0,0,2"], "operations": ["read"], "size": "2GiB"}
     plan = make_plan(SweepParameters.from_mapping(given | {"placers": ["first_touch", "interleave"]}), full)
-    told = explain(plan, PACE)
-    assert told.memory == {0: (2 * GIB, 1 * GIB), 2: (2 * GIB, 8 * GIB)}
-    reasons = "\n".join(f"{count} {why}" for why, count in told.not_measured.items())
+    explanation = explain(plan, PACE)
+    assert explanation.memory == {0: (2 * GIB, 1 * GIB), 2: (2 * GIB, 8 * GIB)}
+    reasons = "\n".join(f"{count} {why}" for why, count in explanation.not_measured.items())
     assert re.search(r"^2 .*needs 2GiB on node 0, which has free 1GiB", reasons, re.MULTILINE)
     assert re.search(r"^1 interleave: ", reasons, re.MULTILINE)
-    assert "TOO LITTLE" in str(told)
+    assert "TOO LITTLE" in str(explanation)
 
 
 @pytest.mark.parametrize("precision", [0, 0.01])

@@ -130,7 +130,7 @@ def test_threads_run_on_the_cpus_of_the_node_that_was_asked_for() -> None:
         ({"access": []}, "access is an empty list"),
         ({"size": "1MiB,"}, "size ''"),
         ({"size": ["1MiB", "2 apples"]}, "apples"),
-        ({"cpu_nodes": ["2"]}, "'2' is not a node with CPUs.*use near, or some of: 0, 1"),
+        ({"cpu_nodes": ["2"]}, "'2' is not a node with CPUs.*use near, or one or more of: 0, 1"),
         ({"cpu_nodes": ["far"]}, "'far' is not a node with CPUs"),
         ({"cpu_nodes": ["1"], "threads": len(CPUS)}, "beyond the CPUs of node 1"),
         ({"cpu_nodes": ["1"], "threads": len(CPUS) - 1, "operations": ["loaded"]}, "CPUs of node 1"),

@@ -122,14 +122,14 @@ def test_paths_with_what_python_takes_for_blanks(character: str) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ("zzz default", "'zzz' is no address"),
-        ("+7f default", "no address"),
-        ("7f0000000000", "no memory policy"),
-        ("7f0000000000 ", "no memory policy"),
-        ("7f0000000000  default", "no memory policy"),
-        ("7f0000000000 N0=3 kernelpagesize_kB=4", "no memory policy"),
+        ("zzz default", "'zzz' is not an address"),
+        ("+7f default", "not an address"),
+        ("7f0000000000", "not a memory policy"),
+        ("7f0000000000 ", "not a memory policy"),
+        ("7f0000000000  default", "not a memory policy"),
+        ("7f0000000000 N0=3 kernelpagesize_kB=4", "not a memory policy"),
         ("7f0000000000 default anon=1 =3", "'=3' is not known"),
-        ("7f0000000000 default N0=-1 kernelpagesize_kB=4", "no memory policy"),
+        ("7f0000000000 default N0=-1 kernelpagesize_kB=4", "not a memory policy"),
         ("7f0000000000 default anon=1 N0=-1 kernelpagesize_kB=4", "'N0=-1' is not known"),
         ("7f0000000000 default N0=1 N0=2 kernelpagesize_kB=4", "0 is given twice"),
         ("7f0000000000 default N0=1", "pages without kernelpagesize_kB"),
@@ -268,7 +268,7 @@ def test_another_process() -> None:
         assert any(mapping.file for mapping in read_numa_maps(child.pid))
     finally:
         child.communicate(b"\n")
-    with pytest.raises(HmexpError, match=f"process {child.pid} is gone"):
+    with pytest.raises(HmexpError, match=f"process {child.pid} has ended"):
         read_numa_maps(child.pid)
 
 
@@ -282,8 +282,8 @@ def test_kernel_without_numa(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("error", "why"),
     [
-        (PermissionError(13, "denied"), "is not ours to look at"),
-        (ProcessLookupError(3, "no such process"), "is gone"),
+        (PermissionError(13, "denied"), "may not read"),
+        (ProcessLookupError(3, "no such process"), "has ended"),
         (OSError(5, "input/output error"), "cannot be read: input/output error"),
     ],
 )

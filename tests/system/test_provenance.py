@@ -85,7 +85,7 @@ def machine(capture: Capture) -> tuple[Path, Path]:
 
 def test_state_of_a_machine(machine: tuple[Path, Path]) -> None:
     state = collect(*machine)
-    told = {
+    facts = {
         "kernel": "6.12.0",
         "cpu_model": "Some Xeon",
         "cpus_online": 8,
@@ -126,7 +126,7 @@ def test_state_of_a_machine(machine: tuple[Path, Path]) -> None:
         "python": platform.python_version(),
     }
     stored = msgspec.json.decode(msgspec.json.encode(state))
-    assert {name: stored[name] for name in told} == told
+    assert {name: stored[name] for name in facts} == facts
     assert state.caches is not None and state.caches[0]["size"] == "36864K"
     assert state.virtualization is not None
     assert state.virtualization["vendor"] == "Some Vendor"
@@ -206,8 +206,8 @@ def test_software_emulation_is_recognised(
         put(tmp_path / "sys" / CLOCKS, clocks)
     if vendor is not None:
         put(tmp_path / "sys/class/dmi/id/sys_vendor", vendor)
-    told, why = timing_validity(tmp_path / "proc", {})
-    assert told is valid
+    facts, why = timing_validity(tmp_path / "proc", {})
+    assert facts is valid
     assert (why is None) is valid
     assert valid or "emulated in software" in str(why)
 
@@ -215,8 +215,8 @@ def test_software_emulation_is_recognised(
 @pytest.mark.parametrize(("value", "valid"), [("0", False), ("no", False), ("1", True), ("", True)])
 def test_timing_validity_from_outside(tmp_path: Path, value: str, valid: bool) -> None:
     put(tmp_path / "proc/cpuinfo", cpuinfo("Some Xeon"))
-    told, why = timing_validity(tmp_path / "proc", {"HMEXP_TIMING_VALID": value})
-    assert told is valid
+    facts, why = timing_validity(tmp_path / "proc", {"HMEXP_TIMING_VALID": value})
+    assert facts is valid
     assert valid or "HMEXP_TIMING_VALID" in str(why)
 
 

@@ -124,10 +124,10 @@ def test_killed_and_the_next_run_repairs(machine: Machine) -> None:
     process.kill()
     end(process)
     assert values(machine) == HELD
-    told = repair(machine)
+    lines = repair(machine)
     assert values(machine) == BEFORE
-    assert len(told) == 3
-    assert all("was killed" in sentence for sentence in told)
+    assert len(lines) == 3
+    assert all("was killed" in sentence for sentence in lines)
     assert repair(machine) == []
 
 
@@ -225,7 +225,7 @@ def test_a_setting_that_is_not_there_or_cannot_be_written_is_noted(machine: Mach
     machine.directory.write_text("a file where the directory of journals should be")
     with without_numa_balancing(machine) as settings:
         assert settings[NUMA_BALANCING].used == "1"
-        assert "no journal of changed settings can be kept" in (settings[NUMA_BALANCING].note or "")
+        assert "no journal of changed settings can be written" in (settings[NUMA_BALANCING].note or "")
     assert values(machine) == BEFORE
     with pytest.raises(SettingsError, match="no journal"), interleave_weights({0: 2}, machine):
         pass
@@ -246,7 +246,7 @@ def test_an_automatic_mode_that_would_not_come_back_is_left_alone(machine: Machi
         auto = machine.weights_directory / "auto"
         auto.unlink()
         auto.symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
-        refused = pytest.raises(SettingsError, match="auto is true, and could not be made so again")
+        refused = pytest.raises(SettingsError, match="auto is true, and could not be restored")
         with refused as caught, interleave_weights({0: 7}, machine):
             raise AssertionError("it was set")
         assert caught.value.remedy == f"if it need not be so, as root: echo false > {auto}"

@@ -188,7 +188,7 @@ def test_kernel_without_numa(tmp_path: Path) -> None:
 
 def test_empty_node_folder(tmp_path: Path) -> None:
     (tmp_path / "devices/system/node").mkdir(parents=True)
-    with pytest.raises(TopologyError, match="names none that is online"):
+    with pytest.raises(TopologyError, match="lists none that is online"):
         read_topology(tmp_path, tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_node_without_meminfo(capture: Capture) -> None:
     (sys_root / "devices/system/node/node1/meminfo").unlink()
     topology = read_topology(sys_root, proc_root)
     assert not topology.node(1).has_memory
-    assert any("Node 1 does not say how much memory" in note for note in topology.notes)
+    assert any("Node 1 does not report its memory size" in note for note in topology.notes)
 
 
 @pytest.mark.parametrize("name", ["optane", "hmat", "sparse", "memory-less"])

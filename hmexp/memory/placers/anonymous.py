@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import HmexpError, NativeError, PlacerUnsuitableError
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
 from hmexp.system.sysfs import read_choice
 from hmexp.system.topology import read_topology
-from hmexp.units import MIB, format_size
+from hmexp.units import format_size
 
-HUGE_BYTES: Final = 2 * MIB
 THP: Final = Path("/sys/kernel/mm/transparent_hugepage")
 _ELSEWHERE: Final = (
     "run outside the container, or give it the capability (docker run --cap-add SYS_NICE); see `hmexp doctor`"
@@ -69,10 +69,11 @@ class AnonymousPlacer(ABC):
             )
         if not huge:
             return None
-        if not alone and pattern.granule_bytes % HUGE_BYTES:
+        if not alone and pattern.granule_bytes % HUGE_PAGE_BYTES:
             return Obstacle(
                 f"a granule of {format_size(pattern.granule_bytes)} cannot be of huge pages",
-                f"use granules of {format_size(HUGE_BYTES)} or more, or pages of {format_size(PAGE_BYTES)}",
+                f"use granules of {format_size(HUGE_PAGE_BYTES)} or more, or pages of "
+                f"{format_size(PAGE_BYTES)}",
             )
         choice = read_choice(self.huge_switch)
         if choice is None or choice in self.huge_off:

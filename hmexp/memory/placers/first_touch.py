@@ -10,7 +10,7 @@ from hmexp.pattern import Pattern
 
 
 class FirstTouch(AnonymousPlacer):
-    """Bind the mapping to a node, touch that node's pages, go on with the next node.
+    """Bind the mapping to a node, touch that node's pages, continue with the next node.
 
     One mapping in the kernel's list, no page is ever moved, and the thread's own policy is not
     touched. A page that is dropped (MADV_DONTNEED) or copied after a fork comes from any node of the

@@ -12,7 +12,7 @@ from typing import Final
 
 from hmexp import native
 from hmexp.errors import CapacityError, NativeError, ParseError, PlacerUnsuitableError
-from hmexp.memory.placers.anonymous import HUGE_BYTES
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
@@ -64,7 +64,7 @@ class Hybridmem:
     def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
         if not DEVICE.exists():
-            return Obstacle(f"{DEVICE} is not there: the kernel module is not loaded", _INSTALL)
+            return Obstacle(f"{DEVICE} does not exist: the kernel module is not loaded", _INSTALL)
         try:
             os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
         except OSError as error:
@@ -76,11 +76,11 @@ class Hybridmem:
 
     def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
         """See `Placer`."""
-        if huge and pattern.granule_bytes % HUGE_BYTES:
+        if huge and pattern.granule_bytes % HUGE_PAGE_BYTES:
             return Obstacle(
-                f"the kernel module gives huge pages for granules of {format_size(HUGE_BYTES)} or more, not "
-                f"of {format_size(pattern.granule_bytes)}",
-                f"use granules of {format_size(HUGE_BYTES)} or more",
+                f"the kernel module gives huge pages for granules of {format_size(HUGE_PAGE_BYTES)} or more, "
+                f"not of {format_size(pattern.granule_bytes)}",
+                f"use granules of {format_size(HUGE_PAGE_BYTES)} or more",
             )
         return None
 
@@ -121,7 +121,7 @@ class Hybridmem:
                 raise
             refused = _read_counters(mapping.fd)[1].get("refused", 0)
             raise CapacityError(
-                f"the kernel module refused {refused} page of the pattern {pattern}: its node has no room",
+                f"the kernel module refused {refused} page of the pattern {pattern}: its node is full",
                 "ask for a smaller region, or another pattern; see `hmexp nodes`",
             ) from error
         nodes, events = _read_counters(mapping.fd)

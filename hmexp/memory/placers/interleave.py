@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from hmexp import native
-from hmexp.memory.placers.anonymous import HUGE_BYTES, AnonymousPlacer
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
+from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
 from hmexp.pattern import Pattern
@@ -18,7 +19,7 @@ class Interleaving(AnonymousPlacer):
 
     def unsuitable(self, pattern: Pattern, huge: bool = False) -> Obstacle | None:
         """See `Placer`. The granule is the page: 2 MiB if pages are."""
-        page_bytes = HUGE_BYTES if huge else PAGE_BYTES
+        page_bytes = HUGE_PAGE_BYTES if huge else PAGE_BYTES
         if pattern.granule_bytes == page_bytes or len(pattern.distinct_nodes) == 1:
             return super().unsuitable(Pattern((pattern.nodes[0],), page_bytes), huge)
         return super().unsuitable(pattern) or Obstacle(

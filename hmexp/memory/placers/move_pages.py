@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from hmexp import native
-from hmexp.memory.placers.anonymous import HUGE_BYTES, AnonymousPlacer
+from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
+from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
@@ -37,6 +38,6 @@ class MovePages(AnonymousPlacer):
         if mapping.huge:
             # One page of each huge page takes the others along; asked for together, all but the first of
             # them are busy. What this leaves is seen to below.
-            native.move_pages(mapping, pattern, RETRIES, limit_seconds, HUGE_BYTES // PAGE_BYTES)
+            native.move_pages(mapping, pattern, RETRIES, limit_seconds, HUGE_PAGE_BYTES // PAGE_BYTES)
         requested, failures = native.move_pages(mapping, pattern, RETRIES, limit_seconds)
         return Placed({"requested_pages": requested, "not_moved_pages": dict(failures)})

@@ -29,8 +29,8 @@ def differences(a: RunRecord, b: RunRecord) -> tuple[Difference, ...]:
     """List every fact of two `run.json` in which they differ, and that may matter for speed."""
     facts_a, facts_b = _facts(a), _facts(b)
     names = dict.fromkeys((*facts_a, *facts_b))
-    told = ((name, facts_a.get(name, _NOTHING), facts_b.get(name, _NOTHING)) for name in names)
-    return tuple(Difference(name, one, other) for name, one, other in told if one != other)
+    lines = ((name, facts_a.get(name, _NOTHING), facts_b.get(name, _NOTHING)) for name in names)
+    return tuple(Difference(name, one, other) for name, one, other in lines if one != other)
 
 
 def _facts(run: RunRecord) -> dict[str, str]:

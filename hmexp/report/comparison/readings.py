@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,12 +16,13 @@ from hmexp.report.run.wording import say_parameter
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
+from hmexp.store.schema import Fact
 
 #: How much was measured, not what: points that differ in these alone are the same.
 EFFORT: Final = frozenset({"samples", "sample_seconds", "launches", "precision", "most_samples"})
 #: Says how a node is emulated; the profile and its truth are compared instead.
 _EMULATE: Final = "emulate"
-Key = tuple[tuple[str, Any], ...]
+Key = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Reading:
     samples : ndarray
         Raw samples [unit].
     launches : ndarray
-        Median of each launch, if the record tells launches apart and has several; else empty [unit].
+        Median of each launch, if the record separates launches and has several; else empty [unit].
     model : float or None
         What the emulated nodes must show [unit].
     page_bytes : int or None
@@ -47,7 +48,7 @@ class Reading:
     point_id: str
     status: str
     reason: str
-    parameters: dict[str, Any]
+    parameters: dict[str, Fact]
     ratio: str | None
     unit: str | None
     median: float | None
@@ -82,7 +83,7 @@ class Reading:
             page_bytes=point.page_bytes,
         )
 
-    def key(self, left_out: Collection[str] = (), by_ratio: bool = False) -> Key:
+    def key(self, left_out: Collection[str] = (), *, by_ratio: bool = False) -> Key:
         """What makes it the same point as one of another run."""
         values = dict(self.parameters)
         if by_ratio:
@@ -143,7 +144,7 @@ class Match:
     notes: tuple[str, ...]
 
 
-def match(a: StoredRun, b: StoredRun, by_ratio: bool = False) -> Match:
+def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False) -> Match:
     """Find the points of two runs that are the same.
 
     Parameters
@@ -164,7 +165,7 @@ def match(a: StoredRun, b: StoredRun, by_ratio: bool = False) -> Match:
     groups: dict[Key, tuple[list[Reading], list[Reading]]] = {}
     for side, run in enumerate((a, b)):
         for reading in run.readings:
-            groups.setdefault(reading.key(unknown, by_ratio), ([], []))[side].append(reading)
+            groups.setdefault(reading.key(unknown, by_ratio=by_ratio), ([], []))[side].append(reading)
     pairs, only_a, only_b, ambiguous = [], [], [], []
     for in_a, in_b in groups.values():
         if len(in_a) == len(in_b) == 1:
@@ -177,34 +178,56 @@ def match(a: StoredRun, b: StoredRun, by_ratio: bool = False) -> Match:
     return Match(tuple(pairs), tuple(only_a), tuple(only_b), tuple(ambiguous), tuple(notes))
 
 
-def why_not_comparable(a: Reading, b: Reading, of_model: bool = False) -> str | None:
+def why_not_comparable(a: Reading, b: Reading, *, of_model: bool = False) -> str | None:
     """Say why two readings of the same point must not be compared; None if they may."""
+    return (
+        _no_number(a, b)
+        or _other_machine(a, b)
+        or _other_measure(a, b)
+        or _other_model(a, b, of_model=of_model)
+        or _no_noise(a, b)
+    )
+
+
+def _no_number(a: Reading, b: Reading) -> str | None:
     for name, reading in (("A", a), ("B", b)):
         if reading.status != "ok":
-            return (
-                f"{name} was not measured: {reading.status}{', ' if reading.reason else ''}"
-                f"{reading.reason[:80]}"
-            )
+            reason = f", {reading.reason[:80]}" if reading.reason else ""
+            return f"{name} was not measured: {reading.status}{reason}"
         if reading.median is None:
             return f"{name} has no median, although the point is ok: its record is damaged"
-    if not (a.timing_valid and b.timing_valid):
-        which = [name for name, reading in (("A", a), ("B", b)) if not reading.timing_valid]
-        return f"timings of {' and '.join(which)} are not valid (functional only)"
+    which = [name for name, reading in (("A", a), ("B", b)) if not reading.timing_valid]
+    return f"timings of {' and '.join(which)} are not valid (functional only)" if which else None
+
+
+def _other_machine(a: Reading, b: Reading) -> str | None:
     if a.emulated != b.emulated:
         return f"{'A' if a.emulated else 'B'} is emulated, {'B' if a.emulated else 'A'} is real"
     if a.profile != b.profile:
         return f"emulated by other profiles: {a.profile} and {b.profile}"
+    return None
+
+
+def _other_measure(a: Reading, b: Reading) -> str | None:
     if a.unit != b.unit:
         return f"other units: {a.unit} and {b.unit}"
     if None not in (a.page_bytes, b.page_bytes) and a.page_bytes != b.page_bytes:
         return f"other pages: {a.page_bytes} and {b.page_bytes} bytes"
-    if of_model and (not a.model or not b.model):
-        return "no model's value is recorded"
-    if not of_model and a.emulated and not _same(a.model, b.model):
-        return (
-            f"the emulated nodes were scaled differently (they must show {_say(a.model)} and {_say(b.model)} "
-            f"{a.unit}): compare each with its own model"
-        )
+    return None
+
+
+def _other_model(a: Reading, b: Reading, *, of_model: bool) -> str | None:
+    if of_model:
+        return None if a.model and b.model else "no model's value is recorded"
+    if not a.emulated or _same(a.model, b.model):
+        return None
+    return (
+        f"the emulated nodes were scaled differently (they must show {_say(a.model)} and {_say(b.model)} "
+        f"{a.unit}): compare each with its own model"
+    )
+
+
+def _no_noise(a: Reading, b: Reading) -> str | None:
     for name, reading in (("A", a), ("B", b)):
         if len(reading.samples) < 2 and len(reading.launches) < 2:
             return f"{name} has a single sample: nothing is known of its noise"

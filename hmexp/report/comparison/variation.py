@@ -28,7 +28,7 @@ from hmexp.report.comparison.readings import Reading
 from hmexp.store.records import RunRecord
 
 Floats = npt.NDArray[np.float64]
-#: Of a median from launch to launch where nothing in the records tells: the same command has drifted by 8 %
+#: Of a median from launch to launch where the records do not show it: the same command has drifted by 8 %
 #: within an hour on a cloud machine while its own spread was 0.01 %; that is the 95 % range of the difference
 #: of two launches with this deviation each.
 ASSUMED_LAUNCH_NOISE: Final = 0.03

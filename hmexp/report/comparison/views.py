@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import jinja2
 
-from hmexp.report.comparison.verdicts import Compared, Comparison, shown
+from hmexp.report.comparison.outcome import Compared, Comparison, shown
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.point import short_pattern
 from hmexp.store.files import write_atomically
@@ -47,8 +47,8 @@ def terminal(comparison: Comparison, most: int | None = MOST_ROWS) -> str:
     for point in comparison.points:
         if point.why is not None:
             why[point.why] = why.get(point.why, 0) + 1
-    told, more = list(why.items())[:MOST_ROWS], len(why) - MOST_ROWS
-    lines += ["", "Not comparable:", *(f"  {count} x {text}" for text, count in told)] if why else []
+    messages, more = list(why.items())[:MOST_ROWS], len(why) - MOST_ROWS
+    lines += ["", "Not comparable:", *(f"  {count} x {text}" for text, count in messages)] if why else []
     lines += [f"  and {more} more reasons"] if more > 0 else []
     if comparison.differences:
         lines += ["", "The runs differ in:"]

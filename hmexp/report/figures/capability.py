@@ -56,7 +56,7 @@ def _capability(node: int, points: list[Point], results: Results) -> Capability:
         same = [p for p in points if p.operation == operation]
         if operation == "latency":
             return min(same, key=lambda p: p.value.median, default=None)
-        return max(same, key=lambda p: (p.value.median, -(dict(p.series).get("threads") or 0)), default=None)
+        return max(same, key=lambda p: (p.value.median, -(p.threads or 0)), default=None)
 
     kind = results.kinds.get(node, "unknown")
     kind = kind if kind == "unknown" else kind.upper()
@@ -70,7 +70,7 @@ def _value(point: Point | None) -> str:
 
 
 def _threads(point: Point | None) -> str:
-    return MISSING if point is None else str(dict(point.series).get("threads", MISSING))
+    return MISSING if point is None or point.threads is None else str(point.threads)
 
 
 @style.styled()

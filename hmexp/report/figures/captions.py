@@ -30,8 +30,8 @@ parameters. Brackets are 95 % intervals.""",
 How many threads, writers above all, before it collapses? Bars are 95 % intervals; patterns are set
 beside each other.""",
     "latency_distribution": """\
-Can I keep my objective? Every sample is there. One sample is the mean over a chase of many accesses: how far
-apart samples are says how steady latency is, and not what the slowest single access costs.""",
+Can I meet my latency target? Every sample is there. One sample is the mean over a chase of many accesses:
+how far apart samples are says how steady latency is, and not what the slowest single access costs.""",
     "bandwidth_against_ratio": """\
 Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
 samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
@@ -50,7 +50,7 @@ Can this run be trusted? The node of each granule as the pattern asks for it, an
 says its page is. A red triangle marks a page in the wrong place.""",
     pareto.STEM: pareto.CAPTION,
 }
-#: Of the figures that not every run has: what it lacks.
+#: Of the figures that not every run has: what is missing.
 ABSENT: Final = {
     "node_capability": "no pattern of a single node was measured: add all DRAM and all slow, `1:0` and `0:1`",
     "bandwidth_against_ratio": "no bandwidth was measured: add `read` and `write` to the operations",

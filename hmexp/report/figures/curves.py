@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from hmexp.measure.quantity import LATENCIES, is_latency
 from hmexp.report.figures import style
 from hmexp.report.figures.layout import Layout, panel_title, side_by_side
-from hmexp.report.model.predictions import SOURCE_NAMES, Curve, Prediction, curve, predict
+from hmexp.report.model.predictions import SOURCE_NAMES, ModelCurve, Prediction, curve, predict
 from hmexp.report.run.numbers import signed, with_unit
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
@@ -127,7 +127,9 @@ def _draw_panel(
         _name_best(axes, max(asked, key=lambda p: p.value.median), top)
 
 
-def _draw_model(axes: Axes, model: Curve, group: Sequence[Point], results: Results, layout: Layout) -> None:
+def _draw_model(
+    axes: Axes, model: ModelCurve, group: Sequence[Point], results: Results, layout: Layout
+) -> None:
     x, dashes = model.shares * 100, "--" if model.joined else "-"
     if layout.hue:
         colour = layout.colour(group[0])
@@ -161,7 +163,7 @@ def _draw_point(axes: Axes, point: Point, x: float, aside: float, layout: Layout
     style.draw_estimate(axes, x, point.value, colour, layout.marker(point))
 
 
-def _draw_baseline(axes: Axes, point: Point, layout: Layout, named: bool) -> None:
+def _draw_baseline(axes: Axes, point: Point, layout: Layout, *, named: bool) -> None:
     colour = layout.colour(point) if layout.hue else style.MUTED
     axes.axhline(point.value.median, color=colour, linewidth=1, linestyle=_DOTTED, zorder=1)
     if named:

@@ -1,4 +1,4 @@
-"""The distribution of latency for each ratio: can I keep my objective."""
+"""The distribution of latency for each ratio: can I meet my latency target."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def latency_distribution(results: Results) -> Figure:
             inside = [p for p in points if p.operation == operation and only(p, varying) == row]
             axes.set_title(panel_title(say_operation(operation).capitalize(), row))
             axes.set_xlabel("ns per access")
-            axes.set_ylabel("samples up to there [%]")
+            axes.set_ylabel("cumulative share of samples [%]")
             axes.grid(visible=True, which="major")
             for point in inside:
                 _draw(axes, point, lines)

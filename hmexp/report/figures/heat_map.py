@@ -16,7 +16,7 @@ from hmexp.report.run.point import Estimate, Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series, say_operation, say_series
 
-#: Blue to yellow, evenly from dark to light: told apart by readers with any colour vision, and in print.
+#: Blue to yellow, evenly from dark to light: distinguishable with any colour vision, and in print.
 _COLOURS: Final = "cividis"
 _MOST_PANELS: Final = 6
 _TOP: Final = 1.2
@@ -49,7 +49,9 @@ def ratio_by_mix(results: Results) -> Figure:
     operations = bandwidth_operations(results)
     points = [p for op in operations for p in results.select(op)]
     patterns = list(dict.fromkeys(p.pattern for p in sorted(points, key=lambda p: (-p.share, p.pattern))))
-    subtitle = "median / all-DRAM median in the same panel, in percent, with the widest interval of both"
+    subtitle = (
+        "median / all-DRAM median in the same panel, in percent; the interval combines both worst cases"
+    )
     if len(every) > len(shown):
         subtitle += f"; {len(every) - len(shown)} more sets of parameters are not drawn"
     width = max(6.8, (_CELL_INCHES[0] * len(operations) + 1.3) * max(1, len(shown)))

@@ -26,7 +26,7 @@ _PANEL_HEIGHT: Final = 3.4
 
 
 @dataclass(frozen=True)
-class Curve:
+class LaunchCurve:
     """One launch's curve: load [GB/s] and latency [ns] from no load up, and where its knee is."""
 
     load_gbps: tuple[float, ...]
@@ -39,7 +39,7 @@ def loaded_operations(results: Results) -> list[str]:
     return [op for op in results.operations if is_loaded(op)]
 
 
-def curves_of(point: Point) -> tuple[Curve, ...]:
+def curves_of(point: Point) -> tuple[LaunchCurve, ...]:
     """The curves of a point's launches; none if it has none."""
     result = point.result
     if result is None:
@@ -48,13 +48,13 @@ def curves_of(point: Point) -> tuple[Curve, ...]:
     return tuple(_curve(details) for details in every if isinstance(details, LoadedDetails) and details.curve)
 
 
-def _curve(details: LoadedDetails) -> Curve:
+def _curve(details: LoadedDetails) -> LaunchCurve:
     # By load and not by pause: a shorter pause does not always make more of it.
     points = sorted((rate.load_gbps, rate.median) for rate in details.curve)
     knee, found = details.knee, None
     if knee is not None and knee.load_gbps is not None and knee.latency_ns is not None:
         found = (knee.load_gbps, knee.latency_ns)
-    return Curve(tuple(x for x, _ in points), tuple(y for _, y in points), found)
+    return LaunchCurve(tuple(x for x, _ in points), tuple(y for _, y in points), found)
 
 
 def knees(group: Sequence[Point]) -> Iterable[str]:
@@ -154,9 +154,9 @@ def _key(points: Sequence[Point], patterns: Sequence[str]) -> style.Key:
             "marker": _marker(pattern, patterns),
         }
         handles.append(Line2D([], [], color=_colour(pattern, patterns), markersize=4, **look))
-        told = " (all DRAM, added to compare)" if same[0].added else ""
-        told += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
-        labels.append(f"{same[0].ratio} as {short_pattern(pattern)}{told}")
+        text = " (all DRAM, added to compare)" if same[0].added else ""
+        text += "" if any(curve.knee is not None for curve in curves) else ", not saturated"
+        labels.append(f"{same[0].ratio} (pattern {short_pattern(pattern)}){text}")
     if any(curve.knee is not None for p in points for curve in curves_of(p)):
         ring: dict[str, Any] = {"color": "none", "marker": "o", "markeredgecolor": style.INK, "markersize": 7}
         handles.append(Line2D([], [], linestyle="none", **ring))

@@ -21,8 +21,9 @@ STEM: Final = "cost_performance"
 TITLE: Final = "Cost and performance"
 CAPTION: Final = """\
 What to buy? Each dot is a measured ratio at the prices that were given, its bar the 95 % interval. A filled
-dot is on the front: nothing that costs no more is better. A hollow one may be beaten, for the intervals
-overlap; a small grey one is beaten. The line is the model from the measured ends, for every ratio between."""
+dot is Pareto-optimal: nothing that costs no more is better. A hollow one may be dominated, for the intervals
+overlap; a small grey one is dominated. The line is the model from the measured ends, for every ratio
+between."""
 _COLUMNS: Final = 3
 _MOST_PANELS: Final = 12
 
@@ -114,5 +115,5 @@ def _key() -> style.Key:
             Line2D([], [], color=style.MUTED, linestyle="none", marker="o", markersize=3),
             Line2D([], [], color=style.FAINT),
         ],
-        ["on the front (× all DRAM)", "may be beaten", "beaten", "model from the measured ends"],
+        ["Pareto-optimal (× all DRAM)", "may be dominated", "dominated", "model from the measured ends"],
     )  # fmt: skip

@@ -40,7 +40,9 @@ class PatternLines:
     def key(self) -> style.Key:
         """Return handles and labels."""
         handles: list[Artist] = [Line2D([], [], **self.look(pattern)) for pattern in self.ratios]
-        return handles, [f"{ratio} as {short_pattern(pattern)}" for pattern, ratio in self.ratios.items()]
+        return handles, [
+            f"{ratio} (pattern {short_pattern(pattern)})" for pattern, ratio in self.ratios.items()
+        ]
 
 
 def panels_of(points: Sequence[Point], names: Collection[str]) -> tuple[Series, ...]:

@@ -22,7 +22,7 @@ INK: Final = "#1c2127"
 MUTED: Final = "#646c75"
 FAINT: Final = "#c9ced4"
 PAPER: Final = "#ffffff"
-# Okabe and Ito's palette: told apart by readers with any colour vision, and in print.
+# Okabe and Ito's palette: distinguishable with any colour vision, and in print.
 KIND_COLOURS: Final = {"dram": "#0072b2", "nvm": "#d55e00", "cxl": "#009e73", "unknown": "#8a6d9e"}
 BAD: Final = "#b3122a"
 # Series: none of the colours of the kinds, ordered dark to light so that they differ in grey as well.
@@ -116,8 +116,7 @@ def framed(
     header = 0.45 + _LINE_INCHES * len(subtitles) + 0.32 * len(results.labels) + 0.2 * key_rows
     footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
     height = header + plots + footer
-    bottom = footer / height
-    area = (0.0, bottom, 1.0, plots / height)
+    area = (0.0, footer / height, 1.0, plots / height)
     engine = ConstrainedLayoutEngine(rect=area, h_pad=0.08, w_pad=0.08)
     figure = Figure(figsize=(width, height), layout=engine)
     left, y = 0.12 / width, height - 0.1
@@ -183,7 +182,7 @@ def say_nothing(axes: Axes, message: str) -> None:
     axes.text(0.5, 0.5, message, ha="center", va="center", color=MUTED, transform=axes.transAxes)
 
 
-def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, labelled: bool = True) -> None:
+def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, *, labelled: bool = True) -> None:
     """Make x the DRAM share in percent, with a tick and the ratio at each measured share."""
     ratios: dict[float, str] = {0.0: "0:1", 100.0: "1:0"}
     for point in points:

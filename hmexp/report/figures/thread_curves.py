@@ -26,7 +26,7 @@ _THREADS: Final = "threads"
 def thread_counts(results: Results) -> tuple[int, ...]:
     """Numbers of threads that a bandwidth was measured with."""
     points = [p for op in bandwidth_operations(results) for p in results.select(op)]
-    found = {dict(p.series).get(_THREADS) for p in points}
+    found = {p.threads for p in points}
     return tuple(sorted(count for count in found if isinstance(count, int)))
 
 
@@ -34,7 +34,7 @@ def thread_counts(results: Results) -> tuple[int, ...]:
 def bandwidth_against_threads(results: Results) -> Figure:
     """Draw the bandwidth of each pattern against the number of threads, a panel for each operation."""
     operations = bandwidth_operations(results)
-    points = [p for op in operations for p in results.select(op) if _THREADS in dict(p.series)]
+    points = [p for op in operations for p in results.select(op) if p.threads is not None]
     left_out = [p for p in results.not_ok if p.operation in operations]
     lines = PatternLines.of(points)
     varying = set(results.varying(points)) - {_THREADS}
@@ -66,15 +66,15 @@ def bandwidth_against_threads(results: Results) -> Figure:
 
 
 def _draw(axes: Axes, points: Sequence[Point], lines: PatternLines) -> None:
-    counts = sorted({int(dict(p.series)[_THREADS]) for p in points})
+    counts = sorted({p.threads or 1 for p in points})
     step = min((b - a for a, b in pairwise(counts)), default=1)
     for number, pattern in enumerate(lines.ratios):
-        same = sorted((p for p in points if p.pattern == pattern), key=lambda p: dict(p.series)[_THREADS])
+        same = sorted((p for p in points if p.pattern == pattern), key=lambda p: p.threads or 1)
         if not same:
             continue
         # A little beside each other, so that no interval hides another.
         aside = step * 0.045 * (number - (len(lines.ratios) - 1) / 2)
-        x = [dict(p.series)[_THREADS] + aside for p in same]
+        x = [(p.threads or 1) + aside for p in same]
         middle = [p.value.median for p in same]
         below = [max(0.0, p.value.median - p.value.low) for p in same]
         above = [max(0.0, p.value.high - p.value.median) for p in same]

@@ -57,7 +57,7 @@ def advise(results: Results) -> Advice:
         points = results.select(operation)
         if not points:
             if operation in {p.operation for p in results.points}:
-                missing.append(f"No {operation} point was measured: nothing is said of {operation}.")
+                missing.append(f"No {operation} point was measured: there is no advice for {operation}.")
             continue
         varying = results.varying(points)
         for series in dict.fromkeys(p.series for p in points):
@@ -78,7 +78,7 @@ def _preface(results: Results) -> str | None:
     nodes = ", ".join(str(node) for node in sorted(results.backing)) or "?"
     return (
         f"Emulated: the speed of node {nodes} is a software model on ordinary DRAM. These sentences say what "
-        "the modelled machine would do; they are no ground to buy hardware."
+        "the modelled machine would do; do not base a purchase on them."
     )
 
 
@@ -90,9 +90,10 @@ def cautions(results: Results) -> Iterable[str]:
         off = [p for p in known if abs(p.value.median / predictions[p.point_id].value - 1) > TRUTH_LIMIT]
         if off:
             yield (
-                f"The emulation is not recovered: {len(off)} of {len(known)} points are more than "
-                f"{percent(TRUTH_LIMIT)} from the profile's own curve ({_list(off)}). Most often another "
-                "program kept the machine busy, or samples are too short: repeat on a quiet machine first."
+                f"The measurements do not match the emulated model: {len(off)} of {len(known)} points are "
+                f"more than {percent(TRUTH_LIMIT)} from the profile's own curve ({_list(off)}). Most often "
+                "another program kept the machine busy, or samples are too short: repeat "
+                "on a quiet machine first."
             )
     disturbed = [p for p in results.ok if p.disturbed]
     if disturbed:
@@ -140,10 +141,11 @@ def _bandwidth(group: Sequence[Point], results: Results, where: str) -> tuple[li
         )
         rivals = [p for p in asked if p is not best and p.value.high >= best.value.low]
         if rivals:
-            text += f" Its interval overlaps that of {_names(rivals, group)}: they are not told apart."
+            text += f" Its interval overlaps that of {_names(rivals, group)}: they are statistically "
+            text += "indistinguishable."
         said.append(text)
     if base is None:
-        lacking = f"No all-DRAM {operation} point{where}: how a ratio compares with DRAM cannot be said."
+        lacking = f"No all-DRAM {operation} point{where}: how a ratio compares with DRAM is unknown."
         return said, [lacking]
     mixed = [p for p in group if p.share < 1]
     if not mixed:
@@ -156,9 +158,9 @@ def _bandwidth(group: Sequence[Point], results: Results, where: str) -> tuple[li
         least = min(kept, key=lambda p: p.share)
         text = f"{start} is kept by {_parts(kept, base, group)}; least DRAM: {_name(least, results)}."
     else:
-        text = f"{start} is kept by no ratio measured below all DRAM."
+        text = f"{start}: no measured ratio keeps it."
     if unsure:
-        text += f" Undecided, the interval spans {percent(KEEP)}: {_parts(unsure, base, group)}."
+        text += f" Inconclusive, for the interval spans {percent(KEEP)}: {_parts(unsure, base, group)}."
     if lost:
         text += f" Not kept by {_parts(lost, base, group)}."
     return [*said, text], []
@@ -169,7 +171,7 @@ def _latency(group: Sequence[Point], _: Results, where: str) -> tuple[list[str],
     if base is None:
         values = "; ".join(f"{_short(p, group)} {with_unit(p)} {interval(p.value)}" for p in group)
         return [f"{_call(group)}{where}: {values}."], [
-            f"No all-DRAM {group[0].operation} point{where}: what a ratio costs in latency cannot be said."
+            f"No all-DRAM {group[0].operation} point{where}: the added latency of a ratio is unknown."
         ]
     costs = []
     for point in sorted((p for p in group if p.share < 1), key=lambda p: -p.share):
@@ -182,7 +184,7 @@ def _latency(group: Sequence[Point], _: Results, where: str) -> tuple[list[str],
     if not costs:
         return [], [f"Only all-DRAM {group[0].operation} points{where}: there is no ratio to compare."]
     start = f"{_call(group)}{where} is {with_unit(base)} {interval(base.value)} all in DRAM"
-    return [f"{start}; a ratio costs: {'; '.join(costs)}."], []
+    return [f"{start}; added latency: {'; '.join(costs)}."], []
 
 
 def _call(group: Sequence[Point]) -> str:
@@ -229,7 +231,7 @@ def _short(point: Point, group: Sequence[Point]) -> str:
     # The same ratio in another order is another point: then its pattern must be said.
     alike = sum(p.ratio == point.ratio for p in group)
     text = point.ratio or "?"
-    return f"{text} as {short_pattern(point.pattern)}" if alike > 1 else text
+    return f"{text} (pattern {short_pattern(point.pattern)})" if alike > 1 else text
 
 
 def _name(point: Point, results: Results) -> str:

@@ -1,13 +1,10 @@
-"""The one list of columns that `points.csv`, `samples.csv`, `hmexp.load` and a report's tables have."""
+"""The one list of columns that `points.csv`, `hmexp.load` and a report's tables have."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, repeat
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.report.model.predictions import Prediction
 from hmexp.report.run.facts import last_look, pages_text, proof_ok, why_stopped
@@ -15,6 +12,9 @@ from hmexp.report.run.point import Point
 from hmexp.store.evidence import PlacementRecord
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Cell = str | int | float | bool | None
 _UNITS: Final = {"GB/s": "gbps", "ns": "ns"}
@@ -122,32 +122,32 @@ def _of_dram(name: str) -> Callable[[Seen], Cell]:
 _NUMBERS: Final = {
     "median": "median of the samples, or of the launches' medians",
     "ci_low": "lower end of its 95 % interval",
-    "ci_high": "upper end",
+    "ci_high": "upper end of its 95 % interval",
     "mad": "median absolute deviation of the samples, not scaled",
-    "minimum": "of the samples",
-    "maximum": "of the samples",
+    "minimum": "smallest sample",
+    "maximum": "largest sample",
 }
 #: In the order in which they stand in the tables.
 POINT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("point_id", "string", "hash of the parameters", lambda s: s.point.point_id),
     Column("status", "string", "`ok`, `failed` or `skipped`", lambda s: s.point.status),
     Column("reason", "string", "why it is not `ok`", lambda s: s.point.reason),
-    Column("pattern", "string", "nodes in order", lambda s: s.point.pattern),
-    Column("ratio", "string", "DRAM:slow", lambda s: s.point.ratio),
+    Column("pattern", "string", "the pattern: nodes in order", lambda s: s.point.pattern),
+    Column("ratio", "string", "DRAM:slow, reduced", lambda s: s.point.ratio),
     Column("dram_share", "Float64", "share of the pages on DRAM nodes", lambda s: s.point.dram_share),
     Column("placer", "string", "how the pages got there", _parameter("placer")),
     Column("granule_bytes", "Int64", "bytes in a row from one entry", _parameter("granule_bytes")),
-    Column("size_bytes", "Int64", "of the region", _parameter("size_bytes")),
-    Column("page_bytes", "Int64", "of the pages that the kernel gave", lambda s: s.point.page_bytes),
-    Column("threads", "Int64", "that measured", _parameter("threads")),
+    Column("size_bytes", "Int64", "size of the region", _parameter("size_bytes")),
+    Column("page_bytes", "Int64", "size of the pages used", lambda s: s.point.page_bytes),
+    Column("threads", "Int64", "threads that measured", _parameter("threads")),
     Column("operation", "string", "what was measured", lambda s: s.point.operation),
     Column("access", "string", "order of the accesses", _parameter("access")),
     Column("cpu_node", "string", "node on whose CPUs the threads ran", _parameter("cpu_node")),
-    Column("sample_seconds", "Float64", "shortest time of a sample", _parameter("sample_seconds")),
-    Column("precision", "Float64", "at which a launch stops; 0: it does not", _parameter("precision")),
+    Column("sample_seconds", "Float64", "shortest time of a sample [s]", _parameter("sample_seconds")),
+    Column("precision", "Float64", "half width at which a launch stops, or 0", _parameter("precision")),
     Column("most_samples", "Int64", "cap on the samples of a launch", _parameter("most_samples")),
     Column("emulate", "string", "`NODE=PROFILE` that was asked for", _parameter("emulate")),
-    Column("unit", "string", "of median to maximum, and of the model", lambda s: s.point.unit),
+    Column("unit", "string", "of `median` to `maximum`, and of `model`", lambda s: s.point.unit),
     # How many there are, not how many were asked for.
     Column("samples", "Int64", "samples that were taken", _measured(lambda _, r: len(r.samples))),
     *(Column(name, "Float64", meaning, _number(name)) for name, meaning in _NUMBERS.items()),
@@ -156,52 +156,45 @@ POINT_COLUMNS: Final[tuple[Column, ...]] = (
         for unit, suffix in _UNITS.items()
         for name, meaning in _NUMBERS.items()
     ),
-    Column("emulated", "boolean", "a speed is a software model's", lambda s: s.record.emulated),
-    Column("profile", "string", "emulation profile", lambda s: s.record.profile),
+    Column("emulated", "boolean", "whether a speed is a software model's", lambda s: s.record.emulated),
+    Column("profile", "string", "name of the emulation profile", lambda s: s.record.profile),
     Column("timing_valid", "boolean", "whether times mean anything", lambda s: s.record.timing_valid),
-    Column("proof_ok", "boolean", "every page in place around each launch", lambda s: proof_ok(s.record)),
-    Column("pages", "Int64", "in the region", _look(lambda look: look.pages)),
-    Column("pages_expected", "string", "per real node, asked for", _look(lambda k: pages_text(k.expected))),
-    Column("pages_found", "string", "per real node, page by page", _look(lambda k: pages_text(k.found))),
+    Column("proof_ok", "boolean", "whether every page was in place", lambda s: proof_ok(s.record)),
+    Column("pages", "Int64", "pages in the region", _look(lambda look: look.pages)),
+    Column("pages_expected", "string", "pages asked, per real node", _look(lambda k: pages_text(k.expected))),
+    Column("pages_found", "string", "pages found, per real node", _look(lambda k: pages_text(k.found))),
     Column(
-        "modelled_pages", "string", "per node of the pattern",
+        "modelled_pages", "string", "pages per node of the pattern",
         lambda s: pages_text(s.record.modelled_pages),
     ),
-    Column("misplaced_pages", "Int64", "on a wrong node, at the last look", _look(lambda k: k.misplaced)),
-    Column("misplaced_before", "Int64", "on a wrong node before the samples", _misplaced("before")),
-    Column("misplaced_after", "Int64", "on a wrong node after the samples", _misplaced("after")),
-    Column("absent_pages", "Int64", "on no node", _look(lambda k: k.absent)),
-    Column("numa_maps_agrees", "boolean", "both witnesses count the same", _agrees),
+    Column("misplaced_pages", "Int64", "pages on a wrong node, lastly", _look(lambda k: k.misplaced)),
+    Column("misplaced_before", "Int64", "pages on a wrong node before the samples", _misplaced("before")),
+    Column("misplaced_after", "Int64", "pages on a wrong node after the samples", _misplaced("after")),
+    Column("absent_pages", "Int64", "pages on no node", _look(lambda k: k.absent)),
+    Column("numa_maps_agrees", "boolean", "whether both witnesses agree", _agrees),
     Column("model", "Float64", "what the model says [unit]", _model()),
     *(
         Column(f"model_{suffix}", "Float64", f"what the model says [{unit}]", _model(unit))
         for unit, suffix in _UNITS.items()
     ),
-    Column("model_error_percent", "Float64", "median over model, less 100 %", _model_error),
+    Column("model_error_percent", "Float64", "how far the median is from the model", _model_error),
     Column(
-        "setup_ns_per_page", "Float64", "time to place a page",
+        "setup_ns_per_page", "Float64", "time to place a page [ns]",
         lambda s: None if s.record.setup is None else s.record.setup.ns_per_page,
     ),
-    Column("started", "string", "UTC", lambda s: s.record.started or None),
-    Column("elapsed_seconds", "Float64", "of all launches", lambda s: s.record.elapsed_seconds or None),
-    Column("launches", "Int64", "fresh processes", _measured(lambda p, _: p.launches)),
+    Column("started", "string", "when it began, UTC", lambda s: s.record.started or None),
+    Column("elapsed_seconds", "Float64", "of all launches [s]", lambda s: s.record.elapsed_seconds or None),
+    Column("launches", "Int64", "number of fresh processes", _measured(lambda p, _: p.launches)),
     Column("interval_over", "string", "`launches` or `samples`", _measured(lambda _, r: r.interval_over)),
     Column("stopped", "string", "why the launches stopped", lambda s: why_stopped(s.point)),
-    Column("disturbed_samples", "Int64", "samples with a mark", _measured(lambda p, _: p.disturbed)),
-    Column("huge_share", "Float64", "part of the region in huge pages", _look(lambda k: k.huge_share)),
-    Column("added_baseline", "boolean", "all DRAM, not asked for", lambda s: s.point.added),
-    Column("baseline_id", "string", "the all-DRAM point beside it", lambda s: s.record.baseline_id),
-    Column("of_dram", "Float64", "multiple of that point", _of_dram("median")),
-    Column("of_dram_low", "Float64", "lower end of its interval", _of_dram("ci_low")),
-    Column("of_dram_high", "Float64", "upper end", _of_dram("ci_high")),
+    Column("disturbed_samples", "Int64", "samples that were disturbed", _measured(lambda p, _: p.disturbed)),
+    Column("huge_share", "Float64", "share of the region in huge pages", _look(lambda k: k.huge_share)),
+    Column("added_baseline", "boolean", "whether it was added to compare with", lambda s: s.point.added),
+    Column("baseline_id", "string", "its all-DRAM point", lambda s: s.record.baseline_id),
+    Column("of_dram", "Float64", "median, as a multiple of its", _of_dram("median")),
+    Column("of_dram_low", "Float64", "lower end of its 95 % interval", _of_dram("ci_low")),
+    Column("of_dram_high", "Float64", "upper end of its 95 % interval", _of_dram("ci_high")),
 )  # fmt: skip
-SAMPLE_COLUMNS: Final[Mapping[str, str]] = {
-    "point_id": "string", "pattern": "string", "ratio": "string", "operation": "string",
-    "dram_share": "Float64", "threads": "Int64", "launch": "Int64", "sample": "Int64",
-    "value": "Float64", "unit": "string", "bandwidth_gbps": "Float64", "latency_ns": "Float64",
-    "sample_seconds": "Float64", "payload_bytes": "Int64", "disturbed": "boolean", "disturbances": "string",
-    "emulated": "boolean", "timing_valid": "boolean",
-}  # fmt: skip
 
 
 def points_table(
@@ -218,6 +211,8 @@ def points_table(
     first : mapping of str to sequence of str
         Columns to put before the others: a value for each row.
     """
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     cells = points_cells(points, predictions)
     columns: dict[str, Any] = {name: array(values, "string") for name, values in first.items()}
     columns |= {column.name: array(cells[column.name], column.dtype) for column in POINT_COLUMNS}
@@ -230,70 +225,8 @@ def points_cells(points: Sequence[Point], predictions: Mapping[str, Prediction])
     return {column.name: list(map(column.read, seen)) for column in POINT_COLUMNS}
 
 
-def samples_table(points: Sequence[Point], first: Mapping[str, Sequence[str]]) -> pd.DataFrame:
-    """Make a table with a row for each raw sample; `first` as for `points_table`, a value for each point."""
-    lengths = [len(point.samples) for point in points]
-    columns: dict[str, Any] = {}
-    for name, values in first.items():
-        columns[name] = pd.Series(array(values, "string")).repeat(lengths).array
-    for name, dtype in SAMPLE_COLUMNS.items():
-        if name in _OWN:
-            columns[name] = array(list(chain.from_iterable(map(_OWN[name], points))), dtype)
-        else:
-            # Not row by row: the same value many times over.
-            shared = array(list(map(_SHARED[name], points)), dtype)
-            columns[name] = pd.Series(shared).repeat(lengths).array
-    return pd.DataFrame(columns)
-
-
-def samples_cells(points: Sequence[Point]) -> dict[str, Iterable[Cell]]:
-    """Read the cells of the table of samples, see `samples_table`; each column can be read once."""
-    lengths = [len(point.samples) for point in points]
-    return {
-        name: chain.from_iterable(
-            map(_OWN[name], points)
-            if name in _OWN
-            else map(repeat, list(map(_SHARED[name], points)), lengths)
-        )
-        for name in SAMPLE_COLUMNS
-    }
-
-
 def array(values: Sequence[Any], dtype: str) -> Any:
     """Make a column of a pandas type; None is what is missing."""
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     return pd.array(values, dtype=dtype)  # type: ignore[call-overload]
-
-
-def _of_unit(point: Point, unit: str) -> Iterable[float | None]:
-    return point.samples if point.unit == unit else [None] * len(point.samples)
-
-
-def _filled(point: Point, name: str) -> list[float | None]:
-    """What each sample has of its own; None where an older record does not say."""
-    known: Sequence[float] = () if point.result is None else getattr(point.result, name)
-    return [*known[: len(point.samples)], *[None] * (len(point.samples) - len(known))]
-
-
-#: What each sample has of its own, and what it shares with the others of its point.
-_OWN: Final[Mapping[str, Callable[[Point], Iterable[Cell]]]] = {
-    "launch": lambda p: p.launch_of,
-    "sample": lambda p: range(len(p.samples)),
-    "value": lambda p: p.samples,
-    "bandwidth_gbps": lambda p: _of_unit(p, "GB/s"),
-    "latency_ns": lambda p: _of_unit(p, "ns"),
-    "sample_seconds": lambda p: _filled(p, "sample_seconds"),
-    "payload_bytes": lambda p: _filled(p, "payload_bytes"),
-    "disturbed": lambda p: map(bool, p.flags),
-    "disturbances": lambda p: map(" ".join, p.flags),
-}
-_SHARED: Final[Mapping[str, Callable[[Point], Cell]]] = {
-    "point_id": lambda p: p.point_id,
-    "pattern": lambda p: p.pattern,
-    "ratio": lambda p: p.ratio,
-    "operation": lambda p: p.operation,
-    "dram_share": lambda p: p.dram_share,
-    "threads": lambda p: getattr(p.record.parameters, "threads", None),
-    "unit": lambda p: p.unit,
-    "emulated": lambda p: p.record.emulated,
-    "timing_valid": lambda p: p.record.timing_valid,
-}

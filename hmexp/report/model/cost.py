@@ -9,9 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hmexp.errors import ParameterError
 from hmexp.report.model.advice import KEEP, baseline, relative
@@ -20,6 +18,9 @@ from hmexp.report.run.numbers import digits, percent
 from hmexp.report.run.point import Estimate, Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series, say_series
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Standing = Literal["front", "undecided", "beaten"]
 LATENCY: Final = "latency"
@@ -152,6 +153,8 @@ def _goodness(point: Point) -> tuple[float, float, float]:
 
 def frame_of(found: Sequence[Market], prices: Prices) -> pd.DataFrame:
     """Make the table of all offers, with the columns `COLUMNS`."""
+    import pandas as pd  # late: a report needs no frame, and importing it takes half a second
+
     rows: list[dict[str, Any]] = [
         {
             "operation": market.operation,

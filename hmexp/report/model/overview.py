@@ -89,5 +89,5 @@ def _head(operation: str, series: Series, results: Results) -> str:
     return f"{operation}, {words}" if words else operation
 
 
-def _only(series: Series, region: bool) -> Series:
+def _only(series: Series, *, region: bool) -> Series:
     return tuple(pair for pair in series if (pair[0] in _REGION) == region)

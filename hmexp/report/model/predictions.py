@@ -38,7 +38,7 @@ class Prediction:
 
 
 @dataclass(frozen=True)
-class Curve:
+class ModelCurve:
     """A model against DRAM share."""
 
     shares: Floats
@@ -86,7 +86,7 @@ def endpoints(point: Point, results: Results) -> tuple[Point, Point] | None:
     ``0,1,2`` is a mixture of ``0,1`` and ``2``, not of ``0`` and ``2``.
     """
     peers = results.peers(point)
-    # A point of one kind only tells half the mixture: take the other half if there is one choice.
+    # A point of one kind gives only half the mixture: take the other half if there is one choice.
     dram = _end(peers, "dram_mix", point)
     slow = _end(peers, "slow_mix", point)
     return None if dram is None or slow is None else (dram, slow)
@@ -104,7 +104,7 @@ def _end(peers: Sequence[Point], mix: Literal["dram_mix", "slow_mix"], point: Po
     return found[0] if len(found) == 1 else None
 
 
-def curve(points: Sequence[Point], results: Results, predictions: dict[str, Prediction]) -> Curve | None:
+def curve(points: Sequence[Point], results: Results, predictions: dict[str, Prediction]) -> ModelCurve | None:
     """Find the model's curve for the points of one series and operation.
 
     Two numbers make a smooth curve; it is used only if it passes through every stored prediction.
@@ -124,11 +124,11 @@ def curve(points: Sequence[Point], results: Results, predictions: dict[str, Pred
             grid = np.linspace(0, 1, 201)
             grid = grid if best is None else np.sort(np.append(grid, best))
             smooth = latency_ns(grid, *ends) if is_latency(operation) else bandwidth_gbps(grid, *ends)
-            return Curve(grid, smooth, source, best)
+            return ModelCurve(grid, smooth, source, best)
     if len(known) < _MIN_SERIES:
         return None
     order = np.argsort(shares, kind="stable")
-    return Curve(shares[order], values[order], source, None, joined=True)
+    return ModelCurve(shares[order], values[order], source, None, joined=True)
 
 
 def _model(operation: str, share: float, dram: float, slow: float) -> float:
@@ -151,12 +151,11 @@ def _profile_ends(points: Sequence[Point], results: Results) -> tuple[float, flo
     operation = predictable(points[0].operation)
     if operation is None or len(dram) != 1 or len(slow) != 1:
         return None
-    threads = dict(points[0].series).get("threads")
     if results.emulation is None:
         return None
     try:
         emulation = Emulation.from_record(results.emulation)
-        count = threads if isinstance(threads, int) else 1
+        count = points[0].threads or 1
         fast_end, slow_end = (emulation.predict({node: 1}, operation, count) for node in (*dram, *slow))
     except (HmexpError, LookupError, TypeError, ValueError):
         return _stored_ends(operation, dram.pop(), slow.pop(), results.emulation)

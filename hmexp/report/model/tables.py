@@ -6,22 +6,16 @@ import csv
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-import pandas as pd
-
-from hmexp.report.model.columns import (
-    POINT_COLUMNS,
-    SAMPLE_COLUMNS,
-    Cell,
-    points_cells,
-    points_table,
-    samples_cells,
-    samples_table,
-)
-from hmexp.report.model.predictions import SOURCE_NAMES, predict
+from hmexp.report.model.columns import POINT_COLUMNS, Cell, points_cells, points_table
+from hmexp.report.model.predictions import SOURCE_NAMES, Prediction, predict
+from hmexp.report.model.sample_columns import SAMPLE_COLUMNS, samples_cells, samples_table
 from hmexp.report.run.results import Results
 from hmexp.store.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NO_MODEL: Final = "no model: the all-DRAM or the all-slow point is missing"
 
@@ -37,9 +31,14 @@ def frame_of(results: Results) -> pd.DataFrame:
     """
     predictions = predict(results)
     frame = points_table(results.points, predictions, {})
-    sources = sorted({SOURCE_NAMES[prediction.source] for prediction in predictions.values()})
-    frame.attrs["model_source"] = "; ".join(sources) or NO_MODEL
+    frame.attrs["model_source"] = model_source(predictions)
     return frame
+
+
+def model_source(predictions: Mapping[str, Prediction]) -> str:
+    """Say in words where the column `model` came from."""
+    sources = sorted({SOURCE_NAMES[prediction.source] for prediction in predictions.values()})
+    return "; ".join(sources) or NO_MODEL
 
 
 def samples_of(results: Results) -> pd.DataFrame:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -24,15 +24,12 @@ from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
 from hmexp.report.model.cost import Prices
 from hmexp.report.model.overview import overview
-from hmexp.report.model.predictions import Prediction, predict
-from hmexp.report.model.tables import frame_of, write_csv, write_points, write_samples
+from hmexp.report.model.predictions import predict
+from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
+from hmexp.report.page.rows import failed_row, point_row
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
-from hmexp.report.run.facts import last_look, pages_text, proof_ok
-from hmexp.report.run.numbers import MISSING, digits, interval, percent, signed
-from hmexp.report.run.point import Point, short_pattern
+from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
-from hmexp.report.run.wording import say_series
-from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
@@ -133,10 +130,10 @@ def render(
         figures=list(drawn.values()),
         varying=bool(varying),
         common=style.common_parameters(shown, shown.ok),
-        points=[_row(point, predictions.get(point.point_id), varying) for point in shown.ok],
-        failed=[_failed(point) for point in results.not_ok[:MOST_FAILURES]],
+        points=[point_row(point, predictions.get(point.point_id), varying) for point in shown.ok],
+        failed=[failed_row(point) for point in results.not_ok[:MOST_FAILURES]],
         strips=strips_of(shown),
-        model_source=frame_of(shown).attrs["model_source"],
+        model_source=model_source(predictions),
         method=_method(results),
         nodes=[_node(node) for node in results.run.nodes],
         emulation=_emulation(results),
@@ -166,64 +163,9 @@ def _figure(stem: str, svg: str, results: Results) -> dict[str, Any]:
     return {"stem": stem, "title": title, "caption": caption, "svg": markup}
 
 
-def _row(point: Point, prediction: Prediction | None, shown: Collection[str]) -> dict[str, Any]:
-    record = point.record
-    proof, last = record.proof or Proof(), last_look(record)
-    expected = None if last is None else pages_text(last.expected)
-    found = None if last is None else pages_text(last.found)
-    error = None if prediction is None else (point.value.median / prediction.value - 1) * 100
-    relation = None if record.of_dram is None else record.of_dram.median
-    agrees = None if last is None else last.numa_maps_agrees
-    return {
-        "operation": point.operation,
-        "ratio": point.ratio or MISSING,
-        "pattern": short_pattern(point.pattern),
-        "parameters": say_series(point.series, shown),
-        "median": digits(point.value.median, 4),
-        "interval": interval(point.value),
-        "unit": point.unit or "",
-        "samples": len(point.samples),
-        "launches": point.launches,
-        "disturbed": point.disturbed,
-        "added": point.added,
-        "of_dram": percent(relation) if relation is not None else MISSING,
-        "model": digits(prediction.value, 4) if prediction else MISSING,
-        "error": MISSING if prediction is None or prediction.is_endpoint else signed(error),
-        "proof": proof_ok(record),
-        "modelled": pages_text(record.modelled_pages) or MISSING,
-        "found": found or MISSING,
-        "expected": "" if expected == found else f"expected {expected or MISSING}",
-        "misplaced": _both(proof, lambda look: look.misplaced),
-        "absent": _both(proof, lambda look: look.absent),
-        "numa_maps": MISSING if agrees is None else "agrees" if agrees else "DISAGREES",
-        "setup": digits(None if record.setup is None else record.setup.ns_per_page),
-        "emulated": "emulated" if record.emulated else "real",
-    }
-
-
-def _both(proof: Proof, of: Callable[[PlacementRecord], int]) -> str:
-    """A count before and after the samples."""
-    return " / ".join(MISSING if look is None else f"{of(look):,}" for look in (proof.before, proof.after))
-
-
 def _plain(record: msgspec.Struct | None) -> dict[str, Any]:
     found: dict[str, Any] = msgspec.to_builtins(record) or {}
     return found
-
-
-def _failed(point: Point) -> dict[str, str]:
-    last = last_look(point.record)
-    return {
-        "status": point.status,
-        "operation": point.operation or MISSING,
-        "ratio": point.ratio or MISSING,
-        "pattern": short_pattern(point.pattern) or MISSING,
-        "parameters": say_series(point.series, dict(point.series)),
-        "error": point.record.error or MISSING,
-        "reason": point.reason or "no reason recorded",
-        "found": (None if last is None else pages_text(last.found)) or MISSING,
-        "point_id": point.point_id,
-    }
 
 
 def _method(results: Results) -> dict[str, str]:
@@ -233,11 +175,10 @@ def _method(results: Results) -> dict[str, str]:
             return "no"
         return f"{known[0]:g}" if len(known) == 1 else f"{known[0]:g} to {known[-1]:g}"
 
-    seconds = [dict(p.series).get("sample_seconds") for p in results.ok]
     return {
         "samples": spread(len(p.samples) for p in results.ok),
         "launches": spread(p.launches for p in results.ok),
-        "seconds": spread(s for s in seconds if isinstance(s, int | float)),
+        "seconds": spread(p.loop.sample_seconds for p in results.ok if p.loop is not None),
     }
 
 

@@ -11,8 +11,9 @@ from typing import Final
 import pandas as pd
 
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.model.columns import Cell, array, points_table, samples_table
+from hmexp.report.model.columns import Cell, array, points_table
 from hmexp.report.model.predictions import Prediction, predict
+from hmexp.report.model.sample_columns import samples_table
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.store.provenance import Provenance
@@ -169,7 +170,8 @@ def _expand(folder: Path) -> list[Path]:
     inner = sorted(path.parent for path in folder.glob(f"*/{RUN}") if path.parent.name != LATEST)
     if not inner:
         raise StoreError(
-            f"{folder} is no run directory and holds none: there is no {RUN}", "name a folder under results/"
+            f"{folder} is not a run directory and contains none: it has no {RUN}",
+            "name a folder under results/",
         )
     return inner
 

@@ -65,6 +65,16 @@ class Point:
         return self.record.result if isinstance(self.record.result, Measured) else None
 
     @property
+    def loop(self) -> LoopPoint | None:
+        """What was asked for, if it is a point of a sweep."""
+        return self.record.parameters if isinstance(self.record.parameters, LoopPoint) else None
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads measured."""
+        return None if self.loop is None else self.loop.threads
+
+    @property
     def page_bytes(self) -> int | None:
         """Size of the pages that the kernel gave; None if mixed or unknown [bytes]."""
         details = None if self.result is None else self.result.details

@@ -128,7 +128,7 @@ class Results:
             labels.append(self.note)
         return tuple(labels)
 
-    def select(self, operation: str, ok_only: bool = True) -> tuple[Point, ...]:
+    def select(self, operation: str, *, ok_only: bool = True) -> tuple[Point, ...]:
         """Return the points of one operation."""
         return tuple(p for p in self._by_operation.get(operation, ()) if p.ok or not ok_only)
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Final
 
+from hmexp.store.schema import Fact
 from hmexp.units import format_size
 
 #: All parameters of a point but its pattern and its operation: points that share them are comparable.
-Series = tuple[tuple[str, Any], ...]
+Series = tuple[tuple[str, Fact], ...]
 
 
 _MIX: Final = "mix_"
 
 
-def say_parameter(name: str, value: Any) -> str:
+def say_parameter(name: str, value: Fact) -> str:
     """Write one parameter for people: `4 threads`, `4KiB granule`."""
     if name.endswith("_bytes") and isinstance(value, int):
         noun = name.removesuffix("_bytes")
@@ -31,7 +32,7 @@ def say_parameter(name: str, value: Any) -> str:
             return f"{value} samples"
         case "most_samples":
             return f"up to {value}"
-        case "precision":
+        case "precision" if isinstance(value, int | float):
             return f"until ±{value * 100:g} %"
         case "launches":
             return f"{value} launch{'es' if value != 1 else ''}"

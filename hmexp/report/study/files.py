@@ -10,7 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hmexp.report.figures import gallery as figures
-from hmexp.report.study.granularity import granularity, granules_frame, translation_cost
+from hmexp.report.study.granularity import granules_frame
+from hmexp.report.study.granularity_figures import granularity, translation_cost
 from hmexp.report.study.results import StudyResults
 from hmexp.report.study.setup_costs import costs_frame, far_frame
 from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs

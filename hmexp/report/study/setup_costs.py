@@ -56,7 +56,7 @@ class SetupCosts:
         Kernel memory per page [bytes].
     resolution_bytes : float or None
         Largest amount by which the slab caches seemed to grow or shrink for the plain mapping, which needs
-        none: what is below it cannot be told from nothing [bytes per page].
+        none: what is below it cannot be distinguished from nothing [bytes per page].
     slab : mapping of str to float
         The same by cache [bytes per page].
     misplaced : mapping of str to float

@@ -169,11 +169,11 @@ def misplacement(study: StudyResults) -> Figure:
             elif share == 0:
                 face = style.lighter(style.KIND_COLOURS["cxl"], 0.75)
             axes.add_patch(_cell(column, row, face))
-            told = "not measured" if share is None else nothing if share == 0 else _percent(share)
+            wording = "not measured" if share is None else nothing if share == 0 else _percent(share)
             if cost.shared and stage == SHARED_STAGE:
-                told += " (shared, no copies)"
+                wording += " (shared, no copies)"
             colour = style.MUTED if share is None else style.INK
-            axes.text(column, row, told, ha="center", va="center", size=8, color=colour)
+            axes.text(column, row, wording, ha="center", va="center", size=8, color=colour)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(len(costs) - 0.5, -0.5))
     axes.set_xticks(range(len(stages)), stages)
     axes.set_yticks(range(len(costs)), [_promise(cost) for cost in costs])

@@ -21,9 +21,12 @@ import pytest
 
 from hmexp.errors import ParameterError, StoreError
 from hmexp.report.comparison.machine_state import differences
+from hmexp.report.comparison.options import ComparisonOptions
+from hmexp.report.comparison.outcome import Comparison
 from hmexp.report.comparison.readings import Reading, StoredRun
+from hmexp.report.comparison.record import record_of
 from hmexp.report.comparison.variation import chance, discoveries, launch_noise, median_error, quantile
-from hmexp.report.comparison.verdicts import Comparison, Options, compare, compare_runs
+from hmexp.report.comparison.verdicts import compare, compare_runs
 from hmexp.report.comparison.views import page, terminal, write_page
 from hmexp.store.reader import convert_point, convert_run
 from hmexp.store.records import RunRecord
@@ -72,21 +75,21 @@ def runs(synthetic: SimpleNamespace) -> Callable[..., StoredRun]:
 
 
 def test_noise_alone_is_no_difference(runs: Callable[..., StoredRun]) -> None:
-    told, seen = 0, 0
+    verdicts, seen = 0, 0
     for seed in range(0, 20, 2):
-        comparison = compare_runs(runs(seed), runs(seed + 1), Options())
+        comparison = compare_runs(runs(seed), runs(seed + 1), ComparisonOptions())
         seen += comparison.compared
-        told += comparison.counts["faster"] + comparison.counts["slower"]
+        verdicts += comparison.counts["faster"] + comparison.counts["slower"]
         inside = [p for p in comparison.points if p.low is not None and p.low <= 1 <= (p.high or 0)]
         # Each interval is of its own point: nineteen of twenty hold the truth, which is 1.
         assert len(inside) / comparison.compared > 0.88
     assert seen == 10 * 120
-    assert told <= 3
+    assert verdicts <= 3
 
 
 def test_a_change_is_found_and_named(runs: Callable[..., StoredRun]) -> None:
     change = {0: 0.85, 6: 1.2, 12: 1.3, 20: 0.8}  # 12 is a latency: more is slower
-    comparison = compare_runs(runs(1), runs(2, change=change), Options())
+    comparison = compare_runs(runs(1), runs(2, change=change), ComparisonOptions())
     found = {p.verdict: 0 for p in comparison.points}
     for point in comparison.points:
         found[point.verdict] += 1
@@ -100,17 +103,17 @@ def test_a_change_is_found_and_named(runs: Callable[..., StoredRun]) -> None:
 
 
 def test_one_launch_is_held_against_an_assumed_drift(runs: Callable[..., StoredRun]) -> None:
-    comparison = compare_runs(runs(1, launches=1), runs(2, launches=1), Options())
+    comparison = compare_runs(runs(1, launches=1), runs(2, launches=1), ComparisonOptions())
     assert comparison.noise["GB/s"].source.startswith("assumed")
     assert comparison.counts["slower"] + comparison.counts["faster"] == 0
-    careless = compare_runs(runs(1, launches=1), runs(2, launches=1), Options(launch_noise=0.0))
+    careless = compare_runs(runs(1, launches=1), runs(2, launches=1), ComparisonOptions(launch_noise=0.0))
     assert careless.counts["slower"] + careless.counts["faster"] > 20
 
 
 def test_differences_that_do_not_matter_are_none(runs: Callable[..., StoredRun]) -> None:
     change = dict.fromkeys(range(120), 0.9)
-    assert compare_runs(runs(1), runs(2, change=change), Options()).counts["slower"] > 60
-    assert compare_runs(runs(1), runs(2, change=change), Options(least=0.25)).counts["slower"] == 0
+    assert compare_runs(runs(1), runs(2, change=change), ComparisonOptions()).counts["slower"] > 60
+    assert compare_runs(runs(1), runs(2, change=change), ComparisonOptions(least=0.25)).counts["slower"] == 0
 
 
 def test_the_host_of_an_emulation_tells_of_launches(synthetic: SimpleNamespace) -> None:
@@ -140,7 +143,7 @@ def refusals(synthetic: SimpleNamespace) -> Iterator[tuple[Record, Record, str]]
 def test_what_cannot_be_compared_says_why(synthetic: SimpleNamespace) -> None:
     run = synthetic.make_run(1)
     for a, b, why in refusals(synthetic):
-        (point,) = compare_runs(stored([a], run), stored([b], run), Options()).points
+        (point,) = compare_runs(stored([a], run), stored([b], run), ComparisonOptions()).points
         assert point.verdict == "not comparable" and point.quotient is None
         assert why in (point.why or "")
 
@@ -151,7 +154,7 @@ def test_other_scales_can_be_compared_with_their_models(synthetic: SimpleNamespa
     result = a["result"] | {"samples": values, "median": a["result"]["median"] * 2}
     b = a | {"model": {"value": a["model"]["value"] * 2}, "result": result}
     run = synthetic.make_run(1)
-    (point,) = compare_runs(stored([a], run), stored([b], run), Options(of_model=True)).points
+    (point,) = compare_runs(stored([a], run), stored([b], run), ComparisonOptions(of_model=True)).points
     assert point.quotient == pytest.approx(1) and point.verdict == "no difference"
 
 
@@ -160,20 +163,20 @@ def test_effort_is_no_other_point_and_threads_are(synthetic: SimpleNamespace) ->
     run = synthetic.make_run(1, emulated=False)
     for change, pairs in (({"samples": 99, "sample_seconds": 0.3}, 1), ({"threads": 7}, 0)):
         b = a | {"parameters": a["parameters"] | change}
-        comparison = compare_runs(stored([a], run), stored([b], run), Options())
+        comparison = compare_runs(stored([a], run), stored([b], run), ComparisonOptions())
         assert len(comparison.points) == pairs
         assert len(comparison.matched.only_a) == len(comparison.matched.only_b) == 1 - pairs
 
 
-def test_a_parameter_that_an_older_run_lacks_is_told(synthetic: SimpleNamespace) -> None:
+def test_a_parameter_missing_from_an_older_run_is_reported(synthetic: SimpleNamespace) -> None:
     a = synthetic.make_record("0", "read", emulated=False)
     b = a | {"parameters": a["parameters"] | {"page_bytes": 4096}}
     run = synthetic.make_run(1, emulated=False)
-    comparison = compare_runs(stored([a], run), stored([b], run), Options())
+    comparison = compare_runs(stored([a], run), stored([b], run), ComparisonOptions())
     assert len(comparison.points) == 1
     assert "run A does not record page_bytes" in " ".join(comparison.summary)
     twice = b | {"point_id": "x", "parameters": b["parameters"] | {"page_bytes": 2 << 20}}
-    comparison = compare_runs(stored([a], run), stored([b, twice], run), Options())
+    comparison = compare_runs(stored([a], run), stored([b, twice], run), ComparisonOptions())
     assert not comparison.points
     assert "left out" in " ".join(comparison.summary)
 
@@ -181,8 +184,8 @@ def test_a_parameter_that_an_older_run_lacks_is_told(synthetic: SimpleNamespace)
 def test_nodes_of_other_numbers_match_by_ratio(synthetic: SimpleNamespace) -> None:
     a, b = (synthetic.make_record(p, "read", emulated=False) for p in ("0,2", "0,1"))
     here, there = (stored([r], synthetic.make_run(1, emulated=False)) for r in (a, b))
-    assert not compare_runs(here, there, Options()).points
-    (point,) = compare_runs(here, there, Options(by_ratio=True)).points
+    assert not compare_runs(here, there, ComparisonOptions()).points
+    (point,) = compare_runs(here, there, ComparisonOptions(by_ratio=True)).points
     assert (point.a.ratio, point.b.ratio) == ("1:1", "1:1")
 
 
@@ -204,7 +207,7 @@ def test_state_that_differs_is_listed(synthetic: SimpleNamespace) -> None:
 def test_views_say_emulated_and_cannot_be_injected(runs: Callable[..., StoredRun], tmp_path: Path) -> None:
     a, b = runs(1, emulated=True, sizes=1), runs(2, emulated=True, sizes=1, change={0: 0.5})
     evil = msgspec.structs.replace(b.run, name="<script>alert(1)</script>")
-    comparison = compare_runs(a, replace(b, run=evil), Options())
+    comparison = compare_runs(a, replace(b, run=evil), ComparisonOptions())
     text = terminal(comparison)
     html = write_page(comparison, tmp_path / "c.html").read_text()
     for view in (text, html):
@@ -217,10 +220,10 @@ def test_views_say_emulated_and_cannot_be_injected(runs: Callable[..., StoredRun
 
 
 def test_long_tables_are_cut_for_people_and_whole_for_programs(runs: Callable[..., StoredRun]) -> None:
-    comparison = compare_runs(runs(1), runs(2), Options())
+    comparison = compare_runs(runs(1), runs(2), ComparisonOptions())
     assert "and 80 more" in terminal(comparison)
     assert len(terminal(comparison, None).splitlines()) > 120
-    assert len(json.loads(json.dumps(comparison.to_record(), allow_nan=False))["points"]) == 120
+    assert len(json.loads(msgspec.json.encode(record_of(comparison)))["points"]) == 120
 
 
 def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -239,18 +242,25 @@ def test_the_command_and_its_status(synthetic: SimpleNamespace, write_run: Write
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
     assert run_command(a, b, "--fail-on-slower").returncode == 1
     assert run_command(a, a, "--fail-on-slower").returncode == 0
+    other = synthetic.sweep(emulated=False, threads=7)
+    strange = write_run(other, synthetic.make_run(15, emulated=False, name="strange"), "strange")
+    assert run_command(a, strange, "--fail-on-slower").returncode == 1
     none = write_run([], synthetic.make_run(0, name="none"), "none")
-    assert run_command(a, none, "--fail-on-slower").returncode == 2
-    for bad in ((a, tmp_path / "missing"), (a, b, "--least", "-1"), (a, b, "--false", "0")):
+    for bad in (
+        (a, none),
+        (a, tmp_path / "missing"),
+        (a, b, "--ignore-below", "-1"),
+        (a, b, "--false-discoveries", "0"),
+    ):
         done = run_command(*bad)
-        assert done.returncode == 2
+        assert done.returncode == 2 and "unrecognized" not in done.stderr
         assert "Traceback" not in done.stderr
 
 
 def test_options_that_cannot_be(tmp_path: Path) -> None:
     for bad in ({"least": 1.0}, {"launch_noise": -0.1}, {"false_discoveries": 1.0}, {"least": math.nan}):
         with pytest.raises(ParameterError):
-            Options(**bad)  # type: ignore[arg-type]
+            ComparisonOptions(**bad)  # type: ignore[arg-type]
     with pytest.raises(StoreError):
         compare(tmp_path, tmp_path)
 
@@ -283,7 +293,7 @@ def test_benjamini_hochberg_by_its_own_example() -> None:
 
 def test_a_comparison_of_nothing(synthetic: SimpleNamespace) -> None:
     empty = stored([], synthetic.make_run(0))
-    comparison: Comparison = compare_runs(empty, empty, Options())
+    comparison: Comparison = compare_runs(empty, empty, ComparisonOptions())
     assert comparison.compared == 0
     assert "0 points are in both runs" in terminal(comparison)
     assert "No point is in both runs" in page(comparison)

@@ -1,4 +1,4 @@
-"""The figures that a run has or lacks: what a node can do, mixes, threads, distributions."""
+"""The figures that a run has, and those missing: what a node can do, mixes, threads, distributions."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_they_say_what_is_emulated_and_what_is_functional_only(synthetic: Simple
         assert "EMULATED node 2" in svg and FUNCTIONAL_ONLY in svg
 
 
-def test_a_report_says_which_figures_it_lacks_and_what_would_make_them(
+def test_a_report_says_which_figures_are_missing_and_what_would_make_them(
     synthetic: SimpleNamespace, write_run: Any
 ) -> None:
     folder: Path = write_run(*_run(synthetic))

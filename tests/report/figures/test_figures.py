@@ -22,15 +22,20 @@ STEMS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def emulated_svgs(synthetic: SimpleNamespace) -> dict[str, str]:
+    """The figures of the synthetic run, which take seconds to draw."""
+    return _svgs(synthetic, synthetic.sweep(), synthetic.make_run(15))
+
+
 def _svgs(synthetic: SimpleNamespace, records: list[dict[str, Any]], run: dict[str, Any]) -> dict[str, str]:
     drawn = figures.all_figures(synthetic.results(records, run))
     return {stem: figures.svg_text(figure, stem) for stem, figure in drawn.items()}
 
 
-def test_every_figure_of_an_emulated_run_says_so(synthetic: SimpleNamespace) -> None:
-    svgs = _svgs(synthetic, synthetic.sweep(), synthetic.make_run(15))
-    assert list(svgs) == STEMS
-    for stem, svg in svgs.items():
+def test_every_figure_of_an_emulated_run_says_so(emulated_svgs: dict[str, str]) -> None:
+    assert list(emulated_svgs) == STEMS
+    for stem, svg in emulated_svgs.items():
         assert EMULATED in svg, stem
         assert FUNCTIONAL_ONLY not in svg, stem
 
@@ -49,17 +54,16 @@ def test_a_run_on_real_nodes_says_neither(synthetic: SimpleNamespace) -> None:
     assert "model from measured endpoints" in svgs["bandwidth_against_ratio"]
 
 
-def test_emulated_curve_is_the_profiles_own(synthetic: SimpleNamespace) -> None:
+def test_emulated_curve_is_the_profiles_own(
+    synthetic: SimpleNamespace, emulated_svgs: dict[str, str]
+) -> None:
     results = synthetic.results(synthetic.sweep(), synthetic.make_run(15))
     found = curve(results.select("read"), results, predict(results))
     assert found is not None
     assert found.source == "profile"
     assert found.best == pytest.approx(16 / 22)
     assert float(found.values.max()) == pytest.approx(22.0)
-    assert (
-        "profile's own curve"
-        in _svgs(synthetic, synthetic.sweep(), synthetic.make_run(15))["latency_against_ratio"]
-    )
+    assert "profile's own curve" in emulated_svgs["latency_against_ratio"]
 
 
 def test_a_curve_that_contradicts_the_records_is_not_drawn(synthetic: SimpleNamespace) -> None:
@@ -138,9 +142,8 @@ def test_a_readers_own_style_neither_matters_nor_changes(synthetic: SimpleNamesp
         assert mpl.rcParams["font.size"] == 30
 
 
-def test_inlined_figures_share_no_id(synthetic: SimpleNamespace) -> None:
-    svgs = _svgs(synthetic, synthetic.sweep(), synthetic.make_run(15))
-    page = "".join(figures.inline_svg(svg, stem, 'says "<this>"') for stem, svg in svgs.items())
+def test_inlined_figures_share_no_id(emulated_svgs: dict[str, str]) -> None:
+    page = "".join(figures.inline_svg(svg, stem, 'says "<this>"') for stem, svg in emulated_svgs.items())
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', page))

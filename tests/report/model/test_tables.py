@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import importlib.util
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -44,6 +46,18 @@ def test_columns_are_those_of_the_contract(synthetic: SimpleNamespace, tmp_path:
         (synthetic.samples([], run), SAMPLE_COLUMNS),
     ):
         assert write_csv(frame, tmp_path / "t.csv").read_text().splitlines()[0] == columns
+
+
+def test_the_page_of_columns_is_what_the_tables_have() -> None:
+    root = Path(__file__).resolve().parents[3]
+    spec = importlib.util.spec_from_file_location("columns_page", root / "tools" / "columns_page.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    text = (root / "docs" / "reference" / "columns.md").read_text()
+    assert text == tool.page(), "run tools/columns_page.py"
+    named = re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
+    assert named == [*POINT_COLUMNS.split(","), *SAMPLE_COLUMNS.split(",")]
 
 
 def test_a_point_is_a_row_with_its_proof(synthetic: SimpleNamespace, tmp_path: Path) -> None:

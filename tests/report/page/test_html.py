@@ -27,6 +27,15 @@ STEMS = [
 ]  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def written(synthetic: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the synthetic run with its report, which takes seconds to draw: only to be read."""
+    folder = tmp_path_factory.mktemp("written") / "run"
+    synthetic.write_run(folder, synthetic.sweep(), synthetic.make_run(15))
+    assert write_report(folder) == folder / "report.html"
+    return folder
+
+
 class _Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -44,9 +53,8 @@ class _Page(HTMLParser):
                 self.ids.append(value or "")
 
 
-def test_writes_everything(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
-    folder = write_run(synthetic.sweep(), synthetic.make_run(15))
-    assert write_report(folder) == folder / "report.html"
+def test_writes_everything(written: Path) -> None:
+    folder = written
     names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     drawn = {f"figures/{stem}.{kind}" for stem in STEMS for kind in ("svg", "png")}
     assert names == {"points.jsonl", "run.json", "points.csv", "samples.csv", "report.html"} | drawn
@@ -54,8 +62,8 @@ def test_writes_everything(synthetic: SimpleNamespace, write_run: WriteRun) -> N
     assert len((folder / "samples.csv").read_text().splitlines()) == 151
 
 
-def test_is_one_file_that_fetches_nothing(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
-    text = write_report(write_run(synthetic.sweep(), synthetic.make_run(15))).read_text()
+def test_is_one_file_that_fetches_nothing(written: Path) -> None:
+    text = (written / "report.html").read_text()
     page = _Page(text)
     assert page.tags.count("svg") == len(STEMS)
     assert not {"script", "link", "iframe", "object", "embed", "base"} & set(page.tags)
@@ -65,17 +73,14 @@ def test_is_one_file_that_fetches_nothing(synthetic: SimpleNamespace, write_run:
     assert {name[1:] for name in page.resources if name.startswith("#")} <= set(page.ids)
 
 
-def test_is_written_again_to_the_same_bytes(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
-    folder = write_run(synthetic.sweep(), synthetic.make_run(15))
-    first = write_report(folder).read_bytes()
-    assert write_report(folder).read_bytes() == first
+def test_is_written_again_to_the_same_bytes(written: Path) -> None:
+    first = (written / "report.html").read_bytes()
+    assert write_report(written).read_bytes() == first
 
 
-def test_says_emulated_in_the_page_and_in_each_figure(
-    synthetic: SimpleNamespace, write_run: WriteRun
-) -> None:
-    folder = write_run(synthetic.sweep(), synthetic.make_run(15))
-    text = write_report(folder).read_text()
+def test_says_emulated_in_the_page_and_in_each_figure(written: Path) -> None:
+    folder = written
+    text = (folder / "report.html").read_text()
     header, body = text.split('<section id="advice">')
     assert EMULATED in header
     figures = re.findall(r"<svg.*?</svg>", body, flags=re.DOTALL)

@@ -16,7 +16,8 @@ import pytest
 
 import hmexp
 from hmexp.errors import ParameterError, StoreError
-from hmexp.report.model.columns import POINT_COLUMNS, SAMPLE_COLUMNS
+from hmexp.report.model.columns import POINT_COLUMNS
+from hmexp.report.model.sample_columns import SAMPLE_COLUMNS
 from hmexp.report.page.html import write_report
 from hmexp.report.run.dataset import RUN_COLUMNS
 from hmexp.store.parameters import LoopPoint
@@ -142,7 +143,7 @@ def test_a_run_without_points_and_what_is_no_run(
     assert (len(data.points), len(data.samples), len(data.run)) == (0, 0, 1)
     (tmp_path / "empty").mkdir()
     for folder in (tmp_path / "empty", tmp_path / "missing"):
-        with pytest.raises(StoreError, match="no run directory"):
+        with pytest.raises(StoreError, match="not a run directory"):
             hmexp.load(folder)
     with pytest.raises(ParameterError, match="no run is given"):
         hmexp.load([])
