@@ -29,17 +29,20 @@ def insert_commands(app: Sphinx, page: str, source: list[str]) -> None:
     if MARKER not in source[0]:
         return
     import hmexp.cli
-    from hmexp.cli.main import _parser as build_parser
+    from hmexp.cli.main import build_parser
+    from hmexp.cli.status import MEANINGS
 
     for path in sorted(Path(hmexp.cli.__file__).parent.glob("*.py")):
         app.env.note_dependency(str(path))
-    source[0] = source[0].replace(MARKER, "\n".join(describe(build_parser())))
+    rows = [f"| {int(status)} | {prose(meaning)} |" for status, meaning in MEANINGS.items()]
+    statuses = ["## Exit statuses", "", "| status | meaning |", "|---|---|", *rows]
+    source[0] = source[0].replace(MARKER, "\n".join([*describe(build_parser()), *statuses, ""]))
 
 
 def describe(parser: argparse.ArgumentParser, about: str = "", level: int = 2) -> Iterator[str]:
     """Yield the lines of a command and of the commands below it, in Markdown."""
     yield f"{'#' * min(level, 4)} {parser.prog}\n"
-    yield f"{prose(parser.description or sentence(about))}\n"
+    yield from paragraphs(parser.description or sentence(about))
     yield f"```text\n{usage(parser)}\n```\n"
     for group in parser._action_groups:
         actions = [action for action in group._group_actions if is_shown(action)]
@@ -53,7 +56,7 @@ def describe(parser: argparse.ArgumentParser, about: str = "", level: int = 2) -
             yield f"`{' , '.join(spellings(action))}`".replace(" , ", "`, `")
             yield f": {prose(expand(parser, action))}\n"
     if parser.epilog:
-        yield f"{prose(parser.epilog)}\n"
+        yield from paragraphs(parser.epilog)
     for name, below, help_text in subcommands(parser):
         assert below.prog.endswith(name)
         yield from describe(below, help_text, level + 1 if parser.prog != "hmexp" else level)
@@ -97,6 +100,13 @@ def expand(parser: argparse.ArgumentParser, action: argparse.Action) -> str:
 
 def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
+def paragraphs(text: str) -> Iterator[str]:
+    """The paragraphs of a description; those with indented lines are examples, shown as they are."""
+    for part in text.strip("\n").split("\n\n"):
+        example = re.search(r"^  ", part, re.MULTILINE)
+        yield f"```text\n{part}\n```\n" if example else f"{prose(part)}\n"
 
 
 def prose(text: str) -> str:
