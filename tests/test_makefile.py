@@ -249,7 +249,7 @@ def test_two_makes_at_once_install_once(checkout: Checkout) -> None:
 def test_a_python_that_is_not_there_or_too_old_is_told(checkout: Checkout, tmp_path: Path) -> None:
     missing = checkout.make("setup", PYTHON="no-such-python")
     assert missing.returncode != 0
-    assert "no no-such-python here" in missing.stderr
+    assert "no-such-python is not installed" in missing.stderr
     old = tmp_path / "old-python"
     write_command(old, '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.2 && exit\nexit 1\n')
     wording = checkout.make("setup", PYTHON=str(old))
@@ -296,7 +296,7 @@ def test_what_is_missing_is_named_where_it_cannot_be_installed(
     write_command(Path(checkout.environment["PATH"]) / "id", "#!/bin/sh\necho 1000\n")
     result = checkout.make("setup", CC="no-such-compiler")
     assert result.returncode != 0
-    assert "missing here: a C compiler" in result.stderr
+    assert "not installed: a C compiler" in result.stderr
     for text in expected:
         assert text in result.stderr
     assert checkout.log.read_text().split() == ["venv"]

@@ -177,10 +177,15 @@ def test_the_coarse_picture_comes_first(tmp_path: Path) -> None:
     assert shares[2:] == [4, 2, 6, 1, 3, 5, 7]
 
 
-@pytest.mark.parametrize("text", ["10", "soon", "-1min", "0s", "1e3s", "1 week", ""])
+@pytest.mark.parametrize("text", ["10", "soon", "-1min", "1e3s", "1 week", ""])
 def test_what_is_no_time_is_refused_with_what_is(text: str) -> None:
     with pytest.raises(ParameterError, match=re.escape("90s, 10min or 1.5h")):
         SweepParameters.from_mapping({"budget": text})
+
+
+def test_a_budget_of_no_time_at_all_is_refused() -> None:
+    with pytest.raises(ParameterError, match="budget '0s' leaves no time to measure"):
+        SweepParameters.from_mapping({"budget": "0s"})
 
 
 def test_times_are_read() -> None:

@@ -64,7 +64,7 @@ def test_aliases_are_followed_and_strangers_passed_over() -> None:
 
 
 def test_a_machine_without_debian_sources_is_told_so(cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(LabNeedError, match=r"no apt source in .* is an archive of Debian") as caught:
+    with pytest.raises(LabNeedError, match=r"no apt source in .* is a Debian archive") as caught:
         AptArea("trixie").update(tmp_path)
     assert "name a kernel by its path" in str(caught.value)
 
