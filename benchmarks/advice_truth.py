@@ -66,7 +66,8 @@ def _one(profile: str, options: argparse.Namespace, folder: Path) -> bool:
     )
     path = run_sweep(make_plan(parameters, read_topology()), Silent(), lambda _: None).path
     results = Results.load(path)
-    emulation = Emulation.from_record(results.run["emulation"])
+    assert results.emulation is not None  # it was asked for by name
+    emulation = Emulation.from_record(results.emulation)
     truth = {n: emulation.predict({0: n, 2: steps - n}, "read", options.threads) for n in range(steps + 1)}
     true_step = min(n for n in truth if truth[n] >= KEEP * truth[steps])
     (market,) = markets(results, Prices(dram=2.0, slow=1.0))

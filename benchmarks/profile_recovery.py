@@ -18,7 +18,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from hmexp.experiment.progress import Progress
+from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points
+from hmexp.store.results import Measured
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
 from hmexp.sweep.run import run_sweep
@@ -63,9 +65,14 @@ def main() -> None:
             records = list(read_points(Path(outcome.path) / POINTS).values())
         reads = {}
         for record in records:
-            operation, pattern = record["parameters"]["operation"], record["parameters"]["pattern"]
-            median, truth = record["result"]["median"], record["model"]["value"]
-            errors[operation, pattern, record["dram_share"]].append(median / truth - 1)
+            point, result = record.parameters, record.result
+            if not isinstance(point, LoopPoint) or not isinstance(result, Measured) or record.model is None:
+                sys.exit(
+                    f"point {record.point_id} has nothing to hold against the profile: the host was slower "
+                    "than the emulated nodes; measure again on a quiet machine"
+                )
+            operation, pattern, median = point.operation, point.pattern, result.median
+            errors[operation, pattern, record.dram_share].append(median / record.model.value - 1)
             if operation == "read":
                 reads[pattern] = median
         peaks.append(max(reads.values()) / reads[str(plan.backing_node)])

@@ -273,12 +273,9 @@ def dispatch(arguments: argparse.Namespace) -> int:
             return status
     except LabError as error:
         if error.console:
-            lines = error.console.splitlines()
-            print(
-                f"--- last {min(len(lines), CONSOLE_LINES)} lines of the guest's console ---", file=sys.stderr
-            )
-            print("\n".join(lines[-CONSOLE_LINES:]), file=sys.stderr)
-            print("---", file=sys.stderr)
+            shown = error.console.splitlines()[-CONSOLE_LINES:]
+            title = f"--- last {len(shown)} lines of the guest's console ---"
+            print(title, *shown, "---", sep="\n", file=sys.stderr)
         print(f"hmexp lab: {error}", file=sys.stderr)
         return STATUS_TIMEOUT if isinstance(error, LabTimeoutError) else STATUS_LAB
     except KeyboardInterrupt:

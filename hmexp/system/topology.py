@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,58 +10,18 @@ from hmexp.errors import ParseError, TopologyError
 from hmexp.store.machine import NodeRecord
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
 from hmexp.system.hmat import read_hmat
+from hmexp.system.node import Node
 from hmexp.system.oddities import disagreements, oddities
 from hmexp.system.portrait import draw_nodes, show_nodes
 from hmexp.system.sysfs import format_id_list, parse_id_list, parse_meminfo, read_text
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from hmexp.system.libnuma import LibNuma
 
 __all__ = ["Node", "NodeKind", "Topology", "read_topology"]
 
 _DIFFERENT: Final = 0.10
-
-
-@dataclass(frozen=True)
-class Node:
-    """One NUMA node.
-
-    Parameters
-    ----------
-    id : int
-        The kernel's number of it.
-    kind : NodeKind
-        ``dram``, ``nvm``, ``cxl`` or ``unknown``.
-    cpus : tuple of int
-        Its CPUs that are online; empty for a node of memory alone.
-    total_bytes, free_bytes : int
-        Its memory, and an estimate of what a program can still get of it [bytes].
-    distances : mapping of int to int
-        Distance to each node (10 is the node itself); empty when the kernel gives none.
-    read_latency_ns, write_latency_ns : float or None
-        What the firmware (HMAT) says, seen from the best initiators [ns].
-    read_gbps, write_gbps : float or None
-        What the firmware (HMAT) says, seen from the best initiators [GB/s].
-    """
-
-    id: int
-    kind: NodeKind
-    cpus: tuple[int, ...]
-    total_bytes: int
-    free_bytes: int
-    distances: Mapping[int, int] = field(default_factory=dict)
-    read_latency_ns: float | None = None
-    write_latency_ns: float | None = None
-    read_gbps: float | None = None
-    write_gbps: float | None = None
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether the node has any memory."""
-        return self.total_bytes > 0
 
 
 @dataclass(frozen=True)
@@ -163,9 +123,9 @@ def read_topology(
     dax = read_dax_memory(sys_root)
     nodes = _with_whole_machine([_with_kind(node, dax, notes) for node in nodes], proc_root, notes)
     topology = Topology(tuple(nodes))
-    notes += oddities(topology)
+    notes += oddities(topology.nodes)
     if libnuma is not None:
-        notes += disagreements(topology, libnuma)
+        notes += disagreements(topology.nodes, libnuma)
     return replace(topology, notes=tuple(notes))
 
 

@@ -246,10 +246,10 @@ def test_an_automatic_mode_that_would_not_come_back_is_left_alone(machine: Machi
         auto = machine.weights_directory / "auto"
         auto.unlink()
         auto.symlink_to(f"/proc/{os.getpid()}/fd/{fd}")
-        refused = pytest.raises(SettingsError, match="auto is true, and could not be restored")
+        refused = pytest.raises(SettingsError, match="auto is true and could not be restored")
         with refused as caught, interleave_weights({0: 7}, machine):
             raise AssertionError("it was set")
-        assert caught.value.remedy == f"if it need not be so, as root: echo false > {auto}"
+        assert caught.value.remedy == f"if this mode is not needed, run as root: echo false > {auto}"
         assert values(machine) == BEFORE
         assert not list(machine.directory.glob("*.journal"))
         # What the remedy says, done: nothing is in the way.

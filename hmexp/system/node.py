@@ -1,0 +1,47 @@
+"""One NUMA node, as the kernel and the firmware describe it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from hmexp.system.dax import NodeKind
+
+
+@dataclass(frozen=True)
+class Node:
+    """One NUMA node.
+
+    Parameters
+    ----------
+    id : int
+        The kernel's number of it.
+    kind : NodeKind
+        ``dram``, ``nvm``, ``cxl`` or ``unknown``.
+    cpus : tuple of int
+        Its CPUs that are online; empty for a node of memory alone.
+    total_bytes, free_bytes : int
+        Its memory, and an estimate of what a program can still get of it [bytes].
+    distances : mapping of int to int
+        Distance to each node (10 is the node itself); empty when the kernel gives none.
+    read_latency_ns, write_latency_ns : float or None
+        What the firmware (HMAT) says, seen from the best initiators [ns].
+    read_gbps, write_gbps : float or None
+        What the firmware (HMAT) says, seen from the best initiators [GB/s].
+    """
+
+    id: int
+    kind: NodeKind
+    cpus: tuple[int, ...]
+    total_bytes: int
+    free_bytes: int
+    distances: Mapping[int, int] = field(default_factory=dict)
+    read_latency_ns: float | None = None
+    write_latency_ns: float | None = None
+    read_gbps: float | None = None
+    write_gbps: float | None = None
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether the node has any memory."""
+        return self.total_bytes > 0
