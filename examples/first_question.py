@@ -16,7 +16,7 @@ def main() -> None:
     for text in ("0", "0,0,0,2", "0,2", "2"):
         pattern = hmexp.Pattern.parse(text)
         with hmexp.allocate("64MiB", pattern, emulation=emulation) as region:
-            measured = hmexp.measure_bandwidth(region, "read", samples=20)
+            measured = hmexp.measure_bandwidth(region, "read", sampling=hmexp.Sampling(20))
             model = emulation.predict(region.pages_per_node(), "read")
             print(f"{text:8} {region.placement().summary}")
             print(f"         {measured}; the model predicts {model:.3g}")

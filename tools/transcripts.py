@@ -4,7 +4,7 @@
 
 Every line that begins with `$ ` in a block of the language `console` is run in the checkout. A comment before
 a block, `% 12 lines`, keeps the first 12 lines of what each of its commands prints. The path of the checkout
-becomes `~/hmexp`.
+becomes `~/hmexp`. A page is left as it was if one of its commands fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ def run(command: str, lines: int | None) -> str:
         ["bash", "-c", command], check=False, cwd=ROOT, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
-    print(f"{command}: exit status {done.returncode}", file=sys.stderr)
+    if done.returncode:
+        raise SystemExit(f"{command} failed with exit status {done.returncode}:\n{done.stdout}")
     printed = [line.rstrip() for line in done.stdout.replace(str(ROOT), "~/hmexp").splitlines()]
     if lines is not None and len(printed) > lines:
         printed = [*printed[:lines], "..."]
