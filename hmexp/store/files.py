@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import glob
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from hmexp.errors import StoreError
 
 
-def write_atomically(path: Path, content: str | bytes) -> Path:
+def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
     """Write a file so that a reader sees the old or the new one, never half of it.
+
+    The content is a text or bytes, or the parts of a text one after the other.
 
     Raises
     ------
     StoreError
         If the folder or the file cannot be written.
     """
-    data = content.encode() if isinstance(content, str) else content
+    parts = [content] if isinstance(content, str | bytes) else content
     # Beside the target: a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -25,7 +28,8 @@ def write_atomically(path: Path, content: str | bytes) -> Path:
         _remove_leftovers(path)
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                for part in parts:
+                    file.write(part.encode() if isinstance(part, str) else part)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,21 +53,9 @@ _ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
 _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 
-def all_figures(results: Results, only: Collection[str] | None = None) -> dict[str, Figure]:
-    """Draw every figure that this run has something to say for, by the stem of its file's name.
-
-    Parameters
-    ----------
-    results : Results
-        The run.
-    only : collection of str, optional
-        Stems of the figures that are wanted; all of them by default.
-    """
-    return {
-        stem: draw(results)
-        for stem, (wanted, draw) in _FIGURES.items()
-        if (only is None or stem in only) and wanted(results)
-    }
+def all_figures(results: Results) -> dict[str, Figure]:
+    """Draw every figure that this run has something to say for, by the stem of its file's name."""
+    return {stem: draw(results) for stem, (wanted, draw) in _FIGURES.items() if wanted(results)}
 
 
 def _has_model(results: Results) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ from hmexp.store.files import write_atomically
 if TYPE_CHECKING:
     import pandas as pd
 
+#: Rows that are written at once.
+_ROWS: Final = 4096
 NO_MODEL: Final = "no model: the all-DRAM or the all-slow point is missing"
 
 
@@ -58,16 +61,19 @@ def write_samples(results: Results, path: Path) -> Path:
 
 
 def _write_cells(cells: Mapping[str, Iterable[Cell]], types: Mapping[str, str], path: Path) -> Path:
+    columns = [_floats(values) if types[name] == "Float64" else values for name, values in cells.items()]
+    return write_atomically(path, _lines(chain([tuple(cells)], zip(*columns, strict=True))))
+
+
+def _lines(rows: Iterator[tuple[Cell, ...]]) -> Iterator[str]:
+    """Write rows as CSV, many at a time: the whole text of a large run would be as large as its records."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(cells)
-    writer.writerows(
-        zip(
-            *(_floats(values) if types[name] == "Float64" else values for name, values in cells.items()),
-            strict=True,
-        )
-    )
-    return write_atomically(path, text.getvalue())
+    while part := list(islice(rows, _ROWS)):
+        writer.writerows(part)
+        yield text.getvalue()
+        text.seek(0)
+        text.truncate()
 
 
 def _floats(values: Iterable[Cell]) -> Iterable[float | None]:

@@ -19,7 +19,6 @@ from hmexp.report.figures import gallery as figures
 from hmexp.report.figures import pareto, style
 from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
-from hmexp.report.figures.studio import drawing
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
 from hmexp.report.model.cost import Prices
@@ -74,11 +73,13 @@ def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) 
     found = offers.markets(shown, prices) if prices is not None else []
     if prices is not None and found:
         every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)}
-    with drawing(shown, every, run_dir / "figures"):
-        write_points(results, run_dir / "points.csv")
-        write_samples(results, run_dir / "samples.csv")
-        _write_costs(results, run_dir, prices)
-    drawn = {stem: (run_dir / "figures" / f"{stem}.svg").read_text(encoding="utf-8") for stem in every}
+    write_points(results, run_dir / "points.csv")
+    write_samples(results, run_dir / "samples.csv")
+    _write_costs(results, run_dir, prices)
+    drawn = {}
+    for stem, figure in every.items():
+        svg, _ = figures.save(figure, run_dir / "figures", stem)
+        drawn[stem] = svg.read_text(encoding="utf-8")
     said = offers.sentences(found, shown, prices, keep) if prices is not None else []
     return write_atomically(run_dir / "report.html", render(results, drawn, said, shown))
 
