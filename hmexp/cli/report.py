@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, percent, price, run_directory
@@ -30,8 +32,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     from hmexp.cli.runs import require_measured
-    from hmexp.report.model.cost import Prices
-    from hmexp.report.page.html import write_report
+    from hmexp.store.reader import read_run
 
     given = (options.price_dram, options.price_slow)
     if given.count(None) == 1:
@@ -39,16 +40,47 @@ def _run(options: argparse.Namespace) -> int:
     if not options.keep:
         raise ParameterError("--keep 0 keeps nothing", "give a percentage above 0, such as 90")
     require_measured(options.run_directory)
-    prices = None if None in given else Prices(*given)
+    study = read_run(options.run_directory).study
+    if study is not None and None not in given:
+        raise ParameterError(
+            f"{options.run_directory} is a study of {study}, which has no ratios to put a price on",
+            "leave --price-dram and --price-slow out, or name the run of a sweep",
+        )
+    return _sweep(options) if study is None else _study(options)
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    from hmexp.report.model.cost import Prices
+    from hmexp.report.page.html import write_report
+
+    prices = None if options.price_dram is None else Prices(options.price_dram, options.price_slow)
     written = write_report(options.run_directory, prices, options.keep)
+    names = ("report.html", "points.csv", "samples.csv", "cost.csv")
+    files = [file for name in names if (file := options.run_directory / name).exists()]
     if options.json:
-        print_json(_describe(options, str(written)))
+        print_json(_describe(options, files, str(written)))
     else:
         print(f"Report: {written}")
     return ExitStatus.OK
 
 
-def _describe(options: argparse.Namespace, report: str) -> dict[str, Any]:
+def _study(options: argparse.Namespace) -> int:
+    """A study has tables and figures of its own, and no page."""
+    from hmexp.report.model.tables import write_points
+    from hmexp.report.run.results import Results
+    from hmexp.report.study.files import write_study
+
+    folder = options.run_directory
+    files = [write_points(Results.load(folder), folder / "points.csv"), *write_study(folder)]
+    if options.json:
+        print_json(_describe(options, files, None))
+        return ExitStatus.OK
+    for file in files:
+        print(f"Written: {file}")
+    return ExitStatus.OK
+
+
+def _describe(options: argparse.Namespace, files: Sequence[Path], report: str | None) -> dict[str, Any]:
     """The run and its points, JSON-able."""
     from hmexp.report.model.tables import frame_of
     from hmexp.report.run.results import Results
@@ -56,12 +88,10 @@ def _describe(options: argparse.Namespace, report: str) -> dict[str, Any]:
     results = Results.load(options.run_directory)
     frame = frame_of(results)
     points = frame.astype(object).where(frame.notna(), None).to_dict("records")
-    folder = options.run_directory
-    names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     return {
-        "run": results.run.name or folder.name,
+        "run": results.run.name or options.run_directory.name,
         "report": report,
-        "files": [str(folder / name) for name in names if (folder / name).exists()],
+        "files": [str(file) for file in files],
         "labels": list(results.labels),
         "counts": {
             status: sum(point.status == status for point in results.points)
@@ -75,9 +105,10 @@ COMMAND = Command(
     "report",
     "write report.html, the tables and the figures of a run again",
     "Write report.html, points.csv, samples.csv and the figures of a run again, from its points.jsonl and "
-    "run.json alone. With prices, also say what each ratio costs.",
-    "JSON: an object with run, report, files, labels, counts (points by status) and points (the rows of "
-    "points.csv).\n\n" + describe_statuses(),
+    "run.json alone. With prices, also say what each ratio costs. Of a study, write points.csv, "
+    "its own tables and its figures.",
+    "JSON: an object with run, report (null for a study), files, labels, counts (points by status) and "
+    "points (the rows of points.csv).\n\n" + describe_statuses(),
     _add_options,
     _run,
 )

@@ -152,6 +152,11 @@ def test_a_run_is_reported_again(tmp_path: Path, name: str) -> None:
         medians = {record["point_id"]: record["result"]["median"] for record in raw}
         assert found == pytest.approx(medians, rel=1e-4)
         assert "EMULATED" in (folder / "report.html").read_text()
+    else:
+        # A study has tables and figures of its own; a sweep's page would call its points failed.
+        assert not (folder / "report.html").exists()
+        assert (folder / "placers.csv").stat().st_size > 0
+        assert {path.suffix for path in (folder / "figures").iterdir()} == {".svg", ".png"}
 
 
 @every_state
