@@ -7,6 +7,7 @@ dies with the process that started it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,7 +103,7 @@ class Child:
         try:
             out, err = process.communicate(question, timeout=self.timeout_seconds)
         except subprocess.TimeoutExpired as error:
-            _kill(process)
+            end_child(process)
             reason = f"took longer than {self.timeout_seconds:g} s and was stopped"
             raise ChildError("Timeout", reason) from error
         except BaseException:
@@ -124,13 +125,16 @@ class Child:
                 return
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 pass
-        _kill(process)
+        end_child(process)
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def end_child(process: subprocess.Popen[bytes]) -> None:
     """Kill a child and what it has started, which would else live on and hold its output open."""
-    # It leads a group of its own, and is not reaped yet: the number is still its own.
-    os.killpg(process.pid, signal.SIGKILL)
+    # It leads a group of its own. Once it is reaped, its number may be another's: an interruption can come
+    # just then, before the returncode is known.
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from hmexp.process import Child, ChildError, describe_end, signal_name
+from hmexp.process import Child, ChildError, describe_end, end_child, signal_name
 
 HEAD = """\
 import os, signal, subprocess, sys, time
@@ -117,3 +119,18 @@ def test_an_end_is_said_in_words() -> None:
     assert describe_end(-15) == "was killed by SIGTERM"
     assert describe_end(-9).startswith("was killed by SIGKILL (the kernel does so when memory runs out")
     assert signal_name(200) == "signal 200"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_child_that_is_gone_already_is_not_killed_again(known: bool) -> None:
+    """Ctrl-C can come between the end of a child and the moment when its parent knows of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-S", "-c", ""], start_new_session=True, stdout=subprocess.PIPE
+    )
+    if known:
+        process.wait()
+    else:
+        os.waitpid(process.pid, 0)
+        assert process.returncode is None
+    end_child(process)
+    assert process.returncode == 0
