@@ -21,14 +21,20 @@ import hmexp
 from hmexp import native
 from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError
 from hmexp.experiment.engine import Outcome
-from hmexp.experiment.task import Task, run
+from hmexp.experiment.task import Task
+from hmexp.experiment.worker import run
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import PLACERS, Placer
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
+from hmexp.store.machine import EmulationRecord
+from hmexp.store.parts import SettingRecord
+from hmexp.store.records import LaunchRecord
+from hmexp.store.writer import encode
 from hmexp.sweep.parameters import SweepParameters
-from hmexp.sweep.plan import Point, make_plan
+from hmexp.sweep.plan import make_plan
+from hmexp.sweep.point import SweepPoint
 from hmexp.sweep.run import run_sweep
 from hmexp.system.settings import HERE, NUMA_BALANCING, interleave_weights, repair, without_numa_balancing
 from hmexp.system.sysfs import read_text
@@ -193,9 +199,24 @@ def two_threads_in_one_region(placer: Placer) -> None:
             counts = {int(node): int((found == node).sum()) for node in set(found)}
             near = abs(counts.get(2, 0) - pages / 3) <= 2
             assert placement.found == counts and placement.ok is near, (placement, counts)
-        how = f"told as it is, {placement.misplaced} misplaced"
+        how = f"reported as it is, {placement.misplaced} misplaced"
     mapping.close()
     say(f"{placer.name}: two threads in one region {how}")
+
+
+def measure_point(
+    order: str,
+    placer: str,
+    size_bytes: int = 1 << 20,
+    seconds: float = 0.001,
+    emulation: EmulationRecord | None = None,
+) -> LaunchRecord:
+    """Measure a point as the worker does."""
+    point = SweepPoint(order, PAGE_BYTES, size_bytes, placer, "read", 1, 3, seconds, None)
+    task = Task(
+        point_id=point.id, parameters=point.to_record(), emulation=emulation, dram_nodes=(0,), cpus=(0,)
+    )
+    return run(task)
 
 
 def refuses(name: str, *words: str) -> None:
@@ -210,11 +231,10 @@ def refuses(name: str, *words: str) -> None:
     except PlacerUnavailableError as error:
         said = str(error)
     assert obstacle.reason in said and obstacle.remedy in said, said
-    record = run(
-        Task(Point("0,2", PAGE_BYTES, 1 << 20, name, "read", 1, 3, 0.001, None), None, False, (0,), (0,))
-    )
-    assert record["status"] == "skipped" and record["error"] == "PlacerUnavailableError", record
-    assert obstacle.reason in record["reason"] and obstacle.remedy in record["reason"], record
+    record = measure_point("0,2", name)
+    assert record.status == "skipped" and record.error == "PlacerUnavailableError", record
+    assert record.reason is not None
+    assert obstacle.reason in record.reason and obstacle.remedy in record.reason, record
     say(f"{name} refuses: {obstacle.reason}")
 
 
@@ -224,7 +244,7 @@ def automatic_weights() -> None:
     if one_way is None:
         say("weights: nothing automatic that would not come back")
         return
-    refuses("weighted", "could not be made so again", "echo false >")
+    refuses("weighted", "could not be restored afterwards", "echo false >")
     assert settings() == BEFORE
     for path in HERE.weight_files()[1]:
         path.write_text("false")
@@ -234,21 +254,20 @@ def as_points() -> None:
     """Each placer as the worker does it: measured, or skipped with reason and remedy."""
     for name, placer in PLACERS.items():
         order = "0,2" if name == "interleave" else "0,2,2"
-        point = Point(order, PAGE_BYTES, 1 << 20, name, "read", 1, 3, 0.001, None)
-        record = run(Task(point, None, False, (0,), (0,)))
+        record = measure_point(order, name)
         obstacle = placer.unavailable()
         if obstacle is None:
-            assert record["status"] == "ok", record
-            assert record["settings"][NUMA_BALANCING] == {"before": "1", "used": "0", "note": None}, record
+            assert record.status == "ok", record
+            assert record.settings[NUMA_BALANCING] == SettingRecord(before="1", used="0", note=None), record
             if name == "weighted":
-                assert record["settings"]["weighted_interleave.node2"]["used"] == "2"
+                assert record.settings["weighted_interleave.node2"].used == "2"
         else:
-            assert record["status"] == "skipped" and record["error"] == "PlacerUnavailableError"
-            assert obstacle.reason in record["reason"] and obstacle.remedy in record["reason"]
-        say(f"{name}: as a point {record['status']}")
-    point = Point("0,2,2", PAGE_BYTES, 1 << 20, "interleave", "read", 1, 3, 0.001, None)
-    record = run(Task(point, None, False, (0,), (0,)))
-    assert record["status"] == "skipped" and "same share" in record["reason"], record
+            assert record.status == "skipped" and record.error == "PlacerUnavailableError"
+            assert record.reason is not None
+            assert obstacle.reason in record.reason and obstacle.remedy in record.reason
+        say(f"{name}: as a point {record.status}")
+    record = measure_point("0,2,2", "interleave")
+    assert record.status == "skipped" and "same share" in str(record.reason), record
     assert settings() == BEFORE
 
 
@@ -434,8 +453,8 @@ def moved_below_an_emulated_node() -> None:
     record = RESULTS + "/emulated.json"
 
     def measure() -> None:
-        point = Point("0,5", PAGE_BYTES, 4 << 20, "first_touch", "read", 1, 3, 2.0, None)
-        Path(record).write_text(json.dumps(run(Task(point, emulation, False, (0,), (0,)))))
+        measured = measure_point("0,5", "first_touch", 4 << 20, 2.0, emulation.to_record())
+        Path(record).write_bytes(encode(measured))
 
     pid = in_child(measure)
     # Every other of them was on node 0 already.

@@ -135,7 +135,9 @@ def test_other_topologies(guest: Guest, topology: str, expected: list[str]) -> N
 def test_a_guest_that_hangs_is_ended_in_time(guest: Guest, tmp_path: Path) -> None:
     streamed = io.BytesIO()
     started = time.monotonic()
-    with pytest.raises(LabTimeoutError, match="after 15 s, while the command ran") as caught:
+    with pytest.raises(
+        LabTimeoutError, match="reached its time limit of 15 s and was stopped while the command was running"
+    ) as caught:
         guest("echo before; sleep 600", topology="one", timeout_seconds=15, stdout=streamed)
     assert time.monotonic() - started < 30
     assert streamed.getvalue() == b"before\n"
