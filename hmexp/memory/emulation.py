@@ -33,7 +33,7 @@ WINDOW_BYTES: Final = 64 * 1024
 FINE_CHUNK_BYTES: Final = 1024
 FINE_WINDOW_BYTES: Final = 16 * 1024
 
-_REQUEST: Final = re.compile(r"\s*(\d{1,4})\s*=\s*([^\s@]+)(@absolute)?\s*", re.ASCII)
+_REQUEST: Final = re.compile(r"\s*(\d{1,4})\s*=\s*([^\s@](?:[^@]*[^\s@])?)(@absolute)?\s*", re.ASCII)
 _BANDWIDTHS: Final[tuple[Quantity, ...]] = ("read", "write", "write_nt")
 
 
