@@ -1,6 +1,6 @@
 """`.ci/run` fails when either of its parts does, and when pytest did not count passed tests in it.
 
-Run in a folder of its own with a `make` that only prints what it was told to, and ends as it was told to.
+Run in a folder of its own with a `make` that prints a given text and exits with a given status.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The English that a person reads: messages, help, docstrings, comments, the documentation and the notebooks.
 
-Each phrase below reads as if it were translated. Beside it stands what a native writer would put.
+Each phrase below reads as if it were translated. The value is what a native writer would put.
 """
 
 from __future__ import annotations

@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace) -> int:
 COMMAND = Command(
     "measure",
     "measure the bandwidth of one pattern, beside all DRAM",
-    "Measure the bandwidth of a pattern, and of DRAM alone beside it. Nothing is stored; `hmexp sweep` "
+    "Measure the bandwidth of a pattern, and of DRAM alone for comparison. Nothing is stored; `hmexp sweep` "
     "stores what it measures.",
     "JSON: an object with operation, parameters, result, proof, launches, baseline, of_dram, model, "
     "emulated, profile and emulation; result and proof are as points.jsonl stores them (docs/records.md).\n\n"

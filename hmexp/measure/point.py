@@ -1,4 +1,4 @@
-"""One point from beginning to end: emulation if need be, region, measurement, and all DRAM beside it."""
+"""One point from beginning to end: emulation if need be, region, measurement, and all DRAM for comparison."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def measure_point(
     topology: Topology | None = None,
     show: Callable[[str], None] = lambda _: None,
 ) -> MeasuredPoint:
-    """Measure the bandwidth of a pattern, and of DRAM alone beside it.
+    """Measure the bandwidth of a pattern, and of DRAM alone for comparison.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _emulation_of(
 def _take(
     request: LaunchRequest, launches: int, machine: Topology, show: Callable[[str], None], *, baseline: bool
 ) -> tuple[Measurement, Measurement | None]:
-    """Measure a pattern, and all DRAM beside it if that is something else."""
+    """Measure a pattern, and all DRAM for comparison if the pattern is not all DRAM itself."""
 
     def take(pattern: Pattern) -> Measurement:
         one = replace(request, pattern=pattern)

@@ -142,7 +142,7 @@ def _items(holder: Mapping[str, object], name: str) -> list[Json]:
 
 
 def without_nan(record: object) -> None:
-    """Make none of what is no number: Python's JSON knows NaN and infinity, and nobody else's does."""
+    """Replace NaN and infinity by null: Python's JSON accepts them, and standard JSON does not."""
     stack: list[object] = [record]
     while stack:
         found = stack.pop()
