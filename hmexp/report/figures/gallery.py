@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from hmexp.report.figures import style
@@ -85,21 +87,23 @@ def svg_text(figure: Figure, stem: str) -> str:
     buffer = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with style.styled(**{"svg.hashsalt": stem}):
-        figure.savefig(buffer, format="svg", metadata=nothing)
+        # By its canvas: savefig draws each figure twice, the first time only to lay it out.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
     return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
 
 
 def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
     """Render a figure as PNG."""
     buffer = io.BytesIO()
+    before = figure.dpi
     with style.styled():
-        figure.savefig(
-            buffer,
-            format="png",
-            dpi=dpi,
-            metadata={"Software": None},
-            pil_kwargs={"compress_level": _COMPRESSION},
-        )
+        figure.dpi = dpi
+        try:
+            FigureCanvasAgg(figure).print_png(
+                buffer, metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION}
+            )
+        finally:
+            figure.dpi = before
     return buffer.getvalue()
 
 
