@@ -242,7 +242,7 @@ def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
         kind=kind,
         size_bytes=size_bytes,
         cpus=_field(entry, "cpus", int, 1 if kind in (MEMORYLESS, ABSENT) else 0, where),
-        movable=_field(entry, "movable", bool, True, where),
+        movable=_field(entry, "movable", bool, default=True, where=where),
         online=_field(entry, "online", bool, kind != ABSENT, where),
         speed=speed,
     )

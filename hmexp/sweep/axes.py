@@ -24,6 +24,7 @@ from hmexp.units import format_size
 def parse_patterns(
     parameters: SweepParameters, ratio_nodes: tuple[int, ...], granules: list[int]
 ) -> tuple[Pattern, ...]:
+    """Read the patterns and ratios of a sweep, each at every granule, each once."""
     patterns = [
         Pattern.parse_any(text, ratio_nodes, granule) for text in parameters.patterns for granule in granules
     ]
@@ -39,6 +40,7 @@ def check_nodes(
     backing_node: int,
     size_bytes: int,
 ) -> None:
+    """Refuse patterns that name a node which is not there."""
     real = {node.id for node in topology.memory_nodes}
     for pattern in patterns:
         for node in pattern.distinct_nodes:

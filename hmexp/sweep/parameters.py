@@ -137,32 +137,7 @@ class SweepParameters:
 
     @classmethod
     def _check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            match name:
-                case "patterns" | "operations" | "granules" | "pages" | "placers" | "access" | "cpu_nodes":
-                    values[name] = check_texts(name, value)
-                case "only" | "without":
-                    values[name] = check_texts(name, value)
-                case "size":
-                    values[name] = _sizes(value)
-                case "threads":
-                    items = value if isinstance(value, list | tuple) else [value]
-                    values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
-                case "launches" | "samples" | "most_samples" | "seed":
-                    values[name] = check_whole(name, value)
-                case "repeat" | "retry_unstable":
-                    values[name] = _more_launches(name, value)
-                case "budget":
-                    parse_budget(check_text(name, value))
-                    values[name] = str(value)
-                case "precision":
-                    values[name] = _part(name, value)
-                case "sample_seconds" | "timeout_seconds":
-                    values[name] = check_positive(name, value)
-                case _:
-                    values[name] = check_text(name, value)
-        return values
+        return {name: _checker_of(name)(name, value) for name, value in given.items()}
 
     def to_record(self) -> dict[str, Remark]:
         """The parameters as they are stored; a single size is a text."""
@@ -235,8 +210,8 @@ def check_texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
 
 
-def _sizes(value: Any) -> tuple[str, ...]:
-    texts = check_texts("size", value)
+def _sizes(name: str, value: Any) -> tuple[str, ...]:
+    texts = check_texts(name, value)
     return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
 
 
@@ -286,3 +261,32 @@ def _part(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
     return float(value)
+
+
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(check_whole(name, item) for item in _not_empty(name, items))
+
+
+def _budget(name: str, value: Any) -> str:
+    text = check_text(name, value)
+    parse_budget(text)
+    return text
+
+
+#: Who checks a parameter; all others are texts.
+_CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    **dict.fromkeys(("patterns", "operations", "granules", "pages", "placers"), check_texts),
+    **dict.fromkeys(("access", "cpu_nodes", "only", "without"), check_texts),
+    **dict.fromkeys(("launches", "samples", "most_samples", "seed"), check_whole),
+    **dict.fromkeys(("repeat", "retry_unstable"), _more_launches),
+    **dict.fromkeys(("sample_seconds", "timeout_seconds"), check_positive),
+    "size": _sizes,
+    "threads": _whole_numbers,
+    "budget": _budget,
+    "precision": _part,
+}  # fmt: skip
+
+
+def _checker_of(name: str) -> Callable[[str, Any], Any]:
+    return _CHECKS.get(name, check_text)

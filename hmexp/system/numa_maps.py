@@ -1,4 +1,4 @@
-"""`/proc/PID/numa_maps`: on which nodes the kernel says the pages of a mapping are.
+r"""`/proc/PID/numa_maps`: on which nodes the kernel says the pages of a mapping are.
 
 What a line holds, as `show_numa_map` in the kernel's `fs/proc/task_mmu.c` writes it:
 ``ADDRESS POLICY [file=PATH|heap|stack] [huge] [NAME=COUNT...] [N<node>=COUNT...] [kernelpagesize_kB=SIZE]``

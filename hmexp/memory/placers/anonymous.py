@@ -52,7 +52,7 @@ class AnonymousPlacer(ABC):
 
     def probe(self, pattern: Pattern) -> None:
         """Place one page of `pattern`, to see whether it can be done."""
-        mapping = self.make_mapping(PAGE_BYTES, PAGE_BYTES, False)
+        mapping = self.make_mapping(PAGE_BYTES, PAGE_BYTES, huge=False)
         try:
             self.place(mapping, pattern)
         finally:
