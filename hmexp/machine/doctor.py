@@ -123,7 +123,7 @@ def _placing(name: str) -> Callable[[], _Seen]:
         if reason is not None:
             yield Verdict.NOTE, f"not available here: {reason}"
             return
-        node = read_topology().memory_nodes[0].id
+        node = read_topology().usable_nodes[0].id
         with allocate("4MiB", str(node), name) as region:
             placement = region.placement()
         yield (Verdict.OK if placement.ok else Verdict.FAILED), placement.summary
