@@ -8,6 +8,7 @@ from typing import Final
 from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
 from hmexp.machine.doctor.registry import check
 from hmexp.machine.doctor.subject import Subject
+from hmexp.system.limits import describe_limits
 from hmexp.system.sysfs import format_id_list
 from hmexp.units import MIB, format_size
 
@@ -41,7 +42,8 @@ def look_at_nodes(subject: Subject) -> Iterator[Finding]:
     for node in topology.nodes:
         memory = f"{format_size(node.total_bytes)}, {format_size(node.free_bytes)} free"
         yield _MEMORY.fine(f"node {node.id}", f"node {node.id}: {node.kind}, {len(node.cpus)} CPUs, {memory}")
-    for note in topology.notes:
+    limited = describe_limits(topology.limits, topology.nodes)
+    for note in (note for note in topology.notes if note not in limited):
         yield _MEMORY.know("nodes", note.removesuffix("."))
     if not topology.slow_nodes:
         yield _MEMORY.know(
@@ -50,7 +52,7 @@ def look_at_nodes(subject: Subject) -> Iterator[Finding]:
             "hmexp sweep --emulate 2=cxl-expander",
         )
     for node in topology.memory_nodes:
-        if node.free_bytes < _LITTLE_BYTES:
+        if topology.may_use(node.id) and node.free_bytes < _LITTLE_BYTES:
             yield _MEMORY.know(
                 "free memory",
                 f"node {node.id} has only {format_size(node.free_bytes)} free: most regions do not fit there",

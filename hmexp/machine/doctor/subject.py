@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from hmexp.system.limits import Limits, read_limits
 from hmexp.system.sysfs import read_text
 from hmexp.system.topology import Topology, read_topology
 
@@ -49,6 +50,11 @@ class Subject:
     def release(self) -> str | None:
         """The kernel's release."""
         return read_text(self.proc / "sys/kernel/osrelease") or (os.uname().release if self.live else None)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What control groups and cpusets leave to this process."""
+        return read_limits(self.sys, self.proc)
 
     @cached_property
     def topology(self) -> Topology:
