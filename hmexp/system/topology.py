@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +10,7 @@ from hmexp.errors import ParseError, TopologyError
 from hmexp.store.machine import NodeRecord
 from hmexp.system.dax import DaxMemory, NodeKind, read_dax_memory
 from hmexp.system.hmat import read_hmat
+from hmexp.system.limits import Limits, cap_free, describe_limits, read_limits
 from hmexp.system.node import Node
 from hmexp.system.oddities import disagreements, oddities
 from hmexp.system.portrait import draw_nodes, show_nodes
@@ -34,10 +35,13 @@ class Topology:
         All nodes that are online, ascending by id (ids may have gaps).
     notes : tuple of str
         What is odd about this machine, in sentences for a person.
+    limits : Limits
+        What this process may use of it.
     """
 
     nodes: tuple[Node, ...]
     notes: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
 
     def node(self, node_id: int) -> Node:
         """Return the node with this id.
@@ -55,6 +59,10 @@ class Topology:
             f"node {node_id} does not exist: this machine has {there}",
             "use one of these nodes, or declare an emulated node",
         )
+
+    def may_use(self, node_id: int) -> bool:
+        """Whether this process may take memory of a node: its cpuset decides."""
+        return self.limits.may_use(node_id)
 
     @property
     def memory_nodes(self) -> tuple[Node, ...]:
@@ -122,8 +130,9 @@ def read_topology(
     nodes = [_read_node(sys_root, node_id, online, notes) for node_id in online]
     dax = read_dax_memory(sys_root)
     nodes = _with_whole_machine([_with_kind(node, dax, notes) for node in nodes], proc_root, notes)
-    topology = Topology(tuple(nodes))
-    notes += oddities(topology.nodes)
+    limits = read_limits(sys_root, proc_root)
+    topology = Topology(cap_free(nodes, limits), limits=limits)
+    notes += [*oddities(topology.nodes), *describe_limits(limits, topology.nodes)]
     if libnuma is not None:
         notes += disagreements(topology.nodes, libnuma)
     return replace(topology, notes=tuple(notes))
