@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
 from hmexp.system.cgroups import Cgroup, find_cgroups
-from hmexp.system.sysfs import parse_id_list, read_text
+from hmexp.system.sysfs import parse_id_list, read_text, split_lines
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
@@ -235,7 +235,7 @@ def parse_limit(text: str | None) -> int | None:
 
 def _read_stat(path: Path) -> dict[str, int]:
     found = {}
-    for line in (read_text(path) or "").splitlines():
+    for line in split_lines(read_text(path) or ""):
         name, _, text = line.partition(" ")
         number = parse_limit(text.strip())
         if number is not None:
