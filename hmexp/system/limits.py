@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
 from hmexp.system.cgroups import Cgroup, find_cgroups
-from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_text
+from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_text, split_lines
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
@@ -256,7 +256,7 @@ def parse_limit(text: str | None) -> int | None:
 
 def _read_stat(path: Path) -> dict[str, int]:
     found = {}
-    for line in (read_text(path) or "").splitlines():
+    for line in split_lines(read_text(path) or ""):
         name, _, text = line.partition(" ")
         number = parse_limit(text.strip())
         if number is not None:
@@ -281,7 +281,7 @@ def _quotas(cpu: Cgroup | None) -> Iterator[CpuQuota]:
 def _process_limits(proc_root: Path) -> Iterator[MemoryLimit]:
     path = proc_root / "self/limits"
     has = parse_meminfo(read_text(proc_root / "self/status") or "")
-    for line in (read_text(path) or "").splitlines():
+    for line in split_lines(read_text(path) or ""):
         name = next((name for name in _PROCESS_LIMITS if line.startswith(f"{name} ")), None)
         words = line.removeprefix(name).split() if name is not None else []
         limit_bytes = parse_limit(words[0]) if words else None
