@@ -12,6 +12,7 @@ from hmexp.errors import ParameterError
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.store.schema import Remark
 from hmexp.sweep.preset import STANDARD, find_preset
+from hmexp.sweep.unquoted import quoted
 
 #: Where a run goes is not of its kind.
 _NOT_IN_PRESETS: Final = ("preset", "results", "run")
@@ -70,6 +71,9 @@ class SweepParameters:
         exactly `samples`.
     most_samples : int
         Cap on the samples of a launch; 0 is twice `samples`.
+    dram, slow : str
+        The nodes of a ratio, by number; ``auto`` is the DRAM nearest to the threads, and the known slow node
+        nearest to them, or one of unknown kind, or the emulated one.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str
@@ -103,6 +107,8 @@ class SweepParameters:
     sample_seconds: float = 0.05
     precision: float = 0.01
     most_samples: int = 0
+    dram: str = "auto"
+    slow: str = "auto"
     emulate: str = "auto"
     results: str = "auto"
     run: str = "auto"
@@ -199,9 +205,7 @@ def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
 
 def check_text(name: str, value: Any) -> str:
     """A text, or a number that stands for one."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ParameterError(f"{name} {value!r} is not a text")
-    return str(value)
+    return quoted(name, value)
 
 
 def check_texts(name: str, value: Any) -> tuple[str, ...]:

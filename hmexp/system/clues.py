@@ -88,7 +88,7 @@ def read_clues(sys_root: Path, proc_root: Path, nodes: Sequence[Node]) -> Clues:
 
 
 def _read_places(sys_root: Path, proc_root: Path, nodes: Sequence[Node]) -> dict[int, AddressRange]:
-    # A machine with one node of memory has nothing to tell apart.
+    # A machine with one node of memory has no two kinds of memory.
     if sum(node.has_memory for node in nodes) < 2:
         return {}
     block_bytes = read_block_bytes(sys_root)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from hmexp.system.clues import Clues
-from hmexp.system.comparison import ALIKE, Comparison
 from hmexp.system.dax import DaxMemory, NodeKind
+from hmexp.system.dram_comparison import ALIKE, BesideDram
 from hmexp.system.node import Node
 from hmexp.system.sysfs import format_id_list
 from hmexp.units import format_size
@@ -160,7 +160,7 @@ def _beside_dram(node: Node, dram: Sequence[Node], clues: Clues) -> Verdict:
     place = clues.places.get(node.id)
     if not said and place is not None:
         said = (f"Its memory lies where {place.source}: the firmware set it aside.",)
-    compared = Comparison(node, dram, clues)
+    compared = BesideDram(node, dram, clues)
     fast = compared.faster() or compared.on_package()
     if fast is not None:
         return Verdict(NodeKind.HBM, (*said, fast))

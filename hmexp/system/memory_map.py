@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hmexp.system.dax import NodeKind
-from hmexp.system.sysfs import list_folder, numbered, read_text
+from hmexp.system.sysfs import list_folder, numbered, read_text, split_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -101,7 +101,7 @@ def _range_of(start: Path, size: Path, kind: NodeKind) -> AddressRange | None:
 
 def _read_iomem(path: Path) -> list[AddressRange]:
     found = []
-    for line in (read_text(path) or "").splitlines():
+    for line in split_lines(read_text(path) or ""):
         match = _LINE.fullmatch(line)
         if match is None:
             continue

@@ -35,7 +35,7 @@ def home_node(topology: Topology, cpu_node: int | None = None) -> Node:
     if cpu_node is not None:
         return topology.node(cpu_node)
     allowed = set(cpus.allowed_cpus())
-    usable = [node for node in topology.memory_nodes if topology.may_use(node.id)]
+    usable = topology.usable_nodes
     ranks: tuple[Sequence[Node], ...] = (
         [node for node in usable if node.kind is NodeKind.DRAM],
         usable,
@@ -46,7 +46,9 @@ def home_node(topology: Topology, cpu_node: int | None = None) -> Node:
     return next(iter([*found, *ranks[3]]))
 
 
-def near_node(topology: Topology, cpu_node: int | None = None, dram: str = AUTO) -> Node:
+def near_node(
+    topology: Topology, cpu_node: int | None = None, dram: str = AUTO, besides: int | None = None
+) -> Node:
     """The DRAM node that is nearest to the threads.
 
     Nearest is the one that the firmware (HMAT) names for these CPUs, then that of the least distance (SLIT),
@@ -60,11 +62,13 @@ def near_node(topology: Topology, cpu_node: int | None = None, dram: str = AUTO)
         The node on whose CPUs the threads run; by default `home_node`.
     dram : str
         The number of a node that is to count as DRAM, or ``auto``.
+    besides : int, optional
+        A node that is not taken unless there is no other: one that is to count as slow.
 
     Raises
     ------
     TopologyError
-        If no node has memory, or none that this process may use.
+        If no node has memory.
     ParameterError
         If `dram` is no node with memory that may be used.
     """
@@ -72,12 +76,8 @@ def near_node(topology: Topology, cpu_node: int | None = None, dram: str = AUTO)
         return topology.node(require_node(topology, "dram", dram))
     if not topology.memory_nodes:
         raise TopologyError("no node of this machine has memory", "see `hmexp nodes`")
-    usable = [node for node in topology.memory_nodes if topology.may_use(node.id)]
-    if not usable:
-        raise TopologyError(
-            "this process may use the memory of no node of this machine",
-            "see `hmexp nodes` for what forbids them",
-        )
+    every = topology.usable_nodes
+    usable = [node for node in every if node.id != besides] or list(every)
     hbm = [node for node in usable if node.kind is NodeKind.HBM]
     plain = [node for node in usable if node.kind is not NodeKind.GPU]
     choices = [node for node in usable if node.kind is NodeKind.DRAM] or hbm or plain or usable
@@ -90,9 +90,61 @@ def near_dram(topology: Topology, cpu_node: int | None = None) -> int:
     Raises
     ------
     TopologyError
-        If no node has memory, or none that this process may use.
+        If no node has memory.
     """
     return near_node(topology, cpu_node).id
+
+
+def find_ratio(
+    topology: Topology,
+    cpu_node: int | None = None,
+    *,
+    dram: str = AUTO,
+    slow: str = AUTO,
+    emulated: int | None = None,
+    far_dram: bool = False,
+) -> tuple[int, ...]:
+    """The nodes of a ratio: DRAM, and the slow one.
+
+    Parameters
+    ----------
+    topology : Topology
+        The machine.
+    cpu_node : int, optional
+        The node on whose CPUs the threads run; by default `home_node`.
+    dram, slow : str
+        Nodes by number, or ``auto``.
+    emulated : int, optional
+        The emulated node, which is the slow one.
+    far_dram : bool
+        Whether, on a machine without slow memory, other DRAM may stand for it: the nearest.
+
+    Returns
+    -------
+    tuple of int
+        Two different nodes, or the DRAM alone where there is no second node.
+
+    Raises
+    ------
+    TopologyError
+        If no node has memory.
+    ParameterError
+        If `dram` or `slow` cannot be used, or are the same node.
+    """
+    named = require_node(topology, "slow", slow) if slow != AUTO and emulated is None else None
+    fast = near_node(topology, cpu_node, dram, named)
+    if emulated is not None:
+        if slow not in (AUTO, str(emulated)):
+            raise ParameterError(
+                f"slow {slow!r} is not the emulated node, which is {emulated}",
+                f"leave out slow, or say slow {emulated}; or emulate none",
+            )
+        return fast.id, emulated
+    found = near_slow(topology, cpu_node, fast.id, slow)
+    if found is None and far_dram:
+        others = [node for node in topology.dram_nodes if node.id != fast.id]
+        found = min(others, key=_nearness(home_node(topology, cpu_node))).id if others else None
+    return (fast.id,) if found is None else (fast.id, found)
 
 
 def near_slow(
@@ -144,12 +196,12 @@ def require_node(topology: Topology, name: str, text: str) -> int:
     ParameterError
         If it is no node with memory, or this process may not use it.
     """
-    usable = [node.id for node in topology.memory_nodes if topology.may_use(node.id)]
+    usable = [node.id for node in topology.usable_nodes]
     word = text.strip()
-    number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else None
-    if number in usable:
-        return int(word)
-    forbidden = None if number is None else topology.limits.forbids(number)
+    number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else -1
+    if number in usable and topology.may_use(number):
+        return number
+    forbidden = topology.limits.forbids(number) if number in usable else None
     why = f": {forbidden}" if forbidden is not None else ""
     raise ParameterError(
         f"{name} {text!r} is not a node with memory that this process may use{why}",

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hmexp.system.sysfs import read_text
+from hmexp.system.sysfs import read_text, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,7 +66,7 @@ def _read_first_cpu(path: Path) -> Mapping[str, str]:
     except OSError:
         return {}
     found: dict[str, str] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         key, _, value = line.partition(":")
         found.setdefault(key.strip(), value.strip())
     return found

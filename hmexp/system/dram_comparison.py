@@ -16,7 +16,7 @@ ALIKE: Final = 1.2
 
 
 @dataclass(frozen=True)
-class Comparison:
+class BesideDram:
     """A node compared with DRAM.
 
     Parameters
