@@ -138,7 +138,7 @@ def find_topology(request: str) -> GuestTopology:
     """Find a topology by the name of a shipped one, or by the path of a file."""
     if request.endswith(".toml") or "/" in request:
         try:
-            text = Path(request).read_text(encoding="utf-8")
+            text = Path(request).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise LabTopologyError(
                 f"topology file {request} cannot be read: {error}", "check the path"

@@ -180,3 +180,25 @@ int hm_loaded(const void *probe, int probe_cpu, uint64_t *offset, uint64_t hops,
 	      const struct hm_slice *slices, const struct hm_job *job, uint64_t burst_bytes, uint64_t delay_ns,
 	      const struct hm_model *model, const struct hm_map *load_map, struct hm_sample *taken,
 	      int64_t *load_bytes);
+
+/* ---- gaps.c ---- */
+enum { HM_GAP_BUCKETS = 24 };
+
+struct hm_watch {
+	int64_t span_ns;		/* how long to watch */
+	int64_t threshold_ns;		/* readings of the clock further apart are a gap */
+	int64_t window_ns;		/* the time of a sample of a measurement */
+	int64_t window_lost_ns;		/* a window that lost more is counted */
+};
+
+struct hm_gaps {			/* one CPU */
+	struct hm_sample sample;	/* start, end, time off the CPU, preemptions, stolen time */
+	int64_t count;
+	int64_t lost_ns;		/* all gaps together */
+	int64_t longest_ns;
+	int64_t windows;
+	int64_t windows_lost;
+	int64_t buckets[24];		/* gaps below 1 us, then below 2, 4, 8 us ...; the last has all others */
+};
+
+int hm_watch(int threads, const int32_t *cpus, const struct hm_watch *asked, struct hm_gaps *gaps);

@@ -12,6 +12,7 @@ from hmexp.errors import ParameterError
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.store.schema import Remark
 from hmexp.sweep.preset import STANDARD, find_preset
+from hmexp.sweep.unquoted import quoted
 
 #: Where a run goes is not of its kind.
 _NOT_IN_PRESETS: Final = ("preset", "results", "run")
@@ -199,9 +200,7 @@ def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
 
 def check_text(name: str, value: Any) -> str:
     """A text, or a number that stands for one."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ParameterError(f"{name} {value!r} is not a text")
-    return str(value)
+    return quoted(name, value)
 
 
 def check_texts(name: str, value: Any) -> tuple[str, ...]:

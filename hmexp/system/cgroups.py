@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hmexp.system.sysfs import read_text
+from hmexp.system.sysfs import read_text, split_lines
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _without_path(controller: str, sys_root: Path, proc_root: Path) -> Cgroup | 
 def _own_paths(proc_root: Path) -> dict[str, str]:
     """The process's path by controller; that of the unified hierarchy under the empty name."""
     paths: dict[str, str] = {}
-    for line in (read_text(proc_root / "self/cgroup") or "").splitlines():
+    for line in split_lines(read_text(proc_root / "self/cgroup") or ""):
         parts = line.split(":", 2)
         if len(parts) != 3 or not parts[2].startswith("/"):
             continue
@@ -97,7 +97,7 @@ def _own_paths(proc_root: Path) -> dict[str, str]:
 def _mounts(sys_root: Path, proc_root: Path) -> Iterator[_Mount]:
     """Mounted hierarchies, then the places where they usually are."""
     found: dict[Path, _Mount] = {}
-    for line in (read_text(proc_root / "self/mountinfo") or "").splitlines():
+    for line in split_lines(read_text(proc_root / "self/mountinfo") or ""):
         left, _, right = line.partition(" - ")
         here, there = left.split(), right.split()
         if len(here) < 6 or len(there) < 3 or there[0] not in ("cgroup", "cgroup2"):

@@ -93,7 +93,7 @@ def parse_numa_maps(text: str) -> list[NumaMapping]:
     ParseError
         If a line does not look as documented; the message has its number and its text.
     """
-    # Not splitlines(): a path may hold any other character that Python takes for an end of line.
+    # Not `str.splitlines`: a path may hold any other character that Python takes for an end of line.
     return [_parse_line(line, number) for number, line in enumerate(text.split("\n"), 1) if line]
 
 

@@ -25,6 +25,16 @@ def read_text(path: Path) -> str | None:
         return None
 
 
+def split_lines(text: str) -> list[str]:
+    """The lines of a text of the kernel, which ends them by a line feed and nothing else.
+
+    `str.splitlines` and files opened as text also break at a carriage return, U+2028, U+0085 and others,
+    all of which the kernel writes as they stand where a path or a name has them.
+    """
+    lines = text.split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def read_int(path: Path) -> int | None:
     """Read a file that holds one whole number; None when it cannot be read or is no number."""
     text = read_text(path)
@@ -90,7 +100,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
     Lines that give no amount in kB (the counts of huge pages) are left out.
     """
     amounts: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in split_lines(text):
         match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d+)\s+kB\s*$", line, re.ASCII)
         if match is not None:
             amounts[match[1]] = int(match[2]) * 1024
