@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
+from hmexp.errors import EmulationError, ParameterError, PatternError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.measure.walk import require_vectors
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.profile import FIGURES
-from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import read_access
@@ -56,16 +56,7 @@ def check_nodes(
                 f"emulate {free}={EmulationRequest.default_profile()}",
             )
         real_pattern = pattern if emulate is None else pattern.replace_nodes({emulate.node: backing_node})
-        try:
-            check_capacity(real_pattern, size_bytes, topology, total=True)
-        except CapacityError as error:
-            if emulate is None or emulate.node not in pattern.distinct_nodes:
-                raise
-            raise CapacityError(
-                f"pattern {pattern}, with node {emulate.node} emulated on node {backing_node}: "
-                f"{error.message}",
-                error.remedy,
-            ) from error
+        check_capacity(real_pattern, size_bytes, topology, total=True, asked=pattern)
 
 
 def choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:

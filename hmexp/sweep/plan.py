@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from hmexp.errors import CapacityError
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.task import Task
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import Profile
-from hmexp.memory.region import check_capacity
 from hmexp.store.records import RunRecord
 from hmexp.sweep.axes import cpus_for, require_strides
 from hmexp.sweep.baselines import add_baselines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
 from hmexp.system.cgroups import Cgroup, find_cgroups
-from hmexp.system.sysfs import parse_id_list, read_text, split_lines
+from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_text, split_lines
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: Version 1 writes "no limit" as the largest number of whole pages; no machine has an exbibyte.
 _UNLIMITED_BYTES: Final = 1 << 60
+_RAISE_CGROUP: Final = "that file as root, docker run --memory, MemoryMax= and MemoryHigh= of systemd"
+_RAISE_PROCESS: Final = "ulimit -v and -d of the shell, LimitAS= and LimitDATA= of systemd"
+#: Name in /proc/PID/limits, and in /proc/PID/status what the process has of it.
+_PROCESS_LIMITS: Final = {"Max address space": "VmSize", "Max data size": "VmData"}
 _NUMBER: Final = re.compile(r"\d+", re.ASCII)
 #: Files of a limit and of what is used of it, by version of the hierarchy.
 _MEMORY_FILES: Final = {
@@ -69,11 +73,17 @@ class MemoryLimit:
         The limit [bytes].
     used_bytes : int
         What is used of it and would not be given back on demand [bytes].
+    name : str
+        Name of the limit in that file; empty if the file holds it alone.
+    remedy : str
+        How it is raised.
     """
 
     path: Path
     limit_bytes: int
     used_bytes: int = 0
+    name: str = ""
+    remedy: str = _RAISE_CGROUP
 
     @property
     def left_bytes(self) -> int:
@@ -81,8 +91,9 @@ class MemoryLimit:
         return max(0, self.limit_bytes - self.used_bytes)
 
     def __str__(self) -> str:
+        name = f" {self.name}:" if self.name else ""
         return (
-            f"{self.path} limits it to {format_size(self.limit_bytes)} ({self.limit_bytes}), of which "
+            f"{self.path} says{name} {self.limit_bytes} ({format_size(self.limit_bytes)}), of which "
             f"{format_size(self.used_bytes)} is used and {format_size(self.left_bytes)} is left"
         )
 
@@ -118,11 +129,14 @@ class Limits:
         Every limit on memory that was found, that with the least left first.
     cpu : tuple of CpuQuota
         Every limit on CPU time that was found, the narrowest first.
+    process : tuple of MemoryLimit
+        The limits on the size of one process (``ulimit -v``, ``ulimit -d``), with what this one takes.
     """
 
     nodes: tuple[AllowedNodes, ...] = ()
     memory: tuple[MemoryLimit, ...] = ()
     cpu: tuple[CpuQuota, ...] = ()
+    process: tuple[MemoryLimit, ...] = ()
 
     def may_use(self, node_id: int) -> bool:
         """Whether memory of a node may be used."""
@@ -131,6 +145,11 @@ class Limits:
     def forbids(self, node_id: int) -> AllowedNodes | None:
         """The list that leaves out a node; None if its memory may be used."""
         return next((found for found in self.nodes if node_id not in found.nodes), None)
+
+    def cpuset_without(self, node_id: int) -> AllowedNodes | None:
+        """The cpuset's own file that leaves out a node; None if it is not visible here."""
+        cpusets = (found for found in self.nodes if found.path.name.startswith("cpuset."))
+        return next((found for found in cpusets if node_id not in found.nodes), None)
 
     @property
     def memory_left_bytes(self) -> int | None:
@@ -156,6 +175,7 @@ def read_limits(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) 
         _allowed_nodes(cpuset, proc_root),
         tuple(sorted(_memory_limits(memory), key=lambda limit: limit.left_bytes)),
         tuple(sorted(_quotas(cpu), key=lambda quota: quota.cpus)),
+        tuple(_process_limits(proc_root)),
     )
 
 
@@ -168,7 +188,7 @@ def describe_limits(limits: Limits, nodes: Sequence[Node]) -> list[str]:
     ]
     left = limits.memory_left_bytes
     if left is not None and left < sum(node.total_bytes for node in nodes):
-        notes.append(f"The memory of this process is limited: {limits.memory[0]}.")
+        notes.append(f"This process and its cgroup may take no more memory than this: {limits.memory[0]}.")
     return notes
 
 
@@ -223,7 +243,8 @@ def _memory_limits(memory: Cgroup | None) -> Iterator[MemoryLimit]:
         whole_bytes = stat.get("hierarchical_memory_limit")
         if folder == memory.folders[0] and whole_bytes is not None and whole_bytes < _UNLIMITED_BYTES:
             used_bytes = parse_limit(read_text(folder / "memory.usage_in_bytes")) or 0
-            yield MemoryLimit(folder / "memory.stat", whole_bytes, max(0, used_bytes - cache_bytes))
+            used_bytes = max(0, used_bytes - cache_bytes)
+            yield MemoryLimit(folder / "memory.stat", whole_bytes, used_bytes, "hierarchical_memory_limit")
 
 
 def parse_limit(text: str | None) -> int | None:
@@ -255,3 +276,14 @@ def _quotas(cpu: Cgroup | None) -> Iterator[CpuQuota]:
         match numbers:
             case [int(quota), int(period)] if period > 0 and quota > 0:
                 yield CpuQuota(path, quota / period, " ".join(words))
+
+
+def _process_limits(proc_root: Path) -> Iterator[MemoryLimit]:
+    path = proc_root / "self/limits"
+    has = parse_meminfo(read_text(proc_root / "self/status") or "")
+    for line in split_lines(read_text(path) or ""):
+        name = next((name for name in _PROCESS_LIMITS if line.startswith(f"{name} ")), None)
+        words = line.removeprefix(name).split() if name is not None else []
+        limit_bytes = parse_limit(words[0]) if words else None
+        if name is not None and limit_bytes is not None:
+            yield MemoryLimit(path, limit_bytes, has.get(_PROCESS_LIMITS[name], 0), name, _RAISE_PROCESS)

@@ -17,7 +17,7 @@ def near_node(topology: Topology) -> Node:
     TopologyError
         If no node has memory.
     """
-    return _first(topology.memory_nodes)
+    return _first(topology.usable_nodes)
 
 
 def near_dram(topology: Topology) -> int:
@@ -30,7 +30,7 @@ def near_dram(topology: Topology) -> int:
     TopologyError
         If no node has memory.
     """
-    return _first(topology.dram_nodes or topology.memory_nodes).id
+    return _first(topology.dram_nodes or topology.usable_nodes).id
 
 
 def _first(nodes: Sequence[Node]) -> Node:

@@ -66,18 +66,23 @@ class Topology:
 
     @property
     def memory_nodes(self) -> tuple[Node, ...]:
-        """The nodes that have memory."""
+        """The nodes that have memory, whether this process may use it or not."""
         return tuple(node for node in self.nodes if node.has_memory)
 
     @property
+    def usable_nodes(self) -> tuple[Node, ...]:
+        """The nodes whose memory this process may use; if none, all, which are then refused by name."""
+        return tuple(node for node in self.memory_nodes if self.may_use(node.id)) or self.memory_nodes
+
+    @property
     def dram_nodes(self) -> tuple[Node, ...]:
-        """The nodes that have ordinary memory."""
-        return tuple(node for node in self.memory_nodes if node.kind is NodeKind.DRAM)
+        """The nodes with ordinary memory that may be used."""
+        return tuple(node for node in self.usable_nodes if node.kind is NodeKind.DRAM)
 
     @property
     def slow_nodes(self) -> tuple[Node, ...]:
-        """The nodes with persistent or CXL memory, or with memory of unknown kind and no CPU."""
-        return tuple(node for node in self.memory_nodes if node.kind is not NodeKind.DRAM)
+        """Usable nodes with persistent or CXL memory, or with memory of unknown kind and no CPU."""
+        return tuple(node for node in self.usable_nodes if node.kind is not NodeKind.DRAM)
 
     def as_records(self) -> tuple[NodeRecord, ...]:
         """The nodes as they are stored."""
