@@ -35,6 +35,7 @@ class Cgroup:
     folders: tuple[Path, ...]
 
 
+_DEEPEST: Final = 64
 #: Files of a controller's own limit, by version; those of version 1 that belong together are read as one.
 _OWN_LIMITS: Final[dict[str, dict[int, tuple[str, ...]]]] = {
     "cpu": {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)},
@@ -207,7 +208,8 @@ def _split(path: str) -> tuple[int, tuple[str, ...]]:
     up = 0
     while up < len(parts) and parts[up] == "..":
         up += 1
-    return up, tuple(part for part in parts[up:] if part != "..")
+    # No machine nests groups so deep; a damaged file must not cost a search of thousands of folders.
+    return up, tuple(part for part in parts[up : up + _DEEPEST] if part != "..")
 
 
 def _search(point: Path, levels: int, down: tuple[str, ...], proc_root: Path) -> Path | None:

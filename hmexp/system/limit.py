@@ -35,8 +35,12 @@ class AllowedNodes:
         """The list as it is stored."""
         return AllowedNodesRecord(file=anonymous(self.path), value=self.value, nodes=self.nodes)
 
+    def describe(self, file: object) -> str:
+        """What the file says, under a name of your choice."""
+        return f"{file} says {self.value}"
+
     def __str__(self) -> str:
-        return f"{self.path} says {self.value}"
+        return self.describe(self.path)
 
 
 @dataclass(frozen=True)
@@ -77,12 +81,16 @@ class MemoryLimit:
             used_bytes=self.used_bytes,
         )
 
-    def __str__(self) -> str:
+    def describe(self, file: object) -> str:
+        """What the file says, under a name of your choice, and what is used and left."""
         name = f" {self.name}:" if self.name else ""
         return (
-            f"{self.path} says{name} {self.limit_bytes} ({format_size(self.limit_bytes)}), of which "
+            f"{file} says{name} {self.limit_bytes} ({format_size(self.limit_bytes)}), of which "
             f"{format_size(self.used_bytes)} is used and {format_size(self.left_bytes)} is left"
         )
+
+    def __str__(self) -> str:
+        return self.describe(self.path)
 
 
 @dataclass(frozen=True)

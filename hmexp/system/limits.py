@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
 from hmexp.store.limits import LimitsRecord
-from hmexp.system.cgroups import Cgroup, find_cgroups
+from hmexp.system.cgroups import Cgroup, anonymous, find_cgroups
 from hmexp.system.limit import AllowedNodes, CpuQuota, MemoryLimit
 from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_text, split_lines
 
@@ -114,14 +114,16 @@ def read_limits(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) 
 
 def describe_limits(limits: Limits, nodes: Sequence[Node]) -> list[str]:
     """Say in sentences what a reader of the nodes should know of the limits."""
+    # Notes are stored, where names of groups have no place; an error names the file as it is.
     notes = [
-        f"Node {node.id} may not be used: {limits.forbids(node.id)}."
+        f"Node {node.id} may not be used: {forbidding.describe(anonymous(forbidding.path))}."
         for node in nodes
-        if node.has_memory and not limits.may_use(node.id)
+        if node.has_memory and (forbidding := limits.forbids(node.id)) is not None
     ]
     left = limits.memory_left_bytes
     if left is not None and left < sum(node.total_bytes for node in nodes):
-        notes.append(f"This process and its cgroup may take no more memory than this: {limits.memory[0]}.")
+        text = limits.memory[0].describe(anonymous(limits.memory[0].path))
+        notes.append(f"The memory of this process is limited: {text}.")
     return notes
 
 
