@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LARGEST_ID: Final = 1 << 16
 _RANGE: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 # No amount has more digits than 64 bits take; Python refuses to read numbers of thousands of them.
-_NUMBER: Final = re.compile(r"-?\d{1,20}", re.ASCII)
+_NUMBER: Final = re.compile(r"-?\d{1,30}", re.ASCII)
 # Captured trees pad their files with null bytes.
 _BLANK: Final = " \t\r\n\v\f\0"
 
