@@ -53,7 +53,10 @@ STARTED = time.monotonic()
 
 
 def say(text: str) -> None:
-    print(f"{text}  [{time.monotonic() - STARTED:.0f} s]", flush=True)
+    line = f"{text}  [{time.monotonic() - STARTED:.0f} s]"
+    print(line, flush=True)
+    with (RESULTS / "log").open("a") as log:
+        print(line, file=log)  # seen outside while the guest runs
 
 
 def values() -> dict[str, str | None]:
@@ -107,7 +110,7 @@ def next_command_restores(wanted: list[dict[str, str | None]]) -> str:
 def killed_at_calls() -> None:
     """Of the part that sets them, at every few calls of the system."""
     restored, completed, seen = 0, 0, set()
-    for step in (*range(1, 400, 13), 10**9):
+    for step in (*range(1, 400, 19), 10**9):
         pid = start([*APPLY, "--no-verify"], RESULTS / "killed", step)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status in (0, -signal.SIGKILL), (RESULTS / "killed").read_text()
