@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # The kernel's own limits (MAX_NUMNODES 1024, NR_CPUS 8192) are far below this; it only keeps a
 # damaged file from being expanded into a list that fills the memory.
 _LARGEST_ID: Final = 1 << 16
-_RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
+_RANGE: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
 
 
 def read_text(path: Path) -> str | None:
@@ -38,7 +38,7 @@ def split_lines(text: str) -> list[str]:
 def read_int(path: Path) -> int | None:
     """Read a file that holds one whole number; None when it cannot be read or is no number."""
     text = read_text(path)
-    if text is None or re.fullmatch(r"-?\d+", text, re.ASCII) is None:
+    if text is None or re.fullmatch(r"-?\d{1,30}", text, re.ASCII) is None:
         return None
     return int(text)
 
@@ -101,7 +101,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
     """
     amounts: dict[str, int] = {}
     for line in split_lines(text):
-        match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d+)\s+kB\s*$", line, re.ASCII)
+        match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d{1,18})\s+kB\s*$", line, re.ASCII)
         if match is not None:
             amounts[match[1]] = int(match[2]) * 1024
     return amounts

@@ -172,7 +172,7 @@ def judge_activity(load: float | None, activity: Activity | None, cpus: int) -> 
     details = [f"{name} (process {process}): {share:.0%} of a CPU" for name, process, share in busiest]
     most = f"wait until `uptime` shows a load below {_QUIET_LOAD}"
     if busiest:
-        most += f", or stop {_name_processes(busiest)}"
+        most += f", or stop {name_processes(busiest)}"
     if busy >= max(1.0, cpus / _BUSY_PART):
         return _CPUS.block("load", f"the machine is busy: {seen}; most samples would suffer", most, details)
     if busy > _QUIET_LOAD or (activity is not None and activity.stolen_cpus > _QUIET_CPUS):
@@ -180,7 +180,7 @@ def judge_activity(load: float | None, activity: Activity | None, cpus: int) -> 
     return _CPUS.fine("load", f"the machine is quiet: {seen}", details)
 
 
-def _name_processes(busiest: Sequence[tuple[str, int, float]]) -> str:
+def name_processes(busiest: Sequence[tuple[str, int, float]]) -> str:
     """The processes by their names, those of one name together."""
     named: dict[str, list[str]] = {}
     for name, process, _ in busiest:

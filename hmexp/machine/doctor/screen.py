@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group, Severity
+from hmexp.machine.doctor.noise import MachineNoise
 
 _LABEL: Final = max(len(severity) for severity in Severity) + 4
 _COLOURS: Final = {Severity.FINE: "32", Severity.KNOW: "33", Severity.BLOCK: "1;31"}
 _BOLD: Final = "1"
+_WORDS: Final = {Severity.FINE: "quiet", Severity.KNOW: "disturbed", Severity.BLOCK: "not fit"}
+#: More CPUs than this do not fit on a screen.
+_MOST_ROWS: Final = 16
+_HEAD: Final = "  CPU      lost  longest, us  foreign  stolen  preempted/s  interrupts/s  spoiled  is"
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,31 @@ class Screen:
         for finding in _worst_first(one for one in findings if not one.minor):
             yield from self._item(finding.severity, finding.seen)
             yield from self._remedy(finding)
+
+    def noise(self, noise: MachineNoise) -> Iterator[str]:
+        """The table of the CPUs, the worst first; with -v all of them, and how long their gaps were."""
+        yield self._paint(f"Noise, {noise.seconds:.1f} s on {len(noise.cpus)} CPUs at once", _BOLD)
+        yield _HEAD
+        ranked = sorted(noise.cpus, key=lambda one: (-one.lost, one.cpu))
+        shown = ranked if self.verbose else ranked[:_MOST_ROWS]
+        for one in shown:
+            interrupts = "?" if one.interrupts_per_second is None else f"{one.interrupts_per_second:,.0f}"
+            figures = (
+                f"  {one.cpu:<5}{one.lost:>8.2%}{one.longest_ns / 1000:>13,.0f}{one.foreign:>9.1%}"
+                f"{one.stolen:>8.1%}{one.preempted_per_second:>12,.0f}{interrupts:>13}{one.spoiled:>9.0%}  "
+            )
+            yield figures + self._paint(str(_WORDS[one.severity]), _COLOURS[one.severity])
+            if self.verbose:
+                yield from self._fill("       ", describe_gaps(one.gaps.buckets))
+        if len(shown) < len(ranked):
+            yield f"  and {len(ranked) - len(shown)} more, all quieter than these (-v shows them)"
+
+    def remarks(self, findings: Sequence[Finding]) -> Iterator[str]:
+        """Findings without the heading of a group, each on a line of its own."""
+        for finding in findings:
+            if not finding.minor or self.verbose:
+                yield from self._item(finding.severity, finding.seen)
+                yield from self._remedy(finding)
 
     def verdict(self, diagnosis: Diagnosis) -> Iterator[str]:
         """The last lines: whether to trust a sweep here now."""
@@ -93,6 +123,20 @@ class Screen:
 
     def _paint(self, text: str, code: str) -> str:
         return f"\033[{code}m{text}\033[0m" if self.colour else text
+
+
+def describe_gaps(buckets: Sequence[int]) -> str:
+    """How many gaps there were of each length, as words."""
+    words = [f"up to {_length(1 << power)}: {count:,}" for power, count in enumerate(buckets[:-1]) if count]
+    if buckets and buckets[-1]:
+        words.append(f"longer: {buckets[-1]:,}")
+    return f"gaps {', '.join(words)}" if words else "no gaps"
+
+
+def _length(us: int) -> str:
+    if us < 1000:
+        return f"{us} us"
+    return f"{us >> 10} ms" if us < 1 << 20 else f"{us >> 20} s"
 
 
 def _worst_first(shown: Iterable[Finding]) -> Iterator[Finding]:
