@@ -194,6 +194,18 @@ def percent(text: str) -> float:
     return found / 100
 
 
+def share(text: str) -> float:
+    """A share: a number from 0 to 1, or a percentage with its sign."""
+    if text.strip().endswith("%"):
+        return percent(text)
+    found = number(text)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not from 0 to 1; write a percentage with its sign, 75%"
+        )
+    return found
+
+
 def price(text: str) -> float:
     """A price without its currency."""
     try:
