@@ -175,7 +175,7 @@ def signal_name(number: int) -> str:
 
 
 def _shared_path() -> dict[str, str]:
-    """This process's own path of modules, ready to be used.
+    """The path of modules of this process, ready to be used.
 
     Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
     the time that a launch may cost.

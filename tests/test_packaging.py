@@ -107,3 +107,12 @@ def test_the_wheel_has_the_core_and_the_data(distributions: dict[str, list[str]]
 def test_the_wheel_has_nothing_but_hmexp(distributions: dict[str, list[str]]) -> None:
     tops = {name.split("/")[0] for name in distributions["wheel"]}
     assert {top for top in tops if not top.startswith("hmexp-")} == {"hmexp"}
+
+
+def test_it_is_found_from_the_folder_that_holds_the_checkout(tmp_path: Path) -> None:
+    """Where the checkout is called hmexp, it looks like a package without an __init__.py from there."""
+    (tmp_path / "hmexp").symlink_to(ROOT)
+    code = "import hmexp; print(hmexp.Pattern.parse('0,2,2'))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "0,2,2\n"

@@ -16,7 +16,7 @@ from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
-from hmexp.campaign.request import NotebookOutcome, NotebookRequest
+from hmexp.campaign.request import NotebookOutcome, NotebookRequest, literal_path
 from hmexp.process import answer_once, describe_end, signal_name
 
 _LONGEST: Final = 2000
@@ -42,8 +42,8 @@ def execute(request: NotebookRequest) -> NotebookOutcome:
     """Run a notebook and say what became of it."""
     try:
         papermill.execute_notebook(
-            request.notebook,
-            request.output,
+            literal_path(request.notebook),
+            literal_path(request.output),
             parameters=request.parameters,
             cwd=request.cwd,
             progress_bar=False,

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from hmexp.campaign.request import literal_path
 from hmexp.errors import HmexpError, ParameterError
 from hmexp.store.run import resolve_results
 from hmexp.sweep.parameters import SweepParameters
@@ -120,7 +121,7 @@ def read_campaign(file: Path, topology: Topology) -> Campaign:
 
 def _parse(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(
             f"cannot read the campaign {file}: {error.strerror}",
@@ -166,7 +167,7 @@ def _read_entry(
 def _read_code(notebook: Path, where: str) -> list[str]:
     """Sources of the cells of code: what else is changed in a notebook changes no measurement."""
     try:
-        content = json.loads(notebook.read_text(encoding="utf-8"))
+        content = json.loads(notebook.read_text(encoding="utf-8-sig"))
         cells = [cell for cell in content["cells"] if cell["cell_type"] == "code"]
         return ["".join(cell["source"]) for cell in cells]
     except OSError as error:
@@ -182,7 +183,7 @@ def _parameter_names(notebook: Path, where: str) -> set[str]:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            return set(papermill.inspect_notebook(str(notebook)))
+            return set(papermill.inspect_notebook(literal_path(str(notebook))))
     except Exception as error:  # papermill documents none, and whatever it is, the notebook is at fault
         raise ParameterError(f"{where}: papermill cannot read {notebook}: {error}") from error
 

@@ -45,3 +45,8 @@ class NotebookOutcome(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["finished", "failed", "kernel died"]
     reason: str | None = None
     signal: str | None = None
+
+
+def literal_path(path: str) -> str:
+    """A path for papermill, which fills in what stands in braces: every brace twice stands for itself."""
+    return path.replace("{", "{{").replace("}", "}}")

@@ -59,6 +59,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from hmexp.measure.point import require_room
     from hmexp.memory.page_sizes import find_page_bytes, require_page_size
     from hmexp.memory.region import allocate
 
@@ -70,7 +71,9 @@ def _run(options: argparse.Namespace) -> int:
     page_bytes = find_page_bytes(options.page_bytes)
     for each in (pattern, load or pattern):
         require_page_size(each, page_bytes)
-    emulation = _emulate(options, [pattern] if load is None else [pattern, load], machine)
+    patterns = [pattern] if load is None else [pattern, load]
+    require_room(patterns, options.size, options.emulate, machine)
+    emulation = _emulate(options, patterns, machine)
 
     def region_of(what: Pattern) -> Region:
         huge = require_page_size(what, page_bytes)

@@ -23,7 +23,7 @@ from hmexp.errors import HmexpError, SweepError
 #: Every command with the line that help has for it, in the order of help. Each is a module beside this one
 #: with a `COMMAND`; only the one that is called is imported.
 COMMANDS: Final[dict[str, str]] = {
-    "doctor": "check what this machine is, what it can do, and what is missing",
+    "doctor": "check what this machine is, what it can do, and what is in the way of measuring",
     "nodes": "list the NUMA nodes with their kinds, sizes, distances and HMAT speeds",
     "placers": "list the ways of placing pages: what each promises and needs, and whether it works here",
     "presets": "list the presets of sweeps: what each is for, how many points, how long here",
@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "study": "measure placers or granularity, as the notebooks of these names do",
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
+    "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
     "campaign": "run several notebooks with papermill and gather them in one folder",
     "lab": "run a command in a virtual machine with any NUMA nodes and any kernel",
     "completion": "print a completion script for bash, zsh or tcsh",

@@ -77,6 +77,7 @@ def splats(console: str) -> tuple[str, ...]:
 
 
 def read_if_there(path: Path) -> bytes:
+    """Read a file; nothing if there is none."""
     try:
         return path.read_bytes()
     except FileNotFoundError:

@@ -138,7 +138,7 @@ def find_topology(request: str) -> GuestTopology:
     """Find a topology by the name of a shipped one, or by the path of a file."""
     if request.endswith(".toml") or "/" in request:
         try:
-            text = Path(request).read_text(encoding="utf-8")
+            text = Path(request).read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise LabTopologyError(
                 f"topology file {request} cannot be read: {error}", "check the path"
@@ -242,7 +242,7 @@ def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
         kind=kind,
         size_bytes=size_bytes,
         cpus=_field(entry, "cpus", int, 1 if kind in (MEMORYLESS, ABSENT) else 0, where),
-        movable=_field(entry, "movable", bool, True, where),
+        movable=_field(entry, "movable", bool, default=True, where=where),
         online=_field(entry, "online", bool, kind != ABSENT, where),
         speed=speed,
     )

@@ -31,7 +31,7 @@ class _Answer(msgspec.Struct, frozen=True):
     error: str | None = None
 
 
-_HEAD: Final = re.compile(r"([0-9a-f]+)-[0-9a-f]+ ")
+_HEAD: Final = re.compile(rb"([0-9a-f]+)-[0-9a-f]+ ")
 
 
 def after_fork(placer_name: str, pattern: Pattern, size_bytes: int) -> Behaviour:
@@ -142,11 +142,11 @@ def _huge_bytes(mapping: PageMapping) -> int:
     """Memory of a mapping that is in huge pages [bytes]."""
     start, end = mapping.address, mapping.address + mapping.size_bytes
     total, inside = 0, False
-    with Path("/proc/self/smaps").open(encoding="utf-8", errors="replace") as file:
+    with Path("/proc/self/smaps").open("rb") as file:
         for line in file:
             head = _HEAD.match(line)
             if head is not None:
                 inside = start <= int(head[1], 16) < end
-            elif inside and line.startswith(("AnonHugePages:", "ShmemPmdMapped:", "FilePmdMapped:")):
+            elif inside and line.startswith((b"AnonHugePages:", b"ShmemPmdMapped:", b"FilePmdMapped:")):
                 total += int(line.split()[1]) * 1024
     return total

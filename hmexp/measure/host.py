@@ -13,7 +13,7 @@ from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import FIGURES, NodeSpeed, Quantity
 from hmexp.memory.region import Region, allocate
 from hmexp.pattern import Pattern
-from hmexp.system.cpus import allowed_cpus
+from hmexp.system.near import near_node
 from hmexp.system.topology import Topology, read_topology
 
 #: Launches with fresh pages. The least favourable one counts: the modelled speeds must fit in what the
@@ -78,7 +78,7 @@ def emulate(
         raise ParameterError(
             f"node {asked.node} is a real node of this machine", "emulate a node with an id of its own"
         )
-    backing = next(node.id for node in machine.memory_nodes if set(node.cpus) & set(allowed_cpus()))
+    backing = near_node(machine).id
     found: dict[str, Any] = {}  # figures of a NodeSpeed by name: numbers, all of them
     needed: tuple[Quantity, ...] = ("read", "write", "latency", *quantities)
     for quantity in dict.fromkeys(needed):

@@ -74,7 +74,13 @@ def find_knee(load_gbps: Sequence[float], latency_ns: Sequence[float]) -> Knee:
     idle = float(latency[int(np.argmin(load))])
     highest, rise = float(load.max()), float(latency.max() / idle)
     if rise < SATURATED or highest <= 0:
-        return Knee(False, None, None, highest, rise)
+        return Knee(saturated=False, load_gbps=None, latency_ns=None, highest_gbps=highest, rise=rise)
     distance = load / highest - (latency - idle) / (latency.max() - idle)
     at = int(np.argmax(distance))
-    return Knee(True, float(load[at]), float(latency[at]), highest, rise)
+    return Knee(
+        saturated=True,
+        load_gbps=float(load[at]),
+        latency_ns=float(latency[at]),
+        highest_gbps=highest,
+        rise=rise,
+    )

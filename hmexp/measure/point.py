@@ -15,14 +15,16 @@ from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.walk import Walk
+from hmexp.memory.capacity import check_regions
 from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.system.near import near_dram
+from hmexp.system.near import AUTO, find_ratio, near_dram, near_node
 from hmexp.system.topology import Topology, read_topology
+from hmexp.units import parse_size
 
 SIZE: Final = "256MiB"
 
@@ -135,6 +137,7 @@ def measure_point(
     machine, asked = topology or read_topology(), "none" if isinstance(emulate, Emulation) else emulate
     parsed = read_pattern(pattern, PAGE_BYTES, asked, machine) if isinstance(pattern, str) else pattern
     huge = require_page_size(parsed, find_page_bytes(str(page_bytes)))
+    require_room((parsed,), size, emulate, machine)
     emulation = _emulation_of(emulate, parsed, operation, threads, machine, show)
     request = LaunchRequest(
         size, parsed, placer, emulation, huge, operation, threads, pinning, walk, sampling
@@ -190,7 +193,9 @@ def _model(request: LaunchRequest, found: Measurement) -> float | None:
     return request.emulation.predict(shares, found.operation, request.threads)
 
 
-def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology) -> Pattern:
+def read_pattern(
+    text: str, granule: str | int, emulate: str, machine: Topology, dram: str = AUTO, slow: str = AUTO
+) -> Pattern:
     """The pattern, or the ratio over the near DRAM node and the slow one, real or emulated.
 
     Parameters
@@ -203,6 +208,8 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
         As for `measure_point`.
     machine : Topology
         The machine.
+    dram, slow : str
+        The nodes of a ratio, by number, or ``auto``: see `hmexp.system.near.find_ratio`.
 
     Raises
     ------
@@ -211,11 +218,13 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
     """
     if ":" not in text:
         return Pattern.parse(text, granule)
-    near, request = near_dram(machine), find_request(emulate, machine)
-    others = [node.id for node in (*machine.slow_nodes, *machine.memory_nodes) if node.id != near]
-    if request is not None:
-        others = [request.node]
-    return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
+    # A slow node that is named makes it needless to emulate one.
+    needless = slow != AUTO and emulate.strip() == AUTO
+    request = None if needless else find_request(emulate, machine)
+    nodes = find_ratio(
+        machine, dram=dram, slow=slow, emulated=None if request is None else request.node, far_dram=True
+    )
+    return Pattern.parse(text, granule, ratio_nodes=nodes)
 
 
 def quantities_of(operation: str) -> tuple[Quantity, ...]:
@@ -243,6 +252,41 @@ def provide_emulation(
     if request is None:
         return None  # a node that does not exist is refused when the region is allocated
     return emulate_node(request, threads, quantities=quantities, topology=machine, show=show)
+
+
+def require_room(
+    patterns: Sequence[Pattern], size: str | int, emulate: str | Emulation, machine: Topology
+) -> None:
+    """Refuse regions that this process may not have, all at once, before anything is measured.
+
+    Parameters
+    ----------
+    patterns : sequence of Pattern
+        One for each region.
+    size : str or int
+        Of each region [bytes].
+    emulate : str or Emulation
+        As for `measure_point`.
+    machine : Topology
+        The machine, with the limits of this process.
+
+    Raises
+    ------
+    TopologyError
+        If a node is neither real nor emulated.
+    PatternError
+        If this process may not use a node.
+    CapacityError
+        If a node or a limit of this process leaves too little memory.
+    """
+    if isinstance(emulate, Emulation):
+        real = [emulate.real_pattern(pattern) for pattern in patterns]
+    else:
+        named = {node for pattern in patterns for node in pattern.distinct_nodes}
+        request = find_request(emulate, machine, named)
+        backing = {} if request is None else {request.node: near_node(machine).id}
+        real = [pattern.replace_nodes(backing) for pattern in patterns]
+    check_regions([(pattern, parse_size(size)) for pattern in real], machine, asked=patterns)
 
 
 def _shares(pattern: Pattern, found: Measurement) -> dict[int, int]:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from hmexp import native
 from hmexp.errors import NativeError, PlacerUnavailableError, PlacerUnsuitableError
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import check_placement
 from hmexp.memory.placers import Placer, find_placer
-from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import Pattern
 from hmexp.store.evidence import PlacementRecord

@@ -51,7 +51,7 @@ def place_threads(
     nodes = [tuple(cpu for cpu in node.cpus if cpu in allowed) for node in machine.nodes]
     near = next((cpus for cpus in nodes if cpus), ())
     word, _, number = pinning.partition(":")
-    if word == "node" and number.isdigit():
+    if word == "node" and number.isascii() and number.isdigit():
         own = tuple(cpu for cpu in machine.node(int(number)).cpus if cpu in allowed)
         if threads > len(own):
             raise ParameterError(

@@ -162,7 +162,7 @@ class Profile:
                 f"use one of: {', '.join(cls.names())}, or the path of a .toml file",
             )
         try:
-            data = tomllib.loads(path.read_text(encoding="utf-8"))
+            data = tomllib.loads(path.read_text(encoding="utf-8-sig"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise EmulationError(f"emulation profile {path} cannot be read: {error}") from error
         unknown = sorted(set(data) - {"title", "kind", "source", "dram", "slow"})

@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from hmexp import native
-from hmexp.errors import CapacityError, PlacerUnavailableError, PlacerUnsuitableError, UnitError
+from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError, UnitError
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import Emulation, unhindered
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
-from hmexp.memory.placement import Placement, check_placement, describe_need
+from hmexp.memory.placement import Placement, check_placement
 from hmexp.memory.placers import Placer, find_placer
 from hmexp.memory.portrait import draw_region
 from hmexp.native import NodeModel
@@ -210,12 +211,10 @@ def allocate(
         If the size, the pattern or the placer cannot be understood.
     TopologyError
         If a node of the pattern is neither real nor emulated, or has no memory.
-    CapacityError
-        If a node has less free memory than the region needs there.
-    PlacerUnavailableError
-        If the placer cannot work here.
-    PlacerUnsuitableError
-        If the placer cannot do this pattern, granule or kind of page.
+    PatternError, CapacityError
+        As for `hmexp.memory.capacity.check_capacity`.
+    PlacerUnavailableError, PlacerUnsuitableError
+        If the placer cannot work here, or not with this pattern, granule or kind of page.
     """
     if isinstance(pattern, str):
         pattern = Pattern.parse(pattern)
@@ -233,35 +232,6 @@ def allocate(
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
-    check_capacity(real_pattern, size_bytes, topology or read_topology(libnuma=LibNuma.load()))
+    machine = topology or read_topology(libnuma=LibNuma.load())
+    check_capacity(real_pattern, size_bytes, machine, asked=pattern)
     return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)
-
-
-def check_capacity(pattern: Pattern, size_bytes: int, topology: Topology, *, total: bool = False) -> None:
-    """Refuse a region that a node cannot hold, before the kernel has to.
-
-    A thread that is bound to a full node is killed without an error.
-
-    Parameters
-    ----------
-    total : bool
-        Compare with all the memory of the node rather than with what is free now.
-
-    Raises
-    ------
-    TopologyError
-        If a node of the pattern does not exist or has no memory.
-    CapacityError
-        If a node has too little memory.
-    """
-    for node_id, need_bytes in describe_need(pattern, size_bytes).items():
-        node = topology.node(node_id)
-        has_bytes = node.total_bytes if total else node.free_bytes
-        # Page tables take 1/512 of what they map, and may have to come from the same node.
-        if need_bytes + need_bytes // 512 > has_bytes:
-            what = "has" if total else "has free"
-            raise CapacityError(
-                f"a region of {format_size(size_bytes)} with the pattern {pattern} needs "
-                f"{format_size(need_bytes)} on node {node_id}, which {what} {format_size(has_bytes)}",
-                "ask for a smaller region, or another pattern; see `hmexp nodes`",
-            )

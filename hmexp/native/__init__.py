@@ -21,6 +21,7 @@ from hmexp.native.chases import (
 )
 from hmexp.native.core import LINE_BYTES, PAGE_BYTES
 from hmexp.native.emulation import NodeModel, NodeRates
+from hmexp.native.gaps import CpuGaps, watch_gaps
 from hmexp.native.loops import ACCESSES, SAMPLE, Access, BandwidthRun, Job, Slice, bandwidth
 from hmexp.native.operations import OPERATIONS, VECTOR_BITS, Operation, vector_bits
 from hmexp.native.pages import PageMapping, advise, first_touch, move_pages, populate, query_nodes
@@ -58,6 +59,7 @@ __all__ = [
     "Access",
     "BandwidthRun",
     "ClockCheck",
+    "CpuGaps",
     "FaultHandler",
     "FrameNodes",
     "Job",
@@ -98,4 +100,5 @@ __all__ = [
     "touch",
     "vector_bits",
     "walk_ring",
+    "watch_gaps",
 ]  # fmt: skip

@@ -10,18 +10,18 @@ from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.point import provide_emulation, quantities_of
 from hmexp.measure.sampling import Sampling
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, read_page_size
 from hmexp.memory.placers import find_placer
-from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.store.parameters import GranulePoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
 from hmexp.system.cpus import allowed_cpus
-from hmexp.system.near import near_dram
+from hmexp.system.near import find_ratio, near_dram
 from hmexp.system.topology import Topology
 from hmexp.units import format_size
 
@@ -89,7 +89,7 @@ def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Stu
     dram = near_dram(topology)
     granules = _granules(parameters.granules, Pattern.parse(text), size)
     real = Pattern.parse(text).replace_nodes({request.node: dram} if request is not None else {})
-    check_capacity(real, size, topology, total=True)
+    check_capacity(real, size, topology, total=True, asked=Pattern.parse(text))
     shape = GranulePoint(
         placer=parameters.placer,
         pattern=text,
@@ -147,15 +147,13 @@ def _pattern_of(parameters: GranuleParameters, topology: Topology) -> tuple[str,
     request = find_request(parameters.emulate, topology, named)
     if parameters.pattern != "auto":
         return parameters.pattern, request
-    dram = near_dram(topology)
-    real = (node.id for node in (*topology.slow_nodes, *topology.memory_nodes) if node.id != dram)
-    other = next(real, None) if request is None else request.node
-    if other is None:
+    nodes = find_ratio(topology, emulated=None if request is None else request.node, far_dram=True)
+    if len(nodes) < 2:
         raise ParameterError(
             "there is one node with memory, and none is emulated: no pattern has two nodes",
             "use emulate: auto, or NODE=PROFILE",
         )
-    return f"{dram},{other}", request
+    return ",".join(map(str, nodes)), request
 
 
 def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list[int]:

@@ -7,13 +7,14 @@ from typing import Final
 
 from hmexp.errors import ParameterError
 from hmexp.measure.behaviour import BEHAVIOURS
+from hmexp.memory.capacity import check_capacity, check_regions
 from hmexp.memory.page_sizes import read_page_size
 from hmexp.memory.placers import PLACERS, find_placer
-from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.store.parameters import BehaviourPoint, CostPoint, MappingsPoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
+from hmexp.system.near import find_ratio
 from hmexp.system.topology import Topology
 from hmexp.units import format_size, parse_size
 
@@ -69,13 +70,15 @@ def make_placer_study(parameters: PlacerParameters, topology: Topology) -> Study
     HmexpError
         If a parameter cannot be used on this machine; nothing is written then.
     """
-    nodes = topology.memory_nodes
+    nodes = topology.usable_nodes
     granule = read_page_size(parameters.granule)
     text = _auto_pattern(topology) if parameters.pattern == "auto" else parameters.pattern
     pattern = Pattern.parse(text, granule)
     size = whole_pages(parameters.size)
     behaviour_size = whole_pages(parameters.behaviour_size)
-    check_capacity(pattern, max(size, behaviour_size), topology, total=True)
+    check_capacity(pattern, size, topology, total=True)
+    # After a fork the child writes to every page, and gets a copy of its own.
+    check_regions([(pattern, behaviour_size)] * 2, topology, total=True)
     if not 1 <= parameters.launches <= 1000 or not 1 <= parameters.pairs <= 1000:
         raise ParameterError("launches and pairs are from 1 to 1000")
     named = tuple(PLACERS) if "all" in parameters.placers else parameters.placers
@@ -123,15 +126,13 @@ def whole_pages(text: str) -> int:
 
 
 def _auto_pattern(topology: Topology) -> str:
-    nodes = topology.memory_nodes
-    first = (topology.dram_nodes or nodes)[0].id
-    others = [node.id for node in (*topology.slow_nodes, *reversed(nodes)) if node.id != first]
+    first, *others = find_ratio(topology, far_dram=True)
     return f"{first},{others[0]},{others[0]}" if others else str(first)
 
 
 def _limit_points(parameters: PlacerParameters, topology: Topology) -> list[StudyPoint]:
     """Regions of two nodes in turn: the most mappings that a region of a size can take."""
-    text = ",".join(str(node.id) for node in topology.memory_nodes[:2])
+    text = ",".join(str(node.id) for node in topology.usable_nodes[:2])
     points = []
     for granule_text in parameters.limit_granules:
         granule = read_page_size(granule_text)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import itertools
 
-from hmexp.errors import CapacityError, EmulationError, ParameterError, PatternError
+from hmexp.errors import EmulationError, ParameterError, PatternError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.measure.walk import require_vectors
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import EmulationRequest
 from hmexp.memory.profile import FIGURES
-from hmexp.memory.region import check_capacity
 from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import read_access
@@ -24,6 +24,7 @@ from hmexp.units import format_size
 def parse_patterns(
     parameters: SweepParameters, ratio_nodes: tuple[int, ...], granules: list[int]
 ) -> tuple[Pattern, ...]:
+    """Read the patterns and ratios of a sweep, each at every granule, each once."""
     patterns = [
         Pattern.parse_any(text, ratio_nodes, granule) for text in parameters.patterns for granule in granules
     ]
@@ -39,6 +40,7 @@ def check_nodes(
     backing_node: int,
     size_bytes: int,
 ) -> None:
+    """Refuse patterns that name a node which is not there."""
     real = {node.id for node in topology.memory_nodes}
     for pattern in patterns:
         for node in pattern.distinct_nodes:
@@ -54,16 +56,7 @@ def check_nodes(
                 f"emulate {free}={EmulationRequest.default_profile()}",
             )
         real_pattern = pattern if emulate is None else pattern.replace_nodes({emulate.node: backing_node})
-        try:
-            check_capacity(real_pattern, size_bytes, topology, total=True)
-        except CapacityError as error:
-            if emulate is None or emulate.node not in pattern.distinct_nodes:
-                raise
-            raise CapacityError(
-                f"pattern {pattern}, with node {emulate.node} emulated on node {backing_node}: "
-                f"{error.message}",
-                error.remedy,
-            ) from error
+        check_capacity(real_pattern, size_bytes, topology, total=True, asked=pattern)
 
 
 def choose_operations(given: tuple[str, ...], emulate: EmulationRequest | None) -> tuple[str, ...]:
@@ -114,7 +107,7 @@ def choose_nodes(texts: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
     return chosen
 
 
-def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple[int, ...]:
+def cpus_for(count: int, cpu_node: str, home: Node, topology: Topology) -> tuple[int, ...]:
     """A CPU for each of so many threads.
 
     Raises
@@ -123,7 +116,7 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
         If there are not as many, or it is no number of threads.
     """
     if cpu_node == NEAR:
-        return choose_cpus(count, near.cpus)
+        return choose_cpus(count, home.cpus)
     own = set(allowed_cpus()) & set(topology.node(int(cpu_node)).cpus)
     if count > len(own):
         raise ParameterError(
@@ -135,10 +128,10 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
 
 
 def count_threads(
-    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, *, loaded: bool
+    threads: tuple[int, ...], cpu_node: str, home: Node, topology: Topology, *, loaded: bool
 ) -> tuple[int, ...]:
     """The numbers of threads, with 0 made the number that it stands for; one more must fit in if `loaded`."""
-    node = near if cpu_node == NEAR else topology.node(int(cpu_node))
+    node = home if cpu_node == NEAR else topology.node(int(cpu_node))
     # One CPU is left to everything else: a thread that shares its CPU measures the scheduler.
     automatic = max(1, len(set(allowed_cpus()) & set(node.cpus)) - 1)
     counts = tuple(dict.fromkeys(automatic if count == 0 else count for count in threads))
@@ -148,7 +141,7 @@ def count_threads(
                 f"threads {count} is not a number of threads",
                 "use 1 or more, or auto (0 in a notebook) for all CPUs but one",
             )
-        cpus_for(count, cpu_node, near, topology)
+        cpus_for(count, cpu_node, home, topology)
         room = len(allowed_cpus() if cpu_node == NEAR else set(allowed_cpus()) & set(node.cpus))
         if loaded and count + 1 > room:
             where = "" if cpu_node == NEAR else f" of node {cpu_node}"

@@ -8,10 +8,10 @@ from typing import Any
 
 from hmexp.errors import CapacityError
 from hmexp.experiment.pace import Span, say_seconds
+from hmexp.memory.capacity import check_capacity
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import describe_need
 from hmexp.memory.placers import find_placer
-from hmexp.memory.region import check_capacity
 from hmexp.pattern import Pattern
 from hmexp.store.reader import POINTS, read_points
 from hmexp.store.run import find_run, resolve_results
@@ -157,7 +157,7 @@ def _obstacle(plan: SweepPlan, point: SweepPoint) -> str | None:
     if found is not None:
         return f"{point.placer}: {found}"
     try:
-        check_capacity(pattern, point.size_bytes, plan.topology)
+        check_capacity(pattern, point.size_bytes, plan.topology, fresh=True, asked=point.parsed_pattern)
     except CapacityError as error:
         return str(error)
     return None

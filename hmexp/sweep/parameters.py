@@ -12,6 +12,7 @@ from hmexp.errors import ParameterError
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.store.schema import Remark
 from hmexp.sweep.preset import STANDARD, find_preset
+from hmexp.sweep.unquoted import quoted
 
 #: Where a run goes is not of its kind.
 _NOT_IN_PRESETS: Final = ("preset", "results", "run")
@@ -70,6 +71,9 @@ class SweepParameters:
         exactly `samples`.
     most_samples : int
         Cap on the samples of a launch; 0 is twice `samples`.
+    dram, slow : str
+        The nodes of a ratio, by number; ``auto`` is the DRAM nearest to the threads, and the known slow node
+        nearest to them, or one of unknown kind, or the emulated one.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str
@@ -103,6 +107,8 @@ class SweepParameters:
     sample_seconds: float = 0.05
     precision: float = 0.01
     most_samples: int = 0
+    dram: str = "auto"
+    slow: str = "auto"
     emulate: str = "auto"
     results: str = "auto"
     run: str = "auto"
@@ -137,32 +143,7 @@ class SweepParameters:
 
     @classmethod
     def _check(cls, given: Mapping[str, Any]) -> dict[str, Any]:
-        values: dict[str, Any] = {}
-        for name, value in given.items():
-            match name:
-                case "patterns" | "operations" | "granules" | "pages" | "placers" | "access" | "cpu_nodes":
-                    values[name] = check_texts(name, value)
-                case "only" | "without":
-                    values[name] = check_texts(name, value)
-                case "size":
-                    values[name] = _sizes(value)
-                case "threads":
-                    items = value if isinstance(value, list | tuple) else [value]
-                    values[name] = tuple(check_whole(name, item) for item in _not_empty(name, items))
-                case "launches" | "samples" | "most_samples" | "seed":
-                    values[name] = check_whole(name, value)
-                case "repeat" | "retry_unstable":
-                    values[name] = _more_launches(name, value)
-                case "budget":
-                    parse_budget(check_text(name, value))
-                    values[name] = str(value)
-                case "precision":
-                    values[name] = _part(name, value)
-                case "sample_seconds" | "timeout_seconds":
-                    values[name] = check_positive(name, value)
-                case _:
-                    values[name] = check_text(name, value)
-        return values
+        return {name: _checker_of(name)(name, value) for name, value in given.items()}
 
     def to_record(self) -> dict[str, Remark]:
         """The parameters as they are stored; a single size is a text."""
@@ -224,9 +205,7 @@ def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
 
 def check_text(name: str, value: Any) -> str:
     """A text, or a number that stands for one."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ParameterError(f"{name} {value!r} is not a text")
-    return str(value)
+    return quoted(name, value)
 
 
 def check_texts(name: str, value: Any) -> tuple[str, ...]:
@@ -235,8 +214,8 @@ def check_texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
 
 
-def _sizes(value: Any) -> tuple[str, ...]:
-    texts = check_texts("size", value)
+def _sizes(name: str, value: Any) -> tuple[str, ...]:
+    texts = check_texts(name, value)
     return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
 
 
@@ -286,3 +265,32 @@ def _part(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
     return float(value)
+
+
+def _whole_numbers(name: str, value: Any) -> tuple[int, ...]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(check_whole(name, item) for item in _not_empty(name, items))
+
+
+def _budget(name: str, value: Any) -> str:
+    text = check_text(name, value)
+    parse_budget(text)
+    return text
+
+
+#: Who checks a parameter; all others are texts.
+_CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
+    **dict.fromkeys(("patterns", "operations", "granules", "pages", "placers"), check_texts),
+    **dict.fromkeys(("access", "cpu_nodes", "only", "without"), check_texts),
+    **dict.fromkeys(("launches", "samples", "most_samples", "seed"), check_whole),
+    **dict.fromkeys(("repeat", "retry_unstable"), _more_launches),
+    **dict.fromkeys(("sample_seconds", "timeout_seconds"), check_positive),
+    "size": _sizes,
+    "threads": _whole_numbers,
+    "budget": _budget,
+    "precision": _part,
+}  # fmt: skip
+
+
+def _checker_of(name: str) -> Callable[[str, Any], Any]:
+    return _CHECKS.get(name, check_text)

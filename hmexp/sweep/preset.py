@@ -54,7 +54,7 @@ def find_preset(name: str) -> Preset:
             f"use one of: {', '.join(NAMES)} (`hmexp presets`), or the path of a .toml file of your own",
         )
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ParameterError(
             f"preset {name!r} cannot be read: {error.strerror}",

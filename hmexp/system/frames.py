@@ -63,4 +63,4 @@ def read_memory_blocks(sys_root: Path = Path("/sys")) -> MemoryBlocks | None:
 
 
 def _is_block(name: str) -> bool:
-    return name.startswith("memory") and name[6:].isdigit()
+    return name.startswith("memory") and name[6:].isascii() and name[6:].isdigit()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hmexp.system.sysfs import read_text
+from hmexp.system.sysfs import read_text, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,9 +60,9 @@ def read_kernel_memory(proc_root: Path = Path("/proc"), sys_root: Path = Path("/
 def count_mappings(start: int, length_bytes: int, proc_root: Path = Path("/proc")) -> int:
     """Mappings (VMAs) of this process that begin in a range of addresses."""
     count = 0
-    with (proc_root / "self/maps").open(encoding="utf-8", errors="replace") as file:
+    with (proc_root / "self/maps").open("rb") as file:
         for line in file:
-            count += start <= int(line.partition("-")[0], 16) < start + length_bytes
+            count += start <= int(line.partition(b"-")[0], 16) < start + length_bytes
     return count
 
 
@@ -71,7 +71,7 @@ def _read_slab(proc_root: Path, sys_root: Path) -> dict[str, int] | None:
     if text is None:
         return None
     used = {}
-    for line in text.splitlines()[2:]:
+    for line in split_lines(text)[2:]:
         words = line.split()
         used[words[0]] = int(words[1]) * int(words[3])
     found: dict[str, int] = {}

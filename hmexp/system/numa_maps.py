@@ -1,4 +1,4 @@
-"""`/proc/PID/numa_maps`: on which nodes the kernel says the pages of a mapping are.
+r"""`/proc/PID/numa_maps`: on which nodes the kernel says the pages of a mapping are.
 
 What a line holds, as `show_numa_map` in the kernel's `fs/proc/task_mmu.c` writes it:
 ``ADDRESS POLICY [file=PATH|heap|stack] [huge] [NAME=COUNT...] [N<node>=COUNT...] [kernelpagesize_kB=SIZE]``
@@ -93,7 +93,7 @@ def parse_numa_maps(text: str) -> list[NumaMapping]:
     ParseError
         If a line does not look as documented; the message has its number and its text.
     """
-    # Not splitlines(): a path may hold any other character that Python takes for an end of line.
+    # Not `str.splitlines`: a path may hold any other character that Python takes for an end of line.
     return [_parse_line(line, number) for number, line in enumerate(text.split("\n"), 1) if line]
 
 

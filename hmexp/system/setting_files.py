@@ -113,7 +113,7 @@ def write_text(path: Path, text: str) -> str | None:
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
         try:
-            os.write(fd, text.encode())
+            os.write(fd, f"{text}\n".encode())  # as echo does
         finally:
             os.close(fd)
     except OSError as error:

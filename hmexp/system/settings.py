@@ -8,17 +8,16 @@ Ctrl-C and SIGTERM included, and by the next command of hmexp if it was killed.
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from hmexp.errors import SettingsError
-from hmexp.system.journal import Change, Journal, boot_id, held_by
-from hmexp.system.setting_files import HERE, Machine, Setting, write_text
+from hmexp.system.journal import Change, Journal, held_by
+from hmexp.system.lasting import finish_weights, has_unfinished
+from hmexp.system.restoration import ending_in_order, put_back, refused, repair_journals, set_value
+from hmexp.system.setting_files import HERE, Machine, Setting
 from hmexp.system.sysfs import read_text
 
 __all__ = [
@@ -90,40 +89,22 @@ def repair(machine: Machine = HERE) -> list[str]:
     list of str
         A sentence for each setting that was put back, or could not be. Never an error.
     """
-    journals = machine.journals
-    if not journals.any():
-        return []
+    messages: list[str] = []
     try:
-        with journals.locked("settings", _SHORT_SECONDS):
-            return _repair_locked(machine)
+        if machine.journals.any():
+            with machine.journals.locked("settings", _SHORT_SECONDS):
+                messages += repair_journals(machine)
+        if has_unfinished(machine):
+            # Who populates a region has weights of its own meanwhile, and puts back the ones before.
+            with (
+                machine.journals.locked("weights", _SHORT_SECONDS),
+                machine.journals.locked("settings", _SHORT_SECONDS),
+            ):
+                messages += [*repair_journals(machine), *finish_weights(machine)]
     except (SettingsError, OSError):
         # Somebody who may not look at the journals could not write the settings either.
-        return []
-
-
-@contextmanager
-def ending_in_order() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP exceptions for a while, where they would end the process at once.
-
-    Only in the main thread, and only where nobody else handles them.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    changed = [
-        number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) is signal.SIG_DFL
-    ]
-    for number in changed:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number in changed:
-            signal.signal(number, signal.SIG_DFL)
+        return messages
+    return messages
 
 
 @contextmanager
@@ -137,10 +118,10 @@ def _held(wanted: Mapping[Path, str | None], machine: Machine) -> Iterator[dict[
         fd, path = -1, Path()
         try:
             with journals.locked("settings", _SHORT_SECONDS):
-                _repair_locked(machine)
+                repair_journals(machine)
                 fd, path, changes = _begin(wanted, machine)
                 for change in changes:
-                    _set(change)
+                    set_value(change)
             yield {Path(change.path): change.before for change in changes}
         finally:
             if fd >= 0:
@@ -158,21 +139,12 @@ def _begin(wanted: Mapping[Path, str | None], machine: Machine) -> tuple[int, Pa
         before = held[str(path)].before if str(path) in held else now
         changes.append(Change(str(path), before, used))
         if used is not None and now != used and not os.access(path, os.W_OK):
-            raise _refused(path, "/sys is mounted read-only here")
+            raise refused(path, "/sys is mounted read-only here")
     try:
         fd, journal = machine.journals.write(Journal.of_this_process(tuple(changes), machine.proc_root))
     except OSError as error:
         raise SettingsError(f"no journal can be written in {machine.directory}: {error.strerror}") from error
     return fd, journal, tuple(changes)
-
-
-def _set(change: Change) -> None:
-    path = Path(change.path)
-    if change.used is None or read_text(path) == change.used:
-        return
-    problem = write_text(path, change.used)
-    if problem is not None:
-        raise _refused(path, problem)
 
 
 def _end(fd: int, path: Path, machine: Machine) -> None:
@@ -183,50 +155,9 @@ def _end(fd: int, path: Path, machine: Machine) -> None:
             # What another still uses is for the other to put back.
             others = list(alive)
             others.remove(mine)
-            problems = _restore(mine, held_by(others), machine)
+            problems = put_back(mine, held_by(others), machine)
             if problems:
                 raise SettingsError("; ".join(problems), "put it back by hand, as root")
         path.unlink()
     finally:
         os.close(fd)
-
-
-def _repair_locked(machine: Machine) -> list[str]:
-    alive, ended = machine.journals.read()
-    messages: list[str] = []
-    for path, journal in ended:
-        problems: list[str] = []
-        if journal is not None and journal.boot_id == boot_id(machine.proc_root):
-            before = {change.path: read_text(Path(change.path)) for change in journal.changes}
-            problems = _restore(journal, held_by(alive), machine)
-            messages += [
-                f"{change.path} is {change.before} again; process {journal.pid}, which had set it, was killed"
-                for change in journal.changes
-                if not problems and before[change.path] != read_text(Path(change.path))
-            ]
-        messages += problems
-        if not problems:
-            path.unlink(missing_ok=True)
-    return messages
-
-
-def _restore(journal: Journal, held: Mapping[str, Change], machine: Machine) -> list[str]:
-    """Put values back; what somebody else has set since is left as that one wants it."""
-    problems = []
-    for change in journal.changes:
-        path = Path(change.path)
-        now = read_text(path)
-        if change.path in held or not machine.knows(change.path) or now == change.before:
-            continue
-        if change.used is not None and now != change.used:
-            continue
-        problem = write_text(path, change.before)
-        if problem is not None:
-            problems.append(f"{path} cannot be put back to {change.before}: {problem}")
-    return problems
-
-
-def _refused(path: Path, why: str) -> SettingsError:
-    return SettingsError(
-        f"{path} cannot be set: {why}", "run as root, in a container with /sys and /proc/sys writable"
-    )

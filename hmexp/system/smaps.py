@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import ParseError
+from hmexp.system.sysfs import split_lines
 
 #: What the kernel counts as mapped by an entry of the level above the pages'; which of them there are
 #: depends on the kernel.
 _HUGE: Final = frozenset(
     {"AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb"}
 )
+_COUNT: Final = re.compile(r"\d+", re.ASCII)
 _HEAD: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} ", re.ASCII)
 
 
@@ -35,12 +37,12 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
         If the file cannot be read, or has no mapping in the range.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        text = path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         raise ParseError(f"{path} cannot be read: {error.strerror}", "mount /proc") from error
     end = address + size_bytes
     inside, mappings, huge = False, 0, 0
-    for line in text.splitlines():
+    for line in split_lines(text):
         head = _HEAD.match(line)
         if head is not None:
             inside = address <= int(head[1], 16) and int(head[2], 16) <= end
@@ -49,7 +51,7 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
             name, _, value = line.partition(":")
             if name in _HUGE:
                 number, _, unit = value.strip().partition(" ")
-                if not number.isdigit() or unit != "kB":
+                if _COUNT.fullmatch(number) is None or unit != "kB":
                     raise ParseError(f"{path} has a line that cannot be parsed: {line!r}")
                 huge += int(number) * 1024
     if not mappings:

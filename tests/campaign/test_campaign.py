@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import hmexp
+from hmexp.campaign.file import read_campaign
 from hmexp.campaign.page import page
 from hmexp.errors import ParameterError, StoreError
 from hmexp.system.topology import read_topology
@@ -192,6 +193,24 @@ def test_what_is_wrong_is_refused_before_anything_runs(folder: Path, text: str, 
         hmexp.run_campaign(file)
     assert says in str(caught.value) and str(file) in str(caught.value)
     assert set(folder.iterdir()) == there
+
+
+@pytest.mark.parametrize("where", ["out{how}", "{", "a{}b", "{0}"])
+def test_braces_in_paths_are_no_parameters_of_papermill(tmp_path: Path, where: str) -> None:
+    """Papermill fills in braces in the paths that it is given (papermill#392)."""
+    write_notebook(tmp_path / "in{how}.ipynb", "print(how)")
+    file = tmp_path / "campaign.toml"
+    file.write_text(f'results = "{where}"\n[[entry]]\nname = "a"\nnotebook = "in{{how}}.ipynb"\n')
+    outcome = hmexp.run_campaign(file)
+    assert outcome.complete, outcome.entries
+    assert len(list((tmp_path / where).glob("a-*.ipynb"))) == 1
+
+
+def test_a_byte_order_mark_is_no_part_of_a_campaign(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "tiny.ipynb", "print(how)")
+    file = tmp_path / "campaign.toml"
+    file.write_text('title = "x"\n[[entry]]\nname = "a"\nnotebook = "tiny.ipynb"\n', encoding="utf-8-sig")
+    assert read_campaign(file, read_topology()).title == "x"
 
 
 def test_a_damaged_summary_is_told_and_kept(folder: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 
 import hmexp
 from hmexp.errors import HmexpError, ParameterError, PatternError
-from hmexp.machine.doctor import Verdict, judge_load
 from hmexp.measure.point import near_dram, read_pattern
 from hmexp.memory.profile import Profile
 from hmexp.pattern import Pattern
@@ -240,13 +239,6 @@ def test_a_profile_with_a_key_that_means_nothing(tmp_path: Path) -> None:
     file.write_text(f'speed = "high"\n{shipped.read_text()}')
     with pytest.raises(HmexpError, match="speed is unknown"):
         Profile.load(str(file))
-
-
-@pytest.mark.parametrize(
-    ("load", "verdict"), [(0.2, None), (0.9, Verdict.NOTE), (1.0, Verdict.WARNING), (6.2, Verdict.WARNING)]
-)
-def test_a_busy_machine_is_not_ok(load: float, verdict: Verdict | None) -> None:
-    assert [found for found, _ in judge_load(load, 2)] == ([] if verdict is None else [verdict])
 
 
 def test_a_budget_that_is_too_short_is_not_called_complete(run: Run) -> None:

@@ -88,8 +88,11 @@ def test_nodes_and_doctor(tmp_path: Path) -> None:
     assert nodes.returncode == 0
     assert "dram" in nodes.stdout
     doctor = hmexp("doctor", cwd=tmp_path)
-    assert doctor.returncode == 0, doctor.stdout
-    for what in ("libnuma works", "placer first_touch", "placer move_pages", "pages are in place", "clock"):
+    # The machine may be busy, with other tests: that alone may be in the way.
+    in_the_way = [line for line in doctor.stdout.splitlines() if line.startswith("  in the way")]
+    assert all("the machine is busy" in line for line in in_the_way), doctor.stdout
+    assert doctor.returncode == (1 if in_the_way else 0)
+    for what in ("libnuma works", "first_touch, move_pages", "finds them in place", "clock"):
         assert what in doctor.stdout
 
 

@@ -101,7 +101,7 @@ def test_every_shipped_topology_is_whole() -> None:
 
 def test_a_file_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
-    path.write_text('[[node]]\nid = 0\nkind = "dram"\nsize = "1GiB"\ncpus = 1\n', encoding="utf-8")
+    path.write_text('[[node]]\nid = 0\nkind = "dram"\nsize = "1GiB"\ncpus = 1\n', encoding="utf-8-sig")
     topology = find_topology(str(path))
     assert (topology.name, topology.nodes[0].size_bytes) == ("mine", GIB)
 

@@ -181,3 +181,5 @@ def test_a_profile_of_ones_own(tmp_path: Path) -> None:
     numbers = "read_gbps = 2\nwrite_gbps = 1\nlatency_ns = 50\n"
     path.write_text(f"title = 'Mine'\nkind = 'cxl'\nsource = 'my bench'\n[dram]\n{numbers}[slow]\n{numbers}")
     assert EmulationRequest.parse(f"7={path}").profile.name == "mine"
+    path.write_text(path.read_text(), encoding="utf-8-sig")  # as editors of Windows do
+    assert EmulationRequest.parse(f"7={path}").profile.name == "mine"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import hmexp
 from hmexp.errors import ParameterError, ParseError, PlacementError
@@ -87,3 +90,27 @@ def test_a_page_is_on_one_node() -> None:
     assert not require_page_size(Pattern.parse("0,2", PAGE_BYTES), PAGE_BYTES)
     with pytest.raises(ParameterError, match="granules of 4KiB"):
         require_page_size(Pattern.parse("0,2", 4096), HUGE_PAGE_BYTES)
+
+
+@given(path=st.text(st.sampled_from("/ax \r\v\x85\u2028\u2029"), max_size=12), at=st.integers(0, 12))
+def test_a_path_cannot_pretend_to_be_another_mapping(path: str, at: int) -> None:
+    """The kernel writes a line feed in a path as ``\\012``, and every other letter as it stands."""
+    start, size = 0x7F0000000000, 4 << 20
+    head = f"{start:x}-{start + size:x} rw-p 00000000 00:00 0 "
+    other = f"7f0000500000-7f0000501000 r--p 00000000 08:01 5 {path[:at]}{head}{path[at:]}"
+    with tempfile.TemporaryDirectory() as folder:
+        smaps = Path(folder) / "smaps"
+        lines = [head, "AnonHugePages: 2048 kB", other, "AnonHugePages: 8192 kB", ""]
+        smaps.write_bytes("\n".join(lines).encode())
+        assert read_huge_bytes(start, size, smaps) == 2 << 20
+
+
+@given(st.binary(max_size=200))
+def test_garbage_in_smaps_is_a_parse_error(garbage: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        smaps = Path(folder) / "smaps"
+        smaps.write_bytes(b"1000-2000 rw-p \nAnonHugePages: " + garbage)
+        try:
+            assert read_huge_bytes(0x1000, 0x1000, smaps) >= 0
+        except ParseError as error:
+            assert str(smaps) in str(error)  # noqa: PT017

@@ -96,3 +96,10 @@ def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path: Path) -> No
     with pytest.raises(ParameterError, match="preset True is not a text"):
         SweepParameters.from_mapping({"preset": True})
     assert not (tmp_path / "none").exists()
+
+
+def test_a_byte_order_mark_is_no_part_of_a_preset(tmp_path: Path) -> None:
+    """Editors of Windows write one."""
+    path = tmp_path / "mine.toml"
+    path.write_text('patterns = ["1:0"]\n', encoding="utf-8-sig")
+    assert find_preset(str(path)).values == {"patterns": ["1:0"]}

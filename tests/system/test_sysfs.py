@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,10 +17,35 @@ from hmexp.system.sysfs import (
     read_choice,
     read_int,
     read_text,
+    split_lines,
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+
+#: What Python takes for ends of lines, and the kernel for letters.
+ODD_ENDS = "\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
+SOURCES = Path(__file__).resolve().parents[2] / "hmexp"
+
+
+@given(st.lists(st.text(st.sampled_from("ab 0-:" + ODD_ENDS))))
+def test_only_a_line_feed_ends_a_line_of_the_kernel(lines: list[str]) -> None:
+    assert split_lines("".join(line + "\n" for line in lines)) == lines
+
+
+@given(st.text(st.sampled_from("kB:7" + ODD_ENDS), max_size=20))
+def test_a_name_with_odd_letters_hides_no_amount(name: str) -> None:
+    assert parse_meminfo(f"{name}\nMemTotal: 4 kB\n{name}\n")["MemTotal"] == 4096
+
+
+def _find(words: Iterable[str], *layers: str) -> list[str]:
+    files = [path for layer in layers for path in (SOURCES / layer).rglob("*.py")]
+    return [f"{path.name}: {word}" for path in files for word in words if word in path.read_text("utf-8")]
+
+
+def test_no_reader_of_the_kernels_text_breaks_lines_elsewhere() -> None:
+    """Neither `str.splitlines` nor a file of /proc or /sys that is opened as text."""
+    assert not _find(["splitlines(", "open(encoding"], "system", "memory", "measure", "machine")
 
 
 @given(st.sets(st.integers(0, 1024)))

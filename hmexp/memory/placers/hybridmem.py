@@ -6,6 +6,7 @@ import array
 import errno
 import fcntl
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
+from hmexp.system.sysfs import split_lines
 from hmexp.units import format_size
 
 DEVICE: Final = Path("/dev/hybridmem")
@@ -24,6 +26,7 @@ DEVICE: Final = Path("/dev/hybridmem")
 _F_STRICT: Final = 0x1
 _CONFIG: Final = struct.Struct("=II")
 _PATTERN: Final = struct.Struct("=QII")
+_COUNT: Final = re.compile(r"\d+", re.ASCII)
 _INSTALL: Final = (
     "install it with `make -C kernel_module` and `sudo make -C kernel_module install`, then `sudo modprobe "
     "hybridmem`; or try it in a virtual machine: `hmexp lab run`"
@@ -143,11 +146,11 @@ def _read_counters(fd: int) -> tuple[dict[int, int], dict[str, int]]:
     path = Path(f"/proc/self/fdinfo/{fd}")
     nodes: dict[int, int] = {}
     events: dict[str, int] = {}
-    for line in path.read_text(encoding="ascii").splitlines():
+    for line in split_lines(path.read_bytes().decode("latin-1")):
         name, _, value = line.partition(":")
-        if not value.strip().isdigit():
+        if _COUNT.fullmatch(value.strip()) is None:
             continue
-        if name[:1] == "N" and name[1:].isdigit():
+        if name[:1] == "N" and _COUNT.fullmatch(name[1:]) is not None:
             nodes[int(name[1:])] = int(value)
         elif name in ("fallbacks", "refused", "migrated", "huge"):
             events[name] = int(value)

@@ -88,7 +88,7 @@ def svg_text(figure: Figure, stem: str) -> str:
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with style.styled(**{"svg.hashsalt": stem}):
         # By its canvas: savefig draws each figure twice, the first time only to lay it out.
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)
+        FigureCanvasSVG(figure).print_svg(buffer, metadata=nothing)  # type: ignore[no-untyped-call]
     return buffer.getvalue().replace("'DejaVu Sans'", _FONTS)
 
 
@@ -99,7 +99,7 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
     with style.styled():
         figure.dpi = dpi
         try:
-            FigureCanvasAgg(figure).print_png(
+            FigureCanvasAgg(figure).print_png(  # type: ignore[no-untyped-call]
                 buffer, metadata={"Software": None}, pil_kwargs={"compress_level": _COMPRESSION}
             )
         finally:

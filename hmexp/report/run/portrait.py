@@ -13,11 +13,16 @@ class Interval(Protocol):
     """A median and its interval."""
 
     @property
-    def median(self) -> float: ...
+    def median(self) -> float:
+        """The median."""
+
     @property
-    def low(self) -> float: ...
+    def low(self) -> float:
+        """The lower end."""
+
     @property
-    def high(self) -> float: ...
+    def high(self) -> float:
+        """The upper end."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""Findings about the placers: each one is tried on a small region, and the proof is what counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from hmexp.errors import HmexpError
+from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
+from hmexp.machine.doctor.registry import check
+from hmexp.machine.doctor.subject import Subject
+
+_PLACERS: Final = Section(Group.PLACERS)
+
+
+@check(_PLACERS, "C core", live=True, on_error=Severity.BLOCK)
+def look_at_core(_: Subject) -> Iterator[Finding]:
+    """Whether the compiled core is there, and is that of these sources."""
+    from hmexp import native
+
+    yield _PLACERS.aside("C core", f"the C core fits its sources; pages of {native.PAGE_BYTES} bytes")
+
+
+@check(_PLACERS, "placers", live=True, on_error=Severity.BLOCK)
+def look_at_placers(subject: Subject) -> Iterator[Finding]:
+    """Every placer places 4 MiB on one node, and the pages are looked for."""
+    from hmexp.memory.placers import PLACERS
+
+    node = _usable_node(subject)
+    good: list[Finding] = []
+    refused: list[Finding] = []
+    for name in PLACERS:
+        for finding in try_placer(name, node):
+            (good if finding.severity is Severity.FINE else refused).append(finding)
+    if good:
+        names = ", ".join(finding.about.removeprefix("placer ") for finding in good)
+        yield _PLACERS.fine("placers", f"these place pages, and the proof finds them in place: {names}")
+    yield from (replace(finding, minor=True) for finding in good)
+    yield from refused
+    if not good:
+        yield _PLACERS.block("placers", "no placer works here: nothing can be measured")
+
+
+def try_placer(name: str, node: int) -> Iterator[Finding]:
+    """Place a few pages in one way on one node, and prove it."""
+    from hmexp.memory.placers import PLACERS
+    from hmexp.memory.placers.hybridmem import DEVICE
+    from hmexp.memory.region import allocate
+
+    about = f"placer {name}"
+    obstacle = PLACERS[name].unavailable()
+    if obstacle is not None:
+        found = _PLACERS.know(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
+        # Why the module is not there is a finding of its own.
+        yield replace(found, minor=name == "hybridmem" and not DEVICE.exists())
+        return
+    try:
+        with allocate("4MiB", str(node), name) as region:
+            placement = region.placement()
+    except (HmexpError, OSError) as error:
+        message, remedy = (
+            (error.message, error.remedy) if isinstance(error, HmexpError) else (str(error), None)
+        )
+        yield _PLACERS.block(about, f"{name} failed: {message}", remedy)
+        return
+    if placement.ok:
+        yield _PLACERS.fine(about, f"{name}: {placement.summary}")
+    else:
+        yield _PLACERS.block(about, f"{name} misplaced pages: {placement.summary}")
+
+
+def _usable_node(subject: Subject) -> int:
+    """The node to try on: the one nearest to the threads."""
+    from hmexp.system.near import near_node
+
+    return near_node(subject.topology).id
