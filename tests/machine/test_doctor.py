@@ -357,3 +357,36 @@ def test_the_record_is_json(tmp_path: Path) -> None:
     record = msgspec.json.decode(msgspec.json.encode(examine_tree(tmp_path).to_record()))
     assert record["ok"] is True and record["counts"]["in the way"] == 0
     assert set(record["findings"][0]) == {"group", "about", "severity", "seen", "remedy", "details", "minor"}
+
+
+@given(
+    damage=st.dictionaries(
+        st.sampled_from(sorted(GOOD)),
+        st.one_of(st.none(), st.just(""), st.binary(max_size=40), st.just("directory"), st.just("denied")),
+        max_size=6,
+    )
+)
+def test_no_damage_ends_the_examination(
+    damage: Mapping[str, bytes | str | None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Files that are missing, empty, garbage, or no files at all: there is a diagnosis, and a screen."""
+    root = tmp_path_factory.mktemp("damaged")
+    for name, text in GOOD.items():
+        path, wrong = root / name, damage.get(name, text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if wrong == "directory":
+            path.mkdir()
+        elif wrong == "denied":
+            # Root may read any file; a link to itself it cannot.
+            path.symlink_to(path.name)
+        elif wrong is not None:
+            path.write_bytes(wrong.encode() if isinstance(wrong, str) else wrong)
+    diagnosis = diagnose(Subject(root, root / "checkout"))
+    assert diagnosis.findings
+    assert msgspec.json.encode(diagnosis.to_record())
+    for group in Group:
+        members = [finding for finding in diagnosis.findings if finding.group is group]
+        assert all(line.isprintable() for line in Screen(80, verbose=True).group(group, members))
+    assert not any("could not be looked at" in finding.seen for finding in diagnosis.findings), (
+        diagnosis.findings
+    )

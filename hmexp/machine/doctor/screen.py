@@ -13,6 +13,7 @@ from hmexp.machine.doctor.noise import MachineNoise
 _LABEL: Final = max(len(severity) for severity in Severity) + 4
 _COLOURS: Final = {Severity.FINE: "32", Severity.KNOW: "33", Severity.BLOCK: "1;31"}
 _BOLD: Final = "1"
+_LEAST_INDENT: Final = 4
 _WORDS: Final = {Severity.FINE: "quiet", Severity.KNOW: "disturbed", Severity.BLOCK: "not fit"}
 #: More CPUs than this do not fit on a screen.
 _MOST_ROWS: Final = 16
@@ -105,8 +106,12 @@ class Screen:
         yield from lines[1:]
 
     def _remedy(self, finding: Finding) -> Iterator[str]:
-        if finding.remedy is not None:
-            yield from self._fill(" " * _LABEL + "-> ", finding.remedy)
+        if finding.remedy is None:
+            return
+        # A command that is broken over two lines cannot be copied: rather move it to the left.
+        room = self.width - len("-> ") - len(finding.remedy)
+        indent = room if _LEAST_INDENT <= room < _LABEL else _LABEL
+        yield from self._fill(" " * indent + "-> ", finding.remedy)
 
     def _fill(self, prefix: str, text: str) -> Iterator[str]:
         lines = list(self._lines(text, " " * len(prefix), None))
@@ -115,6 +120,8 @@ class Screen:
 
     def _lines(self, text: str, indent: str, code: str | None) -> Iterator[str]:
         width = max(self.width, len(indent) + 30)
+        # Files of a damaged machine may hold anything: nothing of it may steer the terminal.
+        text = "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
         for line in textwrap.wrap(
             text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
             break_on_hyphens=False,
