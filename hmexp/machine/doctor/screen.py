@@ -60,7 +60,8 @@ class Screen:
 
     def noise(self, noise: MachineNoise) -> Iterator[str]:
         """The table of the CPUs, the worst first; with -v all of them, and how long their gaps were."""
-        yield self._paint(f"Noise, {noise.seconds:.1f} s on {len(noise.cpus)} CPUs at once", _BOLD)
+        count = "1 CPU" if len(noise.cpus) == 1 else f"{len(noise.cpus)} CPUs"
+        yield self._paint(f"Noise, {noise.seconds:.1f} s on {count} at once", _BOLD)
         yield _HEAD
         ranked = sorted(noise.cpus, key=lambda one: (-one.lost, one.cpu))
         shown = ranked if self.verbose else ranked[:_MOST_ROWS]
