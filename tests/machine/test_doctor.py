@@ -390,3 +390,15 @@ def test_no_damage_ends_the_examination(
     assert not any("could not be looked at" in finding.seen for finding in diagnosis.findings), (
         diagnosis.findings
     )
+
+
+def test_one_remedy_for_many_findings_is_shown_once() -> None:
+    section = Section(Group.PLACERS)
+    findings = [section.know("a", "a fails", "allow it"), section.fine("b", "b works"),
+                section.know("c", "c fails", "allow it"), section.block("d", "d fails", "allow it"),
+                section.know("e", "e is odd"), section.know("f", "f is odd")]  # fmt: skip
+    lines = list(Screen(100).group(Group.PLACERS, findings))
+    assert [" ".join(line.split()) for line in lines] == [
+        "Placers and module", "fine b works", "in the way d fails", "-> allow it",
+        "worth knowing a fails; c fails", "-> allow it", "worth knowing e is odd", "worth knowing f is odd",
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group, Severity
@@ -54,7 +54,7 @@ class Screen:
             yield from self._item(Severity.FINE, "; ".join(one.seen for one in fine))
         elif all(one.severity is Severity.FINE for one in findings):
             yield from self._item(Severity.FINE, "nothing stands out")
-        for finding in _worst_first(one for one in findings if not one.minor):
+        for finding in _join(_worst_first(one for one in findings if not one.minor)):
             yield from self._item(finding.severity, finding.seen)
             yield from self._remedy(finding)
 
@@ -145,6 +145,16 @@ def _length(us: int) -> str:
     if us < 1000:
         return f"{us} us"
     return f"{us >> 10} ms" if us < 1 << 20 else f"{us >> 20} s"
+
+
+def _join(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings that one remedy mends are one: a container's filter may refuse many system calls."""
+    joined: dict[object, Finding] = {}
+    for number, one in enumerate(findings):
+        key = number if one.remedy is None else (one.severity, one.remedy)
+        before = joined.get(key)
+        joined[key] = one if before is None else replace(before, seen=f"{before.seen}; {one.seen}")
+    yield from joined.values()
 
 
 def _worst_first(shown: Iterable[Finding]) -> Iterator[Finding]:
