@@ -400,5 +400,5 @@ def test_one_remedy_for_many_findings_is_shown_once() -> None:
     lines = list(Screen(100).group(Group.PLACERS, findings))
     assert [" ".join(line.split()) for line in lines] == [
         "Placers and module", "fine b works", "in the way d fails", "-> allow it",
-        "worth knowing a fails; c fails", "-> allow it", "worth knowing e is odd", "worth knowing f is odd",
+        "worth knowing a fails; c fails", "-> as above", "worth knowing e is odd", "worth knowing f is odd",
     ]  # fmt: skip

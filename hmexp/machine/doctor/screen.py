@@ -54,9 +54,12 @@ class Screen:
             yield from self._item(Severity.FINE, "; ".join(one.seen for one in fine))
         elif all(one.severity is Severity.FINE for one in findings):
             yield from self._item(Severity.FINE, "nothing stands out")
+        remedies: set[str | None] = set()
         for finding in _join(_worst_first(one for one in findings if not one.minor)):
             yield from self._item(finding.severity, finding.seen)
-            yield from self._remedy(finding)
+            repeated = finding.remedy is not None and finding.remedy in remedies
+            yield from self._remedy(replace(finding, remedy="as above") if repeated else finding)
+            remedies.add(finding.remedy)
 
     def noise(self, noise: MachineNoise) -> Iterator[str]:
         """The table of the CPUs, the worst first; with -v all of them, and how long their gaps were."""
