@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hmexp.errors import CapacityError, HmexpError, PatternError
+from hmexp.errors import CapacityError, HmexpError, ParameterError, PatternError
 from hmexp.measure.point import measure_point, require_room
 from hmexp.memory.capacity import check_capacity, check_regions
 from hmexp.memory.region import allocate
@@ -147,3 +147,9 @@ def test_every_refusal_has_a_remedy() -> None:
         with pytest.raises(HmexpError) as refused:
             plan(topology, patterns=[pattern], size=["1GiB"])
         assert refused.value.remedy
+
+
+@pytest.mark.parametrize("named", [{"dram": "0"}, {"slow": "0"}])
+def test_a_node_that_is_named_for_a_ratio_must_be_allowed(named: dict[str, str]) -> None:
+    with pytest.raises(ParameterError, match="Mems_allowed_list: 1"):
+        plan(ONLY_1, patterns=["1:0"], emulate="auto", **named)
