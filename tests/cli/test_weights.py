@@ -96,3 +96,17 @@ def test_undo_twice_is_harmless(run: Run) -> None:
         done = run("weights", "--undo", "--json")
         assert (done.status, json.loads(done.stdout)) == (0, {"undone": []}) or "run as root" in done.stderr
     assert values() == before
+
+
+def test_a_verification_can_be_reported(run: Run, tmp_path: Path) -> None:
+    """Its run is a study without tables of its own."""
+    folder = tmp_path / "weights-1"
+    folder.mkdir()
+    for name in ("points.jsonl", "run.json"):
+        text = (Path(EXAMPLE) / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8")
+    record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(record | {"study": "weights"}), encoding="utf-8")
+    done = run("report", str(folder))
+    assert done.status == 0, done.stderr
+    assert done.stdout == f"Written: {folder / 'points.csv'}\n"
