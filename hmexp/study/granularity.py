@@ -21,7 +21,8 @@ from hmexp.store.parameters import GranulePoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
 from hmexp.system.cpus import allowed_cpus
-from hmexp.system.near import near_dram
+from hmexp.system.limits import note_quota
+from hmexp.system.near import find_ratio, near_dram
 from hmexp.system.topology import Topology
 from hmexp.units import format_size
 
@@ -115,6 +116,7 @@ def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Stu
         parameters=parameters,
         points=_points(shape, granules, str(dram), huge=parameters.huge == "auto"),
         topology=topology,
+        notes=tuple(filter(None, [note_quota(topology.limits, shape.threads)])),
         headline=f"Pattern {text}, {len(granules)} granules in {format_size(size)}, {head}.",
         facts=StudyFacts(text, dram_node=dram),
         emulate=emulate,
@@ -147,15 +149,13 @@ def _pattern_of(parameters: GranuleParameters, topology: Topology) -> tuple[str,
     request = find_request(parameters.emulate, topology, named)
     if parameters.pattern != "auto":
         return parameters.pattern, request
-    dram = near_dram(topology)
-    real = (node.id for node in (*topology.slow_nodes, *topology.usable_nodes) if node.id != dram)
-    other = next(real, None) if request is None else request.node
-    if other is None:
+    nodes = find_ratio(topology, emulated=None if request is None else request.node, far_dram=True)
+    if len(nodes) < 2:
         raise ParameterError(
             "there is one node with memory, and none is emulated: no pattern has two nodes",
             "use emulate: auto, or NODE=PROFILE",
         )
-    return f"{dram},{other}", request
+    return ",".join(map(str, nodes)), request
 
 
 def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list[int]:
