@@ -17,7 +17,18 @@ from pathlib import Path
 
 import msgspec
 
-from hmexp.store import curves, details, evidence, machine, parameters, parts, provenance, records, results
+from hmexp.store import (
+    curves,
+    details,
+    evidence,
+    limits,
+    machine,
+    parameters,
+    parts,
+    provenance,
+    records,
+    results,
+)
 from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "records.md"
@@ -31,7 +42,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         (
             records.RunRecord, parts.BudgetRecord, machine.NodeRecord, machine.EmulationRecord,
             machine.ProfileRecord, machine.SpeedRecord, machine.Calibration, provenance.Provenance,
-            provenance.MemoryDevices, provenance.Checkout,
+            provenance.MemoryDevices, provenance.Checkout, limits.LimitsRecord, limits.AllowedNodesRecord,
+            limits.MemoryLimitRecord, limits.CpuQuotaRecord,
         ),
     ),
     (

@@ -29,6 +29,9 @@ def _run(options: argparse.Namespace) -> int:
             f"{node.id:<5} {node.kind:<8} {len(node.cpus):<6} {format_size(node.total_bytes):<10} "
             f"{format_size(node.free_bytes):<10} {hmat[0]:<10} {hmat[1]:<11} {hmat[2]:<11} {distances}"
         )
+    for node in topology.nodes:
+        for sentence in node.evidence:
+            print(f"node {node.id} is {node.kind}: {sentence}")
     for note in topology.notes:
         print(f"note: {note}")
     return ExitStatus.OK
@@ -36,9 +39,10 @@ def _run(options: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "nodes",
-    "list the NUMA nodes with their kinds, sizes, distances and HMAT speeds",
-    "List the NUMA nodes. Bandwidths and latencies are what the firmware claims in its HMAT, if it has one; "
-    "nothing is measured.",
+    "list the NUMA nodes with their kinds and why, sizes, distances and HMAT speeds",
+    "List the NUMA nodes, and for each the kind of its memory (dram, nvm, cxl, hbm, gpu or unknown) and why: "
+    "the file and what it says. Bandwidths and latencies are what the firmware claims in its HMAT, if it "
+    "has one; nothing is measured.",
     "JSON: an object with nodes, each as run.json stores it (docs/records.md), and notes.\n\n"
     + describe_statuses(),
     _add_options,

@@ -126,6 +126,7 @@ def add_region(parser: argparse.ArgumentParser) -> None:
         help="auto: emulate a node of the pattern that this machine does not have (Optane's speed); none; "
         "or NODE=PROFILE[@absolute], such as 2=cxl-expander; PROFILE may be a .toml file (default: auto)",
     )  # fmt: skip
+    add_ratio_nodes(parser)
     parser.add_argument("--cpus", type=cpus, metavar="LIST", help="CPUs of the threads, such as 0,2 or 0-3")
     parser.add_argument(
         "--vector-bits", type=whole, metavar="BITS", help="vector width (default: the widest of this CPU)"
@@ -143,6 +144,19 @@ def add_region(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--most-samples", type=whole, metavar="N", help="cap on the samples (default: twice --samples)"
     )
+
+
+def add_ratio_nodes(parser: argparse.ArgumentParser) -> None:
+    """Add --dram and --slow: the nodes of a ratio."""
+    parser.add_argument(
+        "--dram", metavar="NODE", default="auto",
+        help="DRAM node of a ratio (default: auto, the one nearest to the threads)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--slow", metavar="NODE", default="auto",
+        help="slow node of a ratio, whatever its kind (default: auto, the nearest that is known to be slow; "
+        "never HBM or the memory of a GPU)",
+    )  # fmt: skip
 
 
 def whole(text: str) -> int:
@@ -178,6 +192,18 @@ def percent(text: str) -> float:
     if not 0 <= found <= 100:
         raise argparse.ArgumentTypeError(f"{text!r} is not from 0 to 100 percent")
     return found / 100
+
+
+def share(text: str) -> float:
+    """A share: a number from 0 to 1, or a percentage with its sign."""
+    if text.strip().endswith("%"):
+        return percent(text)
+    found = number(text)
+    if not 0 <= found <= 1:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not from 0 to 1; write a percentage with its sign, 75%"
+        )
+    return found
 
 
 def price(text: str) -> float:

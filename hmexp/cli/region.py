@@ -29,7 +29,9 @@ def read_pattern(text: str, options: argparse.Namespace, machine: Topology) -> P
     from hmexp.measure import point
     from hmexp.memory.page_sizes import read_page_size
 
-    pattern = point.read_pattern(text, read_page_size(options.granule), options.emulate, machine)
+    pattern = point.read_pattern(
+        text, read_page_size(options.granule), options.emulate, machine, options.dram, options.slow
+    )
     if ":" in text:
         _log.info("ratio %s is the pattern %s", text, pattern)
     return pattern

@@ -35,6 +35,8 @@ _SINGLE: Final[tuple[tuple[str, Callable[[str], Any], str], ...]] = (
     ("sample-seconds", number, "shortest time of a sample [s]"),
     ("precision", number, "half width of a launch's interval that is enough; 0: exactly --samples"),
     ("most-samples", whole, "cap on a launch's samples; 0 is twice --samples"),
+    ("dram", str, "DRAM node of ratios; auto is the one nearest to the threads"),
+    ("slow", str, "slow node of ratios, whatever its kind; auto is the nearest that is known to be slow"),
     ("emulate", str, "auto (only without a real slow node), none, or NODE=PROFILE, such as 2=cxl-expander"),
     ("results", str, "folder of the run directories"),
     ("run", str, "name of the run directory; auto resumes an unfinished one"),

@@ -10,6 +10,7 @@ from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.task import Task, encode_task
 from hmexp.process import Child, ChildError
 from hmexp.store.records import LaunchRecord
+from hmexp.system.oom import OomKills
 
 WORKER: Final = "hmexp.experiment.worker"
 _SHOWN: Final = 500
@@ -30,10 +31,12 @@ def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
     LaunchRecord
         The worker's record; a failed one with the reason if it crashed, was killed or took too long.
     """
+    kills = OomKills.read()
     try:
         answer = Child(WORKER, timeout_seconds, site=False).ask(encode_task(task))
     except ChildError as error:
-        return _failure(task, error.failure, f"the worker {error.reason}", error.last_words)
+        reason = f"the worker {kills.explain(error)}"
+        return _failure(task, error.failure, reason, error.last_words)
     try:
         record = msgspec.json.decode(answer, type=LaunchRecord)
     except ValueError as error:

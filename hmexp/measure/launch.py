@@ -16,6 +16,7 @@ from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
 from hmexp.process import Child, ChildError, answer_once
+from hmexp.system.oom import OomKills
 from hmexp.system.topology import Topology
 
 #: A launch may fill a terabyte; what takes longer hangs [s].
@@ -84,13 +85,13 @@ def launch(request: LaunchRequest) -> Measurement:
     MeasurementError
         If the process ended without an answer, or took longer than `TIMEOUT_SECONDS`; with its last words.
     """
-    child = Child("hmexp.measure.launch", TIMEOUT_SECONDS)
+    child, kills = Child("hmexp.measure.launch", TIMEOUT_SECONDS), OomKills.read()
     try:
         # What goes through these pipes is this program's own, on both sides.
         answer = pickle.loads(child.ask(pickle.dumps(request)))
     except ChildError as error:
         words = f": {error.last_words}" if error.last_words else ""
-        raise MeasurementError(f"the process of a launch {error.reason}{words}") from error
+        raise MeasurementError(f"the process of a launch {kills.explain(error)}{words}") from error
     if isinstance(answer, HmexpError):
         raise answer
     assert isinstance(answer, Measurement)

@@ -22,7 +22,7 @@ from hmexp.memory.page_sizes import find_page_bytes, require_page_size
 from hmexp.memory.profile import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.system.near import near_dram, near_node
+from hmexp.system.near import AUTO, find_ratio, near_dram, near_node
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import parse_size
 
@@ -193,7 +193,9 @@ def _model(request: LaunchRequest, found: Measurement) -> float | None:
     return request.emulation.predict(shares, found.operation, request.threads)
 
 
-def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology) -> Pattern:
+def read_pattern(
+    text: str, granule: str | int, emulate: str, machine: Topology, dram: str = AUTO, slow: str = AUTO
+) -> Pattern:
     """The pattern, or the ratio over the near DRAM node and the slow one, real or emulated.
 
     Parameters
@@ -206,6 +208,8 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
         As for `measure_point`.
     machine : Topology
         The machine.
+    dram, slow : str
+        The nodes of a ratio, by number, or ``auto``: see `hmexp.system.near.find_ratio`.
 
     Raises
     ------
@@ -214,11 +218,13 @@ def read_pattern(text: str, granule: str | int, emulate: str, machine: Topology)
     """
     if ":" not in text:
         return Pattern.parse(text, granule)
-    near, request = near_dram(machine), find_request(emulate, machine)
-    others = [node.id for node in (*machine.slow_nodes, *machine.usable_nodes) if node.id != near]
-    if request is not None:
-        others = [request.node]
-    return Pattern.parse(text, granule, ratio_nodes=(near, *others[:1]))
+    # A slow node that is named makes it needless to emulate one.
+    needless = slow != AUTO and emulate.strip() == AUTO
+    request = None if needless else find_request(emulate, machine)
+    nodes = find_ratio(
+        machine, dram=dram, slow=slow, emulated=None if request is None else request.node, far_dram=True
+    )
+    return Pattern.parse(text, granule, ratio_nodes=nodes)
 
 
 def quantities_of(operation: str) -> tuple[Quantity, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 from hmexp.errors import CapacityError, PatternError
 from hmexp.memory.placement import describe_need
 from hmexp.pattern import Pattern
-from hmexp.system.limits import MemoryLimit
+from hmexp.system.limit import MemoryLimit
 from hmexp.system.sysfs import format_id_list
 from hmexp.system.topology import Topology
 from hmexp.units import format_size

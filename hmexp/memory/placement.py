@@ -10,7 +10,7 @@ from hmexp import native
 from hmexp.errors import PlacementError
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES, HUGE_SHARE
 from hmexp.memory.portrait import draw_placement
-from hmexp.memory.witnesses import ask_witnesses
+from hmexp.memory.witnesses import ask_witnesses, name_absent
 from hmexp.pattern import Pattern
 from hmexp.store.evidence import PlacementRecord
 from hmexp.system.smaps import read_huge_bytes
@@ -21,6 +21,16 @@ STRIP_GRANULES: Final = 96
 #: Pages up to which small pages are counted too, and not only known of: smaps walks the page tables once
 #: more, which would take longer than either witness.
 _COUNTED_PAGES: Final = 1 << 16
+
+
+#: What an errno means for a page (move_pages(2)).
+_REASONS: Final = {
+    "ENOENT": "not there (ENOENT)",
+    "EFAULT": "the zero page, or not mapped (EFAULT)",
+    "EBUSY": "busy (EBUSY)",
+    "EIO": "under write-back (EIO)",
+}
+_SHARED_REMEDY: Final = "as root: echo 2 > /sys/kernel/mm/ksm/run undoes merging; fork no process meanwhile"
 
 
 @dataclass(frozen=True)
@@ -43,7 +53,7 @@ class Placement:
     first_misplaced : int or None
         Index of the first of them; None if only a ratio is promised.
     absent : dict of str to int
-        Pages that are on no node, by the errno that the kernel gives as reason [pages].
+        Pages that are on no node, by the errno that the kernel gives as reason, or in words [pages].
     strip : tuple of two tuples of int
         The first granules of the region: the node that the pattern asks for (an emulated node by its own
         id), and the real node that was found (-1: none).
@@ -53,6 +63,10 @@ class Placement:
         Part of the region that is in huge pages; in a region over 256 MiB that forbids them, 0 uncounted.
     exact_order : bool
         Whether the node of each page was promised; otherwise only the ratio, within one period.
+    shared : int
+        Anonymous pages whose frame is another's too: merged by KSM, or shared with a forked child [pages].
+    first_shared : int or None
+        Index of the first of them.
     """
 
     pages: int
@@ -66,6 +80,8 @@ class Placement:
     placer_count: dict[int, int] | None = None
     huge_share: float = 0.0
     exact_order: bool = True
+    shared: int = 0
+    first_shared: int | None = None
 
     @property
     def page_bytes(self) -> int | None:
@@ -87,7 +103,8 @@ class Placement:
     @property
     def ok(self) -> bool:
         """Whether every page is where the pattern says, by all witnesses."""
-        return self.misplaced == 0 and not self.absent and self.numa_maps_agrees and self.placer_agrees
+        wrong = self.misplaced or self.absent or self.shared
+        return not wrong and self.numa_maps_agrees and self.placer_agrees
 
     @property
     def summary(self) -> str:
@@ -106,8 +123,15 @@ class Placement:
                 f"{self.first_misplaced})"
             )
         if self.absent:
-            reasons = ", ".join(f"{count} {name}" for name, count in sorted(self.absent.items()))
+            reasons = ", ".join(
+                f"{count} {_REASONS.get(name, name)}" for name, count in sorted(self.absent.items())
+            )
             faults.append(f"{sum(self.absent.values())} of {self.pages} pages are on no node ({reasons})")
+        if self.shared:
+            faults.append(
+                f"{self.shared} of {self.pages} pages share their frame with another page (the first is page "
+                f"{self.first_shared}): merged by KSM, or not copied yet after a fork"
+            )
         if not self.numa_maps_agrees:
             faults.append(
                 f"/proc/self/numa_maps counts {_counts(self.numa_maps)}, the query {_counts(self.found)}"
@@ -127,7 +151,9 @@ class Placement:
         if not self.ok:
             raise PlacementError(
                 f"wrong placement: {self.summary}",
-                "another process may have moved the pages, or a node may be full; see `hmexp doctor`",
+                _SHARED_REMEDY
+                if self.shared
+                else "another process may have moved the pages, or a node may be full; see `hmexp doctor`",
                 self.to_record(),
             )
         return self
@@ -148,6 +174,8 @@ class Placement:
             numa_maps_agrees=self.numa_maps_agrees,
             placer_count=None if self.placer_count is None else dict(sorted(self.placer_count.items())),
             strip=self.strip,
+            shared=self.shared,
+            first_shared=self.first_shared,
             huge_share=round(self.huge_share, 6),
             page_bytes=self.page_bytes,
             summary=self.summary,
@@ -200,11 +228,13 @@ def check_placement(
         numa_maps=numa_maps,
         misplaced=misplaced,
         first_misplaced=first_misplaced,
-        absent=where.absent,
+        absent=name_absent(where),
         strip=_strip(mapping, asked or pattern, pages),
         placer_count=placer_count,
         huge_share=_huge_share(mapping, pages),
         exact_order=exact_order,
+        shared=where.shared,
+        first_shared=where.first_shared,
     )
 
 

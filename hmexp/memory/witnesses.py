@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from hmexp import native
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
@@ -20,6 +22,10 @@ from hmexp.system.numa_maps import count_pages_within
 #: Pages from which several threads look: below, starting them would take longer.
 _THREADED_PAGES: Final = 1 << 16
 _MOST_THREADS: Final = 8
+#: Types of swap entries from which none is an area of swap space: fewer have room for migration and others.
+_SPECIAL_SWAP: Final = 16
+#: KPF_HWPOISON, a bit of /proc/kpageflags.
+_HWPOISON: Final = 19
 _PAGEMAP: Final = Path("/proc/self/pagemap")
 
 
@@ -64,22 +70,64 @@ def find_in_parts(
         return native.Where.total([part.result() for part in found])
 
 
+def name_absent(where: native.Where) -> dict[str, int]:
+    """Pages that are on no node, by what is known of the reason: an errno, or where they are instead.
+
+    Returns
+    -------
+    dict of str to int
+        The kernel answers ENOENT for a page that was swapped out, one that is poisoned, and one that has
+        been under migration for as long as was waited; pagemap tells them from one that is not there [pages].
+    """
+    reasons = dict(where.absent)
+    # Whatever the kernel has said of them, the most of them first: they are part of what was counted.
+    left = where.unmapped
+    for name in ("ENOENT", "EBUSY", "EAGAIN", "EFAULT"):
+        taken = min(left, reasons.get(name, 0))
+        left -= taken
+        if taken:
+            reasons[name] -= taken
+    if where.unmapped > left:
+        reasons[_name_entry(where.unmapped_entry)] = where.unmapped - left
+    return {name: count for name, count in reasons.items() if count}
+
+
+def _name_entry(entry: int, kpageflags: Path = Path("/proc/kpageflags")) -> str:
+    """What an entry of pagemap says of a page that is not mapped (admin-guide/mm/pagemap.rst)."""
+    value = entry & ((1 << 55) - 1)
+    if value == 0:
+        return "swapped out, poisoned or under migration"
+    kind, offset = value & 0x1F, value >> 5
+    if kind < _SPECIAL_SWAP:
+        return "swapped out"
+    # The offset of the others is a frame.
+    try:
+        with kpageflags.open("rb") as file:
+            file.seek(offset * 8)
+            flags = int.from_bytes(file.read(8), sys.byteorder)
+    except (OSError, OverflowError):
+        flags = 0
+    return "poisoned" if flags >> _HWPOISON & 1 else "under migration"
+
+
 @contextmanager
 def open_frames() -> Iterator[native.FrameNodes | None]:
     """The nodes of this machine's frames, where we may see frames: a faster way to the same answer.
 
-    None without CAP_SYS_ADMIN, or where the kernel does not say which block of memory is on which node.
+    Everybody may see which pages share a frame. Without CAP_SYS_ADMIN, or where the kernel does not say which
+    block of memory is on which node, the nodes are empty. None without ``/proc/self/pagemap``.
     """
     blocks = read_memory_blocks()
     try:
-        fd = -1 if blocks is None else os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(_PAGEMAP, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        fd = -1
-    if blocks is None or fd < 0:
         yield None
         return
     try:
-        yield native.FrameNodes(fd, blocks.block_bytes, blocks.nodes) if _shows_frames(fd) else None
+        if blocks is None or not _shows_frames(fd):
+            yield native.FrameNodes(fd, native.PAGE_BYTES, np.empty(0, dtype=np.int16))
+        else:
+            yield native.FrameNodes(fd, blocks.block_bytes, blocks.nodes)
     finally:
         os.close(fd)
 

@@ -46,20 +46,34 @@ def require_current(compiled: Any, folder: Path) -> None:
 
 require_current(lib, Path(__file__).parent)
 
-_POLICY_REMEDY: Final = (
-    "the kernel or a container's filter refuses NUMA system calls: run outside the container, "
-    "or give it the capability (docker run --cap-add SYS_NICE)"
-)
 
+def check(returned: int, what: str, call: str | None = None) -> None:
+    """Turn what a function of the core returned into an error, if it is one.
 
-def check(returned: int, what: str) -> None:
-    """Raise NativeError if the core returned an errno; `what` it was about to do."""
+    Parameters
+    ----------
+    returned : int
+        What the core returned: an errno if negative.
+    what : str
+        What it was about to do, for the message.
+    call : str, optional
+        The system call that it makes, a name of `hmexp.native.refusal.Call`.
+
+    Raises
+    ------
+    NativeError
+        With what helps against a refusal of that call.
+    """
     if returned >= 0:
         return
     code = -returned
-    remedy = None
-    if code in (errno_names.EPERM, errno_names.ENOSYS):
-        remedy = _POLICY_REMEDY
+    if call is not None:
+        # Only where something failed; and it needs the core, which may be what is missing.
+        from hmexp.native.refusal import Call, explain
+
+        remedy = explain(Call(call), code)
     elif code == errno_names.ENOMEM:
         remedy = "free memory, or ask for a smaller region; see `hmexp nodes`"
+    else:
+        remedy = None
     raise NativeError(f"{what}: {os.strerror(code)} ({errno_names.errorcode.get(code, code)})", remedy, code)

@@ -15,6 +15,10 @@ int hm_clock_check(uint64_t span_ns, double *drift, double *read_ns);
 void hm_hypervisor(char out[16]);	/* CPUID's hypervisor signature, or an empty string */
 
 /* ---- process.c ---- */
+enum hm_call { HM_CALL_GET_MEMPOLICY, HM_CALL_SET_MEMPOLICY, HM_CALL_MBIND, HM_CALL_MOVE_PAGES,
+	       HM_CALL_MIGRATE_PAGES, HM_CALL_USERFAULTFD, HM_CALL_PERF_EVENT_OPEN, HM_CALL_MADVISE, HM_CALL_MLOCK };
+
+int hm_try_call(int call);		/* a system call with arguments that no kernel takes: its answer is the kernel's */
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
 uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
@@ -43,7 +47,7 @@ enum {
 };
 
 struct hm_frames {			/* which node each frame of physical memory is on */
-	int pagemap_fd;			/* /proc/self/pagemap, opened by one who may see frames */
+	int pagemap_fd;			/* /proc/self/pagemap; without frames, blocks is 0 */
 	uint64_t block_shift;		/* a block is so many frames, as a power of two */
 	uint64_t blocks;
 	const int16_t *block_node;	/* the node of each block; negative where it is not known */
@@ -55,6 +59,11 @@ struct hm_where {
 	int64_t misplaced;
 	int64_t first_misplaced;
 	int64_t asked;			/* pages that move_pages was asked about */
+	int64_t shared;			/* anonymous pages whose frame is mapped more than once */
+	int64_t first_shared;
+	int64_t unmapped;		/* absent pages that pagemap has an entry of swap for: not in memory, ... */
+	uint64_t unmapped_entry;	/* ... of the first of them, with type and offset where frames are shown */
+	int64_t tried_again;		/* pages asked about again, because they were on the move */
 };
 
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,

@@ -65,6 +65,14 @@ int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, int fd
 		ret = -errno;
 		goto unmap;
 	}
+	/*
+	 * A process may have inherited PR_SET_MEMORY_MERGE (systemd's MemoryKSM=), across fork and exec: equal pages
+	 * would then share a frame, on one node. EINVAL: a kernel without KSM.
+	 */
+	if (madvise((void *)aligned, bytes, MADV_UNMERGEABLE) && errno != EINVAL) {
+		ret = -errno;
+		goto unmap;
+	}
 	/* A name helps who reads /proc/PID/smaps; kernels without CONFIG_ANON_VMA_NAME refuse it. */
 	(void)prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, aligned, bytes, "hmexp-region");
 	*base = (void *)aligned;

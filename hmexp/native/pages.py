@@ -108,7 +108,7 @@ def advise(mapping: PageMapping, advice: int) -> None:
     NativeError
         If the kernel does not take that advice for such a mapping.
     """
-    check(lib.hm_advise(mapping.base, mapping.size_bytes, advice), f"madvise with advice {advice}")
+    check(lib.hm_advise(mapping.base, mapping.size_bytes, advice), f"madvise with advice {advice}", "madvise")
 
 
 def populate(mapping: PageMapping) -> None:
@@ -119,13 +119,13 @@ def populate(mapping: PageMapping) -> None:
     NativeError
         With EFAULT where an access would be a SIGBUS.
     """
-    check(lib.hm_populate(mapping.base, mapping.size_bytes, PAGE_BYTES), "populating pages")
+    check(lib.hm_populate(mapping.base, mapping.size_bytes, PAGE_BYTES), "populating pages", "madvise")
 
 
 def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
     """Touch the pages that `pattern` has on `node`, with the mapping bound to that node alone."""
     layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
-    check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}")
+    check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}", "mbind")
 
 
 def move_pages(
@@ -162,7 +162,9 @@ def move_pages(
     failures = ffi.new("int64_t[256]")
     limit_ns = int(min(limit_seconds, 1e9) * 1e9)
     check(
-        lib.hm_move(mapping.base, layout, stride_pages, retries, limit_ns, requested, failures), "move_pages"
+        lib.hm_move(mapping.base, layout, stride_pages, retries, limit_ns, requested, failures),
+        "move_pages",
+        "move_pages",
     )
     counted = {errno_names.errorcode.get(code, str(code)): int(failures[code]) for code in range(256)}
     return int(requested[0]), {name: count for name, count in counted.items() if count}
@@ -179,6 +181,8 @@ def query_nodes(mapping: PageMapping, first_page: int, pages: int) -> npt.NDArra
     nodes = np.empty(pages, dtype=np.int32)
     held = ffi.from_buffer("int32_t[]", nodes, require_writable=True)
     check(
-        lib.hm_query(mapping.base, first_page, pages, PAGE_BYTES, held), "asking move_pages where pages are"
+        lib.hm_query(mapping.base, first_page, pages, PAGE_BYTES, held),
+        "asking move_pages where pages are",
+        "move_pages",
     )
     return nodes

@@ -33,7 +33,7 @@ def spread(mapping: PageMapping, pattern: Pattern, how: Spreading) -> None:
         With EINVAL where the kernel does not know the policy.
     """
     layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
-    check(lib.hm_spread(mapping.base, mapping.size_bytes, layout, how.code), f"mbind ({how.value})")
+    check(lib.hm_spread(mapping.base, mapping.size_bytes, layout, how.code), f"mbind ({how.value})", "mbind")
 
 
 def settle(mapping: PageMapping, pattern: Pattern) -> None:
@@ -60,7 +60,7 @@ def bind_runs(mapping: PageMapping, pattern: Pattern) -> None:
         With ENOMEM where the list is full (``vm.max_map_count``).
     """
     layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
-    check(lib.hm_bind_runs(mapping.base, layout), "mbind of a run of pages")
+    check(lib.hm_bind_runs(mapping.base, layout), "mbind of a run of pages", "mbind")
 
 
 def make_memory_file(size_bytes: int) -> int:
@@ -77,7 +77,7 @@ def make_memory_file(size_bytes: int) -> int:
 def bind_file(fd: int, pages: int, pattern: Pattern, window_pages: int) -> None:
     """Bind each run of pages of a file in memory to its node, through a window that moves along it."""
     layout, _held = make_layout(pattern, pages)
-    check(lib.hm_bind_file(fd, layout, window_pages), "mbind of a run of a file's pages")
+    check(lib.hm_bind_file(fd, layout, window_pages), "mbind of a run of a file's pages", "mbind")
 
 
 def touch(mapping: PageMapping, first_page: int = 0, pages: int | None = None) -> None:
@@ -95,7 +95,7 @@ def open_userfaultfd() -> int:
         With EPERM where only privileged programs may, ENOSYS where the kernel cannot.
     """
     fd = ffi.new("int *")
-    check(lib.hm_userfaultfd_open(fd), "userfaultfd")
+    check(lib.hm_userfaultfd_open(fd), "userfaultfd", "userfaultfd")
     return int(fd[0])
 
 
@@ -114,7 +114,11 @@ class FaultHandler:
         self._handler: Any = None
         layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
         out = ffi.new("struct hm_handler **")
-        check(lib.hm_handler_start(mapping.base, layout, out), "handling page faults by userfaultfd")
+        check(
+            lib.hm_handler_start(mapping.base, layout, out),
+            "handling page faults by userfaultfd",
+            "userfaultfd",
+        )
         self._handler = out[0]
 
     def settle(self) -> None:
@@ -125,7 +129,7 @@ class FaultHandler:
         NativeError
             Also if a fault could not be resolved.
         """
-        check(lib.hm_handler_settle(self._handler), "resolving page faults by userfaultfd")
+        check(lib.hm_handler_settle(self._handler), "resolving page faults by userfaultfd", "userfaultfd")
 
     @property
     def faults(self) -> int:
@@ -136,4 +140,4 @@ class FaultHandler:
         """End the thread; closing twice is allowed."""
         handler, self._handler = self._handler, None
         if handler is not None:
-            check(lib.hm_handler_stop(handler), "resolving page faults by userfaultfd")
+            check(lib.hm_handler_stop(handler), "resolving page faults by userfaultfd", "userfaultfd")

@@ -6,16 +6,21 @@
  * gives the frame of each page; which node a frame is on is what its block of memory says. That is several
  * times faster, but the kernel shows frames to CAP_SYS_ADMIN alone, a block may be of two nodes, and the
  * zero page has a frame and no placement. Whatever pagemap leaves open is asked of move_pages.
+ *
+ * Everybody may see in pagemap which pages are mapped more than once: an anonymous page of ours that is, shares its
+ * frame with another (KSM), and whatever its node, it is not a page that was placed.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core.h"
 
 /* Documentation/admin-guide/mm/pagemap.rst */
 #define PAGEMAP_PRESENT (1ULL << 63)
+#define PAGEMAP_SWAP (1ULL << 62)
 #define PAGEMAP_FILE (1ULL << 61)
 #define PAGEMAP_EXCLUSIVE (1ULL << 56)
 #define PAGEMAP_FRAME ((1ULL << 55) - 1)
@@ -23,6 +28,8 @@
 enum {
 	BATCH = 4096,			/* pages looked at in one go: the lists stay in the cache */
 	OPEN = -4096,			/* no errno: what pagemap does not tell */
+	MOST_AGAIN = 100,		/* times that one call asks again, a millisecond apart */
+	BATCH_AGAIN = 5,		/* of one batch */
 };
 
 struct batch {
@@ -87,6 +94,52 @@ static int ask(struct batch *batch, const char *start, unsigned long count, uint
 	return 0;
 }
 
+/* Look at @count pages from @start on. @frames may be NULL: then move_pages alone is asked. */
+static int look(struct batch *batch, const struct hm_frames *frames, const char *start, unsigned long count,
+		uint64_t page_bytes, struct hm_where *where)
+{
+	int ret = 0;
+
+	if (frames)
+		ret = read_entries(frames, (uintptr_t)start / page_bytes, count, batch->entries);
+	else
+		memset(batch->entries, 0, count * sizeof(batch->entries[0]));
+	for (unsigned long i = 0; i < count; i++)
+		batch->nodes[i] = frames ? node_of(frames, batch->entries[i]) : OPEN;
+	return ret ? ret : ask(batch, start, count, page_bytes, where);
+}
+
+/*
+ * Pages that are on no node now and may be soon: busy, or neither there nor absent, as they are while the kernel
+ * migrates them or has taken them out of the page table to see who uses them.
+ */
+static unsigned long count_moving(const struct batch *batch, unsigned long count)
+{
+	unsigned long moving = 0;
+
+	for (unsigned long i = 0; i < count; i++) {
+		const uint64_t there = batch->entries[i] & (PAGEMAP_PRESENT | PAGEMAP_SWAP);
+
+		if (batch->nodes[i] == -EBUSY || batch->nodes[i] == -EAGAIN || (batch->nodes[i] == -ENOENT && there))
+			moving++;
+	}
+	return moving;
+}
+
+static void count_states(const struct batch *batch, uint64_t first, unsigned long count, struct hm_where *where)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		const uint64_t entry = batch->entries[i];
+
+		if (batch->nodes[i] >= 0) {
+			if ((entry & PAGEMAP_PRESENT) && !(entry & (PAGEMAP_FILE | PAGEMAP_EXCLUSIVE)) && !where->shared++)
+				where->first_shared = (int64_t)(first + i);
+		} else if ((entry & PAGEMAP_SWAP) && !(entry & PAGEMAP_PRESENT) && !where->unmapped++) {
+			where->unmapped_entry = entry;
+		}
+	}
+}
+
 static int tally(const struct hm_layout *layout, uint64_t first, const int32_t *nodes, unsigned long count,
 		 struct hm_where *where)
 {
@@ -116,14 +169,15 @@ static int tally(const struct hm_layout *layout, uint64_t first, const int32_t *
 
 /*
  * Count where @pages pages from @first_page on are. @frames may be NULL: then move_pages is asked about
- * every page. What is counted is added to @where, whose first_misplaced has a meaning only if misplaced
+ * every page, and those that share a frame are not found. What is counted is added to @where, whose first_misplaced has a meaning only if misplaced
  * is not zero.
  */
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
 	     uint64_t first_page, uint64_t pages, struct hm_where *where)
 {
+	const struct timespec pause = { .tv_nsec = 1000 * 1000 };
 	struct batch *batch;
-	int ret = 0;
+	int waits = 0, ret = 0;
 
 	if (first_page > layout->pages || pages > layout->pages - first_page)
 		return -EINVAL;
@@ -134,15 +188,21 @@ int hm_where(const void *base, const struct hm_layout *layout, const struct hm_f
 		unsigned long count = pages - done < BATCH ? pages - done : BATCH;
 		const char *start = (const char *)base + (first_page + done) * layout->page_bytes;
 
-		if (frames)
-			ret = read_entries(frames, (uintptr_t)start / layout->page_bytes, count, batch->entries);
+		ret = look(batch, frames, start, count, layout->page_bytes, where);
+		for (int again = 0; !ret && again < BATCH_AGAIN && waits < MOST_AGAIN; again++) {
+			const unsigned long moving = count_moving(batch, count);
+
+			if (!moving)
+				break;
+			where->tried_again += (int64_t)moving;
+			waits++;
+			nanosleep(&pause, NULL);
+			ret = look(batch, frames, start, count, layout->page_bytes, where);
+		}
 		if (ret)
 			break;
-		for (unsigned long i = 0; i < count; i++)
-			batch->nodes[i] = frames ? node_of(frames, batch->entries[i]) : OPEN;
-		ret = ask(batch, start, count, layout->page_bytes, where);
-		if (!ret)
-			ret = tally(layout, first_page + done, batch->nodes, count, where);
+		count_states(batch, first_page + done, count, where);
+		ret = tally(layout, first_page + done, batch->nodes, count, where);
 		done += count;
 	}
 	free(batch);

@@ -23,7 +23,7 @@ class FrameNodes:
     Parameters
     ----------
     pagemap_fd : int
-        ``/proc/self/pagemap``, opened with CAP_SYS_ADMIN.
+        ``/proc/self/pagemap``. Without CAP_SYS_ADMIN it shows no frames, and `block_nodes` is empty.
     block_bytes : int
         Size of a block of memory, a power of two [bytes].
     block_nodes : numpy.ndarray
@@ -51,6 +51,16 @@ class Where:
         Index of the first of them.
     asked : int
         Pages that ``move_pages`` was asked about, because their frames were not enough [pages].
+    shared : int
+        Anonymous pages whose frame is mapped more than once: by KSM, or after a fork [pages].
+    first_shared : int or None
+        Index of the first of them.
+    unmapped : int
+        Absent pages that are swapped out, poisoned, or under migration for as long as was waited [pages].
+    unmapped_entry : int
+        What ``/proc/self/pagemap`` has for the first of them.
+    tried_again : int
+        Pages that were asked about again, because they were on the move [pages].
     """
 
     found: dict[int, int]
@@ -58,15 +68,26 @@ class Where:
     misplaced: int
     first_misplaced: int | None
     asked: int
+    shared: int = 0
+    first_shared: int | None = None
+    unmapped: int = 0
+    unmapped_entry: int = 0
+    tried_again: int = 0
 
     def __add__(self, other: Where) -> Where:
         firsts = [w.first_misplaced for w in (self, other) if w.first_misplaced is not None]
+        sharing = [w.first_shared for w in (self, other) if w.first_shared is not None]
         return Where(
             dict(Counter(self.found) + Counter(other.found)),
             dict(Counter(self.absent) + Counter(other.absent)),
             self.misplaced + other.misplaced,
             min(firsts, default=None),
             self.asked + other.asked,
+            self.shared + other.shared,
+            min(sharing, default=None),
+            self.unmapped + other.unmapped,
+            self.unmapped_entry or other.unmapped_entry,
+            self.tried_again + other.tried_again,
         )
 
     @classmethod
@@ -107,7 +128,8 @@ def find_pages(
     where = ffi.new("struct hm_where *")
     check(
         lib.hm_where(mapping.base, layout, c_frames, first_page, pages, where),
-        "asking the kernel where pages are",
+        "asking move_pages where pages are",
+        "move_pages",
     )
     return Where(
         found={node: int(n) for node, n in enumerate(where.nodes) if n},
@@ -117,4 +139,9 @@ def find_pages(
         misplaced=int(where.misplaced),
         first_misplaced=int(where.first_misplaced) if where.misplaced else None,
         asked=int(where.asked),
+        shared=int(where.shared),
+        first_shared=int(where.first_shared) if where.shared else None,
+        unmapped=int(where.unmapped),
+        unmapped_entry=int(where.unmapped_entry),
+        tried_again=int(where.tried_again),
     )

@@ -62,6 +62,8 @@ class ExploreParameters:
     threads: int = 1
     samples: int = 10
     sample_seconds: float = 0.05
+    dram: str = "auto"
+    slow: str = "auto"
     emulate: str = "auto"
 
     @classmethod
@@ -116,9 +118,7 @@ class Exploration:
     @property
     def nodes(self) -> tuple[int, ...]:
         """The DRAM node, and the slow one: what a ratio such as ``1:2`` is of."""
-        if self.plan.emulate is not None:
-            return (self.plan.backing_node, self.plan.emulate.node)
-        return (self.plan.backing_node, *(node.id for node in self.topology.slow_nodes[:1]))
+        return self.plan.ratio_nodes
 
     @property
     def points(self) -> tuple[SweepPoint, ...]:

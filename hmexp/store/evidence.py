@@ -27,7 +27,11 @@ class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
     absent : int
         Pages on no node [pages].
     absent_reasons : dict of str to int
-        Absent pages by the kernel's reason, an errno [pages].
+        Absent pages by the kernel's reason, an errno, or in words (swapped out, poisoned) [pages].
+    shared : int
+        Anonymous pages that share their frame with another page [pages].
+    first_shared : int or None
+        Index of the first of them; None without one.
     numa_maps_agrees : bool
         Whether `found` and `numa_maps` agree.
     placer_count : dict of int to int or None
@@ -55,6 +59,8 @@ class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
     first_misplaced: int | None = None
     absent: int = 0
     absent_reasons: dict[str, int] = {}
+    shared: int = 0
+    first_shared: int | None = None
     numa_maps_agrees: bool = True
     placer_count: dict[int, int] | None = None
     exact_order: bool = True

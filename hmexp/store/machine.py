@@ -13,7 +13,7 @@ class NodeRecord(Stored, frozen=True, kw_only=True, gc=False):
     id : int
         Number of the node.
     kind : str
-        `dram`, `nvm`, `cxl` or `unknown`.
+        `dram`, `nvm`, `cxl`, `hbm`, `gpu` or `unknown`.
     cpus : tuple of int
         CPUs of the node.
     total_bytes : int or None
@@ -30,6 +30,8 @@ class NodeRecord(Stored, frozen=True, kw_only=True, gc=False):
         Read latency by the firmware (HMAT) [ns].
     write_latency_ns : float or None
         Write latency by the firmware (HMAT) [ns].
+    evidence : tuple of str
+        Why it is of this kind: sentences with the file and what it says.
     """
 
     id: int
@@ -42,6 +44,7 @@ class NodeRecord(Stored, frozen=True, kw_only=True, gc=False):
     write_gbps: float | None = None
     read_latency_ns: float | None = None
     write_latency_ns: float | None = None
+    evidence: tuple[str, ...] = ()
 
 
 class ClaimRecord(Stored, frozen=True, kw_only=True, gc=False):

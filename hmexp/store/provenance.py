@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hmexp.store.limits import LimitsRecord
 from hmexp.store.schema import Fact, Remark, Stored
 
 
@@ -105,7 +106,10 @@ class Provenance(Stored, frozen=True, kw_only=True, gc=False):
     hybridmem : dict of str to fact or None
         The kernel module's `version` and `srcversion`; None if it was not loaded.
     cgroup : dict of str to fact or None
-        Limits that the run was under.
+        Limits of the run's own cgroup, as its files of either version have them: `cpu_max`, `memory_max`,
+        `cpuset_mems`.
+    limits : LimitsRecord or None
+        Every limit that the run was under, with the file that says so; None if none was found.
     load_average : tuple of float or None
         Load over 1, 5 and 15 minutes before the run.
     glibc : str or None
@@ -150,6 +154,7 @@ class Provenance(Stored, frozen=True, kw_only=True, gc=False):
     firmware: dict[str, Fact] | None = None
     hybridmem: dict[str, Fact] | None = None
     cgroup: dict[str, Fact] | None = None
+    limits: LimitsRecord | None = None
     load_average: tuple[float, ...] | None = None
     glibc: str | None = None
     python: str | None = None

@@ -21,7 +21,7 @@ from hmexp.store.parameters import GranulePoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
 from hmexp.system.cpus import allowed_cpus
-from hmexp.system.near import near_dram
+from hmexp.system.near import find_ratio, near_dram
 from hmexp.system.topology import Topology
 from hmexp.units import format_size
 
@@ -147,15 +147,13 @@ def _pattern_of(parameters: GranuleParameters, topology: Topology) -> tuple[str,
     request = find_request(parameters.emulate, topology, named)
     if parameters.pattern != "auto":
         return parameters.pattern, request
-    dram = near_dram(topology)
-    real = (node.id for node in (*topology.slow_nodes, *topology.usable_nodes) if node.id != dram)
-    other = next(real, None) if request is None else request.node
-    if other is None:
+    nodes = find_ratio(topology, emulated=None if request is None else request.node, far_dram=True)
+    if len(nodes) < 2:
         raise ParameterError(
             "there is one node with memory, and none is emulated: no pattern has two nodes",
             "use emulate: auto, or NODE=PROFILE",
         )
-    return f"{dram},{other}", request
+    return ",".join(map(str, nodes)), request
 
 
 def _granules(asked: tuple[str, ...], pattern: Pattern, size_bytes: int) -> list[int]:

@@ -14,6 +14,7 @@ from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.store.parameters import BehaviourPoint, CostPoint, MappingsPoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
+from hmexp.system.near import find_ratio
 from hmexp.system.topology import Topology
 from hmexp.units import format_size, parse_size
 
@@ -125,9 +126,7 @@ def whole_pages(text: str) -> int:
 
 
 def _auto_pattern(topology: Topology) -> str:
-    nodes = topology.usable_nodes
-    first = (topology.dram_nodes or nodes)[0].id
-    others = [node.id for node in (*topology.slow_nodes, *reversed(nodes)) if node.id != first]
+    first, *others = find_ratio(topology, far_dram=True)
     return f"{first},{others[0]},{others[0]}" if others else str(first)
 
 

@@ -107,7 +107,7 @@ def choose_nodes(texts: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
     return chosen
 
 
-def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple[int, ...]:
+def cpus_for(count: int, cpu_node: str, home: Node, topology: Topology) -> tuple[int, ...]:
     """A CPU for each of so many threads.
 
     Raises
@@ -116,7 +116,7 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
         If there are not as many, or it is no number of threads.
     """
     if cpu_node == NEAR:
-        return choose_cpus(count, near.cpus)
+        return choose_cpus(count, home.cpus)
     own = set(allowed_cpus()) & set(topology.node(int(cpu_node)).cpus)
     if count > len(own):
         raise ParameterError(
@@ -128,10 +128,10 @@ def cpus_for(count: int, cpu_node: str, near: Node, topology: Topology) -> tuple
 
 
 def count_threads(
-    threads: tuple[int, ...], cpu_node: str, near: Node, topology: Topology, *, loaded: bool
+    threads: tuple[int, ...], cpu_node: str, home: Node, topology: Topology, *, loaded: bool
 ) -> tuple[int, ...]:
     """The numbers of threads, with 0 made the number that it stands for; one more must fit in if `loaded`."""
-    node = near if cpu_node == NEAR else topology.node(int(cpu_node))
+    node = home if cpu_node == NEAR else topology.node(int(cpu_node))
     # One CPU is left to everything else: a thread that shares its CPU measures the scheduler.
     automatic = max(1, len(set(allowed_cpus()) & set(node.cpus)) - 1)
     counts = tuple(dict.fromkeys(automatic if count == 0 else count for count in threads))
@@ -141,7 +141,7 @@ def count_threads(
                 f"threads {count} is not a number of threads",
                 "use 1 or more, or auto (0 in a notebook) for all CPUs but one",
             )
-        cpus_for(count, cpu_node, near, topology)
+        cpus_for(count, cpu_node, home, topology)
         room = len(allowed_cpus() if cpu_node == NEAR else set(allowed_cpus()) & set(node.cpus))
         if loaded and count + 1 > room:
             where = "" if cpu_node == NEAR else f" of node {cpu_node}"

@@ -24,7 +24,7 @@ from hmexp.sweep.axes import (
 )
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.point import SweepPoint
-from hmexp.system.near import near_node
+from hmexp.sweep.roles import Roles
 from hmexp.system.topology import Topology
 from hmexp.units import parse_size
 
@@ -78,7 +78,7 @@ def make_grid(
     parameters: SweepParameters,
     topology: Topology,
     emulate: EmulationRequest | None,
-    ratio_nodes: tuple[int, ...],
+    roles: Roles,
 ) -> Grid:
     """Check what was asked for on each axis against the machine.
 
@@ -90,22 +90,21 @@ def make_grid(
         The machine.
     emulate : EmulationRequest or None
         The emulated node, if any.
-    ratio_nodes : tuple of int
-        The nodes of patterns that are given as a ratio.
+    roles : Roles
+        The nodes of patterns that are given as a ratio, and the CPUs of the threads.
 
     Raises
     ------
     HmexpError
         If a value cannot be used on this machine.
     """
-    near = near_node(topology)
     granules = [read_page_size(text) for text in parameters.granules]
-    patterns = parse_patterns(parameters, ratio_nodes, granules)
+    patterns = parse_patterns(parameters, roles.ratio_nodes, granules)
     pages = tuple(dict.fromkeys(map(find_page_bytes, parameters.pages)))
     for pattern, page_bytes in itertools.product(patterns, pages):
         require_page_size(pattern, page_bytes)
     sizes = tuple(dict.fromkeys(-(-parse_size(text) // max(pages)) * max(pages) for text in parameters.size))
-    check_nodes(patterns, topology, emulate, near.id, max(sizes))
+    check_nodes(patterns, topology, emulate, roles.dram.id, max(sizes))
     operations = choose_operations(parameters.operations, emulate)
     placers = tuple(PLACERS) if parameters.placers == ("all",) else parameters.placers
     for placer in placers:
@@ -121,7 +120,7 @@ def make_grid(
         placers=placers,
         accesses=tuple(dict.fromkeys(map(find_access, parameters.access))),
         threads={
-            node: count_threads(parameters.threads, node, near, topology, loaded=loaded)
+            node: count_threads(parameters.threads, node, roles.home, topology, loaded=loaded)
             for node in choose_nodes(parameters.cpu_nodes, topology)
         },
         rule=Sampling(

@@ -71,6 +71,9 @@ class SweepParameters:
         exactly `samples`.
     most_samples : int
         Cap on the samples of a launch; 0 is twice `samples`.
+    dram, slow : str
+        The nodes of a ratio, by number; ``auto`` is the DRAM nearest to the threads, and the known slow node
+        nearest to them, or one of unknown kind, or the emulated one.
     emulate : str
         ``auto`` (only if there is no real slow node), ``none``, or ``NODE=PROFILE``.
     results : str
@@ -104,6 +107,8 @@ class SweepParameters:
     sample_seconds: float = 0.05
     precision: float = 0.01
     most_samples: int = 0
+    dram: str = "auto"
+    slow: str = "auto"
     emulate: str = "auto"
     results: str = "auto"
     run: str = "auto"

@@ -9,7 +9,6 @@ from hmexp.errors import CapacityError
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.task import Task
 from hmexp.memory.capacity import check_capacity
-from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import Profile
 from hmexp.store.records import RunRecord
@@ -19,9 +18,9 @@ from hmexp.sweep.filters import choose
 from hmexp.sweep.grid import make_grid
 from hmexp.sweep.parameters import SweepParameters, parse_budget
 from hmexp.sweep.point import SweepPoint, hash_of
-from hmexp.system.near import near_node
+from hmexp.sweep.roles import Roles, find_roles
 from hmexp.system.provenance import collect, timing_validity
-from hmexp.system.topology import Node, Topology
+from hmexp.system.topology import Topology
 from hmexp.units import explain_size, format_size
 
 
@@ -40,7 +39,7 @@ class SweepPlan:
     emulate : EmulationRequest or None
         The emulated node, if any.
     backing_node : int
-        Real node that backs it, and whose CPUs the threads run on.
+        Real node that backs it: the DRAM of a ratio, and that of the points to compare with.
     cpus : mapping of (int, str) to tuple of int
         The CPUs, by how many a point takes, and on which node.
     points : tuple of SweepPoint
@@ -49,6 +48,8 @@ class SweepPlan:
         Id of the all-DRAM point that a point is compared with, by the point's own.
     added : frozenset of str
         Ids of the points that were not asked for: all-DRAM ones, to compare with.
+    ratio_nodes : tuple of int
+        The nodes of a ratio: the DRAM, and the slow one if there is any.
     notes : tuple of str
         What the reader should know before the first number.
     """
@@ -64,6 +65,7 @@ class SweepPlan:
     notes: tuple[str, ...] = ()
     baselines: Mapping[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()
+    ratio_nodes: tuple[int, ...] = ()
 
     @property
     def launches(self) -> int:
@@ -152,15 +154,12 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
     EmulationError
         If the emulation profile cannot be used.
     """
-    near = near_node(topology)
-    emulate = find_request(parameters.emulate, topology)
-    slow = (emulate.node,) if emulate else tuple(node.id for node in topology.slow_nodes)
-    grid = make_grid(parameters, topology, emulate, (near.id, *slow[:1]))
+    roles = find_roles(parameters, topology)
+    near, emulate = roles.dram, roles.emulate
+    grid = make_grid(parameters, topology, emulate, roles)
     named = tuple(dict.fromkeys(node for pattern in grid.patterns for node in pattern.distinct_nodes))
-    slow_named, notes = _find_slow(named, slow, near, topology)
-    points = choose(
-        grid.points(parameters, emulate), parameters.only, parameters.without, (near.id, *slow[:1])
-    )
+    slow_named, notes = _find_slow(named, roles, topology)
+    points = choose(grid.points(parameters, emulate), parameters.only, parameters.without, roles.ratio_nodes)
     notes += _explain_parameters(parameters, max(grid.page_sizes), emulate)
     for point in points:
         require_strides(point)
@@ -180,7 +179,7 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
         backing_node=near.id,
         # One CPU of each node is for what scales an emulation: latency.
         cpus={
-            (count, node): cpus_for(count, node, near, topology)
+            (count, node): cpus_for(count, node, roles.home, topology)
             for point in every
             for count, node in ((1, point.cpu_node), (point.cpu_count, point.cpu_node))
         },
@@ -188,21 +187,20 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
         notes=tuple(notes),
         baselines=baselines,
         added=frozenset(point.id for point in added),
+        ratio_nodes=roles.ratio_nodes,
     )
 
 
-def _find_slow(
-    named: tuple[int, ...], slow: tuple[int, ...], near: Node, topology: Topology
-) -> tuple[tuple[int, ...], list[str]]:
+def _find_slow(named: tuple[int, ...], roles: Roles, topology: Topology) -> tuple[tuple[int, ...], list[str]]:
     """Which of the named nodes count as slow, and what is to be said about it."""
-    found = tuple(node for node in named if node in slow)
+    found = tuple(node for node in named if node in roles.slow_nodes)
     notes = list(topology.notes)
     if not found and len(named) > 1:
         # Two sockets: the far one stands for the slow memory.
-        found = tuple(node for node in named if node != near.id)
+        found = tuple(node for node in named if node != roles.dram.id)
         notes.append(
             f"no node of the patterns is known to be slow memory; node {', '.join(map(str, found))}, away "
-            f"from the CPUs of node {near.id}, is taken for it"
+            f"from the CPUs of node {roles.home.id}, is taken for it"
         )
     return found, notes
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from hmexp.system.sysfs import read_text, split_lines
 
@@ -32,6 +33,45 @@ class Cgroup:
     controller: str
     version: int
     folders: tuple[Path, ...]
+
+
+_DEEPEST: Final = 64
+#: Files of a controller's own limit, by version; those of version 1 that belong together are read as one.
+_OWN_LIMITS: Final[dict[str, dict[int, tuple[str, ...]]]] = {
+    "cpu": {1: ("cpu.cfs_quota_us", "cpu.cfs_period_us"), 2: ("cpu.max",)},
+    "memory": {1: ("memory.limit_in_bytes",), 2: ("memory.max",)},
+    "cpuset": {1: ("cpuset.mems",), 2: ("cpuset.mems",)},
+}
+#: Groups that every machine has, or that say only what kind of container it is.
+_COMMON_GROUPS: Final = re.compile(
+    r"(system|user|machine|init|kubepods|kubepods-\w+|user-\d+)\.(slice|scope)|user@\d+\.service"
+    r"|kubepods|besteffort|burstable|docker|libpod_parent|lxc|unified|systemd|memory|cpuset|cpu|cpu,cpuacct|slurm"
+)
+
+
+def read_own_limit(cgroup: Cgroup) -> str | None:
+    """What the process's own group says of its limit, in the words of its files; None if it says nothing."""
+    names = _OWN_LIMITS[cgroup.controller][cgroup.version]
+    words = [read_text(cgroup.folders[0] / name) for name in names]
+    return " ".join(word for word in words if word) or None
+
+
+def anonymous(path: Path) -> str:
+    """A file of `/sys` or `/proc` without names that may be of a machine, a container or a person.
+
+    Returns
+    -------
+    str
+        The path with `*` for each group that has a name of its own.
+    """
+    parts = path.parts
+    if parts[-2:-1] == ("self",):
+        return f"/proc/self/{path.name}"
+    start = next((n + 2 for n in range(len(parts)) if parts[n : n + 2] == ("fs", "cgroup")), None)
+    if start is None:
+        return f"*/{path.name}"
+    groups = (name if _COMMON_GROUPS.fullmatch(name) else "*" for name in parts[start:-1])
+    return "/".join(("/sys/fs/cgroup", *groups, path.name))
 
 
 @dataclass(frozen=True)
@@ -168,7 +208,8 @@ def _split(path: str) -> tuple[int, tuple[str, ...]]:
     up = 0
     while up < len(parts) and parts[up] == "..":
         up += 1
-    return up, tuple(part for part in parts[up:] if part != "..")
+    # No machine nests groups so deep; a damaged file must not cost a search of thousands of folders.
+    return up, tuple(part for part in parts[up : up + _DEEPEST] if part != "..")
 
 
 def _search(point: Path, levels: int, down: tuple[str, ...], proc_root: Path) -> Path | None:

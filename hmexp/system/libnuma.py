@@ -10,6 +10,7 @@ before every call, results after it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import importlib
 import importlib.util
 import sys
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _INSTALL_LIBRARY: Final = "apt-get install libnuma1 (numactl-libs on Fedora, libnuma in conda-forge)"
 _INSTALL_BINDING: Final = "pip install py-libnuma"
 _REPLACE: Final = f"a different package has the same name: pip uninstall numa, then {_INSTALL_BINDING}"
+_UNKNOWN_NODES: Final = "libnuma does not report which nodes this process may allocate memory on"
 _NEEDED_PARTS: Final = ("LIBNUMA", "bitmask_t", "info", "memory", "utils")
 _NEEDED_CALLS: Final = (
     "numa_available",
@@ -76,10 +78,8 @@ class LibNuma:
             raise LibnumaError(f"libnuma is too old: it has no {', '.join(absent)}", _INSTALL_LIBRARY)
         # Before anything else: libnuma leaves every other call undefined where this one fails.
         if library.numa_available() < 0:
-            raise LibnumaError(
-                "libnuma finds no NUMA support: the kernel has none, or a sandbox forbids get_mempolicy(2)",
-                "boot a kernel built with CONFIG_NUMA=y; in a container, allow get_mempolicy in seccomp",
-            )
+            remedy = _refusal(errno.ENOSYS)
+            raise LibnumaError("libnuma finds no NUMA support: get_mempolicy(2) is refused", remedy)
         return cls(binding)
 
     def node_ids(self) -> tuple[int, ...]:
@@ -123,13 +123,21 @@ class LibNuma:
 
     def allowed_memory_nodes(self) -> tuple[int, ...]:
         """The nodes from which this process may take memory (its cpuset), ascending."""
+        from hmexp.native.refusal import Call, is_filtered
+
+        # Before libnuma is asked: it says so on standard error, and has an empty answer.
+        if is_filtered(Call.GET_MEMPOLICY):
+            raise LibnumaError(_UNKNOWN_NODES, _refusal(errno.EPERM))
         mask = self._library.numa_get_mems_allowed()
         if not mask:
-            raise LibnumaError("libnuma does not report which nodes this process may allocate memory on")
+            raise LibnumaError(_UNKNOWN_NODES)
         try:
-            return tuple(node for node in self._bits(mask) if node in self._node_ids)
+            allowed = tuple(node for node in self._bits(mask) if node in self._node_ids)
         finally:
             self._library.numa_bitmask_free(mask)
+        if not allowed:
+            raise LibnumaError(_UNKNOWN_NODES, _refusal(errno.EPERM))
+        return allowed
 
     def _bits(self, mask: ctypes._Pointer[Any]) -> tuple[int, ...]:
         isset = self._library.numa_bitmask_isbitset
@@ -142,6 +150,12 @@ class LibNuma:
                 f"libnuma reports no node {node!r}, only {format_id_list(self._node_ids)}",
                 "use one of these nodes",
             )
+
+
+def _refusal(code: int) -> str | None:
+    from hmexp.native.refusal import Call, explain
+
+    return explain(Call.GET_MEMPOLICY, code)
 
 
 def _import_binding() -> ModuleType:

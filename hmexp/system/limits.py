@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
-from hmexp.system.cgroups import Cgroup, find_cgroups
+from hmexp.store.limits import LimitsRecord
+from hmexp.system.cgroups import Cgroup, anonymous, find_cgroups
+from hmexp.system.limit import AllowedNodes, CpuQuota, MemoryLimit
 from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_text, split_lines
-from hmexp.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 #: Version 1 writes "no limit" as the largest number of whole pages; no machine has an exbibyte.
 _UNLIMITED_BYTES: Final = 1 << 60
-_RAISE_CGROUP: Final = "that file as root, docker run --memory, MemoryMax= and MemoryHigh= of systemd"
 _RAISE_PROCESS: Final = "ulimit -v and -d of the shell, LimitAS= and LimitDATA= of systemd"
 #: Name in /proc/PID/limits, and in /proc/PID/status what the process has of it.
 _PROCESS_LIMITS: Final = {"Max address space": "VmSize", "Max data size": "VmData"}
@@ -37,84 +37,6 @@ _CPUSET_FILES: Final = {
     1: ("cpuset.effective_mems", "cpuset.mems"),
     2: ("cpuset.mems.effective", "cpuset.mems"),
 }
-
-
-@dataclass(frozen=True)
-class AllowedNodes:
-    """A list of nodes whose memory may be used, and where it is written.
-
-    Parameters
-    ----------
-    nodes : tuple of int
-        The nodes, ascending.
-    path : Path
-        The file that says so.
-    value : str
-        What it says, as it stands there.
-    """
-
-    nodes: tuple[int, ...]
-    path: Path
-    value: str
-
-    def __str__(self) -> str:
-        return f"{self.path} says {self.value}"
-
-
-@dataclass(frozen=True)
-class MemoryLimit:
-    """A limit on memory, and what is used of it.
-
-    Parameters
-    ----------
-    path : Path
-        The file that says so.
-    limit_bytes : int
-        The limit [bytes].
-    used_bytes : int
-        What is used of it and would not be given back on demand [bytes].
-    name : str
-        Name of the limit in that file; empty if the file holds it alone.
-    remedy : str
-        How it is raised.
-    """
-
-    path: Path
-    limit_bytes: int
-    used_bytes: int = 0
-    name: str = ""
-    remedy: str = _RAISE_CGROUP
-
-    @property
-    def left_bytes(self) -> int:
-        """What can still be taken [bytes]."""
-        return max(0, self.limit_bytes - self.used_bytes)
-
-    def __str__(self) -> str:
-        name = f" {self.name}:" if self.name else ""
-        return (
-            f"{self.path} says{name} {self.limit_bytes} ({format_size(self.limit_bytes)}), of which "
-            f"{format_size(self.used_bytes)} is used and {format_size(self.left_bytes)} is left"
-        )
-
-
-@dataclass(frozen=True)
-class CpuQuota:
-    """A limit on CPU time.
-
-    Parameters
-    ----------
-    path : Path
-        The file that says so.
-    cpus : float
-        CPUs that can be busy all the time [CPUs].
-    value : str
-        What it says, as it stands there.
-    """
-
-    path: Path
-    cpus: float
-    value: str
 
 
 @dataclass(frozen=True)
@@ -156,6 +78,17 @@ class Limits:
         """What can still be taken of memory [bytes]; None without a limit."""
         return self.memory[0].left_bytes if self.memory else None
 
+    def to_record(self) -> LimitsRecord | None:
+        """The limits as they are stored; None where none was found."""
+        if self == Limits():
+            return None
+        return LimitsRecord(
+            nodes=tuple(each.to_record() for each in self.nodes),
+            memory=tuple(each.to_record() for each in self.memory),
+            cpu=tuple(each.to_record() for each in self.cpu),
+            process=tuple(each.to_record() for each in self.process),
+        )
+
 
 def read_limits(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> Limits:
     """Read what this process may use.
@@ -181,14 +114,16 @@ def read_limits(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) 
 
 def describe_limits(limits: Limits, nodes: Sequence[Node]) -> list[str]:
     """Say in sentences what a reader of the nodes should know of the limits."""
+    # Notes are stored, where names of groups have no place; an error names the file as it is.
     notes = [
-        f"Node {node.id} may not be used: {limits.forbids(node.id)}."
+        f"Node {node.id} may not be used: {forbidding.describe(anonymous(forbidding.path))}."
         for node in nodes
-        if node.has_memory and not limits.may_use(node.id)
+        if node.has_memory and (forbidding := limits.forbids(node.id)) is not None
     ]
     left = limits.memory_left_bytes
     if left is not None and left < sum(node.total_bytes for node in nodes):
-        notes.append(f"This process and its cgroup may take no more memory than this: {limits.memory[0]}.")
+        text = limits.memory[0].describe(anonymous(limits.memory[0].path))
+        notes.append(f"The memory of this process is limited: {text}.")
     return notes
 
 

@@ -17,7 +17,7 @@ class Node:
     id : int
         The kernel's number of it.
     kind : NodeKind
-        ``dram``, ``nvm``, ``cxl`` or ``unknown``.
+        ``dram``, ``nvm``, ``cxl``, ``hbm``, ``gpu`` or ``unknown``.
     cpus : tuple of int
         Its CPUs that are online; empty for a node of memory alone.
     total_bytes, free_bytes : int
@@ -25,9 +25,13 @@ class Node:
     distances : mapping of int to int
         Distance to each node (10 is the node itself); empty when the kernel gives none.
     read_latency_ns, write_latency_ns : float or None
-        What the firmware (HMAT) says, seen from the best initiators [ns].
+        What the firmware (HMAT) says, seen from the best CPUs [ns].
     read_gbps, write_gbps : float or None
-        What the firmware (HMAT) says, seen from the best initiators [GB/s].
+        What the firmware (HMAT) says, seen from the best CPUs [GB/s].
+    initiators : tuple of int
+        The nodes whose CPUs the firmware (HMAT) calls nearest to this memory; empty when it says nothing.
+    evidence : tuple of str
+        Why it is of this kind: short sentences, each with the file and what it says.
     """
 
     id: int
@@ -40,6 +44,8 @@ class Node:
     write_latency_ns: float | None = None
     read_gbps: float | None = None
     write_gbps: float | None = None
+    initiators: tuple[int, ...] = ()
+    evidence: tuple[str, ...] = ()
 
     @property
     def has_memory(self) -> bool:

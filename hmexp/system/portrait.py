@@ -97,7 +97,12 @@ def draw_nodes(nodes: Sequence[ShownNode], notes: Iterable[str] = ()) -> Fragmen
             )
         )
     return card(
-        element("b", count), table(heads, rows, left=(0, 1, 4)), *key, _distances(nodes), listing(notes)
+        element("b", count),
+        table(heads, rows, left=(0, 1, 4)),
+        *key,
+        _distances(nodes),
+        _evidence(nodes),
+        listing(notes),
     )
 
 
@@ -119,7 +124,7 @@ def _row(one: ShownNode, largest: int, speeds: Sequence[str]) -> list[object]:
         title = f"{format_size(free)} of {format_size(total)} is free"
         picture = bar(free / largest, of=total / largest, colour=colour, title=title) if total else ""
         cells += [
-            node.kind,
+            element("span", node.kind, title=" ".join(node.evidence)) if node.evidence else node.kind,
             f"{len(node.cpus)} ({format_id_list(node.cpus)})" if node.cpus else "none",
             format_size(total) if total else "none",
             picture,
@@ -127,6 +132,18 @@ def _row(one: ShownNode, largest: int, speeds: Sequence[str]) -> list[object]:
         ]
     figures = [getattr(node, name) for name in speeds]
     return [*cells, *("" if figure is None else f"{figure:.4g}" for figure in figures)]
+
+
+def _evidence(nodes: Sequence[ShownNode]) -> Fragment:
+    """Why each node is of its kind, folded away."""
+    said = [
+        f"Node {one.record.id} is {one.record.kind}: {' '.join(one.record.evidence)}"
+        for one in nodes
+        if one.record.evidence
+    ]
+    if not said:
+        return Fragment()
+    return element("details", element("summary", "Why each node is of its kind"), listing(said))
 
 
 def _distances(nodes: Sequence[ShownNode]) -> Fragment:

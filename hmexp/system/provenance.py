@@ -17,9 +17,11 @@ import msgspec
 
 from hmexp.errors import HmexpError
 from hmexp.store.provenance import Provenance
+from hmexp.system.cgroups import find_cgroups, read_own_limit
 from hmexp.system.checkout import describe_checkout
 from hmexp.system.cpu_state import read_frequency, read_idle, read_microcode, read_mitigations
 from hmexp.system.firmware import read_firmware, read_memory_devices
+from hmexp.system.limits import read_limits
 from hmexp.system.sysfs import parse_id_list, parse_meminfo, read_choice, read_int, read_text
 
 if TYPE_CHECKING:
@@ -82,6 +84,7 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> P
         "firmware": lambda: read_firmware(sys_root),
         "hybridmem": lambda: _hybridmem(sys_root),
         "cgroup": lambda: _cgroup(sys_root, proc_root),
+        "limits": lambda: read_limits(sys_root, proc_root).to_record(),
         "load_average": lambda: _load_average(proc_root),
         "glibc": lambda: os.confstr("CS_GNU_LIBC_VERSION"),
         "python": lambda: sys.version.split()[0],
@@ -226,13 +229,11 @@ def _weights(sys_root: Path) -> dict[str, str | None] | None:
 
 
 def _cgroup(sys_root: Path, proc_root: Path) -> dict[str, str | None] | None:
-    text = read_text(proc_root / "self/cgroup") or ""
-    match = re.search(r"^0::/(.*)$", text, re.MULTILINE)
-    if match is None:
+    groups = [find_cgroups(name, sys_root, proc_root) for name in ("cpu", "memory", "cpuset")]
+    if not any(groups):
         return None
-    folder = sys_root / "fs/cgroup" / match[1]
-    limits = ("cpu.max", "memory.max", "cpuset.mems")
-    return {name.replace(".", "_"): read_text(folder / name) for name in limits}
+    found = (None if group is None else read_own_limit(group) for group in groups)
+    return dict(zip(("cpu_max", "memory_max", "cpuset_mems"), found, strict=True))
 
 
 def _hybridmem(sys_root: Path) -> dict[str, str | None] | None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.errors import ParseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 # The kernel's own limits (MAX_NUMNODES 1024, NR_CPUS 8192) are far below this; it only keeps a
 # damaged file from being expanded into a list that fills the memory.
 _LARGEST_ID: Final = 1 << 16
-_RANGE: Final = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
+_RANGE: Final = re.compile(r"(\d{1,9})(?:-(\d{1,9}))?", re.ASCII)
+# No amount has more digits than 64 bits take; Python refuses to read numbers of thousands of them.
+_NUMBER: Final = re.compile(r"-?\d{1,30}", re.ASCII)
+# Captured trees pad their files with null bytes.
+_BLANK: Final = " \t\r\n\v\f\0"
 
 
 def read_text(path: Path) -> str | None:
     """Read a file, without the white space around its text; None when it cannot be read."""
     try:
-        return path.read_bytes().decode("utf-8", "replace").strip()
+        return path.read_bytes().decode("utf-8", "replace").strip(_BLANK)
     except OSError:
         return None
 
@@ -38,9 +43,28 @@ def split_lines(text: str) -> list[str]:
 def read_int(path: Path) -> int | None:
     """Read a file that holds one whole number; None when it cannot be read or is no number."""
     text = read_text(path)
-    if text is None or re.fullmatch(r"-?\d+", text, re.ASCII) is None:
-        return None
-    return int(text)
+    return int(text) if text is not None and _NUMBER.fullmatch(text) is not None else None
+
+
+def list_folder(path: Path) -> tuple[Path, ...]:
+    """What is in a folder, sorted by name; empty when it cannot be read."""
+    try:
+        return tuple(sorted(path.iterdir()))
+    except OSError:
+        return ()
+
+
+def real_path(path: Path) -> Path:
+    """Follow links as far as they lead; a loop of links ends where it is."""
+    # Path.resolve raises RuntimeError for a loop.
+    return Path(os.path.realpath(path))
+
+
+def numbered(folder: Path, prefix: str) -> dict[int, Path]:
+    """The entries of a folder whose names are a prefix and a number, by number, ascending."""
+    name = re.compile(re.escape(prefix) + r"(\d{1,9})", re.ASCII)
+    found = ((name.fullmatch(entry.name), entry) for entry in list_folder(folder))
+    return dict(sorted((int(match[1]), entry) for match, entry in found if match is not None))
 
 
 def read_choice(path: Path) -> str | None:
@@ -83,6 +107,30 @@ def parse_id_list(text: str, where: str) -> tuple[int, ...]:
     return tuple(sorted(ids))
 
 
+def parse_cpu_mask(text: str, where: str) -> tuple[int, ...]:
+    """Read a mask of CPUs as the kernel writes it: hexadecimal words of 32 bits, the highest first.
+
+    Parameters
+    ----------
+    text : str
+        ``"00000000,0000000f"``.
+    where : str
+        The file the text came from, for the message.
+
+    Raises
+    ------
+    ParseError
+        If the text is no such mask.
+    """
+    words = text.split(",")
+    if len(words) * 32 > _LARGEST_ID or not all(re.fullmatch(r"[0-9a-fA-F]{1,8}", word) for word in words):
+        raise ParseError(
+            f"{where}: {text[:80]!r} is not a mask of CPUs", "a mask looks like 00000000,0000000f"
+        )
+    mask = int("".join(word.zfill(8) for word in words), 16)
+    return tuple(bit for bit in range(mask.bit_length()) if mask >> bit & 1)
+
+
 def format_id_list(ids: Iterable[int]) -> str:
     """Write ids as the kernel does: ``0-3,8``; ``none`` for no ids."""
     runs: list[list[int]] = []
@@ -101,7 +149,7 @@ def parse_meminfo(text: str) -> dict[str, int]:
     """
     amounts: dict[str, int] = {}
     for line in split_lines(text):
-        match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d+)\s+kB\s*$", line, re.ASCII)
+        match = re.match(r"(?:Node\s+\d+\s+)?(\S+):\s+(\d{1,18})\s+kB\s*$", line, re.ASCII)
         if match is not None:
             amounts[match[1]] = int(match[2]) * 1024
     return amounts

@@ -6,7 +6,7 @@ import pytest
 
 from hmexp.errors import TopologyError
 from hmexp.system.cpus import allowed_cpus
-from hmexp.system.near import near_dram, near_node
+from hmexp.system.near import home_node, near_dram, near_node
 from hmexp.system.topology import Node, NodeKind, Topology
 
 GIB = 1 << 30
@@ -19,12 +19,12 @@ def machine(*nodes: tuple[NodeKind, tuple[int, ...], int]) -> Topology:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "near", "dram"),
+    ("nodes", "home", "dram"),
     [
         ([(NodeKind.DRAM, HERE, GIB)], 0, 0),
         ([(NodeKind.DRAM, ELSEWHERE, GIB), (NodeKind.DRAM, HERE, GIB)], 1, 1),
         # CPUs without memory of their own.
-        ([(NodeKind.DRAM, HERE, 0), (NodeKind.DRAM, (), GIB)], 1, 1),
+        ([(NodeKind.DRAM, HERE, 0), (NodeKind.DRAM, (), GIB)], 0, 1),
         # Threads run at slow memory; what is compared with is DRAM all the same.
         ([(NodeKind.DRAM, ELSEWHERE, GIB), (NodeKind.NVM, HERE, GIB)], 1, 0),
         ([(NodeKind.CXL, (), GIB), (NodeKind.DRAM, HERE, GIB)], 1, 1),
@@ -32,10 +32,10 @@ def machine(*nodes: tuple[NodeKind, tuple[int, ...], int]) -> Topology:
     ],
 )
 def test_the_first_with_cpus_that_may_be_used_is_near(
-    nodes: list[tuple[NodeKind, tuple[int, ...], int]], near: int, dram: int
+    nodes: list[tuple[NodeKind, tuple[int, ...], int]], home: int, dram: int
 ) -> None:
     made = machine(*nodes)
-    assert (near_node(made).id, near_dram(made)) == (near, dram)
+    assert (home_node(made).id, near_node(made).id, near_dram(made)) == (home, dram, dram)
 
 
 @pytest.mark.parametrize("find", [near_node, near_dram])

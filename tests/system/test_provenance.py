@@ -262,3 +262,23 @@ def test_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_microcode_where_the_list_of_cpus_has_none(tmp_path: Path) -> None:
     put(tmp_path / "sys/devices/system/cpu/cpu0/microcode/version", "0x71")
     assert collect(tmp_path / "sys", tmp_path / "proc").microcode == ("0x71",)
+
+
+def test_limits_of_version_1_are_kept_without_names(tmp_path: Path) -> None:
+    sys_root, proc_root = tmp_path / "sys", tmp_path / "proc"
+    put(proc_root / "self/cgroup", "4:memory:/lxc/lab7/job\n3:cpuset:/lxc/lab7\n2:cpu,cpuacct:/\n0::/x")
+    put(sys_root / "fs/cgroup/memory/lxc/lab7/job/memory.limit_in_bytes", "314572800")
+    put(sys_root / "fs/cgroup/memory/lxc/memory.limit_in_bytes", "214572800")
+    put(sys_root / "fs/cgroup/cpuset/lxc/lab7/cpuset.mems", "1")
+    put(sys_root / "fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us", "150000")
+    put(sys_root / "fs/cgroup/cpu,cpuacct/cpu.cfs_period_us", "100000")
+    state = collect(sys_root, proc_root)
+    assert state.cgroup == {"cpu_max": "150000 100000", "memory_max": "314572800", "cpuset_mems": "1"}
+    assert state.limits is not None
+    assert {limit.file: limit.limit_bytes for limit in state.limits.memory} == {
+        "/sys/fs/cgroup/memory/lxc/*/*/memory.limit_in_bytes": 314572800,
+        "/sys/fs/cgroup/memory/lxc/memory.limit_in_bytes": 214572800,
+    }
+    assert state.limits.nodes[0].file == "/sys/fs/cgroup/cpuset/lxc/*/cpuset.mems"
+    assert state.limits.cpu[0].cpus == 1.5
+    assert "lab7" not in msgspec.json.encode(state).decode()

@@ -33,9 +33,9 @@ def kinds(topology: Topology) -> dict[int, str]:
         ("cxl", {0: "dram", 1: "cxl"}, [1]),
         ("cxl-pmem", {0: "dram", 1: "nvm"}, [1]),
         ("sparse", {0: "dram", 2: "nvm"}, [2]),
-        ("memory-less", {0: "dram", 1: "dram"}, []),
+        ("memory-less", {0: "unknown", 1: "dram"}, []),
         ("cpu-less", {0: "dram", 1: "unknown"}, [1]),
-        ("hmem", {0: "dram", 1: "unknown"}, [1]),
+        ("hmem", {0: "dram", 1: "hbm"}, []),
         ("hmat", {0: "dram", 1: "nvm"}, [1]),
     ],
 )
@@ -80,8 +80,8 @@ def test_hmat_in_our_units(capture: Capture) -> None:
     assert (nvm.read_gbps, nvm.write_gbps) == (30.0, 7.5)
 
 
-def test_fast_memory_of_unknown_kind_is_pointed_out(capture: Capture) -> None:
-    assert any("may be HBM" in note for note in read_topology(*capture("hmem")).notes)
+def test_memory_that_is_faster_than_dram_is_hbm(capture: Capture) -> None:
+    assert any("Node 1 is HBM, faster than DRAM" in note for note in read_topology(*capture("hmem")).notes)
 
 
 def test_memory_less_node_is_kept(capture: Capture) -> None:

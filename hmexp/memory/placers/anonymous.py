@@ -17,9 +17,6 @@ from hmexp.system.topology import read_topology
 from hmexp.units import format_size
 
 THP: Final = Path("/sys/kernel/mm/transparent_hugepage")
-_ELSEWHERE: Final = (
-    "run outside the container, or give it the capability (docker run --cap-add SYS_NICE); see `hmexp doctor`"
-)
 
 
 class AnonymousPlacer(ABC):
@@ -45,7 +42,7 @@ class AnonymousPlacer(ABC):
             # Without memory for a page it is the region that cannot be had, not the placer.
             if error.errno == errno.ENOMEM:
                 return None
-            return Obstacle(error.message, error.remedy or _ELSEWHERE)
+            return Obstacle(error.message, error.remedy or "see `hmexp doctor`")
         except HmexpError as error:
             return Obstacle(error.message, error.remedy or "see `hmexp doctor`")
         return None
@@ -77,13 +74,7 @@ class AnonymousPlacer(ABC):
             )
         choice = read_choice(self.huge_switch)
         if choice is None or choice in self.huge_off:
-            state = f"{self.huge_switch} is {choice}" if choice else "this kernel has none"
-            return Obstacle(
-                f"{self.name} cannot have huge pages: {state}",
-                f"as root: echo advise > {self.huge_switch}"
-                if self.huge_switch.name == "shmem_enabled"
-                else f"as root: echo madvise > {self.huge_switch}",
-            )
+            return _no_huge_pages(self.name, self.huge_switch, choice)
         return None
 
     def map(self, size_bytes: int, align_bytes: int, pattern: Pattern, huge: bool = False) -> PageMapping:
@@ -104,6 +95,20 @@ class AnonymousPlacer(ABC):
     @abstractmethod
     def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
+
+
+def _no_huge_pages(name: str, switch: Path, choice: str | None) -> Obstacle:
+    """Why there are none: a switch that is off, or a kernel that has no switch and no huge pages."""
+    if choice is None:
+        return Obstacle(
+            f"{name} cannot have huge pages: this kernel has no {switch}",
+            "boot a kernel built with CONFIG_TRANSPARENT_HUGEPAGE=y (in a container, mount its /sys); or use "
+            f"pages of {format_size(PAGE_BYTES)}",
+        )
+    word = "advise" if switch.name == "shmem_enabled" else "madvise"
+    return Obstacle(
+        f"{name} cannot have huge pages: {switch} is {choice}", f"as root: echo {word} > {switch}"
+    )
 
 
 def _range(smallest: int, largest: int) -> str:

@@ -61,14 +61,9 @@ class Userfaultfd(AnonymousPlacer):
 
 def _explain(error: NativeError) -> Obstacle:
     if error.errno == errno.ENOSYS:
-        return Obstacle(
-            "the kernel has no userfaultfd(2), or a container's filter hides it",
-            "boot a kernel built with CONFIG_USERFAULTFD=y; run outside the container",
-        )
-    if error.errno in (errno.EPERM, errno.EACCES):
-        return Obstacle(
-            "this process may not use userfaultfd(2), nor open /dev/userfaultfd",
-            "run as root or with CAP_SYS_PTRACE; or, as root: sysctl vm.unprivileged_userfaultfd=1; in a "
-            "container, its filter (seccomp) must allow the call",
-        )
-    return Obstacle(error.message, error.remedy or "see userfaultfd(2)")
+        reason = "the kernel has no userfaultfd(2), or a filter hides it"
+    elif error.errno in (errno.EPERM, errno.EACCES):
+        reason = "this process may not use userfaultfd(2), nor open /dev/userfaultfd"
+    else:
+        reason = error.message
+    return Obstacle(reason, error.remedy or "see userfaultfd(2)")

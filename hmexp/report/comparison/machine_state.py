@@ -11,7 +11,7 @@ import msgspec
 from hmexp.store.records import RunRecord
 
 #: Not state, but what was going on at the moment.
-_PASSING: Final = ("load", "free_bytes")
+_PASSING: Final = ("load", "free_bytes", "used_bytes")
 _NOTHING: Final = "not recorded"
 _LONGEST: Final = 200
 

@@ -49,8 +49,8 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
     folder.mkdir(exist_ok=True)
     written = [
         write_atomically(run_dir / f"{stem}.csv", make(study).to_csv(lineterminator="\n"))
-        for stem, make in TABLES[study.name].items()
+        for stem, make in TABLES.get(study.name, {}).items()
     ]
-    for stem, draw in FIGURES[study.name].items():
+    for stem, draw in FIGURES.get(study.name, {}).items():
         written += figures.save(draw(study), folder, stem)
     return tuple(written)

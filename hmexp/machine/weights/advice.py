@@ -1,0 +1,190 @@
+"""What to set, what it costs by the model, and the commands for those who script."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hmexp.machine.weights.automatic import automatic_weights
+from hmexp.machine.weights.choice import TOLERANCE, Demand, Weights, choose_weights, plain_weights
+from hmexp.machine.weights.speeds import Reaches, bandwidths
+from hmexp.system.setting_files import HERE, Machine
+from hmexp.system.sysfs import format_id_list, read_text
+
+
+@dataclass(frozen=True)
+class WeightAdvice:
+    """Weights for the CPUs of one node, or a compromise for those of several.
+
+    Parameters
+    ----------
+    source : str
+        Where the bandwidths come from.
+    reads : float
+        Share of the payload that is read.
+    demand : Demand
+        The bandwidths.
+    weights : mapping of int to int
+        The weights that were chosen.
+    rivals : mapping of str to mapping of int to int
+        Other weights by what they are: plain interleave, the kernel's own, and those that are set.
+    modes : tuple of str
+        The files of the automatic mode on this machine, by whatever name.
+    directory : str
+        Where the kernel has its weights.
+    """
+
+    source: str
+    reads: float
+    demand: Demand
+    weights: Weights
+    rivals: Mapping[str, Weights]
+    modes: tuple[str, ...] = ()
+    directory: str = field(default=str(HERE.weights_directory))
+
+    @property
+    def initiators(self) -> tuple[int, ...]:
+        """The nodes whose CPUs the weights are for."""
+        return tuple(sorted(self.demand.gbps))
+
+    @property
+    def worst_loss(self) -> float:
+        """Part of its best bandwidth that the initiator with the largest loss does not reach."""
+        return self.demand.worst_loss(self.weights)
+
+    def fastest_node(self, initiator: int) -> int:
+        """The node with the largest bandwidth by itself."""
+        row = self.demand.gbps[initiator]
+        return max(sorted(row), key=lambda node: row[node])
+
+    def commands(self) -> tuple[str, ...]:
+        """Lines of a shell, run as root, that set the weights."""
+        return tuple(f"echo {weight} > {self.directory}/node{node}" for node, weight in self.weights.items())
+
+    def return_commands(self) -> tuple[str, ...]:
+        """Lines of a shell that bring back the automatic mode, where this kernel has one."""
+        return tuple(f"echo true > {path}" for path in self.modes)
+
+    def numactl(self) -> str:
+        """The call of numactl that uses the weights."""
+        bind = f" --cpunodebind={self.initiators[0]}" if len(self.initiators) == 1 else ""
+        return f"numactl --weighted-interleave={format_id_list(self.weights)}{bind} PROGRAM"
+
+    def to_record(self) -> dict[str, Any]:
+        """The advice as JSON-able values."""
+        return {
+            "source": self.source,
+            "reads": self.reads,
+            "initiators": self.initiators,
+            "weights": dict(self.weights),
+            "worst_loss": self.worst_loss,
+            "by_initiator": [
+                {
+                    "initiator": each,
+                    "gbps": dict(self.demand.gbps[each]),
+                    "predicted_gbps": self.demand.predict_gbps(self.weights, each),
+                    "best_gbps": self.demand.best_gbps(each),
+                    "loss": self.demand.loss(self.weights, each),
+                }
+                for each in self.initiators
+            ],
+            "rivals": [
+                {"name": name, "weights": dict(weights), "worst_loss": self.demand.worst_loss(weights)}
+                for name, weights in self.rivals.items()
+            ],
+            "commands": self.commands(),
+            "numactl": self.numactl(),
+        }
+
+    def __str__(self) -> str:
+        many = "s" if len(self.initiators) > 1 else ""
+        who = f"the CPUs of node{many} {', '.join(map(str, self.initiators))}"
+        lines = [f"Weights for {who}, {self.reads:.0%} reads, from {self.source}:"]
+        lines.append(f"  {show_weights(self.weights)}")
+        lines += [self._say_initiator(each) for each in self.initiators]
+        if len(self.initiators) > 1:
+            lines.append(f"  the compromise costs the worst-off {self.worst_loss:.1%} of its best")
+        lines += [
+            f"  {name}: {show_weights(weights)}, which costs {self.demand.worst_loss(weights):.1%}"
+            for name, weights in self.rivals.items()
+        ]
+        lines += ["To set them by hand, as root (`hmexp weights --apply` also verifies, and can undo):"]
+        lines += [f"  {line}" for line in self.commands()]
+        note = "# the automatic weights again, if the firmware reports bandwidths"
+        lines += [f"  {line}   {note}" for line in self.return_commands()]
+        return "\n".join([*lines, "To use them:", f"  {self.numactl()}"])
+
+    def _say_initiator(self, initiator: int) -> str:
+        row = self.demand.gbps[initiator]
+        alone = ", ".join(f"node {node} {row[node]:.4g}" for node in sorted(row))
+        got, best = self.demand.predict_gbps(self.weights, initiator), self.demand.best_gbps(initiator)
+        fastest = self.fastest_node(initiator)
+        gain = got / row[fastest] - 1
+        against = f"{gain:+.0%} on node {fastest} alone"
+        if gain < 0:
+            against += ": do not interleave for these CPUs"
+        return (
+            f"  CPUs of node {initiator}: {got:.4g} GB/s by the model, {1 - got / best:.1%} below the best "
+            f"share ({best:.4g}), {against}; each node alone, GB/s: {alone}"
+        )
+
+
+def show_weights(weights: Weights) -> str:
+    """Weights in words, such as ``node 0 = 3, node 2 = 1``."""
+    return ", ".join(f"node {node} = {weight}" for node, weight in sorted(weights.items()))
+
+
+def advise(
+    source: str,
+    reaches: Reaches,
+    nodes: tuple[int, ...],
+    reads: float = 1.0,
+    *,
+    tolerance: float = TOLERANCE,
+    draw_gbps: float | None = None,
+    machine: Machine = HERE,
+) -> WeightAdvice:
+    """Choose weights for bandwidths that were measured or published.
+
+    Parameters
+    ----------
+    source : str
+        Where they come from.
+    reaches : mapping of int to mapping of int to Reach
+        By initiator and node: the initiators are those that the weights are for.
+    nodes : tuple of int
+        Nodes to interleave over.
+    reads : float
+        Share of the payload that is read.
+    tolerance : float
+        Part of the bandwidth that smaller weights may cost.
+    draw_gbps : float, optional
+        What the CPUs of one node can draw from all nodes at once, if that is known [GB/s].
+    machine : Machine
+        Whose weights of now are compared.
+
+    Raises
+    ------
+    ParameterError
+        If a value cannot be used, or a node was not measured.
+    """
+    draws = {} if draw_gbps is None else dict.fromkeys(reaches, draw_gbps)
+    demand = Demand(bandwidths(reaches, reads, nodes), draws)
+    kernels = automatic_weights({each: {n: row[n] for n in nodes} for each, row in reaches.items()})
+    rivals: dict[str, Weights] = {
+        "plain interleave": plain_weights(demand),
+        "what Linux would make of these bandwidths (mm/mempolicy.c)": kernels,
+    }
+    files, modes = machine.weight_files()
+    now = {node: read_text(files[node]) for node in demand.nodes if node in files}
+    if len(now) == len(demand.nodes):
+        set_now = {node: int(text) for node, text in now.items() if text is not None and text.isdecimal()}
+        if len(set_now) == len(now) and all(set_now.values()):
+            automatic = any(read_text(path) == "true" for path in modes)
+            rivals["what is set now" + (", automatic" if automatic else "")] = set_now
+    weights = choose_weights(demand, tolerance, (kernels,))
+    return WeightAdvice(
+        source, reads, demand, weights, rivals,
+        tuple(map(str, modes)), str(machine.weights_directory),
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""`hmexp weights` as a person runs it, on whatever machine this is: it reads, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hmexp.memory.placers import PLACERS
+from hmexp.system.settings import HERE
+from hmexp.system.sysfs import read_text
+from tests.cli.conftest import Run
+
+PROFILE = ("weights", "--profile", "cxl-expander", "--nodes", "0,62")
+
+
+def values() -> dict[str, str | None]:
+    nodes, modes = HERE.weight_files()
+    return {path.name: read_text(path) for path in (*nodes.values(), *modes)}
+
+
+def test_weights_of_a_profile(run: Run) -> None:
+    before = values()
+    done = run(*PROFILE)
+    assert done.status == 0, done.stderr
+    assert "node 0 = 9, node 62 = 1" in done.stdout
+    assert "echo 9 > /sys/kernel/mm/mempolicy/weighted_interleave/node0" in done.stdout
+    assert "numactl --weighted-interleave=0,62" in done.stdout
+    found = json.loads(run(*PROFILE, "--reads", "50%", "--tolerance", "0", "--json").stdout)
+    assert found["reads"] == 0.5 and found["worst_loss"] < 1e-4
+    assert values() == before
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--reads", "75"), "write a percentage with its sign"),
+        (("--reads", "x"), "is not a number"),
+        (("--nodes", "0"), "does not name two nodes"),
+        (("--nodes", "0,x"), "is not a range of ids"),
+        (("--nodes", "0,0"), "does not name two nodes"),
+        (("--initiator", "5"), "initiator 5 was not measured"),
+        (("--profile", "none"), "profile 'none' is unknown"),
+        (("--draw", "-1"), "not a finite number of GB/s above 0"),
+        (("--no-verify",), "--no-verify needs --apply"),
+        (("--apply", "--undo"), "not allowed with"),
+        (("a-run",), "two sources of bandwidths"),
+    ],
+)
+def test_bad_input_is_refused(run: Run, words: tuple[str, ...], says: str) -> None:
+    before = values()
+    done = run(*PROFILE, *words)
+    assert done.status == 2
+    assert says in done.stderr and "Traceback" not in done.stderr
+    assert values() == before
+
+
+def test_apply_where_it_cannot_be_is_refused_with_what_to_do(run: Run, tmp_path: Path) -> None:
+    """Node 62 does not exist; and perhaps the kernel has no weights, or this is not root."""
+    before = values()
+    done = run(*PROFILE, "--apply", "--results", str(tmp_path))
+    assert done.status == 2
+    obstacle = PLACERS["weighted"].unavailable()
+    assert (obstacle.reason if obstacle is not None else "node 62") in done.stderr
+    assert "  -> " in done.stderr and "Traceback" not in done.stderr
+    assert values() == before and not list(tmp_path.iterdir())
+
+
+def test_undo_twice_is_harmless(run: Run) -> None:
+    before = values()
+    for _ in range(2):
+        done = run("weights", "--undo", "--json")
+        assert (done.status, json.loads(done.stdout)) == (0, {"undone": []}) or "run as root" in done.stderr
+    assert values() == before
