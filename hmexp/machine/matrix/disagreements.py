@@ -1,6 +1,6 @@
 """Where firmware and kernel claim something else than was measured, in words.
 
-Nothing is said of differences within the intervals, nor of figures that are less than a quarter apart: a
+Differences within the intervals are no disagreement, nor are figures less than a quarter apart: a
 claimed bandwidth is that of the hardware, which threads seldom reach to the last part.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
-from hmexp.machine.matrix.value import LATENCY, READ, Matrix, MatrixCell
+from hmexp.machine.matrix.cells import LATENCY, READ, MatrixCell, MatrixCells
 from hmexp.store.machine import ClaimRecord
 from hmexp.system.sysfs import format_id_list
 
@@ -43,12 +43,12 @@ class Disagreement:
     text: str
 
 
-def find_disagreements(matrix: Matrix) -> tuple[Disagreement, ...]:
+def find_disagreements(matrix: MatrixCells) -> tuple[Disagreement, ...]:
     """Hold what firmware and kernel claim against what was measured.
 
     Parameters
     ----------
-    matrix : Matrix
+    matrix : MatrixCells
         With its nodes and claims.
 
     Returns
@@ -71,7 +71,7 @@ def _hmat(claim: ClaimRecord) -> str:
     return "firmware (HMAT)" if claim.access is None else f"firmware (HMAT, {claim.access})"
 
 
-def _initiators(matrix: Matrix, claims: Iterable[ClaimRecord]) -> Iterator[Disagreement]:
+def _initiators(matrix: MatrixCells, claims: Iterable[ClaimRecord]) -> Iterator[Disagreement]:
     """The best CPUs for a memory, by idle latency, or by bandwidth where that was not measured."""
     operation = LATENCY if LATENCY in matrix.operations else READ
     for claim in claims:
@@ -91,7 +91,7 @@ def _initiators(matrix: Matrix, claims: Iterable[ClaimRecord]) -> Iterator[Disag
             )
 
 
-def _figures(matrix: Matrix, claims: Iterable[ClaimRecord]) -> Iterator[Disagreement]:
+def _figures(matrix: MatrixCells, claims: Iterable[ClaimRecord]) -> Iterator[Disagreement]:
     for claim in claims:
         for operation, figure in _FIGURES.items():
             claimed: float | None = getattr(claim, figure)
@@ -115,7 +115,7 @@ def _figures(matrix: Matrix, claims: Iterable[ClaimRecord]) -> Iterator[Disagree
             )
 
 
-def _order(matrix: Matrix, claims: Mapping[int, ClaimRecord]) -> Iterator[Disagreement]:
+def _order(matrix: MatrixCells, claims: Mapping[int, ClaimRecord]) -> Iterator[Disagreement]:
     """Which of two memories is the faster for the same CPUs."""
     for operation, figure in _FIGURES.items():
         for one, other in combinations(sorted(claims), 2):
@@ -140,7 +140,7 @@ def _order(matrix: Matrix, claims: Mapping[int, ClaimRecord]) -> Iterator[Disagr
                 )
 
 
-def _distances(matrix: Matrix) -> Iterator[Disagreement]:
+def _distances(matrix: MatrixCells) -> Iterator[Disagreement]:
     """Whether a nearer node by SLIT has the lower latency for the same CPUs."""
     operation = LATENCY if LATENCY in matrix.operations else READ
     distances = {node.id: node.distances for node in matrix.nodes}
@@ -162,7 +162,7 @@ def _distances(matrix: Matrix) -> Iterator[Disagreement]:
             )
 
 
-def _far_initiators(matrix: Matrix) -> Iterator[Disagreement]:
+def _far_initiators(matrix: MatrixCells) -> Iterator[Disagreement]:
     """Whether the nearer CPUs by SLIT have the lower latency to the same memory."""
     operation = LATENCY if LATENCY in matrix.operations else READ
     distances = {node.id: node.distances for node in matrix.nodes}
@@ -184,7 +184,7 @@ def _far_initiators(matrix: Matrix) -> Iterator[Disagreement]:
             )
 
 
-def _weights(matrix: Matrix) -> Iterator[Disagreement]:
+def _weights(matrix: MatrixCells) -> Iterator[Disagreement]:
     """Whether the kernel's weights are those of the bandwidths, of each node's best initiator."""
     claims = matrix.claims
     if claims is None:

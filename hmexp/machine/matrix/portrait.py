@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from hmexp.machine.matrix.cells import MatrixCell, MatrixCells
 from hmexp.machine.matrix.disagreements import find_disagreements
-from hmexp.machine.matrix.value import Matrix, MatrixCell
 from hmexp.markup import Fragment, badge, bold, card, chip, element, join, listing, muted, table
 from hmexp.measure.quantity import is_latency, is_loaded, streaming
 
@@ -17,7 +17,7 @@ def say_quantity(operation: str) -> str:
     return f"idle {operation} [ns]" if is_latency(operation) else f"{operation} [GB/s]"
 
 
-def lines_of(matrix: Matrix) -> list[str]:
+def lines_of(matrix: MatrixCells) -> list[str]:
     """Write the matrix as a table for each operation: a row for each initiator, a column for each node."""
     lines = [f"  {label}" for label in matrix.labels]
     for operation in matrix.operations:
@@ -35,7 +35,7 @@ def lines_of(matrix: Matrix) -> list[str]:
     return lines
 
 
-def say_claims(matrix: Matrix) -> list[str]:
+def say_claims(matrix: MatrixCells) -> list[str]:
     """Say where firmware and kernel claim something else, or that they do not, or claim nothing."""
     found = find_disagreements(matrix)
     if found:
@@ -50,7 +50,7 @@ def say_claims(matrix: Matrix) -> list[str]:
     return ["Firmware and kernel claim nothing that could be held against what was measured."]
 
 
-def draw_matrix(matrix: Matrix) -> Fragment:
+def draw_matrix(matrix: MatrixCells) -> Fragment:
     """Draw the matrix for a notebook."""
     parts: list[object] = [badge(label, "caution") for label in matrix.labels]
     for operation in matrix.operations:
