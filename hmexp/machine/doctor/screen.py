@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group, Severity
@@ -13,6 +13,7 @@ from hmexp.machine.doctor.noise import MachineNoise
 _LABEL: Final = max(len(severity) for severity in Severity) + 4
 _COLOURS: Final = {Severity.FINE: "32", Severity.KNOW: "33", Severity.BLOCK: "1;31"}
 _BOLD: Final = "1"
+_LEAST_INDENT: Final = 4
 _WORDS: Final = {Severity.FINE: "quiet", Severity.KNOW: "disturbed", Severity.BLOCK: "not fit"}
 #: More CPUs than this do not fit on a screen.
 _MOST_ROWS: Final = 16
@@ -53,13 +54,17 @@ class Screen:
             yield from self._item(Severity.FINE, "; ".join(one.seen for one in fine))
         elif all(one.severity is Severity.FINE for one in findings):
             yield from self._item(Severity.FINE, "nothing stands out")
-        for finding in _worst_first(one for one in findings if not one.minor):
+        remedies: set[str | None] = set()
+        for finding in _join(_worst_first(one for one in findings if not one.minor)):
             yield from self._item(finding.severity, finding.seen)
-            yield from self._remedy(finding)
+            repeated = finding.remedy is not None and finding.remedy in remedies
+            yield from self._remedy(replace(finding, remedy="as above") if repeated else finding)
+            remedies.add(finding.remedy)
 
     def noise(self, noise: MachineNoise) -> Iterator[str]:
         """The table of the CPUs, the worst first; with -v all of them, and how long their gaps were."""
-        yield self._paint(f"Noise, {noise.seconds:.1f} s on {len(noise.cpus)} CPUs at once", _BOLD)
+        count = "1 CPU" if len(noise.cpus) == 1 else f"{len(noise.cpus)} CPUs"
+        yield self._paint(f"Noise, {noise.seconds:.1f} s on {count} at once", _BOLD)
         yield _HEAD
         ranked = sorted(noise.cpus, key=lambda one: (-one.lost, one.cpu))
         shown = ranked if self.verbose else ranked[:_MOST_ROWS]
@@ -105,8 +110,12 @@ class Screen:
         yield from lines[1:]
 
     def _remedy(self, finding: Finding) -> Iterator[str]:
-        if finding.remedy is not None:
-            yield from self._fill(" " * _LABEL + "-> ", finding.remedy)
+        if finding.remedy is None:
+            return
+        # A command that is broken over two lines cannot be copied: rather move it to the left.
+        room = self.width - len("-> ") - len(finding.remedy)
+        indent = room if _LEAST_INDENT <= room < _LABEL else _LABEL
+        yield from self._fill(" " * indent + "-> ", finding.remedy)
 
     def _fill(self, prefix: str, text: str) -> Iterator[str]:
         lines = list(self._lines(text, " " * len(prefix), None))
@@ -115,6 +124,8 @@ class Screen:
 
     def _lines(self, text: str, indent: str, code: str | None) -> Iterator[str]:
         width = max(self.width, len(indent) + 30)
+        # Files of a damaged machine may hold anything: nothing of it may steer the terminal.
+        text = "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
         for line in textwrap.wrap(
             text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
             break_on_hyphens=False,
@@ -137,6 +148,16 @@ def _length(us: int) -> str:
     if us < 1000:
         return f"{us} us"
     return f"{us >> 10} ms" if us < 1 << 20 else f"{us >> 20} s"
+
+
+def _join(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings that one remedy mends are one: a container's filter may refuse many system calls."""
+    joined: dict[object, Finding] = {}
+    for number, one in enumerate(findings):
+        key = number if one.remedy is None else (one.severity, one.remedy)
+        before = joined.get(key)
+        joined[key] = one if before is None else replace(before, seen=f"{before.seen}; {one.seen}")
+    yield from joined.values()
 
 
 def _worst_first(shown: Iterable[Finding]) -> Iterator[Finding]:
