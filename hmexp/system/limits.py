@@ -127,6 +127,22 @@ def describe_limits(limits: Limits, nodes: Sequence[Node]) -> list[str]:
     return notes
 
 
+def note_quota(limits: Limits, threads: int) -> str | None:
+    """A warning where so many threads may not run all the time; None where they may.
+
+    The kernel stops all threads of a group that has used up its time until the next period begins, in the
+    middle of a sample.
+    """
+    quota = limits.cpu[0] if limits.cpu else None
+    if quota is None or quota.cpus >= threads:
+        return None
+    return (
+        f"{threads} thread{'s' if threads > 1 else ''} may use the time of {quota.cpus:g} CPUs together: "
+        f"{quota.describe(anonymous(quota.path))}. The kernel stops them in the middle of samples, which are "
+        "then too slow. Use fewer threads, or raise the quota (docker run --cpus, CPUQuota= of systemd)."
+    )
+
+
 def cap_free(nodes: Sequence[Node], limits: Limits) -> tuple[Node, ...]:
     """The nodes, with no more free memory than this process may take."""
     left = limits.memory_left_bytes
