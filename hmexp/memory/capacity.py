@@ -15,8 +15,8 @@ from hmexp.units import format_size
 
 #: What a worker takes besides its regions: Python with numpy, and the stacks of its threads [bytes].
 _WORKER_BYTES: Final = 32 << 20
-#: The same as address space, of which the C library sets much aside for threads [bytes].
-_WORKER_ADDRESS_BYTES: Final = 256 << 20
+#: The same as address space [bytes].
+_WORKER_ADDRESS_BYTES: Final = 160 << 20
 
 
 def check_capacity(
@@ -149,7 +149,7 @@ def _refuse(what: str, need_bytes: int, beside_bytes: int, limit: MemoryLimit) -
     beside = f", and {format_size(beside_bytes)} for the process that measures" if beside_bytes else ""
     raise CapacityError(
         f"{what} {format_size(need_bytes)}{beside}, which is more than this process may take: {limit}",
-        f"ask for a smaller region, or raise the limit: {limit.remedy}",
+        f"ask for a smaller region, or raise the limit ({limit.remedy})",
     )
 
 
