@@ -8,6 +8,7 @@ from typing import Any
 
 from hmexp.machine.weights.automatic import automatic_weights
 from hmexp.machine.weights.choice import TOLERANCE, Demand, Weights, choose_weights, plain_weights
+from hmexp.machine.weights.runs import MeasuredRatio, operation_of
 from hmexp.machine.weights.speeds import Reaches, bandwidths
 from hmexp.system.setting_files import HERE, Machine
 from hmexp.system.sysfs import format_id_list, read_text
@@ -33,6 +34,8 @@ class WeightAdvice:
         The files of the automatic mode on this machine, by whatever name.
     directory : str
         Where the kernel has its weights.
+    ratios : mapping of int to MeasuredRatio
+        The best ratio of nodes that was measured, by initiator.
     """
 
     source: str
@@ -42,6 +45,7 @@ class WeightAdvice:
     rivals: Mapping[str, Weights]
     modes: tuple[str, ...] = ()
     directory: str = field(default=str(HERE.weights_directory))
+    ratios: Mapping[int, MeasuredRatio] = field(default_factory=dict)
 
     @property
     def initiators(self) -> tuple[int, ...]:
@@ -86,6 +90,7 @@ class WeightAdvice:
                     "predicted_gbps": self.demand.predict_gbps(self.weights, each),
                     "best_gbps": self.demand.best_gbps(each),
                     "loss": self.demand.loss(self.weights, each),
+                    "best_measured": self._best_measured(each),
                 }
                 for each in self.initiators
             ],
@@ -115,6 +120,10 @@ class WeightAdvice:
         lines += [f"  {line}   {note}" for line in self.return_commands()]
         return "\n".join([*lines, "To use them:", f"  {self.numactl()}"])
 
+    def _best_measured(self, initiator: int) -> dict[str, Any] | None:
+        found = self.ratios.get(initiator)
+        return None if found is None else {"weights": dict(found.weights), "gbps": found.gbps}
+
     def _say_initiator(self, initiator: int) -> str:
         row = self.demand.gbps[initiator]
         alone = ", ".join(f"node {node} {row[node]:.4g}" for node in sorted(row))
@@ -124,9 +133,12 @@ class WeightAdvice:
         against = f"{gain:+.0%} on node {fastest} alone"
         if gain < 0:
             against += ": do not interleave for these CPUs"
+        found, measured = self.ratios.get(initiator), ""
+        if found is not None:
+            measured = f"; best measured: {found.gbps:.4g} GB/s at {show_weights(found.weights)}"
         return (
             f"  CPUs of node {initiator}: {got:.4g} GB/s by the model, {1 - got / best:.1%} below the best "
-            f"share ({best:.4g}), {against}; each node alone, GB/s: {alone}"
+            f"share ({best:.4g}), {against}; each node alone, GB/s: {alone}{measured}"
         )
 
 
@@ -143,6 +155,7 @@ def advise(
     *,
     tolerance: float = TOLERANCE,
     draw_gbps: float | None = None,
+    ratios: Mapping[tuple[int, str], MeasuredRatio] | None = None,
     machine: Machine = HERE,
 ) -> WeightAdvice:
     """Choose weights for bandwidths that were measured or published.
@@ -161,6 +174,8 @@ def advise(
         Part of the bandwidth that smaller weights may cost.
     draw_gbps : float, optional
         What the CPUs of one node can draw from all nodes at once, if that is known [GB/s].
+    ratios : mapping of (int, str) to MeasuredRatio, optional
+        The best ratio that was measured, by initiator and operation.
     machine : Machine
         Whose weights of now are compared.
 
@@ -187,4 +202,6 @@ def advise(
     return WeightAdvice(
         source, reads, demand, weights, rivals,
         tuple(map(str, modes)), str(machine.weights_directory),
+        {each: found for (each, name), found in (ratios or {}).items()
+         if name == operation_of(reads) and each in reaches},
     )  # fmt: skip

@@ -157,6 +157,16 @@ def test_mixes_of_reads_and_writes() -> None:
     assert choose_weights(Demand(found)) == {0: 1, 2: 3}
 
 
+def test_a_direction_that_was_not_measured_is_asked_for() -> None:
+    assert Reach(30, None).at(1) == 30
+    with pytest.raises(ParameterError, match="need the write bandwidth"):
+        Reach(30, None, ((0.75, 20),)).at(0.5)
+    with pytest.raises(ParameterError, match="need the read bandwidth"):
+        Reach(None, 10).at(1)
+    assert Reach(None, 10, ((0.75, 20),)).at(0.75) == 20
+    assert Reach(30, None).slower_gbps == 30 and Reach(None, None).slower_gbps == 0
+
+
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_is_a_share(share: float) -> None:
     with pytest.raises(ParameterError, match="not between 0 and 1"):

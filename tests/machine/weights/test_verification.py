@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from hmexp.errors import ParameterError
 from hmexp.machine.weights.advice import advise
+from hmexp.machine.weights.runs import operation_of
 from hmexp.machine.weights.source import choose_initiators, choose_nodes, nodes_of_profile, reaches_of_profile
 from hmexp.machine.weights.speeds import Reach
 from hmexp.machine.weights.verification import (
     Verification,
     WeightReading,
     neighbours,
-    operation_of,
     plan_verification,
 )
 from hmexp.memory.profile import Profile
