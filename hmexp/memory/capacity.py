@@ -125,11 +125,11 @@ def require_allowed(node_id: int, pattern: Pattern, topology: Topology) -> None:
     usable = format_id_list(node.id for node in topology.memory_nodes if topology.may_use(node.id))
     cpuset = topology.limits.cpuset_without(node_id)
     # The list of the process follows that of its cpuset, which alone can be changed.
-    where = f"its cpuset ({cpuset.path})" if cpuset is not None else "its cpuset"
+    where = f"write to {cpuset.path.with_name('cpuset.mems')} as root; " if cpuset is not None else ""
     raise PatternError(
         f"pattern {pattern}: node {node_id} may not be used: {forbidding}",
-        f"use nodes that may be used ({usable}), or add node {node_id} to {where}: "
-        "cpuset.mems of the cgroup, docker run --cpuset-mems, AllowedMemoryNodes= of systemd",
+        f"use nodes that may be used ({usable}), or add node {node_id} to the cpuset ({where}"
+        "docker run --cpuset-mems; AllowedMemoryNodes= of systemd)",
     )
 
 

@@ -138,8 +138,8 @@ def note_quota(limits: Limits, threads: int) -> str | None:
         return None
     who = "1 thread gets" if threads == 1 else f"{threads} threads get"
     return (
-        f"{who} the time of {quota.cpus:g} CPUs: {quota.describe(anonymous(quota.path))}. The kernel stops them "
-        "in the middle of samples, which then take too long. Use fewer threads, or raise the quota "
+        f"{who} the time of {quota.cpus:g} CPUs: {quota.describe(anonymous(quota.path))}. The kernel stops "
+        "them in the middle of samples, which then take too long. Use fewer threads, or raise the quota "
         "(docker run --cpus; CPUQuota= of systemd)."
     )
 

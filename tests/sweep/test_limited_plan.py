@@ -153,3 +153,12 @@ def test_every_refusal_has_a_remedy() -> None:
 def test_a_node_that_is_named_for_a_ratio_must_be_allowed(named: dict[str, str]) -> None:
     with pytest.raises(ParameterError, match="Mems_allowed_list: 1"):
         plan(ONLY_1, patterns=["1:0"], emulate="auto", **named)
+
+
+def test_the_only_node_that_may_be_used_is_not_both_sides_of_a_ratio() -> None:
+    slow = replace(SOCKETS.nodes[1], kind=NodeKind.UNKNOWN)
+    only = replace(ONLY_1, nodes=(SOCKETS.nodes[0], slow))
+    assert {point.pattern for point in plan(only, patterns=["1:0", "1:1"], emulate="auto").points} == {
+        "1",
+        "1,2",
+    }
