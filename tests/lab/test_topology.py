@@ -10,6 +10,7 @@ import pytest
 from hmexp.lab.errors import LabTopologyError
 from hmexp.lab.machine import (
     Share,
+    cxl_request,
     kernel_command_line,
     machine_arguments,
     online_request,
@@ -156,3 +157,21 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_comma_in_a_path_does_not_end_the_option() -> None:
     [_, fsdev, *_] = share_arguments([Share("t", Path("/a,b"), writable=True)])
     assert fsdev == "local,id=t,path=/a,,b,security_model=none,multidevs=remap"
+
+
+def test_a_cxl_device_has_a_bridge_a_port_and_a_window_and_no_numa_option() -> None:
+    topology = find_topology("cxl")
+    arguments = machine_arguments(topology, "tcg")
+    assert options(arguments, "-machine") == ["q35,cxl=on,cxl-fmw.0.targets.0=cxl1,cxl-fmw.0.size=1024M"]
+    assert options(arguments, "-cpu") == ["max,-hypervisor"]
+    assert options(arguments, "-device") == [
+        "pxb-cxl,bus=pcie.0,bus_nr=64,id=cxl1",
+        "cxl-rp,bus=cxl1,id=port1,chassis=0,slot=2,port=0",
+        "cxl-type3,bus=port1,volatile-memdev=cm1,id=mem1",
+    ]
+    # The kernel numbers the node itself: the firmware does not know it.
+    assert options(arguments, "-numa")[0] == "node,nodeid=0,memdev=m0"
+    assert not any("nodeid=1" in value for value in options(arguments, "-numa"))
+    assert (cxl_request(topology), online_request(topology)) == ("1:movable", "")
+    assert cxl_request(find_topology("cxl-raw")) == "raw"
+    assert cxl_request(find_topology("one")) == ""

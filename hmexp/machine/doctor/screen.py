@@ -5,10 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group, Severity
-from hmexp.machine.doctor.noise import MachineNoise
+
+if TYPE_CHECKING:
+    from hmexp.machine.doctor.noise import MachineNoise
 
 _LABEL: Final = max(len(severity) for severity in Severity) + 4
 _COLOURS: Final = {Severity.FINE: "32", Severity.KNOW: "33", Severity.BLOCK: "1;31"}
@@ -17,7 +19,7 @@ _LEAST_INDENT: Final = 4
 _WORDS: Final = {Severity.FINE: "quiet", Severity.KNOW: "disturbed", Severity.BLOCK: "not fit"}
 #: More CPUs than this do not fit on a screen.
 _MOST_ROWS: Final = 16
-_HEAD: Final = "  CPU      lost  longest, us  foreign  stolen  preempted/s  interrupts/s  spoiled  is"
+_HEAD: Final = "  CPU     lost  longest  foreign  stolen  preempt/s    irq/s  spoiled  is"
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,8 @@ class Screen:
         for one in shown:
             interrupts = "?" if one.interrupts_per_second is None else f"{one.interrupts_per_second:,.0f}"
             figures = (
-                f"  {one.cpu:<5}{one.lost:>8.2%}{one.longest_ns / 1000:>13,.0f}{one.foreign:>9.1%}"
-                f"{one.stolen:>8.1%}{one.preempted_per_second:>12,.0f}{interrupts:>13}{one.spoiled:>9.0%}  "
+                f"  {one.cpu:<5}{one.lost:>7.2%}{_span(one.longest_ns):>9}{one.foreign:>9.1%}"
+                f"{one.stolen:>8.1%}{one.preempted_per_second:>11,.0f}{interrupts:>9}{one.spoiled:>9.0%}  "
             )
             yield figures + self._paint(str(_WORDS[one.severity]), _COLOURS[one.severity])
             if self.verbose:
@@ -144,6 +146,14 @@ def describe_gaps(buckets: Sequence[int]) -> str:
     return f"gaps {', '.join(words)}" if words else "no gaps"
 
 
+def _span(ns: int) -> str:
+    """A span of time with the unit that keeps it short."""
+    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= factor:
+            return f"{ns / factor:.3g} {unit}"
+    return f"{ns} ns"
+
+
 def _length(us: int) -> str:
     if us < 1000:
         return f"{us} us"
@@ -156,7 +166,10 @@ def _join(findings: Iterable[Finding]) -> Iterator[Finding]:
     for number, one in enumerate(findings):
         key = number if one.remedy is None else (one.severity, one.remedy)
         before = joined.get(key)
-        joined[key] = one if before is None else replace(before, seen=f"{before.seen}; {one.seen}")
+        if before is None:
+            joined[key] = one
+        elif one.seen not in before.seen:
+            joined[key] = replace(before, seen=f"{before.seen}; {one.seen}")
     yield from joined.values()
 
 
