@@ -12,6 +12,10 @@ from hmexp.errors import PlacerUnavailableError as PlacerUnavailableError
 from hmexp.errors import StoreError as StoreError
 from hmexp.errors import SweepError as SweepError
 from hmexp.experiment.engine import Outcome as Outcome
+from hmexp.machine.matrix.plan import MatrixParameters as MatrixParameters
+from hmexp.machine.matrix.plan import make_matrix as make_matrix
+from hmexp.machine.matrix.plan import run_matrix as run_matrix
+from hmexp.machine.matrix.value import Matrix as Matrix
 from hmexp.measure.bandwidth import measure_bandwidth as measure_bandwidth
 from hmexp.measure.curve import LoadedCurve as LoadedCurve
 from hmexp.measure.curve import LoadedPoint as LoadedPoint

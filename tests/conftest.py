@@ -49,6 +49,14 @@ def pytest_testnodeready(node: WorkerController) -> None:
     _WORKERS[node.gateway.id] = node.gateway._io.popen
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes() -> None:
+    """Give workers time to end: on a busy machine xdist killed them after its 10 s, and we blamed them."""
+    from xdist.workermanage import NodeManager
+
+    NodeManager.EXIT_TIMEOUT = 120
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     """Fail if a worker of pytest-xdist died, even after its last test: xdist itself does not see that."""

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hmexp.cli.machine import say_emulated, say_trust, this_machine
+from hmexp.cli.machine import say_emulated, say_trust, this_machine, warn_of_quota
 from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
 from hmexp.cli.output import print_json, teller
 from hmexp.cli.region import note_size, read_pattern, read_sampling
@@ -73,6 +73,7 @@ def _run(options: argparse.Namespace) -> int:
         require_page_size(each, page_bytes)
     patterns = [pattern] if load is None else [pattern, load]
     require_room(patterns, options.size, options.emulate, machine)
+    warn_of_quota(machine, _count_cpus(options))
     emulation = _emulate(options, patterns, machine)
 
     def region_of(what: Pattern) -> Region:
@@ -88,6 +89,13 @@ def _run(options: argparse.Namespace) -> int:
         finally:
             if other is not None:
                 other.close()
+
+
+def _count_cpus(options: argparse.Namespace) -> int:
+    """The CPUs that are busy: the chase's, and under load one for each thread."""
+    from hmexp.system.cpus import allowed_cpus
+
+    return 1 if not options.loaded else 1 + (options.threads or max(1, len(allowed_cpus()) - 1))
 
 
 def _require_meaning(options: argparse.Namespace) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hmexp.measure.measurement import Measurement
     from hmexp.memory.emulation import Emulation
     from hmexp.system.topology import Topology
+
+_log = logging.getLogger(__name__)
 
 
 def this_machine() -> Topology:
@@ -16,6 +19,15 @@ def this_machine() -> Topology:
     from hmexp.system.topology import read_topology
 
     return read_topology(libnuma=LibNuma.load())
+
+
+def warn_of_quota(machine: Topology, threads: int) -> None:
+    """Warn on standard error where so many threads may not run all the time."""
+    from hmexp.system.limits import note_quota
+
+    warning = note_quota(machine.limits, threads)
+    if warning is not None:
+        _log.warning("%s", warning)
 
 
 def say_emulated(emulation: Emulation | None) -> None:

@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, str]] = {
     "measure": "measure the bandwidth of one pattern, beside all DRAM",
     "latency": "measure the latency of one pattern, idle or loaded",
     "study": "measure placers or granularity, as the notebooks of these names do",
+    "matrix": "measure every node's memory from every node's CPUs, beside what the firmware claims",
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",

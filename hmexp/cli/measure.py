@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from hmexp.cli.machine import say_emulated, say_trust, this_machine
+from hmexp.cli.machine import say_emulated, say_trust, this_machine, warn_of_quota
 from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
 from hmexp.cli.output import print_json, teller
 from hmexp.cli.region import note_size, read_access, read_pattern, read_sampling
@@ -61,10 +61,12 @@ def _run(options: argparse.Namespace) -> int:
     pattern = read_pattern(options.pattern, options, machine)
     note_size(options)
     access, stride_bytes = read_access(options.access, options.stride)
+    threads_used = options.threads or max(1, len(allowed_cpus()) - 1)
+    warn_of_quota(machine, threads_used)
     found = measure_point(
         pattern,
         options.operation,
-        options.threads or max(1, len(allowed_cpus()) - 1),
+        threads_used,
         size=options.size,
         placer=options.placer,
         page_bytes=options.page_bytes,

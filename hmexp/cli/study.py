@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
-from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.cli.machine import this_machine
-from hmexp.cli.options import Command, Commands, number, threads, whole
+from hmexp.cli.options import Command, Commands
 from hmexp.cli.output import say, shown_display
+from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.status import ExitStatus, describe_statuses
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ _HELP: Final = {
     "sample_seconds": "shortest time of a sample [s]",
     "emulate": "auto (only without a real slow node), none, or NODE=PROFILE",
 }
-_READERS: Final[dict[type, Callable[[str], Any]]] = {int: whole, float: number, str: str}
 
 
 def _kinds() -> tuple[tuple[str, str, type[Any]], ...]:
@@ -63,27 +61,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
             text,
             f"{text[:1].upper()}{text[1:]}. Safe to interrupt: run it again to resume.",
             describe_statuses("if a point failed"),
-            partial(_add_parameters, parameters=parameters),
+            partial(add_parameters, parameters=parameters, texts=_HELP),
             _run,
         )
         command.add_to(kinds).set_defaults(study=name)
-
-
-def _add_parameters(parser: argparse.ArgumentParser, parameters: type[Any]) -> None:
-    for field in fields(parameters):
-        default: Any = field.default
-        many = isinstance(default, tuple)
-        shown = " ".join(default) if many else "auto" if field.name == "threads" and not default else default
-        read = threads if field.name == "threads" else str if many else _READERS[type(default)]
-        option = field.name.replace("_", "-")
-        parser.add_argument(
-            f"--{option}",
-            dest=f"given_{field.name}",
-            metavar=option.upper(),
-            nargs="+" if many else None,
-            type=read,
-            help=f"{_HELP[field.name]} (default: {shown})",
-        )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -108,8 +89,7 @@ def _make(options: argparse.Namespace, topology: Topology) -> Study:
     from hmexp.study.placers import PlacerParameters, make_placer_study
 
     kind = next(parameters for name, _, parameters in _kinds() if name == options.study)
-    given = {field.name: getattr(options, f"given_{field.name}") for field in fields(kind)}
-    parameters = kind.from_mapping({name: value for name, value in given.items() if value is not None})
+    parameters = take_parameters(options, kind)
     if isinstance(parameters, PlacerParameters):
         return make_placer_study(parameters, topology)
     return make_granule_study(parameters, topology)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hmexp.cli.machine import this_machine
@@ -26,7 +28,7 @@ from hmexp.errors import ParameterError, PlacerUnavailableError
 
 if TYPE_CHECKING:
     from hmexp.machine.weights.advice import WeightAdvice
-    from hmexp.machine.weights.speeds import Reaches
+    from hmexp.machine.weights.runs import MeasuredReaches
     from hmexp.machine.weights.verification import Verification
     from hmexp.sweep.plan import SweepPlan
     from hmexp.system.topology import Topology
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 def _add_options(parser: argparse.ArgumentParser) -> None:
     run = parser.add_argument(
         "run_directory", nargs="?", metavar="RUN", type=run_directory,
-        help="run of `hmexp matrix` (default: results/latest-matrix)",
+        help="run of `hmexp matrix`, or of a sweep with points on one node (default: results/latest-matrix)",
     )  # fmt: skip
     completed(run, DIRECTORY)
     profile = parser.add_argument(
@@ -129,20 +131,21 @@ def _advise(options: argparse.Namespace) -> WeightAdvice:
 
     topology = this_machine()
     named = None if options.nodes is None else _nodes(options.nodes)
-    source, reaches = _reaches(options, topology, named)
-    reaches = choose_initiators(reaches, options.initiator)
-    nodes = choose_nodes(reaches, topology, named)
-    return advise(source, reaches, nodes, options.reads, tolerance=options.tolerance, draw_gbps=options.draw)
+    measured = _measured(options, topology, named)
+    measured = replace(measured, reaches=choose_initiators(measured.reaches, options.initiator))
+    nodes = choose_nodes(measured.reaches, topology, named)
+    return advise(measured, nodes, options.reads, tolerance=options.tolerance, draw_gbps=options.draw)
 
 
-def _reaches(
+def _measured(
     options: argparse.Namespace, topology: Topology, named: tuple[int, ...] | None
-) -> tuple[str, Reaches]:
+) -> MeasuredReaches:
+    from hmexp.machine.weights.runs import MeasuredReaches, reaches_of_run
     from hmexp.machine.weights.source import nodes_of_profile, reaches_of_profile
     from hmexp.memory.profile import Profile
 
     if options.profile is None:
-        raise ParameterError("there is no matrix to make weights of", "give --profile")
+        return reaches_of_run(options.run_directory or _latest(options))
     if options.run_directory is not None:
         raise ParameterError(
             f"--profile {options.profile} and {options.run_directory} are two sources of bandwidths",
@@ -155,7 +158,20 @@ def _reaches(
             f"--nodes {options.nodes} does not name two nodes",
             "a profile has DRAM and one slow memory: name the node of each, such as 0,2",
         )
-    return f"the profile {profile.name} ({profile.title})", reaches_of_profile(profile, (nodes[0], nodes[1]))
+    source = f"the profile {profile.name} ({profile.title})"
+    return MeasuredReaches(source, reaches_of_profile(profile, (nodes[0], nodes[1])), {})
+
+
+def _latest(options: argparse.Namespace) -> Path:
+    from hmexp.store.run import resolve_results
+
+    folder = resolve_results(options.results) / "latest-matrix"
+    if not folder.exists():
+        raise ParameterError(
+            f"there is no {folder}: this machine was not measured yet",
+            "run `hmexp matrix`; or name a sweep with points on one node each, or a --profile",
+        )
+    return folder
 
 
 def _nodes(text: str) -> tuple[int, ...]:

@@ -14,8 +14,9 @@ from hmexp.lab.errors import (
     LabTimeoutError,
     LabTopologyError,
 )
+from hmexp.lab.guest_node import GuestTopology
 from hmexp.lab.runner import LabResult, run
-from hmexp.lab.topology import GuestTopology, find_topology, shipped_topologies
+from hmexp.lab.topology import find_topology, shipped_topologies
 
 __all__ = [
     "GuestTopology",

@@ -161,7 +161,7 @@ class AptArea:
         return sorted(directory.glob("*.deb"))
 
     def download_with_dependencies(
-        self, packages: Sequence[str], directory: Path, *, whole: bool = False
+        self, packages: Sequence[str], directory: Path, *, whole: bool = False, suite: str | None = None
     ) -> list[Path]:
         """Fetch packages and what they need into a directory.
 
@@ -173,6 +173,8 @@ class AptArea:
             Where the files go.
         whole : bool
             Take everything, down to the C library; otherwise what the machine has is left out.
+        suite : str, optional
+            The suite preferred for what they need, such as ``bookworm-backports``.
         """
         # apt takes a relative path as below its own directories.
         directory = directory.absolute()
@@ -181,7 +183,8 @@ class AptArea:
         (directory / "partial").mkdir(exist_ok=True)
         self._fetch(
             "apt-get", "-o", f"Dir::Cache::archives={directory}", "-o", "Debug::NoLocking=1",
-            "--download-only", "--yes", "--no-install-recommends", "install", *packages,
+            "--download-only", "--yes", "--no-install-recommends",
+            *([] if suite is None else ["-t", suite]), "install", *packages,
             status=status if whole else None,
         )  # fmt: skip
         return sorted(directory.glob("*.deb"))

@@ -9,9 +9,9 @@ from importlib import resources
 from pathlib import Path
 
 from hmexp.lab.errors import LabError
+from hmexp.lab.guest_node import GuestTopology
 from hmexp.lab.kernels import Kernel
-from hmexp.lab.machine import KVM, Share, online_request
-from hmexp.lab.topology import GuestTopology
+from hmexp.lab.machine import KVM, Share, cxl_request, online_request
 
 _FORWARDED = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TERM", "TZ", "VIRTUAL_ENV", "NO_COLOR")
 _FORWARDED_PREFIXES = ("LC_", "PYTHON", "HMEXP_")
@@ -52,6 +52,8 @@ def guest_environment(
 
 def job_script(command: Sequence[str], directory: Path, environment: Mapping[str, str]) -> bytes:
     """Write the script that becomes the command, in the caller's current directory."""
+    if not command or any("\0" in word for word in command):
+        raise LabError("the command is empty or contains a NUL character", "give a program after --")
     for name in environment:
         if not name.isidentifier():
             raise LabError(
@@ -106,13 +108,12 @@ def job_files(
             f"{where} is not visible in the guest, which has its own {hidden}",
             "run the command from another directory",
         )
-    if not command or any("\0" in word for word in command):
-        raise LabError("the command is empty or contains a NUL character", "give a program after --")
     variables = guest_environment(os.environ, kernel, topology, accelerator, environment or {})
     settings = {
         "TOOLS": "1" if has_tools else "",
         "MODULES": "" if kernel.modules is None else str(kernel.modules.resolve()),
         "ONLINE": online_request(topology),
+        "CXL": cxl_request(topology),
         "INTERACTIVE": "1" if interactive else "",
         # Words are split at blanks there.
         "SHARES": " ".join(
@@ -123,5 +124,10 @@ def job_files(
         "settings": "".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()).encode(),
         "job": job_script(command, where, variables),
         "stdin": stdin,
-        "nvdimm": resources.files("hmexp.lab").joinpath("guest/nvdimm.sh").read_bytes(),
+        "nvdimm": _guest_script("nvdimm"),
+        "cxl": _guest_script("cxl"),
     }
+
+
+def _guest_script(name: str) -> bytes:
+    return resources.files("hmexp.lab").joinpath(f"guest/{name}.sh").read_bytes()

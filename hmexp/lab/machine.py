@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmexp.lab.topology import ABSENT, BLOCK_BYTES, DRAM, NVM, GuestTopology
+from hmexp.lab.guest_node import ABSENT, BLOCK_BYTES, CXL, DRAM, NVM, GuestTopology
 from hmexp.units import GIB, MIB
 
 LABEL_BYTES = 2 * MIB
@@ -55,10 +55,16 @@ def machine_arguments(topology: GuestTopology, accelerator: str) -> list[str]:
     accelerator : str
         ``kvm`` or ``tcg``.
     """
-    nvdimms = topology.of_kind(NVM)
+    nvdimms, cxl = topology.of_kind(NVM), topology.of_kind(CXL)
     machine = "q35" + (",nvdimm=on" if nvdimms else "") + (",hmat=on" if topology.has_speeds else "")
+    for node in cxl:
+        machine += f",cxl=on,cxl-fmw.0.targets.0=cxl{node.id},cxl-fmw.0.size={node.size_bytes // MIB}M"
     # Several threads of software emulation panicked once in 75 boots with QEMU 7.2, and cost twice the time.
     speed = ["kvm", "host"] if accelerator == KVM else ["tcg,thread=single", "max"]
+    if cxl:
+        # In a machine that calls itself virtual the kernel does not trust itself to flush the caches, which
+        # it must before a region of CXL memory is used.
+        speed[1] += ",-hypervisor"
     memory_bytes = sum(node.size_bytes for node in topology.of_kind(DRAM))
     memory = f"{memory_bytes // MIB}M"
     if nvdimms:
@@ -69,14 +75,16 @@ def machine_arguments(topology: GuestTopology, accelerator: str) -> list[str]:
     return [
         "-machine", machine, "-accel", speed[0], "-cpu", speed[1], "-m", memory,
         "-smp", f"cpus={topology.cpus},maxcpus={possible_cpus},sockets={possible_cpus},cores=1,threads=1",
-        *_nodes(topology), *_cpus(topology), *_distances(topology), *_nvdimms(topology), *_speeds(topology),
+        *_nodes(topology), *_cpus(topology), *_distances(topology), *_nvdimms(topology), *_cxl(topology),
+        *_speeds(topology),
     ]  # fmt: skip
 
 
 def _nodes(topology: GuestTopology) -> Iterator[str]:
-    for node in topology.nodes:
+    for node in topology.firmware_nodes:
         # The firmware measures a target from an initiator: node 0 always has CPUs.
-        initiator = (f",initiator={node.id if node.cpus else 0}") if topology.has_speeds else ""
+        claimed = node.initiator if node.initiator is not None else node.id if node.cpus else 0
+        initiator = f",initiator={claimed}" if topology.has_speeds else ""
         if node.kind == DRAM:
             yield from ("-object", f"memory-backend-ram,id=m{node.id},size={node.size_bytes // MIB}M")
             yield from ("-numa", f"node,nodeid={node.id},memdev=m{node.id}{initiator}")
@@ -107,6 +115,15 @@ def _nvdimms(topology: GuestTopology) -> Iterator[str]:
         yield from ("-device", f"nvdimm,id=nvdimm{node.id},memdev=nv{node.id},node={node.id},label-size=2M")
 
 
+def _cxl(topology: GuestTopology) -> Iterator[str]:
+    # A host bridge, its root port, and the memory device behind it; the window above leads to the bridge.
+    for node in topology.of_kind(CXL):
+        yield from ("-object", f"memory-backend-ram,id=cm{node.id},size={node.size_bytes // MIB}M")
+        yield from ("-device", f"pxb-cxl,bus=pcie.0,bus_nr=64,id=cxl{node.id}")
+        yield from ("-device", f"cxl-rp,bus=cxl{node.id},id=port{node.id},chassis=0,slot=2,port=0")
+        yield from ("-device", f"cxl-type3,bus=port{node.id},volatile-memdev=cm{node.id},id=mem{node.id}")
+
+
 def _speeds(topology: GuestTopology) -> Iterator[str]:
     initiators = [node.id for node in topology.nodes if node.cpus]
     for source in initiators:
@@ -130,7 +147,7 @@ def share_arguments(shares: Sequence[Share]) -> list[str]:
             "-fsdev",
             f"local,id={share.tag},path={quoted(share.path)},security_model=none,multidevs=remap{access}",
         ]
-        words += ["-device", f"virtio-9p-pci,fsdev={share.tag},mount_tag={share.tag}"]
+        words += ["-device", f"virtio-9p-pci,bus=pcie.0,fsdev={share.tag},mount_tag={share.tag}"]
     return words
 
 
@@ -145,5 +162,21 @@ def kernel_command_line(topology: GuestTopology, extra: str = "") -> str:
 
 def online_request(topology: GuestTopology) -> str:
     """Say, for the guest's script, which NVDIMM nodes to bring online: ``1:movable 2:kernel``."""
-    wanted = [node for node in topology.of_kind(NVM) if node.online]
+    return _wishes(topology, NVM)
+
+
+def cxl_request(topology: GuestTopology) -> str:
+    """Say, for the guest's script, what to do with a CXL device.
+
+    Returns
+    -------
+    str
+        ``2:movable`` to bring it online as that node; ``raw`` to load its drivers and no more; empty where
+        there is none.
+    """
+    return _wishes(topology, CXL) or ("raw" if topology.of_kind(CXL) else "")
+
+
+def _wishes(topology: GuestTopology, kind: str) -> str:
+    wanted = [node for node in topology.of_kind(kind) if node.online]
     return " ".join(f"{node.id}:{'movable' if node.movable else 'kernel'}" for node in wanted)

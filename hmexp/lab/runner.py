@@ -12,12 +12,14 @@ from hmexp.lab.boot import Sinks, boot, failure, read_if_there, splats
 from hmexp.lab.cache import run_directory
 from hmexp.lab.catalogue import DISTRIBUTION
 from hmexp.lab.errors import LabError
+from hmexp.lab.guest_node import GuestTopology
 from hmexp.lab.initramfs import write_initramfs
 from hmexp.lab.job import job_files
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, share_arguments
+from hmexp.lab.qemu import check_kernel, tools_for
 from hmexp.lab.tools import Tools, ensure_tools
-from hmexp.lab.topology import GuestTopology, find_topology
+from hmexp.lab.topology import find_topology
 
 DEFAULT_TOPOLOGY = "three-dram"
 DEFAULT_TIMEOUT_SECONDS = 600.0
@@ -153,6 +155,8 @@ def run(
     tools = ensure_tools()
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology) if isinstance(topology, str) else topology
+    check_kernel(nodes, found.release)
+    tools = tools_for(nodes, tools)
     chosen = choose_accelerator(accelerator, found, tools)
     words = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
     shares = writable_shares(writable)

@@ -16,6 +16,7 @@ from hmexp.lab.errors import LabCrashError, LabError
 from hmexp.lab.initramfs import write_initramfs
 from hmexp.lab.job import job_files
 from hmexp.lab.kernels import find_kernel
+from hmexp.lab.qemu import check_kernel, tools_for
 from hmexp.lab.runner import DEFAULT_TOPOLOGY, guest_arguments, writable_shares
 from hmexp.lab.tools import ensure_tools
 from hmexp.lab.topology import find_topology
@@ -45,6 +46,8 @@ def shell(
     tools = ensure_tools()
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology)
+    check_kernel(nodes, found.release)
+    tools = tools_for(nodes, tools)
     chosen = choose_accelerator(accelerator, found, tools)
     size = shutil.get_terminal_size()
     program = "bash" if shutil.which("bash") else "sh"

@@ -37,19 +37,26 @@ class Tools:
         Name to path, for each of `NEEDS`.
     layer : Path or None
         Tree of unpacked packages, laid over the host's files in the guest.
+    environment : mapping
+        Variables under which the programs run.
+    emulator : Path or None
+        Tree of an emulator that was unpacked apart from the rest, and that the guest does not see.
     """
 
     programs: Mapping[str, Path]
     layer: Path | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    emulator: Path | None = None
 
     @property
     def qemu(self) -> list[str]:
         """The emulator, with the options that let it find its firmware."""
-        command = [str(self.programs["qemu-system-x86_64"])]
-        if self.layer is not None and self.programs["qemu-system-x86_64"].is_relative_to(self.layer):
-            for share in ("qemu", "seabios"):
-                command += ["-L", str(self.layer / "usr/share" / share)]
+        program = self.programs["qemu-system-x86_64"]
+        command = [str(program)]
+        for root in (self.emulator, self.layer):
+            if root is not None and program.is_relative_to(root):
+                for share in ("qemu", "seabios"):
+                    command += ["-L", str(root / "usr/share" / share)]
         return command
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:

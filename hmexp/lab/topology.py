@@ -4,124 +4,30 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from hmexp.errors import UnitError
 from hmexp.lab.errors import LabTopologyError
-from hmexp.units import GIB, MIB, format_size, parse_size
+from hmexp.lab.guest_node import (
+    ABSENT,
+    BLOCK_BYTES,
+    CXL,
+    CXL_WINDOW_BYTES,
+    DRAM,
+    KINDS,
+    MEMORYLESS,
+    NVM,
+    GuestNode,
+    GuestTopology,
+    Speed,
+    exact_size,
+)
+from hmexp.units import MIB, parse_size
 
-DRAM: Final = "dram"
-NVM: Final = "nvm"
-MEMORYLESS: Final = "memoryless"
-ABSENT: Final = "absent"
-KINDS: Final = (DRAM, NVM, MEMORYLESS, ABSENT)
-
-BLOCK_BYTES: Final = 128 * MIB
-"""Memory of an NVDIMM becomes ordinary memory in blocks of this size [bytes] on x86-64."""
-
-_NODE_FIELDS = ("id", "kind", "size", "cpus", "movable", "online", "speed")
+_NODE_FIELDS = ("id", "kind", "size", "cpus", "movable", "online", "speed", "initiator")
 _SPEED_FIELDS = ("read_latency_ns", "write_latency_ns", "read_bandwidth_mibps", "write_bandwidth_mibps")
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A node's speeds in the firmware's HMAT: what the kernel reads, not how fast the node is.
-
-    Parameters
-    ----------
-    read_latency_ns, write_latency_ns : int
-        Latency [ns].
-    read_bandwidth_mibps, write_bandwidth_mibps : int
-        Bandwidth [MiB/s].
-    """
-
-    read_latency_ns: int
-    write_latency_ns: int
-    read_bandwidth_mibps: int
-    write_bandwidth_mibps: int
-
-
-@dataclass(frozen=True)
-class GuestNode:
-    """One NUMA node of the virtual machine.
-
-    Parameters
-    ----------
-    id : int
-        Number of the node.
-    kind : str
-        ``dram``; ``nvm`` (an NVDIMM, brought online as memory inside the guest); ``memoryless``
-        (CPUs only); ``absent`` (possible but never online, which leaves a gap in the numbers).
-    size_bytes : int
-        Memory that the node offers [bytes]; 0 where there is none.
-    cpus : int
-        CPUs that belong to it.
-    movable : bool
-        An ``nvm`` node's memory goes to ZONE_MOVABLE, so that it can be taken offline again.
-    online : bool
-        Whether an ``nvm`` node is brought online before the command runs.
-    speed : Speed or None
-        Entry in the HMAT.
-    """
-
-    id: int
-    kind: str
-    size_bytes: int
-    cpus: int
-    movable: bool
-    online: bool
-    speed: Speed | None
-
-
-@dataclass(frozen=True)
-class GuestTopology:
-    """The nodes of a virtual machine.
-
-    Parameters
-    ----------
-    name : str
-        Name of the file, without ``.toml``.
-    title : str
-        One line for a person.
-    nodes : tuple of GuestNode
-        In the order of their ids, which are 0, 1, 2, ...
-    distances : tuple of tuple of int
-        ``distances[i][j]`` as in ``numactl --hardware``; empty for the kernel's default.
-    """
-
-    name: str
-    title: str
-    nodes: tuple[GuestNode, ...]
-    distances: tuple[tuple[int, ...], ...] = ()
-
-    @property
-    def cpus(self) -> int:
-        """CPUs that run (those of an absent node never do)."""
-        return sum(node.cpus for node in self.nodes if node.kind != ABSENT)
-
-    @property
-    def has_speeds(self) -> bool:
-        """Whether an HMAT is made."""
-        return any(node.speed is not None for node in self.nodes)
-
-    def of_kind(self, kind: str) -> tuple[GuestNode, ...]:
-        """Nodes of a kind, in order."""
-        return tuple(node for node in self.nodes if node.kind == kind)
-
-    @property
-    def summary(self) -> str:
-        """The nodes in a few words, such as ``0 dram 2GiB, 1 nvm 1152MiB``."""
-        parts = []
-        for node in self.nodes:
-            size = f" {_exact(node.size_bytes)}" if node.size_bytes else ""
-            parts.append(
-                f"{node.id} {node.kind}{size}"
-                + (" (left offline)" if node.kind == NVM and not node.online else "")
-            )
-        return ", ".join(parts)
 
 
 def shipped_topologies() -> dict[str, GuestTopology]:
@@ -183,14 +89,10 @@ def parse_topology(text: str, source: str) -> GuestTopology:
         name=Path(source).name.removesuffix(".toml"),
         title=str(table.get("title", "")),
         nodes=nodes,
-        distances=_distances(table.get("distances", []), len(nodes), source),
+        distances=_distances(table.get("distances", []), sum(node.kind != CXL for node in nodes), source),
     )
     _check(topology, source)
     return topology
-
-
-def _exact(size_bytes: int) -> str:
-    return format_size(size_bytes) if size_bytes % GIB == 0 else f"{size_bytes // MIB}MiB"
 
 
 def _only_known(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
@@ -216,16 +118,17 @@ def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
     if kind not in KINDS:
         raise LabTopologyError(f"{where}: kind {kind!r} is unknown", f"use one of {', '.join(KINDS)}")
     size_bytes = 0
-    if kind in (DRAM, NVM):
+    if kind in (DRAM, NVM, CXL):
         try:
             size_bytes = parse_size(entry.get("size", ""))
         except UnitError as error:
             raise LabTopologyError(f"{where}: {error.message}", error.remedy) from error
-        unit = BLOCK_BYTES if kind == NVM else MIB
+        unit = {NVM: BLOCK_BYTES, CXL: CXL_WINDOW_BYTES}.get(kind, MIB)
         if size_bytes % unit:
             raise LabTopologyError(
-                f"{where}: size {entry['size']} of a node of kind {kind} is not a multiple of {_exact(unit)}",
-                f"use {_exact((size_bytes // unit + 1) * unit)}",
+                f"{where}: size {entry['size']} of a node of kind {kind} is not a multiple of "
+                f"{exact_size(unit)}",
+                f"use {exact_size((size_bytes // unit + 1) * unit)}",
             )
     elif "size" in entry:
         raise LabTopologyError(
@@ -245,6 +148,7 @@ def _node(entry: Mapping[str, Any], where: str) -> GuestNode:
         movable=_field(entry, "movable", bool, default=True, where=where),
         online=_field(entry, "online", bool, kind != ABSENT, where),
         speed=speed,
+        initiator=_field(entry, "initiator", int, None, where) if "initiator" in entry else None,
     )
 
 
@@ -279,21 +183,49 @@ def _check(topology: GuestTopology, source: str) -> None:
             f"{source}: node 0 must be DRAM with CPUs", "give it kind = 'dram' and cpus = 1 or more"
         )
     for node in topology.nodes:
-        if node.kind == NVM and node.cpus:
-            raise LabTopologyError(f"{source}, node {node.id}: an nvm node cannot have CPUs", "remove cpus")
+        if node.kind in (NVM, CXL) and node.cpus:
+            kind = f"a{'n' if node.kind == NVM else ''} {node.kind}"
+            raise LabTopologyError(f"{source}, node {node.id}: {kind} node cannot have CPUs", "remove cpus")
         if node.kind in (MEMORYLESS, ABSENT) and not node.cpus:
             # The firmware mentions a node without memory only through its CPUs.
             raise LabTopologyError(
                 f"{source}, node {node.id}: a node of kind {node.kind} needs CPUs",
                 "give cpus = 1",
             )
-        if topology.has_speeds and (node.speed is None or node.kind == ABSENT):
-            raise LabTopologyError(
-                f"{source}, node {node.id}: this node has no speed, but others do",
-                "give a speed to every node or to none",
-            )
+    _check_claims(topology, source)
     kinds = [node.kind for node in topology.nodes]
-    if NVM in kinds and kinds[kinds.index(NVM) :] != [NVM] * kinds.count(NVM):
+    if kinds.count(CXL) > 1 or (CXL in kinds and kinds[-1] != CXL):
+        raise LabTopologyError(
+            f"{source}: a cxl node is not the last one, or there are several",
+            "give at most one cxl node, and put it last: the kernel gives it the next free number",
+        )
+    devices = [kind for kind in kinds if kind != CXL]
+    if NVM in kinds and devices[devices.index(NVM) :] != [NVM] * devices.count(NVM):
         raise LabTopologyError(
             f"{source}: an nvm node precedes a node of another kind", "put the nvm nodes last"
         )
+
+
+def _check_claims(topology: GuestTopology, source: str) -> None:
+    """Refuse an HMAT that is not whole."""
+    for node in topology.nodes:
+        where = f"{source}, node {node.id}"
+        if node.kind == CXL:
+            if node.speed is not None or node.initiator is not None:
+                raise LabTopologyError(
+                    f"{where}: the HMAT does not describe a cxl node", "remove its speed and its initiator"
+                )
+            continue
+        if topology.has_speeds and (node.speed is None or node.kind == ABSENT):
+            raise LabTopologyError(
+                f"{where}: this node has no speed, but others do",
+                "give a speed to every node or to none",
+            )
+        if node.initiator is None:
+            continue
+        with_cpus = [other.id for other in topology.nodes if other.cpus and other.kind != ABSENT]
+        if not topology.has_speeds or node.cpus or node.initiator not in with_cpus:
+            raise LabTopologyError(
+                f"{where}: initiator = {node.initiator} cannot be claimed",
+                "give it to a node without CPUs, as the id of one with CPUs, where every node has a speed",
+            )

@@ -47,6 +47,50 @@ class NodeRecord(Stored, frozen=True, kw_only=True, gc=False):
     evidence: tuple[str, ...] = ()
 
 
+class ClaimRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What the firmware claims of the memory of a node, as the kernel shows it.
+
+    Parameters
+    ----------
+    node : int
+        Number of the node.
+    access : str or None
+        Class of initiators that this is seen from: `access1` (CPUs) or `access0` (any); None if unknown.
+    initiators : tuple of int
+        Nodes that the firmware calls the best initiators of this memory.
+    read_gbps, write_gbps : float or None
+        Bandwidth from there (HMAT) [GB/s].
+    read_latency_ns, write_latency_ns : float or None
+        Latency from there (HMAT) [ns].
+    """
+
+    node: int
+    access: str | None = None
+    initiators: tuple[int, ...] = ()
+    read_gbps: float | None = None
+    write_gbps: float | None = None
+    read_latency_ns: float | None = None
+    write_latency_ns: float | None = None
+
+
+class ClaimsRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What firmware and kernel claim of the nodes' speed.
+
+    Parameters
+    ----------
+    nodes : tuple of ClaimRecord
+        One for each node with memory.
+    weights : dict of int to int
+        Weights of weighted interleave by node; empty where the kernel has none.
+    automatic : bool or None
+        Whether the kernel made the weights by itself; None where it has no such mode.
+    """
+
+    nodes: tuple[ClaimRecord, ...] = ()
+    weights: dict[int, int] = {}
+    automatic: bool | None = None
+
+
 class SpeedRecord(Stored, frozen=True, kw_only=True, gc=False):
     """Speed of a node; None where a figure is not known.
 

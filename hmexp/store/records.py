@@ -8,7 +8,7 @@ from them. The parameters of a point are in `hmexp.store.parameters`, what is me
 from __future__ import annotations
 
 from hmexp.store.evidence import Proof, SetupRecord
-from hmexp.store.machine import Calibration, EmulationRecord, NodeRecord
+from hmexp.store.machine import Calibration, ClaimsRecord, EmulationRecord, NodeRecord
 from hmexp.store.parameters import PointParameters
 from hmexp.store.parts import BudgetRecord, LaunchPart, MachineState, Model, Multiple, SettingRecord, Status
 from hmexp.store.provenance import Provenance
@@ -193,6 +193,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         Whether a study found only one node with memory; None for a sweep.
     dram_node : int or None
         DRAM node of a study; None for a sweep.
+    claims : ClaimsRecord or None
+        What firmware and kernel claimed of the nodes' speed when a matrix was measured.
     """
 
     schema: int = SCHEMA
@@ -222,3 +224,4 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     pattern: str | None = None
     one_node: bool | None = None
     dram_node: int | None = None
+    claims: ClaimsRecord | None = None

@@ -21,6 +21,7 @@ from hmexp.store.parameters import GranulePoint
 from hmexp.study.experiment import Study, StudyFacts, StudyParameters, StudyPoint
 from hmexp.study.placers import whole_pages
 from hmexp.system.cpus import allowed_cpus
+from hmexp.system.limits import note_quota
 from hmexp.system.near import find_ratio, near_dram
 from hmexp.system.topology import Topology
 from hmexp.units import format_size
@@ -115,6 +116,7 @@ def make_granule_study(parameters: GranuleParameters, topology: Topology) -> Stu
         parameters=parameters,
         points=_points(shape, granules, str(dram), huge=parameters.huge == "auto"),
         topology=topology,
+        notes=tuple(filter(None, [note_quota(topology.limits, shape.threads)])),
         headline=f"Pattern {text}, {len(granules)} granules in {format_size(size)}, {head}.",
         facts=StudyFacts(text, dram_node=dram),
         emulate=emulate,

@@ -19,6 +19,7 @@ from hmexp.sweep.grid import make_grid
 from hmexp.sweep.parameters import SweepParameters, parse_budget
 from hmexp.sweep.point import SweepPoint, hash_of
 from hmexp.sweep.roles import Roles, find_roles
+from hmexp.system.limits import note_quota
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Topology
 from hmexp.units import explain_size, format_size
@@ -170,6 +171,8 @@ def make_plan(parameters: SweepParameters, topology: Topology) -> SweepPlan:
     if added and near.id not in dram:
         dram = (near.id, *dram)
     every = (*points, *added)
+    throttled = note_quota(topology.limits, max(point.cpu_count for point in every))
+    notes += [throttled] if throttled is not None else []
     return SweepPlan(
         parameters=parameters,
         topology=topology,

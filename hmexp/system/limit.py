@@ -10,7 +10,7 @@ from hmexp.store.limits import AllowedNodesRecord, CpuQuotaRecord, MemoryLimitRe
 from hmexp.system.cgroups import anonymous
 from hmexp.units import format_size
 
-_RAISE_CGROUP: Final = "that file as root, docker run --memory, MemoryMax= and MemoryHigh= of systemd"
+_RAISE_CGROUP: Final = "write to that file as root; docker run --memory; MemoryMax= of systemd"
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,9 @@ class CpuQuota:
         """The limit as it is stored."""
         return CpuQuotaRecord(file=anonymous(self.path), value=self.value, cpus=self.cpus)
 
+    def describe(self, file: object) -> str:
+        """What the file says, under a name of your choice."""
+        return f"{file} says {self.value}"
+
     def __str__(self) -> str:
-        return f"{self.path} says {self.value}"
+        return self.describe(self.path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Version 1 writes "no limit" as the largest number of whole pages; no machine has an exbibyte.
 _UNLIMITED_BYTES: Final = 1 << 60
-_RAISE_PROCESS: Final = "ulimit -v and -d of the shell, LimitAS= and LimitDATA= of systemd"
+_RAISE_PROCESS: Final = "ulimit -v or -d in the shell; LimitAS= or LimitDATA= of systemd"
 #: Name in /proc/PID/limits, and in /proc/PID/status what the process has of it.
 _PROCESS_LIMITS: Final = {"Max address space": "VmSize", "Max data size": "VmData"}
 _NUMBER: Final = re.compile(r"\d+", re.ASCII)
@@ -125,6 +125,32 @@ def describe_limits(limits: Limits, nodes: Sequence[Node]) -> list[str]:
         text = limits.memory[0].describe(anonymous(limits.memory[0].path))
         notes.append(f"The memory of this process is limited: {text}.")
     return notes
+
+
+def note_quota(limits: Limits, threads: int) -> str | None:
+    """A warning where so many threads may not run all the time; None where they may.
+
+    The kernel stops all threads of a group that has used up its time until the next period begins, in the
+    middle of a sample.
+    """
+    quota = limits.cpu[0] if limits.cpu else None
+    if quota is None or quota.cpus >= threads:
+        return None
+    who = "1 thread gets" if threads == 1 else f"{threads} threads get"
+    return (
+        f"{who} the time of {quota.cpus:g} CPUs: {quota.describe(anonymous(quota.path))}. The kernel stops "
+        "them in the middle of samples, which then take too long. Use fewer threads, or raise the quota "
+        "(docker run --cpus; CPUQuota= of systemd)."
+    )
+
+
+def count_throttled(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> int | None:
+    """How often the kernel has stopped the groups of this process for their CPU quota; None without one."""
+    cpu = find_cgroups("cpu", sys_root, proc_root)
+    limited = {quota.path.parent for quota in _quotas(cpu)}
+    counts = [_read_stat(folder / "cpu.stat").get("nr_throttled") for folder in limited]
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def cap_free(nodes: Sequence[Node], limits: Limits) -> tuple[Node, ...]:

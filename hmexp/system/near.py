@@ -201,8 +201,8 @@ def require_node(topology: Topology, name: str, text: str) -> int:
     number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else -1
     if number in usable and topology.may_use(number):
         return number
-    there = any(node.id == number for node in topology.memory_nodes)
-    forbidden = topology.limits.forbids(number) if there else None
+    there = [node.id for node in topology.memory_nodes]
+    forbidden = topology.limits.forbids(number) if number in there else None
     why = f": {forbidden}" if forbidden is not None else ""
     raise ParameterError(
         f"{name} {text!r} is not a node with memory that this process may use{why}",

@@ -96,6 +96,18 @@ def test_nodes_and_doctor(tmp_path: Path) -> None:
         assert what in doctor.stdout
 
 
+def test_doctor_without_the_core(tmp_path: Path) -> None:
+    """What cannot be tried is a finding; the rest is looked at all the same."""
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "sitecustomize.py").write_text("import sys; sys.modules['hmexp.native._core'] = None\n")
+    doctor = hmexp("doctor", cwd=tmp_path, PYTHONPATH=f"{broken}:{os.environ.get('PYTHONPATH', '')}")
+    assert doctor.returncode == 1
+    assert "the C core of hmexp cannot be loaded" in " ".join(doctor.stdout.split())
+    assert "make setup" in doctor.stdout and "results go to" in doctor.stdout
+    assert "Traceback" not in doctor.stderr + doctor.stdout
+
+
 def test_sweep_and_report(tmp_path: Path) -> None:
     done = hmexp(
         "sweep", "--size", "1MiB", "--samples", "2", "--sample-seconds", "0.002", "--patterns", "0", "1:1",

@@ -10,6 +10,7 @@ import pytest
 from hmexp.lab.errors import LabTopologyError
 from hmexp.lab.machine import (
     Share,
+    cxl_request,
     kernel_command_line,
     machine_arguments,
     online_request,
@@ -108,6 +109,7 @@ def test_a_file_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
 
 DRAM = '[[node]]\nid = 0\nkind = "dram"\nsize = "1GiB"\ncpus = 1\n'
 NVM = '[[node]]\nid = 1\nkind = "nvm"\nsize = "1152MiB"\n'
+CXL = '[[node]]\nid = 1\nkind = "cxl"\nsize = "1GiB"\n'
 SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
 
 
@@ -133,6 +135,15 @@ SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
         ),
         (DRAM + '[[node]]\nid = 1\nkind = "absent"\ncpus = 0\n', "a node of kind absent needs CPUs"),
         (DRAM + NVM + DRAM.replace("id = 0", "id = 2"), "an nvm node precedes a node of another kind"),
+        (DRAM + CXL.replace("1GiB", "128MiB"), "not a multiple of 256MiB"),
+        (DRAM + CXL + "cpus = 1\n", "a cxl node cannot have CPUs"),
+        (DRAM + CXL + "initiator = 0\n", "the HMAT does not describe a cxl node"),
+        (
+            DRAM + CXL + CXL.replace("id = 1", "id = 2"),
+            "a cxl node is not the last one, or there are several",
+        ),
+        (DRAM + CXL + NVM.replace("id = 1", "id = 2"), "a cxl node is not the last one"),
+        (DRAM + NVM + "initiator = 0\n", "node 1: initiator = 0 cannot be claimed"),
         (DRAM + SPEED, "speed: field 'read_bandwidth_mibps' is missing"),
         ("distances = [[10, 20]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
         ("distances = [[11]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
@@ -156,3 +167,29 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
 def test_a_comma_in_a_path_does_not_end_the_option() -> None:
     [_, fsdev, *_] = share_arguments([Share("t", Path("/a,b"), writable=True)])
     assert fsdev == "local,id=t,path=/a,,b,security_model=none,multidevs=remap"
+
+
+def test_a_cxl_device_has_a_bridge_a_port_and_a_window_and_no_numa_option() -> None:
+    topology = find_topology("cxl")
+    arguments = machine_arguments(topology, "tcg")
+    assert options(arguments, "-machine") == ["q35,cxl=on,cxl-fmw.0.targets.0=cxl1,cxl-fmw.0.size=1024M"]
+    assert options(arguments, "-cpu") == ["max,-hypervisor"]
+    assert options(arguments, "-device") == [
+        "pxb-cxl,bus=pcie.0,bus_nr=64,id=cxl1",
+        "cxl-rp,bus=cxl1,id=port1,chassis=0,slot=2,port=0",
+        "cxl-type3,bus=port1,volatile-memdev=cm1,id=mem1",
+    ]
+    # The kernel numbers the node itself: the firmware does not know it.
+    assert options(arguments, "-numa")[0] == "node,nodeid=0,memdev=m0"
+    assert not any("nodeid=1" in value for value in options(arguments, "-numa"))
+    assert (cxl_request(topology), online_request(topology)) == ("1:movable", "")
+    assert cxl_request(find_topology("cxl-raw")) == "raw"
+    assert cxl_request(find_topology("one")) == ""
+
+
+def test_the_firmware_may_claim_the_wrong_node_to_be_near() -> None:
+    arguments = machine_arguments(find_topology("hmat-false"), "tcg")
+    assert "node,nodeid=2,initiator=1" in options(arguments, "-numa")
+    assert "dist,src=2,dst=1,val=12" in options(arguments, "-numa")
+    # Every node from every node with CPUs, by four figures.
+    assert sum(value.startswith("hmat-lb,") for value in options(arguments, "-numa")) == 2 * 3 * 4

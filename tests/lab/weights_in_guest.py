@@ -101,7 +101,7 @@ def command(words: list[str]) -> tuple[int, str]:
 
 
 def next_command_restores(wanted: list[dict[str, str | None]]) -> str:
-    status, text = command(["presets", "--json"])
+    status, text = command(["lab", "topologies"])
     assert status == 0, text
     assert values() in wanted, (values(), wanted, text)
     return text

@@ -357,3 +357,48 @@ def test_the_record_is_json(tmp_path: Path) -> None:
     record = msgspec.json.decode(msgspec.json.encode(examine_tree(tmp_path).to_record()))
     assert record["ok"] is True and record["counts"]["in the way"] == 0
     assert set(record["findings"][0]) == {"group", "about", "severity", "seen", "remedy", "details", "minor"}
+
+
+@given(
+    damage=st.dictionaries(
+        st.sampled_from(sorted(GOOD)),
+        st.one_of(st.none(), st.just(""), st.binary(max_size=40), st.just("directory"), st.just("denied")),
+        max_size=6,
+    )
+)
+def test_no_damage_ends_the_examination(
+    damage: Mapping[str, bytes | str | None], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Files that are missing, empty, garbage, or no files at all: there is a diagnosis, and a screen."""
+    root = tmp_path_factory.mktemp("damaged")
+    for name, text in GOOD.items():
+        path, wrong = root / name, damage.get(name, text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if wrong == "directory":
+            path.mkdir()
+        elif wrong == "denied":
+            # Root may read any file; a link to itself it cannot.
+            path.symlink_to(path.name)
+        elif wrong is not None:
+            path.write_bytes(wrong.encode() if isinstance(wrong, str) else wrong)
+    diagnosis = diagnose(Subject(root, root / "checkout"))
+    assert diagnosis.findings
+    assert msgspec.json.encode(diagnosis.to_record())
+    for group in Group:
+        members = [finding for finding in diagnosis.findings if finding.group is group]
+        assert all(line.isprintable() for line in Screen(80, verbose=True).group(group, members))
+    assert not any("could not be looked at" in finding.seen for finding in diagnosis.findings), (
+        diagnosis.findings
+    )
+
+
+def test_one_remedy_for_many_findings_is_shown_once() -> None:
+    section = Section(Group.PLACERS)
+    findings = [section.know("a", "a fails", "allow it"), section.fine("b", "b works"),
+                section.know("c", "c fails", "allow it"), section.block("d", "d fails", "allow it"),
+                section.know("e", "e is odd"), section.know("f", "f is odd")]  # fmt: skip
+    lines = list(Screen(100).group(Group.PLACERS, findings))
+    assert [" ".join(line.split()) for line in lines] == [
+        "Placers and module", "fine b works", "in the way d fails", "-> allow it",
+        "worth knowing a fails; c fails", "-> as above", "worth knowing e is odd", "worth knowing f is odd",
+    ]  # fmt: skip

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hmexp.process import ChildError
 from hmexp.system.cgroups import anonymous
-from hmexp.system.limits import Limits, read_limits
+from hmexp.system.limits import Limits, count_throttled, read_limits
 from hmexp.system.oom import OomKills
 from hmexp.system.topology import Topology, read_topology
 
@@ -232,6 +232,13 @@ def test_quotas(tree: Tree) -> None:
     })  # fmt: skip
     quota = tree.limits().cpu[0]
     assert (quota.cpus, quota.value, quota.path) == (1.5, "150000 100000", tree.cgroup / "a/cpu.max")
+
+
+def test_throttling_is_counted_where_there_is_a_quota(tree: Tree) -> None:
+    tree.write({"self/cgroup": "0::/a", "a/cpu.max": "max 100000", "a/cpu.stat": "nr_throttled 7"})
+    assert count_throttled(tree.sys_root, tree.proc_root) is None
+    tree.write({"a/cpu.max": "50000 100000"})
+    assert count_throttled(tree.sys_root, tree.proc_root) == 7
 
 
 def test_limits_of_one_process(tree: Tree) -> None:

@@ -66,6 +66,9 @@ if [ -n "$ONLINE" ]; then
 	chroot /host /run/hmexp-lab/busybox sh /run/hmexp-lab/nvdimm "$ONLINE" ||
 		fail "an NVDIMM node did not come online"
 fi
+if [ -n "$CXL" ]; then
+	chroot /host /run/hmexp-lab/busybox sh /run/hmexp-lab/cxl "$CXL" || fail "the CXL memory did not come online"
+fi
 say ready
 echo started >/out/started
 

@@ -38,7 +38,7 @@ def look_at_cpus(subject: Subject) -> Iterator[Finding]:
 
     cpus = allowed_cpus()
     of = os.cpu_count() or len(cpus)
-    seen = f"this process may use {len(cpus)} of {of} CPUs ({format_id_list(cpus)})"
+    seen = f"this process may use {len(cpus)} of {of} CPUs (CPU {format_id_list(cpus)})"
     yield _CPUS.fine("CPUs", f"{seen}, vectors of {native.vector_bits()} bits")
     isolated = _ids(subject.sys / _FOLDER / "isolated")
     if isolated and not set(isolated) & set(cpus):

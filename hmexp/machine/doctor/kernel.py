@@ -84,7 +84,7 @@ def look_at_options(subject: Subject) -> Iterator[Finding]:
             about,
             f"the kernel's options are unknown: neither /proc/config.gz nor /boot/config-{subject.release} "
             "can be read",
-            "sudo modprobe configs",
+            "sudo modprobe configs, or install the package of this kernel, which has the file in /boot",
         )
         return
     options, path = found

@@ -117,7 +117,7 @@ def look_at_quota(subject: Subject) -> Iterator[Finding]:
     tell = _LIMITS.block if quota.cpus < 1 else _LIMITS.know
     yield tell(
         "CPU quota",
-        f"a control group allows the time of {quota.cpus:g} CPUs ({quota.path} says {quota.value}): more "
-        "threads than that are stopped in the middle of a sample",
+        f"a control group allows the time of {quota.cpus:g} CPUs ({quota.path} says {quota.value}): "
+        "threads that want more are stopped in the middle of a sample",
         "run outside the limit (docker run without --cpus; systemd: CPUQuota=)",
     )

@@ -24,14 +24,6 @@ def look_at_libnuma(_: Subject) -> Iterator[Finding]:
 
     about = "NUMA library"
     nodes = LibNuma.load().allowed_memory_nodes()
-    if not nodes:
-        yield _MEMORY.block(
-            about,
-            "libnuma names no node whose memory this process may use: get_mempolicy(2) is refused, as a "
-            "container's seccomp profile does",
-            "allow get_mempolicy in the profile, or start the container with --cap-add SYS_NICE",
-        )
-        return
     yield _MEMORY.fine(about, f"libnuma works; memory of node {format_id_list(nodes)} may be used")
 
 
@@ -41,7 +33,8 @@ def look_at_nodes(subject: Subject) -> Iterator[Finding]:
     topology = subject.topology
     for node in topology.nodes:
         memory = f"{format_size(node.total_bytes)}, {format_size(node.free_bytes)} free"
-        yield _MEMORY.fine(f"node {node.id}", f"node {node.id}: {node.kind}, {len(node.cpus)} CPUs, {memory}")
+        seen = f"node {node.id}: {node.kind}, {len(node.cpus)} CPUs, {memory}"
+        yield _MEMORY.fine(f"node {node.id}", seen, node.evidence)
     limited = describe_limits(topology.limits, topology.nodes)
     for note in (note for note in topology.notes if note not in limited):
         yield _MEMORY.know("nodes", note.removesuffix("."))

@@ -11,6 +11,8 @@ from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
 from hmexp.machine.doctor.registry import check
 from hmexp.machine.doctor.subject import Subject
 
+#: What sweeps use unless another is named.
+DEFAULT_PLACER: Final = "first_touch"
 _PLACERS: Final = Section(Group.PLACERS)
 
 
@@ -49,9 +51,11 @@ def try_placer(name: str, node: int) -> Iterator[Finding]:
     from hmexp.memory.region import allocate
 
     about = f"placer {name}"
+    # Another placer can do; without the one that is used by default a sweep fails.
+    tell = _PLACERS.block if name == DEFAULT_PLACER else _PLACERS.know
     obstacle = PLACERS[name].unavailable()
     if obstacle is not None:
-        found = _PLACERS.know(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
+        found = tell(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
         # Why the module is not there is a finding of its own.
         yield replace(found, minor=name == "hybridmem" and not DEVICE.exists())
         return
@@ -62,7 +66,7 @@ def try_placer(name: str, node: int) -> Iterator[Finding]:
         message, remedy = (
             (error.message, error.remedy) if isinstance(error, HmexpError) else (str(error), None)
         )
-        yield _PLACERS.block(about, f"{name} failed: {message}", remedy)
+        yield tell(about, f"{name} failed: {message}", remedy)
         return
     if placement.ok:
         yield _PLACERS.fine(about, f"{name}: {placement.summary}")

@@ -123,11 +123,13 @@ def look_at_allocation(subject: Subject) -> Iterator[Finding]:
             f"sudo sysctl vm.max_map_count={_MAPPINGS}",
         )
     policy = read_text(subject.sys / "devices/system/memory/auto_online_blocks")
-    dax = next((subject.sys / "bus/dax/devices").glob("*"), None)
-    if policy == "offline" and dax is not None:
+    devices = (subject.sys / "bus/dax/devices").glob("*")
+    waiting = [path.name for path in devices if (path / "driver").resolve().name != "kmem"]
+    if policy == "offline" and waiting:
         yield _MEMORY.know(
             "memory blocks",
-            "auto_online_blocks is offline: memory that is added stays unusable until its blocks are onlined",
+            f"auto_online_blocks is offline: the memory of {', '.join(sorted(waiting))}, once added, stays "
+            "unusable until its blocks are onlined",
             "echo online_movable | sudo tee /sys/devices/system/memory/auto_online_blocks",
         )
     elif policy is not None:

@@ -112,5 +112,5 @@ def _judge_bandwidth(noise: MachineNoise) -> Iterator[Finding]:
     yield tell(
         "bandwidth",
         f"{seen}: smaller differences than that cannot be seen in one launch",
-        "see the causes above; set the governor to performance; take more launches (--launches 10)",
+        "see the causes above; take more launches (--launches 10)",
     )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group, Severity
-from hmexp.machine.doctor.noise import MachineNoise
+
+if TYPE_CHECKING:
+    from hmexp.machine.doctor.noise import MachineNoise
 
 _LABEL: Final = max(len(severity) for severity in Severity) + 4
 _COLOURS: Final = {Severity.FINE: "32", Severity.KNOW: "33", Severity.BLOCK: "1;31"}
 _BOLD: Final = "1"
+_LEAST_INDENT: Final = 4
 _WORDS: Final = {Severity.FINE: "quiet", Severity.KNOW: "disturbed", Severity.BLOCK: "not fit"}
 #: More CPUs than this do not fit on a screen.
 _MOST_ROWS: Final = 16
-_HEAD: Final = "  CPU      lost  longest, us  foreign  stolen  preempted/s  interrupts/s  spoiled  is"
+_HEAD: Final = "  CPU     lost  longest  foreign  stolen  preempt/s    irq/s  spoiled  is"
 
 
 @dataclass(frozen=True)
@@ -53,21 +56,25 @@ class Screen:
             yield from self._item(Severity.FINE, "; ".join(one.seen for one in fine))
         elif all(one.severity is Severity.FINE for one in findings):
             yield from self._item(Severity.FINE, "nothing stands out")
-        for finding in _worst_first(one for one in findings if not one.minor):
+        remedies: set[str | None] = set()
+        for finding in _join(_worst_first(one for one in findings if not one.minor)):
             yield from self._item(finding.severity, finding.seen)
-            yield from self._remedy(finding)
+            repeated = finding.remedy is not None and finding.remedy in remedies
+            yield from self._remedy(replace(finding, remedy="as above") if repeated else finding)
+            remedies.add(finding.remedy)
 
     def noise(self, noise: MachineNoise) -> Iterator[str]:
         """The table of the CPUs, the worst first; with -v all of them, and how long their gaps were."""
-        yield self._paint(f"Noise, {noise.seconds:.1f} s on {len(noise.cpus)} CPUs at once", _BOLD)
+        count = "1 CPU" if len(noise.cpus) == 1 else f"{len(noise.cpus)} CPUs"
+        yield self._paint(f"Noise, {noise.seconds:.1f} s on {count} at once", _BOLD)
         yield _HEAD
         ranked = sorted(noise.cpus, key=lambda one: (-one.lost, one.cpu))
         shown = ranked if self.verbose else ranked[:_MOST_ROWS]
         for one in shown:
             interrupts = "?" if one.interrupts_per_second is None else f"{one.interrupts_per_second:,.0f}"
             figures = (
-                f"  {one.cpu:<5}{one.lost:>8.2%}{one.longest_ns / 1000:>13,.0f}{one.foreign:>9.1%}"
-                f"{one.stolen:>8.1%}{one.preempted_per_second:>12,.0f}{interrupts:>13}{one.spoiled:>9.0%}  "
+                f"  {one.cpu:<5}{one.lost:>7.2%}{_span(one.longest_ns):>9}{one.foreign:>9.1%}"
+                f"{one.stolen:>8.1%}{one.preempted_per_second:>11,.0f}{interrupts:>9}{one.spoiled:>9.0%}  "
             )
             yield figures + self._paint(str(_WORDS[one.severity]), _COLOURS[one.severity])
             if self.verbose:
@@ -105,8 +112,12 @@ class Screen:
         yield from lines[1:]
 
     def _remedy(self, finding: Finding) -> Iterator[str]:
-        if finding.remedy is not None:
-            yield from self._fill(" " * _LABEL + "-> ", finding.remedy)
+        if finding.remedy is None:
+            return
+        # A command that is broken over two lines cannot be copied: rather move it to the left.
+        room = self.width - len("-> ") - len(finding.remedy)
+        indent = room if _LEAST_INDENT <= room < _LABEL else _LABEL
+        yield from self._fill(" " * indent + "-> ", finding.remedy)
 
     def _fill(self, prefix: str, text: str) -> Iterator[str]:
         lines = list(self._lines(text, " " * len(prefix), None))
@@ -115,6 +126,8 @@ class Screen:
 
     def _lines(self, text: str, indent: str, code: str | None) -> Iterator[str]:
         width = max(self.width, len(indent) + 30)
+        # Files of a damaged machine may hold anything: nothing of it may steer the terminal.
+        text = "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
         for line in textwrap.wrap(
             text, width, initial_indent=indent, subsequent_indent=indent, break_long_words=False,
             break_on_hyphens=False,
@@ -133,10 +146,31 @@ def describe_gaps(buckets: Sequence[int]) -> str:
     return f"gaps {', '.join(words)}" if words else "no gaps"
 
 
+def _span(ns: int) -> str:
+    """A span of time with the unit that keeps it short."""
+    for unit, factor in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= factor:
+            return f"{ns / factor:.3g} {unit}"
+    return f"{ns} ns"
+
+
 def _length(us: int) -> str:
     if us < 1000:
         return f"{us} us"
     return f"{us >> 10} ms" if us < 1 << 20 else f"{us >> 20} s"
+
+
+def _join(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Findings that one remedy mends are one: a container's filter may refuse many system calls."""
+    joined: dict[object, Finding] = {}
+    for number, one in enumerate(findings):
+        key = number if one.remedy is None else (one.severity, one.remedy)
+        before = joined.get(key)
+        if before is None:
+            joined[key] = one
+        elif one.seen not in before.seen:
+            joined[key] = replace(before, seen=f"{before.seen}; {one.seen}")
+    yield from joined.values()
 
 
 def _worst_first(shown: Iterable[Finding]) -> Iterator[Finding]:

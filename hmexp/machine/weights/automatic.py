@@ -51,5 +51,5 @@ def automatic_weights(reaches: Reaches) -> dict[int, int]:
     best: dict[int, int] = {}
     for row in reaches.values():
         for node, reach in row.items():
-            best[node] = max(best.get(node, 0), round(1000 * min(reach.read_gbps, reach.write_gbps)))
+            best[node] = max(best.get(node, 0), round(1000 * reach.slower_gbps))
     return reduce_as_kernel(best)

@@ -16,8 +16,8 @@ class Reach:
 
     Parameters
     ----------
-    read_gbps, write_gbps : float
-        Payload of loads alone, and of stores alone [GB/s].
+    read_gbps, write_gbps : float or None
+        Payload of loads alone, and of stores alone; None where that was not measured [GB/s].
     mixes : tuple of (float, float)
         Share of the payload that is read, and what was measured at it [GB/s]; any number of them.
 
@@ -27,13 +27,13 @@ class Reach:
         If a bandwidth is not a finite number above 0, or a share is not between 0 and 1.
     """
 
-    read_gbps: float
-    write_gbps: float
+    read_gbps: float | None
+    write_gbps: float | None
     mixes: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
         for gbps in (self.read_gbps, self.write_gbps, *(gbps for _share, gbps in self.mixes)):
-            if not (math.isfinite(gbps) and gbps > 0):
+            if gbps is not None and not (math.isfinite(gbps) and gbps > 0):
                 raise ParameterError(
                     f"bandwidth {gbps!r} is not a finite number of GB/s above 0", "measure the node again"
                 )
@@ -55,17 +55,27 @@ class Reach:
         Raises
         ------
         ParameterError
-            If the share is not between 0 and 1.
+            If the share is not between 0 and 1, or nothing was measured on one side of it.
         """
         require_share(reads)
-        known = dict(self.mixes) | {0.0: self.write_gbps, 1.0: self.read_gbps}
+        ends = ((0.0, self.write_gbps), (1.0, self.read_gbps))
+        known = dict(self.mixes) | {share: gbps for share, gbps in ends if gbps is not None}
         if reads in known:
             return known[reads]
         for (below, slow), (above, fast) in pairwise(sorted(known.items())):
             if below <= reads <= above:
                 along = (reads - below) / (above - below)
                 return 1 / ((1 - along) / slow + along / fast)
-        raise AssertionError(reads)  # 0 and 1 are known
+        missing = "write" if reads < min(known, default=1.0) else "read"
+        raise ParameterError(
+            f"{reads:.0%} reads need the {missing} bandwidth, which was not measured",
+            f"measure {missing}, too: `hmexp matrix`, or a sweep with --operations read write",
+        )
+
+    @property
+    def slower_gbps(self) -> float:
+        """The smaller of what is known of loads alone and stores alone; 0 if neither is [GB/s]."""
+        return min((gbps for gbps in (self.read_gbps, self.write_gbps) if gbps is not None), default=0.0)
 
 
 #: What is known of a machine: by initiator (the node of the CPUs), then by node with memory.

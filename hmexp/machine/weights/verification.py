@@ -16,8 +16,8 @@ from hmexp.experiment.progress import NoDisplay, ProgressDisplay
 from hmexp.experiment.rounds import Watchers
 from hmexp.machine.weights.advice import show_weights
 from hmexp.machine.weights.choice import Weights
+from hmexp.machine.weights.runs import operation_of
 from hmexp.memory.placers.weighted import MAX_WEIGHT
-from hmexp.native import OPERATIONS
 from hmexp.pattern import Pattern
 from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points
@@ -180,16 +180,6 @@ def reduced(weights: Weights) -> dict[int, int]:
     """The same ratio without a common divisor."""
     divisor = math.gcd(*weights.values())
     return {node: weight // divisor for node, weight in sorted(weights.items())}
-
-
-def operation_of(reads: float) -> str:
-    """Reads, writes, or the mix of both with regular stores whose share of reads is nearest."""
-    able = [
-        each
-        for each in OPERATIONS.values()
-        if not each.nontemporal and (each.name in ("read", "write") or each.name.startswith("mix_"))
-    ]
-    return min(able, key=lambda each: (abs(each.loads / each.streams - reads), each.number)).name
 
 
 @dataclass(frozen=True)

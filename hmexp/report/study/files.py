@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from hmexp.report.figures import gallery as figures
 from hmexp.report.study.granularity import granules_frame
 from hmexp.report.study.granularity_figures import granularity, translation_cost
+from hmexp.report.study.matrix import cells_frame, disagreements_frame
+from hmexp.report.study.matrix_figures import heat_map
 from hmexp.report.study.results import StudyResults
 from hmexp.report.study.setup_costs import costs_frame, far_frame
 from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs
@@ -25,10 +27,12 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
         "mappings_against_size": mappings_against_size,
     },
     "granularity": {"granularity": granularity, "translation_cost": translation_cost},
+    "matrix": {"matrix": heat_map},
 }
 TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
     "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
     "granularity": {"granules": granules_frame},
+    "matrix": {"matrix": cells_frame, "disagreements": disagreements_frame},
 }
 
 

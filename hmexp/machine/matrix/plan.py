@@ -1,0 +1,238 @@
+"""The plan of a matrix: which CPUs against which memory, and what is measured between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import msgspec
+
+from hmexp.errors import ParameterError, TopologyError
+from hmexp.experiment.engine import Outcome, carry_out
+from hmexp.experiment.progress import NoDisplay, ProgressDisplay
+from hmexp.experiment.rounds import Watchers
+from hmexp.machine.matrix.value import MATRIX
+from hmexp.measure.quantity import find_quantity, is_loaded
+from hmexp.memory.emulated_node import find_request
+from hmexp.store.machine import ClaimsRecord
+from hmexp.store.records import RunRecord
+from hmexp.study.experiment import StudyParameters
+from hmexp.sweep.parameters import SweepParameters, check_fields
+from hmexp.sweep.plan import make_plan
+from hmexp.sweep.run import SweepExperiment
+from hmexp.system.claims import read_claims
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import Topology
+from hmexp.units import format_size
+
+AUTO: Final = ("auto",)
+
+
+@dataclass(frozen=True)
+class MatrixParameters(StudyParameters):
+    """What a matrix is measured with.
+
+    Parameters
+    ----------
+    initiators : tuple of str
+        Nodes whose CPUs measure; ``auto`` is all that have CPUs which this process may use.
+    nodes : tuple of str
+        Nodes whose memory is measured; ``auto`` is all whose memory this process may use.
+    operations : tuple of str
+        Bandwidths and latencies; ``loaded_read`` is the latency under the load of reading.
+    size : str
+        Of each region.
+    threads : int
+        For bandwidth; 0 is all CPUs of the initiator but one.
+    placer : str
+        How the pages get to their nodes.
+    launches, samples : int
+        Fresh processes for each cell, and samples of each.
+    sample_seconds, precision : float
+        As for a sweep.
+    budget : str
+        Time for everything, such as ``10min``; ``none`` is as long as it takes.
+    emulate : str
+        ``none``, or ``NODE=PROFILE``: a node that is modelled in software.
+    """
+
+    initiators: tuple[str, ...] = AUTO
+    nodes: tuple[str, ...] = AUTO
+    operations: tuple[str, ...] = ("read", "write", "mix_2_1", "latency", "loaded_read")
+    size: str = "256MiB"
+    threads: int = 0
+    placer: str = "first_touch"
+    launches: int = 3
+    samples: int = 10
+    sample_seconds: float = 0.05
+    precision: float = 0.02
+    budget: str = "none"
+    emulate: str = "none"
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> Self:
+        """Check values that come from a notebook or a command line.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown, or a value has a type that cannot be used.
+        """
+        # Unlike times, a precision may be 0: the number of samples is then fixed.
+        precision = {name: value for name, value in given.items() if name == "precision"}
+        rest = {name: value for name, value in given.items() if name not in precision}
+        checked = SweepParameters.from_mapping(precision)
+        return cls(**check_fields(cls(), rest), precision=checked.precision if precision else cls.precision)
+
+
+@dataclass(frozen=True)
+class MatrixExperiment(SweepExperiment):
+    """A matrix as the engine sees it: the points of a sweep, and what firmware and kernel claim."""
+
+    parameters: MatrixParameters
+    claims: ClaimsRecord
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> RunRecord:
+        """What `run.json` says of it at first."""
+        return msgspec.structs.replace(
+            self.plan.describe(),
+            study=MATRIX,
+            title="hmexp matrix",
+            headline=self.headline,
+            notes=self.notes,
+            parameters=self.parameters.to_record(),
+            claims=self.claims,
+        )
+
+    @property
+    def headline(self) -> str:
+        """What is measured, in a sentence."""
+        initiators = sorted({point.cpu_node for point in self.points}, key=int)
+        nodes = sorted({point.pattern for point in self.points}, key=int)
+        emulate = self.plan.emulate
+        head = "" if emulate is None else f" EMULATED: node {emulate.node} is {emulate.profile.title}."
+        return (
+            f"The CPUs of node {', '.join(initiators)} against the memory of node {', '.join(nodes)}, "
+            f"{format_size(max(point.size_bytes for point in self.points))} each.{head}"
+        )
+
+
+def make_matrix(parameters: MatrixParameters, topology: Topology) -> MatrixExperiment:
+    """Turn parameters into an experiment, refusing what this machine cannot do.
+
+    Raises
+    ------
+    HmexpError
+        If a parameter cannot be used on this machine; nothing is written then.
+    """
+    initiators = _initiators(parameters.initiators, topology)
+    nodes = _nodes(parameters, topology)
+    operations, notes = _operations(parameters.operations, initiators, topology)
+    plan = make_plan(
+        SweepParameters(
+            patterns=nodes,
+            operations=operations,
+            size=(parameters.size,),
+            threads=(parameters.threads,),
+            placers=(parameters.placer,),
+            cpu_nodes=initiators,
+            launches=parameters.launches,
+            samples=parameters.samples,
+            sample_seconds=parameters.sample_seconds,
+            precision=parameters.precision,
+            budget=parameters.budget,
+            emulate=parameters.emulate,
+            results=parameters.results,
+            run=parameters.run,
+            timeout_seconds=parameters.timeout_seconds,
+            seed=parameters.seed,
+        ),
+        topology,
+    )
+    if len(nodes) == 1:
+        notes.append(
+            f"Node {nodes[0]} is the only memory: there is nothing to compare it with. "
+            "--emulate NODE=PROFILE adds a node that is modelled in software."
+        )
+    # Which of two nodes stands for the slow one is a question of sweeps.
+    told = (note for note in plan.notes if "is taken for it" not in note)
+    return MatrixExperiment(plan, parameters, read_claims(topology), (*told, *notes))
+
+
+def run_matrix(
+    matrix: MatrixExperiment,
+    display: ProgressDisplay | None = None,
+    say: Callable[[str], None] = print,
+    report: Callable[[Path], object] | None = None,
+) -> Outcome:
+    """Measure every cell that was not measured yet; see `carry_out`.
+
+    Parameters
+    ----------
+    matrix : MatrixExperiment
+        What to measure.
+    display, say, report
+        As for `hmexp.sweep.run.run_sweep`.
+    """
+    return carry_out(matrix, Watchers(display or NoDisplay(), say), report)
+
+
+def _initiators(asked: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
+    allowed = set(allowed_cpus())
+    usable = tuple(str(node.id) for node in topology.nodes if allowed & set(node.cpus))
+    if not usable:
+        raise TopologyError(
+            "no node of this machine has CPUs that this process may use",
+            "see `hmexp nodes` and taskset -p $$",
+        )
+    if asked == AUTO:
+        return usable
+    return _known("initiators", asked, usable, "a node with CPUs that this process may use")
+
+
+def _nodes(parameters: MatrixParameters, topology: Topology) -> tuple[str, ...]:
+    usable = [str(node.id) for node in topology.memory_nodes if topology.may_use(node.id)]
+    request = find_request(parameters.emulate, topology)
+    if request is not None:
+        usable.append(str(request.node))
+    if not usable:
+        raise TopologyError("no node has memory that this process may use", "see `hmexp nodes`")
+    if parameters.nodes == AUTO:
+        return tuple(usable)
+    return _known("nodes", parameters.nodes, tuple(usable), "a node with memory that this process may use")
+
+
+def _known(name: str, asked: tuple[str, ...], usable: tuple[str, ...], what: str) -> tuple[str, ...]:
+    chosen = tuple(dict.fromkeys(text.strip() for text in asked))
+    for text in chosen:
+        if text not in usable:
+            raise ParameterError(
+                f"{name} {text!r} is not {what}",
+                f"use auto, or one or more of: {', '.join(usable)}; see `hmexp nodes`",
+            )
+    return chosen
+
+
+def _operations(
+    asked: tuple[str, ...], initiators: tuple[str, ...], topology: Topology
+) -> tuple[tuple[str, ...], list[str]]:
+    """The operations, without loaded latency where an initiator has a single CPU."""
+    names = tuple(dict.fromkeys(map(find_quantity, asked)))
+    allowed = set(allowed_cpus())
+    single = [node for node in initiators if len(allowed & set(topology.node(int(node)).cpus)) < 2]
+    if not single or not any(map(is_loaded, names)):
+        return names, []
+    kept = tuple(name for name in names if not is_loaded(name))
+    if not kept:
+        raise ParameterError(
+            f"node {', '.join(single)} has one CPU that this process may use: loaded latency needs two",
+            "name other initiators, or an idle latency",
+        )
+    note = (
+        f"Loaded latency is left out: it needs two CPUs, and node {', '.join(single)} has one that this "
+        "process may use."
+    )
+    return kept, [note]

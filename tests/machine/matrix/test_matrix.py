@@ -1,0 +1,95 @@
+"""`hmexp matrix` on the nodes that this machine has: measured, stored, shown again, and refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hmexp.errors import ParameterError, StoreError
+from hmexp.machine.matrix.plan import MatrixParameters, make_matrix
+from hmexp.machine.matrix.value import Matrix
+from hmexp.system.cpus import allowed_cpus
+from hmexp.system.topology import Node, NodeKind, Topology, read_topology
+from tests.cli.conftest import Run, run  # noqa: F401 - a fixture
+
+SMALL = (
+    "--operations", "read", "latency", "--size", "1MiB", "--launches", "2", "--samples", "2",
+    "--sample-seconds", "0.001", "--precision", "0", "--threads", "1",
+)  # fmt: skip
+GIB = 1 << 30
+
+
+def test_measured_stored_and_shown_again(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    done = run("matrix", *SMALL, "--results", str(tmp_path))
+    assert done.status == 0, done.stderr
+    [folder] = tmp_path.glob("matrix-*")
+    assert "read [GB/s], median and 95 % interval over launches" in done.stdout
+    assert "Beside what firmware and kernel claim:" in done.stdout
+    files = {path.name for path in folder.rglob("*") if path.is_file()}
+    assert {"matrix.csv", "disagreements.csv", "matrix.svg", "matrix.png", "run.json"} <= files
+
+    again = json.loads(run("matrix", "--from", str(folder), "--json").stdout)
+    matrix = Matrix.load(folder)
+    nodes = [node.id for node in read_topology().memory_nodes]
+    assert {(each["initiator"], each["node"]) for each in again["cells"]} >= {(nodes[0], nodes[0])}
+    assert len(again["cells"]) == len(matrix.cells) and matrix.operations == ("read", "latency")
+    assert matrix.claims is not None and [claim.node for claim in matrix.claims.nodes] == nodes
+    found = matrix.cell(nodes[0], nodes[0], "latency")
+    assert found is not None and found.unit == "ns" and found.low <= found.median <= found.high
+    assert "read [GB/s]" in matrix._repr_html_()
+    assert run("report", str(folder)).status == 0
+
+    resumed = run("matrix", *SMALL, "--results", str(tmp_path), "--run", folder.name)
+    assert resumed.status == 0 and len(list(tmp_path.glob("matrix-*"))) == 1
+
+
+def test_the_run_of_something_else_is_refused(run: Run, example: Path) -> None:  # noqa: F811
+    with pytest.raises(StoreError, match="not the run of a matrix"):
+        Matrix.load(example)
+    done = run("matrix", "--from", str(example))
+    assert done.status == 2 and "name a folder that `hmexp matrix` has made" in done.stderr
+
+
+@pytest.fixture
+def example() -> Path:
+    return Path(__file__).resolve().parents[3] / "results" / "example"
+
+
+def machine(second: Node) -> Topology:
+    cpus = allowed_cpus()
+    first = Node(0, NodeKind.DRAM, cpus[:1], GIB, GIB, {0: 10, 1: 20})
+    return Topology((first, second))
+
+
+def test_every_initiator_against_every_node() -> None:
+    cpus = allowed_cpus()
+    if len(cpus) < 2:
+        pytest.skip("one CPU")
+    two = machine(Node(1, NodeKind.DRAM, cpus[1:], GIB, GIB, {0: 20, 1: 10}))
+    matrix = make_matrix(MatrixParameters(operations=("read", "latency"), size="1MiB"), two)
+    seen = {(point.cpu_node, point.pattern, point.operation) for point in matrix.points}
+    assert seen == {(i, n, op) for i in "01" for n in "01" for op in ("read", "latency")}
+    assert matrix.added == frozenset() and "node 0, 1 against the memory of node 0, 1" in matrix.headline
+    # A node of memory alone is measured, and measures nothing.
+    slow = machine(Node(1, NodeKind.CXL, (), GIB, GIB, {0: 20, 1: 10}))
+    matrix = make_matrix(MatrixParameters(operations=("read", "loaded_read"), size="1MiB"), slow)
+    assert {(point.cpu_node, point.pattern) for point in matrix.points} == {("0", "0"), ("0", "1")}
+    assert any(note.startswith("Loaded latency is left out") for note in matrix.notes)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"initiators": ["7"]}, "initiators '7' is not a node with CPUs"),
+        ({"nodes": ["7"]}, "nodes '7' is not a node with memory"),
+        ({"operations": ["sing"]}, "operation 'sing' is unknown"),
+        ({"size": "0"}, "0"),
+        ({"precision": -1}, "precision"),
+        ({"colour": "red"}, "unknown parameter"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(given: dict[str, object], says: str) -> None:
+    with pytest.raises(ParameterError, match=says):
+        make_matrix(MatrixParameters.from_mapping(given), read_topology())
