@@ -37,9 +37,15 @@ def lines_of(matrix: MatrixCells) -> list[str]:
 
 def say_claims(matrix: MatrixCells) -> list[str]:
     """Say where firmware and kernel claim something else, or that they do not, or claim nothing."""
-    found = find_disagreements(matrix)
+    if matrix.emulated:
+        return ["Not compared: a node is emulated, and its model says nothing of this machine."]
+    found = [each.text for each in find_disagreements(matrix)]
+    if found and not matrix.timing_valid:
+        found.insert(
+            0, "The timing is not valid (software emulation), so these only show what hmexp would say:"
+        )
     if found:
-        return [each.text for each in found]
+        return found
     claims = matrix.claims
     told = claims is not None and (
         claims.weights or any(claim.initiators or claim.read_gbps for claim in claims.nodes)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from hmexp.machine.matrix.cells import MatrixCell
 from hmexp.machine.matrix.disagreements import DIFFERENT, find_disagreements
+from hmexp.machine.matrix.portrait import say_claims
 from hmexp.machine.matrix.value import Matrix
 from hmexp.store.machine import ClaimRecord, ClaimsRecord, NodeRecord
 
@@ -111,3 +112,20 @@ def test_what_the_firmware_measured_itself_is_never_a_disagreement(
         )
     )
     assert find_disagreements(Matrix(latencies(measured), claims=claims)) == ()
+
+
+def test_a_model_is_not_held_against_the_firmware() -> None:
+    claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
+    cells = (cell(0, 0, "read", 20.0), cell(0, 2, "read", 5.0))
+    assert find_disagreements(Matrix(cells, claims=claims))
+    modelled = Matrix(cells, claims=claims, emulated=True)
+    assert find_disagreements(modelled) == ()
+    assert say_claims(modelled) == [
+        "Not compared: a node is emulated, and its model says nothing of this machine."
+    ]
+
+
+def test_times_that_mean_nothing_are_not_called_the_firmwares_fault() -> None:
+    claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
+    first, second = say_claims(Matrix((cell(0, 0, "read", 20.0),), claims=claims, timing_valid=False))
+    assert "timing is not valid" in first and "300 GB/s" in second
