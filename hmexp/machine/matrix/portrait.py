@@ -37,6 +37,8 @@ def lines_of(matrix: MatrixCells) -> list[str]:
 
 def say_claims(matrix: MatrixCells) -> list[str]:
     """Say where firmware and kernel claim something else, or that they do not, or claim nothing."""
+    if not matrix.cells:
+        return ["No cell was measured that a claim could be held against."]
     if matrix.emulated:
         return ["Not compared: a node is emulated, and its model says nothing of this machine."]
     found = [each.text for each in find_disagreements(matrix)]
