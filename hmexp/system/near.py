@@ -206,7 +206,7 @@ def require_node(topology: Topology, name: str, text: str) -> int:
     why = f": {forbidden}" if forbidden is not None else ""
     raise ParameterError(
         f"{name} {text!r} is not a node with memory that this process may use{why}",
-        f"use {AUTO}, or one of: {', '.join(map(str, usable)) or 'none'}; see `hmexp nodes`",
+        f"use {AUTO}, or one of: {', '.join(map(str, usable))}; see `hmexp nodes`",
     )
 
 
