@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -109,7 +110,7 @@ def _show(run: Path, options: argparse.Namespace) -> int:
             {
                 "run": str(run),
                 "labels": matrix.labels,
-                "cells": matrix.cells,
+                "cells": [{**asdict(cell), "unit": cell.unit} for cell in matrix.cells],
                 "claims": matrix.claims,
                 "disagreements": find_disagreements(matrix),
                 "missing": matrix.missing,
@@ -132,9 +133,9 @@ COMMAND = Command(
     "Measure bandwidth and latency between the CPUs of each node and the memory of each, and say where the "
     "firmware (HMAT, SLIT) or the kernel's weights claim something else. Safe to interrupt: run it again to "
     "resume.",
-    "JSON: an object with run, labels, cells (initiator, node, operation, threads, median, low and high in "
-    "GB/s or ns), claims, disagreements (about, source, text) and missing; with --explain headline, notes, "
-    "cells, finished, launches and seconds (from, to).\n\n"
+    "JSON: an object with run, labels, cells (initiator, node, operation, threads, median, low, high and "
+    "unit: GB/s or ns), claims, disagreements (about, source, text) and missing; with --explain headline, "
+    "notes, cells, finished, launches and seconds (from, to).\n\n"
     + describe_statuses("if a cell failed, or none was measured"),
     _add_options,
     _run,

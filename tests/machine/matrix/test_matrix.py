@@ -12,6 +12,7 @@ from hmexp.errors import CapacityError, ParameterError, StoreError
 from hmexp.machine.matrix.axes import find_points
 from hmexp.machine.matrix.plan import MatrixParameters, make_matrix
 from hmexp.machine.matrix.value import Matrix
+from hmexp.memory.placers import PLACERS
 from hmexp.sweep.calibration import calibrated_points
 from hmexp.sweep.point import SweepPoint
 from hmexp.system.cpus import allowed_cpus
@@ -38,6 +39,8 @@ def test_measured_stored_and_shown_again(run: Run, tmp_path: Path) -> None:  # n
     matrix = Matrix.load(folder)
     nodes = [node.id for node in read_topology().memory_nodes]
     assert {(each["initiator"], each["node"]) for each in again["cells"]} >= {(nodes[0], nodes[0])}
+    assert {each["unit"] for each in again["cells"]} == {"GB/s", "ns"}
+    assert run("compare", str(folder), str(folder)).status == 0
     assert len(again["cells"]) == len(matrix.cells) and matrix.operations == ("read", "latency")
     assert matrix.claims is not None and [claim.node for claim in matrix.claims.nodes] == nodes
     found = matrix.cell(nodes[0], nodes[0], "latency")
@@ -140,3 +143,14 @@ def test_every_launch_that_scales_an_emulation_finds_its_cpus() -> None:
 def test_what_cannot_be_used_is_refused(given: dict[str, object], says: str) -> None:
     with pytest.raises(ParameterError, match=says):
         make_matrix(MatrixParameters.from_mapping(given), read_topology())
+
+
+def test_a_matrix_without_a_cell_is_no_success(run: Run, tmp_path: Path) -> None:  # noqa: F811
+    if PLACERS["hybridmem"].unavailable() is None:
+        pytest.skip("the kernel module is loaded")
+    done = run("matrix", *SMALL, "--placer", "hybridmem", "--results", str(tmp_path))
+    assert done.status == 1 and "No cell was measured" in done.stdout
+    assert "skipped: placer hybridmem cannot work here" in done.stdout
+    [folder] = tmp_path.glob("matrix-*")
+    shown = run("matrix", "--from", str(folder), "--json")
+    assert shown.status == 1 and json.loads(shown.stdout)["cells"] == []
