@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,12 +132,9 @@ def _advise(options: argparse.Namespace) -> WeightAdvice:
     topology = this_machine()
     named = None if options.nodes is None else _nodes(options.nodes)
     measured = _measured(options, topology, named)
-    reaches = choose_initiators(measured.reaches, options.initiator)
-    nodes = choose_nodes(reaches, topology, named)
-    return advise(
-        measured.source, reaches, nodes, options.reads,
-        tolerance=options.tolerance, draw_gbps=options.draw, ratios=measured.ratios,
-    )  # fmt: skip
+    measured = replace(measured, reaches=choose_initiators(measured.reaches, options.initiator))
+    nodes = choose_nodes(measured.reaches, topology, named)
+    return advise(measured, nodes, options.reads, tolerance=options.tolerance, draw_gbps=options.draw)
 
 
 def _measured(

@@ -21,6 +21,7 @@ from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.parts import SettingRecord
 from hmexp.store.records import LaunchRecord
 from hmexp.store.writer import encode
+from hmexp.system.limits import count_throttled
 from hmexp.system.settings import ending_in_order, repair, without_numa_balancing
 
 
@@ -29,6 +30,7 @@ def run(task: Task) -> LaunchRecord:
     started = time.monotonic()
     record = empty_record(task)
     settings: dict[str, SettingRecord] = {}
+    throttled = count_throttled()
     try:
         with without_numa_balancing() as found:
             settings |= {name: setting.to_record() for name, setting in found.items()}
@@ -47,7 +49,12 @@ def run(task: Task) -> LaunchRecord:
             _failed(record, error), reason=reason, traceback=traceback.format_exc()
         )
     elapsed = round(time.monotonic() - started, 3)
-    return msgspec.structs.replace(record, settings=settings, elapsed_seconds=elapsed)
+    record = msgspec.structs.replace(record, settings=settings, elapsed_seconds=elapsed)
+    now = count_throttled()
+    if throttled is None or now is None or record.machine is None:
+        return record
+    machine = msgspec.structs.replace(record.machine, throttled=now - throttled)
+    return msgspec.structs.replace(record, machine=machine)
 
 
 def _measured(record: LaunchRecord, taken: Taken) -> LaunchRecord:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from hmexp.errors import CapacityError, PatternError
@@ -15,8 +16,8 @@ from hmexp.units import format_size
 
 #: What a worker takes besides its regions: Python with numpy, and the stacks of its threads [bytes].
 _WORKER_BYTES: Final = 32 << 20
-#: The same as address space, of which the C library sets much aside for threads [bytes].
-_WORKER_ADDRESS_BYTES: Final = 256 << 20
+#: The same as address space [bytes].
+_WORKER_ADDRESS_BYTES: Final = 160 << 20
 
 
 def check_capacity(
@@ -125,12 +126,17 @@ def require_allowed(node_id: int, pattern: Pattern, topology: Topology) -> None:
     usable = format_id_list(node.id for node in topology.memory_nodes if topology.may_use(node.id))
     cpuset = topology.limits.cpuset_without(node_id)
     # The list of the process follows that of its cpuset, which alone can be changed.
-    where = f"its cpuset ({cpuset.path})" if cpuset is not None else "its cpuset"
+    where = f"write to {_wish_beside(cpuset.path)} as root; " if cpuset is not None else ""
     raise PatternError(
         f"pattern {pattern}: node {node_id} may not be used: {forbidding}",
-        f"use nodes that may be used ({usable}), or add node {node_id} to {where}: "
-        "cpuset.mems of the cgroup, docker run --cpuset-mems, AllowedMemoryNodes= of systemd",
+        f"use nodes that may be used ({usable}), or add node {node_id} to the cpuset ({where}"
+        "docker run --cpuset-mems; AllowedMemoryNodes= of systemd)",
     )
+
+
+def _wish_beside(path: Path) -> Path:
+    """The file of a cpuset that can be written to, beside the one that tells what came of it."""
+    return path.with_name(path.name.replace("effective_mems", "mems").removesuffix(".effective"))
 
 
 def _check_limits(what: str, need_bytes: int, topology: Topology, *, fresh: bool) -> None:
@@ -149,7 +155,7 @@ def _refuse(what: str, need_bytes: int, beside_bytes: int, limit: MemoryLimit) -
     beside = f", and {format_size(beside_bytes)} for the process that measures" if beside_bytes else ""
     raise CapacityError(
         f"{what} {format_size(need_bytes)}{beside}, which is more than this process may take: {limit}",
-        f"ask for a smaller region, or raise the limit: {limit.remedy}",
+        f"ask for a smaller region, or raise the limit ({limit.remedy})",
     )
 
 

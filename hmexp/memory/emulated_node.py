@@ -35,7 +35,9 @@ def find_request(
     """
     word = text.strip()
     real = {node.id for node in topology.nodes}
-    if word == "none" or (word == "auto" and topology.slow_nodes):
+    # The only node that may be used is no slow side of a ratio, whatever its kind.
+    has_slow = bool(topology.slow_nodes) and len(topology.usable_nodes) > 1
+    if word == "none" or (word == "auto" and has_slow):
         return None
     if word != "auto":
         request = EmulationRequest.parse(word)

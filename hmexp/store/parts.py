@@ -67,10 +67,14 @@ class MachineState(Stored, frozen=True, kw_only=True, gc=False):
         Load over 1, 5 and 15 minutes.
     cpus : tuple of int
         CPUs that the threads were pinned to.
+    throttled : int or None
+        How often the kernel stopped the process's cgroup during the launch, because it had used up its CPU
+        time; None without such a limit, and in older records.
     """
 
     load_average: tuple[float, ...] = ()
     cpus: tuple[int, ...] = ()
+    throttled: int | None = None
 
 
 class LaunchPart(Stored, frozen=True, kw_only=True, gc=False):

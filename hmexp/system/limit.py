@@ -10,7 +10,7 @@ from hmexp.store.limits import AllowedNodesRecord, CpuQuotaRecord, MemoryLimitRe
 from hmexp.system.cgroups import anonymous
 from hmexp.units import format_size
 
-_RAISE_CGROUP: Final = "that file as root, docker run --memory, MemoryMax= and MemoryHigh= of systemd"
+_RAISE_CGROUP: Final = "write to that file as root; docker run --memory; MemoryMax= of systemd"
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,22 @@ def test_weights_of_a_sweep_that_has_points_on_one_node(run: Run) -> None:
     assert writes["weights"] != found["weights"]
 
 
+def test_bandwidths_that_are_poorly_known_are_noted(run: Run, tmp_path: Path) -> None:
+    assert json.loads(run("weights", EXAMPLE, "--json").stdout)["notes"] == []
+    folder = tmp_path / "noisy"
+    folder.mkdir()
+    (folder / "run.json").write_bytes((Path(EXAMPLE) / "run.json").read_bytes())
+    lines = []
+    for line in (Path(EXAMPLE) / "points.jsonl").read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["parameters"]["operation"] == "write" and record["parameters"]["pattern"] == "2":
+            record["result"]["ci_high"] = 3 * record["result"]["median"]
+        lines.append(json.dumps(record))
+    (folder / "points.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    [note] = json.loads(run("weights", str(folder), "--json").stdout)["notes"]
+    assert "bandwidths are poorly known: write on node 2 from the CPUs of node 0" in note
+
+
 def test_without_a_matrix_it_says_what_to_do(run: Run) -> None:
     done = run("weights")
     assert done.status == 2

@@ -122,7 +122,7 @@ def test_the_size_of_one_process_is_limited_too() -> None:
     assert "ulimit -v" in str(refused.value.remedy)
     # A worker does not have what this process has.
     check_capacity(Pattern((0,)), 500 * MIB, tight, fresh=True)
-    with pytest.raises(CapacityError, match="256MiB for the process that measures"):
+    with pytest.raises(CapacityError, match="160MiB for the process that measures"):
         check_capacity(Pattern((0,)), 900 * MIB, tight, fresh=True)
 
 
@@ -130,9 +130,9 @@ def test_a_quota_below_the_threads_is_a_note() -> None:
     quota = CpuQuota(Path("/sys/fs/cgroup/job/cpu.max"), 0.5, "50000 100000")
     limited = replace(SOCKETS, limits=Limits(cpu=(quota,)))
     notes = plan(limited, patterns=["0"], threads=[1]).notes
-    assert any("1 thread may use the time of 0.5 CPUs" in note and "50000 100000" in note for note in notes)
+    assert any("1 thread gets the time of 0.5 CPUs" in note and "50000 100000" in note for note in notes)
     enough = replace(SOCKETS, limits=Limits(cpu=(replace(quota, cpus=1.0),)))
-    assert not any("CPUs together" in note for note in plan(enough, patterns=["0"], threads=[1]).notes)
+    assert not any("gets the time" in note for note in plan(enough, patterns=["0"], threads=[1]).notes)
 
 
 def test_what_no_longer_fits_is_explained_before_it_is_tried() -> None:
@@ -153,3 +153,12 @@ def test_every_refusal_has_a_remedy() -> None:
 def test_a_node_that_is_named_for_a_ratio_must_be_allowed(named: dict[str, str]) -> None:
     with pytest.raises(ParameterError, match="Mems_allowed_list: 1"):
         plan(ONLY_1, patterns=["1:0"], emulate="auto", **named)
+
+
+def test_the_only_node_that_may_be_used_is_not_both_sides_of_a_ratio() -> None:
+    slow = replace(SOCKETS.nodes[1], kind=NodeKind.UNKNOWN)
+    only = replace(ONLY_1, nodes=(SOCKETS.nodes[0], slow))
+    assert {point.pattern for point in plan(only, patterns=["1:0", "1:1"], emulate="auto").points} == {
+        "1",
+        "1,2",
+    }

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hmexp.process import ChildError
 from hmexp.system.cgroups import anonymous
-from hmexp.system.limits import Limits, read_limits
+from hmexp.system.limits import Limits, count_throttled, read_limits
 from hmexp.system.oom import OomKills
 from hmexp.system.topology import Topology, read_topology
 
@@ -75,6 +75,20 @@ def test_mems_allowed_forbids_the_other_node(tree: Tree) -> None:
     assert topology.node(1).free_bytes > 0
     assert [node.id for node in topology.usable_nodes] == [node.id for node in topology.dram_nodes] == [1]
     assert "Node 0 may not be used: /proc/self/status says Mems_allowed_list: 1." in topology.notes
+
+
+def test_the_nodes_as_bits_will_do(tree: Tree) -> None:
+    tree.write({"self/status": "Mems_allowed:\t00000001,00000002"})
+    assert tree.limits().nodes[0].nodes == (1, 32)
+
+
+def test_a_cpuset_that_is_mounted_without_prefix(tree: Tree) -> None:
+    tree.write({
+        "self/cgroup": "4:cpuset:/job",
+        "self/mountinfo": "31 23 0:28 / /dev/cpuset rw - cgroup none rw,cpuset,noprefix",
+        "../../../dev/cpuset/job/mems": "1",
+    })  # fmt: skip
+    assert [tree.limits().may_use(node) for node in (0, 1)] == [False, True]
 
 
 def test_an_ancestor_of_version_2_limits_too(tree: Tree) -> None:
@@ -232,6 +246,13 @@ def test_quotas(tree: Tree) -> None:
     })  # fmt: skip
     quota = tree.limits().cpu[0]
     assert (quota.cpus, quota.value, quota.path) == (1.5, "150000 100000", tree.cgroup / "a/cpu.max")
+
+
+def test_throttling_is_counted_where_there_is_a_quota(tree: Tree) -> None:
+    tree.write({"self/cgroup": "0::/a", "a/cpu.max": "max 100000", "a/cpu.stat": "nr_throttled 7"})
+    assert count_throttled(tree.sys_root, tree.proc_root) is None
+    tree.write({"a/cpu.max": "50000 100000"})
+    assert count_throttled(tree.sys_root, tree.proc_root) == 7
 
 
 def test_limits_of_one_process(tree: Tree) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from hmexp.machine.weights.automatic import automatic_weights
 from hmexp.machine.weights.choice import TOLERANCE, Demand, Weights, choose_weights, plain_weights
-from hmexp.machine.weights.runs import MeasuredRatio, operation_of
-from hmexp.machine.weights.speeds import Reaches, bandwidths
+from hmexp.machine.weights.runs import MeasuredRatio, MeasuredReaches, operation_of
+from hmexp.machine.weights.speeds import bandwidths
 from hmexp.system.setting_files import HERE, Machine
 from hmexp.system.sysfs import format_id_list, read_text
 
@@ -36,6 +36,8 @@ class WeightAdvice:
         Where the kernel has its weights.
     ratios : mapping of int to MeasuredRatio
         The best ratio of nodes that was measured, by initiator.
+    notes : tuple of str
+        What a person should know before trusting the bandwidths.
     """
 
     source: str
@@ -46,6 +48,7 @@ class WeightAdvice:
     modes: tuple[str, ...] = ()
     directory: str = field(default=str(HERE.weights_directory))
     ratios: Mapping[int, MeasuredRatio] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def initiators(self) -> tuple[int, ...]:
@@ -100,6 +103,7 @@ class WeightAdvice:
             ],
             "commands": self.commands(),
             "numactl": self.numactl(),
+            "notes": self.notes,
         }
 
     def __str__(self) -> str:
@@ -114,6 +118,7 @@ class WeightAdvice:
             f"  {name}: {show_weights(weights)}, which costs {self.demand.worst_loss(weights):.1%}"
             for name, weights in self.rivals.items()
         ]
+        lines += [f"note: {note}" for note in self.notes]
         lines += ["To set them by hand, as root (`hmexp weights --apply` also verifies, and can undo):"]
         lines += [f"  {line}" for line in self.commands()]
         note = "# the automatic weights again, if the firmware reports bandwidths"
@@ -148,24 +153,20 @@ def show_weights(weights: Weights) -> str:
 
 
 def advise(
-    source: str,
-    reaches: Reaches,
+    measured: MeasuredReaches,
     nodes: tuple[int, ...],
     reads: float = 1.0,
     *,
     tolerance: float = TOLERANCE,
     draw_gbps: float | None = None,
-    ratios: Mapping[tuple[int, str], MeasuredRatio] | None = None,
     machine: Machine = HERE,
 ) -> WeightAdvice:
     """Choose weights for bandwidths that were measured or published.
 
     Parameters
     ----------
-    source : str
-        Where they come from.
-    reaches : mapping of int to mapping of int to Reach
-        By initiator and node: the initiators are those that the weights are for.
+    measured : MeasuredReaches
+        The bandwidths; its initiators are those that the weights are for.
     nodes : tuple of int
         Nodes to interleave over.
     reads : float
@@ -174,8 +175,6 @@ def advise(
         Part of the bandwidth that smaller weights may cost.
     draw_gbps : float, optional
         What the CPUs of one node can draw from all nodes at once, if that is known [GB/s].
-    ratios : mapping of (int, str) to MeasuredRatio, optional
-        The best ratio that was measured, by initiator and operation.
     machine : Machine
         Whose weights of now are compared.
 
@@ -184,24 +183,38 @@ def advise(
     ParameterError
         If a value cannot be used, or a node was not measured.
     """
+    reaches, operation = measured.reaches, operation_of(reads)
     draws = {} if draw_gbps is None else dict.fromkeys(reaches, draw_gbps)
     demand = Demand(bandwidths(reaches, reads, nodes), draws)
     kernels = automatic_weights({each: {n: row[n] for n in nodes} for each, row in reaches.items()})
     rivals: dict[str, Weights] = {
         "plain interleave": plain_weights(demand),
         "what Linux would make of these bandwidths (mm/mempolicy.c)": kernels,
+        **_set_now(demand.nodes, machine),
     }
-    files, modes = machine.weight_files()
-    now = {node: read_text(files[node]) for node in demand.nodes if node in files}
-    if len(now) == len(demand.nodes):
-        set_now = {node: int(text) for node, text in now.items() if text is not None and text.isdecimal()}
-        if len(set_now) == len(now) and all(set_now.values()):
-            automatic = any(read_text(path) == "true" for path in modes)
-            rivals["what is set now" + (", automatic" if automatic else "")] = set_now
-    weights = choose_weights(demand, tolerance, (kernels,))
     return WeightAdvice(
-        source, reads, demand, weights, rivals,
-        tuple(map(str, modes)), str(machine.weights_directory),
-        {each: found for (each, name), found in (ratios or {}).items()
-         if name == operation_of(reads) and each in reaches},
-    )  # fmt: skip
+        source=measured.source,
+        reads=reads,
+        demand=demand,
+        weights=choose_weights(demand, tolerance, (kernels,)),
+        rivals=rivals,
+        modes=tuple(map(str, machine.weight_files()[1])),
+        directory=str(machine.weights_directory),
+        ratios={
+            each: ratio
+            for (each, name), ratio in measured.ratios.items()
+            if name == operation and each in reaches
+        },
+        notes=measured.notes,
+    )
+
+
+def _set_now(nodes: tuple[int, ...], machine: Machine) -> dict[str, Weights]:
+    """The weights that the kernel has for all of the nodes, if it has them."""
+    files, modes = machine.weight_files()
+    texts = {node: read_text(files[node]) or "" for node in nodes if node in files}
+    weights = {node: int(text) for node, text in texts.items() if text.isdecimal() and int(text) > 0}
+    if len(weights) != len(nodes):
+        return {}
+    automatic = any(read_text(path) == "true" for path in modes)
+    return {"what is set now" + (", automatic" if automatic else ""): weights}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from hmexp.errors import ParameterError
 from hmexp.machine.weights.speeds import Reach, Reaches
@@ -15,6 +16,9 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
+
+#: Half of an interval, as a part of its median, from which weights of it say little.
+POOR: Final = 0.1
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,14 @@ class MeasuredReaches:
         By initiator and node.
     ratios : mapping of (int, str) to MeasuredRatio
         The best ratio that was measured, by initiator and operation.
+    notes : tuple of str
+        What a person should know before trusting them.
     """
 
     source: str
     reaches: Reaches
     ratios: Mapping[tuple[int, str], MeasuredRatio]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,7 @@ class _Found:
     weights: Mapping[int, int]
     operation: str
     gbps: float
+    half_width: float
 
 
 def reaches_of_run(folder: Path) -> MeasuredReaches:
@@ -103,7 +111,7 @@ def reaches_of_run(folder: Path) -> MeasuredReaches:
             if name in row and name.startswith("mix_")
         )
         reaches.setdefault(initiator, {})[node] = Reach(row.get("read"), row.get("write"), mixes)
-    return MeasuredReaches(_source(folder, run), reaches, ratios)
+    return MeasuredReaches(_source(folder, run), reaches, ratios, tuple(_uncertain(found)))
 
 
 def _bandwidths(run: RunRecord, records: Iterable[PointRecord]) -> Iterator[_Found]:
@@ -122,7 +130,32 @@ def _bandwidths(run: RunRecord, records: Iterable[PointRecord]) -> Iterator[_Fou
         initiator = _initiator(run, point, result)
         if initiator is not None:
             ratio = Pattern.parse(point.pattern, point.granule_bytes).ratio()
-            yield _Found(initiator, ratio, point.operation, result.median)
+            yield _Found(initiator, ratio, point.operation, result.median, _half_width(result))
+
+
+def _half_width(result: Measured) -> float:
+    """Half of the interval, as a part of the median."""
+    if result.ci_low is None or result.ci_high is None:
+        return 0.0
+    return (result.ci_high - result.ci_low) / 2 / result.median
+
+
+def _uncertain(found: Iterable[_Found]) -> Iterator[str]:
+    """A note for each bandwidth of one node that is poorly known."""
+    fastest: dict[tuple[int, int, str], _Found] = {}
+    for each in found:
+        if len(each.weights) == 1:
+            key = each.initiator, next(iter(each.weights)), each.operation
+            if key not in fastest or fastest[key].gbps < each.gbps:
+                fastest[key] = each
+    wide = [(key, each.half_width) for key, each in sorted(fastest.items()) if each.half_width > POOR]
+    if wide:
+        (initiator, node, operation), half = max(wide, key=lambda item: item[1])
+        yield (
+            f"{len(wide)} of {len(fastest)} bandwidths are poorly known: {operation} on node {node} from the "
+            f"CPUs of node {initiator} to within {half:.0%}. Measure again, on a quiet machine or with more "
+            "launches, before you trust these weights."
+        )
 
 
 def _initiator(run: RunRecord, point: LoopPoint, result: Measured) -> int | None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hmexp.errors import ParameterError
 from hmexp.machine.weights.advice import advise
-from hmexp.machine.weights.runs import operation_of
+from hmexp.machine.weights.runs import MeasuredReaches, operation_of
 from hmexp.machine.weights.source import choose_initiators, choose_nodes, nodes_of_profile, reaches_of_profile
 from hmexp.machine.weights.speeds import Reach
 from hmexp.machine.weights.verification import (
@@ -125,7 +125,7 @@ def test_of_several_initiators_the_worst_counts() -> None:
 def test_advice_in_words_and_as_a_record(tmp_path: Path) -> None:
     machine = machine_of(tmp_path, node0="5\n", node2="1\n", node7="1\n", __auto_type="true\n")
     reaches = {0: {0: Reach(90, 30), 2: Reach(30, 15)}}
-    advice = advise("a test", reaches, (0, 2), machine=machine)
+    advice = advise(MeasuredReaches("a test", reaches, {}), (0, 2), machine=machine)
     assert advice.weights == {0: 3, 2: 1}
     text, folder = str(advice), machine.weights_directory
     assert f"echo 3 > {folder}/node0\n" in text and f"echo 1 > {folder}/node2\n" in text
@@ -136,12 +136,15 @@ def test_advice_in_words_and_as_a_record(tmp_path: Path) -> None:
     record = advice.to_record()
     assert record["weights"] == {0: 3, 2: 1} and record["worst_loss"] == 0
     assert next(each["name"] for each in record["rivals"]) == "plain interleave"
-    assert advise("a test", reaches, (0, 2), 0.0, machine=machine).weights == {0: 2, 2: 1}
+    assert advise(MeasuredReaches("a test", reaches, {}), (0, 2), 0.0, machine=machine).weights == {
+        0: 2,
+        2: 1,
+    }
 
 
 def test_interleaving_that_does_not_pay_is_said(tmp_path: Path) -> None:
     reaches = {0: {0: Reach(1000, 1000), 2: Reach(1, 1)}}
-    advice = advise("a test", reaches, (0, 2), machine=machine_of(tmp_path))
+    advice = advise(MeasuredReaches("a test", reaches, {}), (0, 2), machine=machine_of(tmp_path))
     assert "do not interleave for these CPUs" in str(advice)
 
 
