@@ -27,6 +27,9 @@ def modes() -> set[str]:
     return {each["mode"] for each in json.loads(listed)}
 
 
+if KIND == "nvm":
+    # No udev here that would load them.
+    subprocess.run(["modprobe", "-a", "nfit", "nd_pmem", "dax_pmem", "device_dax"], check=True)
 before = AUTO_ONLINE.read_text()
 status, found, words = call("--apply")
 assert status == 0 and found["done"], (status, found, words)
