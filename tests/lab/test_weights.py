@@ -37,7 +37,7 @@ def test_applied_verified_undone_and_killed(
         # What `--apply` says there is the next test's.
         pytest.skip(f"Linux {kernel.release} has no weighted interleave")
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), "5"]),
+        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), "3"]),
         topology="hmat",
         writable=[tmp_path],
         directory=ROOT,
