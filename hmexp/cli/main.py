@@ -24,7 +24,7 @@ from hmexp.errors import HmexpError, SweepError
 #: with a `COMMAND`; only the one that is called is imported.
 COMMANDS: Final[dict[str, str]] = {
     "doctor": "check what this machine is, what it can do, and what is in the way of measuring",
-    "nodes": "list the NUMA nodes with their kinds, sizes, distances and HMAT speeds",
+    "nodes": "list the NUMA nodes with their kinds and why, sizes, distances and HMAT speeds",
     "placers": "list the ways of placing pages: what each promises and needs, and whether it works here",
     "presets": "list the presets of sweeps: what each is for, how many points, how long here",
     "sweep": "measure a grid of points and write a report",

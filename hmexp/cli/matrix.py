@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from hmexp.cli.machine import this_machine
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
@@ -12,6 +13,9 @@ from hmexp.cli.output import print_json, say, shown_display
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.runs import require_measured
 from hmexp.cli.status import ExitStatus, describe_statuses
+
+if TYPE_CHECKING:
+    from hmexp.machine.matrix.plan import MatrixExperiment
 
 _HELP: Final = {
     "results": "folder of the run directories",
@@ -22,7 +26,7 @@ _HELP: Final = {
     "nodes": "nodes whose memory is measured; auto is all that this process may use",
     "operations": "bandwidths and latencies; loaded_read is the latency under the load of reading",
     "size": "size of each region",
-    "threads": "threads for bandwidth; auto (or 0) is all CPUs of the initiator but one",
+    "threads": "threads for bandwidth, or that load; auto (or 0) is all CPUs of the initiator",
     "placer": "how the pages get to their nodes",
     "launches": "fresh processes for each cell",
     "samples": "samples of each launch",
@@ -43,7 +47,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="show the matrix of an earlier run; measure nothing",
     )  # fmt: skip
     completed(read, DIRECTORY)
-    mode.add_argument("--explain", action="store_true", help="say what would be measured; measure nothing")
+    mode.add_argument(
+        "--explain", action="store_true", help="say what would be measured and how long it takes"
+    )
     add_parameters(parser, MatrixParameters, _HELP)
 
 
@@ -60,19 +66,7 @@ def _run(options: argparse.Namespace) -> int:
         for note in matrix.notes:
             print(f"note: {note}")
     if options.explain:
-        launches = sum(point.launches for point in matrix.points)
-        if options.json:
-            print_json(
-                {
-                    "headline": matrix.headline,
-                    "notes": matrix.notes,
-                    "cells": len(matrix.points),
-                    "launches": launches,
-                }
-            )
-        else:
-            print(f"{len(matrix.points)} cells, {launches} launches.")
-        return ExitStatus.OK
+        return _explain(matrix, options)
     written: list[Path] = []
     outcome = run_matrix(matrix, shown_display(), say, lambda run: written.extend(write_study(run)))
     status = _show(outcome.path, options)
@@ -81,6 +75,27 @@ def _run(options: argparse.Namespace) -> int:
             print(f"Written: {path}")
     outcome.require_complete()
     return status
+
+
+def _explain(matrix: MatrixExperiment, options: argparse.Namespace) -> int:
+    """Say what would be measured, the memory that it needs, and how long it takes."""
+    from hmexp.sweep.explanation import explain
+
+    found = explain(matrix.plan)
+    if options.json:
+        print_json(
+            {
+                "headline": matrix.headline,
+                "notes": matrix.notes,
+                "cells": found.points,
+                "finished": found.finished,
+                "launches": found.launches,
+                "seconds": [found.seconds.low, found.seconds.high],
+            }
+        )
+    else:
+        print(found)
+    return ExitStatus.OK
 
 
 def _show(run: Path, options: argparse.Namespace) -> int:
@@ -95,7 +110,7 @@ def _show(run: Path, options: argparse.Namespace) -> int:
             {
                 "run": str(run),
                 "labels": matrix.labels,
-                "cells": matrix.cells,
+                "cells": [{**asdict(cell), "unit": cell.unit} for cell in matrix.cells],
                 "claims": matrix.claims,
                 "disagreements": find_disagreements(matrix),
                 "missing": matrix.missing,
@@ -118,9 +133,10 @@ COMMAND = Command(
     "Measure bandwidth and latency between the CPUs of each node and the memory of each, and say where the "
     "firmware (HMAT, SLIT) or the kernel's weights claim something else. Safe to interrupt: run it again to "
     "resume.",
-    "JSON: an object with run, labels, cells (initiator, node, operation, threads, median, low and high in "
-    "GB/s or ns), claims, disagreements (about, source, text) and missing; with --explain headline, notes, "
-    "cells and launches.\n\n" + describe_statuses("if a cell failed, or none was measured"),
+    "JSON: an object with run, labels, cells (initiator, node, operation, threads, median, low, high and "
+    "unit: GB/s or ns), claims, disagreements (about, source, text) and missing; with --explain headline, "
+    "notes, cells, finished, launches and seconds (from, to).\n\n"
+    + describe_statuses("if a cell failed, or none was measured"),
     _add_options,
     _run,
 )

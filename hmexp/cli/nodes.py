@@ -18,7 +18,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     topology = this_machine()
     if options.json:
-        print_json({"nodes": topology.as_records(), "notes": topology.notes})
+        limits = topology.limits.to_record()
+        print_json({"nodes": topology.as_records(), "notes": topology.notes, "limits": limits})
         return ExitStatus.OK
     print("node  kind     CPUs   memory     free       read GB/s  write GB/s  latency ns  distances")
     for node in topology.nodes:
@@ -43,8 +44,8 @@ COMMAND = Command(
     "List the NUMA nodes, and for each the kind of its memory (dram, nvm, cxl, hbm, gpu or unknown) and why: "
     "the file and what it says. Bandwidths and latencies are what the firmware claims in its HMAT, if it "
     "has one; nothing is measured.",
-    "JSON: an object with nodes, each as run.json stores it (docs/records.md), and notes.\n\n"
-    + describe_statuses(),
+    "JSON: an object with nodes and limits, as run.json stores them (docs/records.md), and notes; limits is "
+    "null where there is none.\n\n" + describe_statuses(),
     _add_options,
     _run,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from hmexp.errors import CapacityError, PatternError
@@ -125,12 +126,17 @@ def require_allowed(node_id: int, pattern: Pattern, topology: Topology) -> None:
     usable = format_id_list(node.id for node in topology.memory_nodes if topology.may_use(node.id))
     cpuset = topology.limits.cpuset_without(node_id)
     # The list of the process follows that of its cpuset, which alone can be changed.
-    where = f"write to {cpuset.path.with_name('cpuset.mems')} as root; " if cpuset is not None else ""
+    where = f"write to {_wish_beside(cpuset.path)} as root; " if cpuset is not None else ""
     raise PatternError(
         f"pattern {pattern}: node {node_id} may not be used: {forbidding}",
         f"use nodes that may be used ({usable}), or add node {node_id} to the cpuset ({where}"
         "docker run --cpuset-mems; AllowedMemoryNodes= of systemd)",
     )
+
+
+def _wish_beside(path: Path) -> Path:
+    """The file of a cpuset that can be written to, beside the one that tells what came of it."""
+    return path.with_name(path.name.replace("effective_mems", "mems").removesuffix(".effective"))
 
 
 def _check_limits(what: str, need_bytes: int, topology: Topology, *, fresh: bool) -> None:

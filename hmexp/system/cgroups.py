@@ -117,7 +117,7 @@ def find_cgroups(controller: str, sys_root: Path, proc_root: Path) -> Cgroup | N
 def _without_path(controller: str, sys_root: Path, proc_root: Path) -> Cgroup | None:
     """With no `/proc/self/cgroup`, a mounted hierarchy of version 1 is believed at its root."""
     for mount in _mounts(sys_root, proc_root):
-        if _carries(mount, controller, 1) and mount.point.is_dir():
+        if _carries(mount, controller, 1) and _is_folder(mount.point):
             return Cgroup(controller, 1, (mount.point,))
     return None
 

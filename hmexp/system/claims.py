@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
-from typing import Final
 
 from hmexp.store.machine import ClaimRecord, ClaimsRecord
-from hmexp.system.hmat import read_hmat
+from hmexp.system.hmat import read_access
 from hmexp.system.setting_files import Machine
 from hmexp.system.sysfs import read_int, read_text
 from hmexp.system.topology import Topology
-
-#: CPUs alone before any initiator, which may be a device (the kernel's numaperf.rst).
-_CLASSES: Final = ("access1", "access0")
 
 
 def read_claims(topology: Topology, sys_root: Path = Path("/sys")) -> ClaimsRecord:
@@ -34,32 +31,25 @@ def read_claims(topology: Topology, sys_root: Path = Path("/sys")) -> ClaimsReco
     weights, modes = Machine(sys_root=sys_root).weight_files()
     found = {node: read_int(path) for node, path in weights.items()}
     states = [read_text(mode) for mode in modes]
+    cpu_nodes = {node.id for node in topology.nodes if node.cpus}
     return ClaimsRecord(
-        nodes=tuple(_read_claim(node.id, sys_root) for node in topology.memory_nodes),
-        weights={node: weight for node, weight in sorted(found.items()) if weight is not None and weight > 0},
+        nodes=tuple(_read_claim(node.id, sys_root, cpu_nodes) for node in topology.memory_nodes),
+        weights={
+            node: weight for node, weight in sorted(found.items()) if weight is not None and 0 < weight < 256
+        },
         automatic=states[0] == "true" if states else None,
     )
 
 
-def _read_claim(node_id: int, sys_root: Path) -> ClaimRecord:
-    folder = sys_root / "devices" / "system" / "node" / f"node{node_id}"
-    figures = read_hmat(folder)
-    seen = {access: _read_initiators(folder / access / "initiators") for access in _CLASSES}
-    access = next((access for access in _CLASSES if seen[access]), None)
+def _read_claim(node_id: int, sys_root: Path, cpu_nodes: Container[int]) -> ClaimRecord:
+    """What is said of one node: initiators and figures of the same class, that of CPUs if there is one."""
+    access = read_access(sys_root / "devices" / "system" / "node" / f"node{node_id}", cpu_nodes)[0]
     return ClaimRecord(
         node=node_id,
-        access=access,
-        initiators=() if access is None else seen[access],
-        read_gbps=figures["read_gbps"],
-        write_gbps=figures["write_gbps"],
-        read_latency_ns=figures["read_latency_ns"],
-        write_latency_ns=figures["write_latency_ns"],
+        access=None if access.path is None else access.path.parent.name,
+        initiators=access.initiators,
+        read_gbps=access.figures["read_gbps"],
+        write_gbps=access.figures["write_gbps"],
+        read_latency_ns=access.figures["read_latency_ns"],
+        write_latency_ns=access.figures["write_latency_ns"],
     )
-
-
-def _read_initiators(folder: Path) -> tuple[int, ...]:
-    try:
-        names = [entry.name for entry in folder.iterdir()]
-    except OSError:
-        return ()
-    return tuple(sorted(int(name[4:]) for name in names if name.startswith("node") and name[4:].isdecimal()))

@@ -91,9 +91,10 @@ def _said_of_memory(node: Node, clues: Clues) -> Verdict | None:
     if not node.cpus and (len(kinds) > 1 or (lent and not whole)):
         more = "" if whole else f" They lend less than its {format_size(node.total_bytes)}."
         return Verdict(NodeKind.UNKNOWN, (*said, f"Its memory is mixed.{more}"))
+    # What the firmware set aside may be CXL memory all the same.
     place = clues.places.get(node.id)
-    if not lent and place is not None and place.kind is not NodeKind.UNKNOWN:
-        return Verdict(place.kind, (f"Its memory lies where {place.source}.",))
+    if kinds <= {NodeKind.UNKNOWN} and place is not None and place.kind is not NodeKind.UNKNOWN:
+        return Verdict(place.kind, (*said, f"Its memory lies where {place.source}."))
     return None
 
 

@@ -34,7 +34,8 @@ _MEMORY_FILES: Final = {
 }
 #: The narrowest first: what the kernel made of the wish comes before the wish.
 _CPUSET_FILES: Final = {
-    1: ("cpuset.effective_mems", "cpuset.mems"),
+    # Without the prefix where it is mounted as a file system of the type cpuset.
+    1: ("cpuset.effective_mems", "cpuset.mems", "effective_mems", "mems"),
     2: ("cpuset.mems.effective", "cpuset.mems"),
 }
 
@@ -70,7 +71,7 @@ class Limits:
 
     def cpuset_without(self, node_id: int) -> AllowedNodes | None:
         """The cpuset's own file that leaves out a node; None if it is not visible here."""
-        cpusets = (found for found in self.nodes if found.path.name.startswith("cpuset."))
+        cpusets = (found for found in self.nodes if found.path.name != "status")
         return next((found for found in cpusets if node_id not in found.nodes), None)
 
     @property
@@ -161,9 +162,7 @@ def cap_free(nodes: Sequence[Node], limits: Limits) -> tuple[Node, ...]:
 
 
 def _allowed_nodes(cpuset: Cgroup | None, proc_root: Path) -> tuple[AllowedNodes, ...]:
-    path = proc_root / "self/status"
-    match = re.search(r"^Mems_allowed_list:[ \t]*(\S*)[ \t]*$", read_text(path) or "", re.MULTILINE)
-    status = _parse_nodes(path, match[1], "Mems_allowed_list: ") if match is not None else None
+    status = _nodes_of_process(proc_root / "self/status")
     found = [status] if status is not None else []
     for folder in cpuset.folders if cpuset is not None else ():
         for name in _CPUSET_FILES[cpuset.version] if cpuset is not None else ():
@@ -176,6 +175,19 @@ def _allowed_nodes(cpuset: Cgroup | None, proc_root: Path) -> tuple[AllowedNodes
     if status is not None:
         found = [each for each in found if set(each.nodes) & set(status.nodes)]
     return tuple(sorted(found, key=lambda each: len(each.nodes)))
+
+
+def _nodes_of_process(path: Path) -> AllowedNodes | None:
+    text = read_text(path) or ""
+    match = re.search(r"^Mems_allowed_list:[ \t]*(\S*)[ \t]*$", text, re.MULTILINE)
+    listed = _parse_nodes(path, match[1], "Mems_allowed_list: ") if match is not None else None
+    if listed is not None:
+        return listed
+    # The same as bits, in words of 32.
+    match = re.search(r"^Mems_allowed:[ \t]*([0-9a-fA-F]{1,8}(?:,[0-9a-fA-F]{8}){0,63})$", text, re.MULTILINE)
+    bits = int(match[1].replace(",", ""), 16) if match is not None else 0
+    nodes = tuple(node for node in range(bits.bit_length()) if bits >> node & 1)
+    return AllowedNodes(nodes, path, f"Mems_allowed: {match[1]}") if match is not None and nodes else None
 
 
 def _parse_nodes(path: Path, text: str, before: str = "") -> AllowedNodes | None:

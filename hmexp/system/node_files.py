@@ -89,10 +89,12 @@ def _read_node(sys_root: Path, node_id: int, online: tuple[int, ...], notes: lis
         amounts = {}
     else:
         amounts = parse_meminfo(meminfo)
-        if "MemTotal" not in amounts or "MemFree" not in amounts:
-            raise ParseError(f"{folder / 'meminfo'}: no MemTotal and MemFree in {meminfo[:200]!r}")
+        if "MemTotal" not in amounts:
+            raise ParseError(f"{folder / 'meminfo'}: no MemTotal in {meminfo[:200]!r}")
+        if "MemFree" not in amounts:
+            notes.append(f"Node {node_id} does not report its free memory; hmexp assumes all of it is free.")
     total_bytes = amounts.get("MemTotal", 0)
-    free_bytes = amounts.get("MemFree", 0) + amounts.get("Inactive(file)", 0)
+    free_bytes = amounts.get("MemFree", total_bytes) + amounts.get("Inactive(file)", 0)
     return Node(
         id=node_id,
         kind=NodeKind.UNKNOWN,

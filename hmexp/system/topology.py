@@ -10,6 +10,7 @@ from hmexp.errors import TopologyError
 from hmexp.store.machine import NodeRecord
 from hmexp.system.clues import read_clues
 from hmexp.system.dax import NodeKind
+from hmexp.system.idle_memory import IdleMemory, read_idle_memory
 from hmexp.system.kinds import decide_kinds
 from hmexp.system.limits import Limits, cap_free, describe_limits, read_limits
 from hmexp.system.machine_total import with_machine_total
@@ -40,11 +41,14 @@ class Topology:
         What is odd about this machine, in sentences for a person.
     limits : Limits
         What this process may use of it.
+    idle : tuple of IdleMemory
+        Memory that is there but that no program can use.
     """
 
     nodes: tuple[Node, ...]
     notes: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    idle: tuple[IdleMemory, ...] = ()
 
     def node(self, node_id: int) -> Node:
         """Return the node with this id.
@@ -142,7 +146,8 @@ def read_topology(
     clues = read_clues(sys_root, proc_root, shown)
     nodes = decide_kinds(with_machine_total(shown, sys_root, proc_root, notes), clues)
     limits = read_limits(sys_root, proc_root)
-    topology = Topology(cap_free(nodes, limits), limits=limits)
+    topology = Topology(cap_free(nodes, limits), limits=limits, idle=read_idle_memory(sys_root))
+    notes += [memory.note for memory in topology.idle]
     notes += [*oddities(topology.nodes, clues), *describe_limits(limits, topology.nodes)]
     if libnuma is not None:
         notes += disagreements(topology.nodes, libnuma)

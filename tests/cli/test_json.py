@@ -29,7 +29,7 @@ def copy_example(folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("words", "keys"),
     [
-        (("nodes", "--json"), {"nodes", "notes"}),
+        (("nodes", "--json"), {"nodes", "notes", "limits"}),
         (("measure", *QUICK), {"operation", "result", "proof", "baseline", "emulated"}),
         (("latency", *QUICK), {"idle", "split"}),
         (("latency", "--stores", "nt", *QUICK), {"idle", "split"}),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import signal
 import subprocess
@@ -109,14 +108,6 @@ def test_nvdimm_nodes_come_online_with_their_numbers(guest: Guest) -> None:
     assert lines[:3] == ["0-2", "0-2", "0-2"]
     assert [line.split()[-2] for line in lines[4:6]] == [str(1152 << 10)] * 2
     assert lines[6:] == ["2", "2"]
-
-
-def test_raw_nvdimms_are_devices_and_no_nodes(guest: Guest) -> None:
-    command = "modprobe -a nfit nd_pmem; cat /sys/devices/system/node/has_memory; ndctl list -N"
-    text = guest(command, topology="nvdimm-raw").check().text
-    has_memory, _, namespaces = text.partition("\n")
-    assert has_memory == "0"
-    assert [namespace["mode"] for namespace in json.loads(namespaces)] == ["raw", "raw"]
 
 
 def test_a_gap_in_the_numbers(guest: Guest) -> None:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_matrix_says_that_the_firmware_is_wrong(guest: Callable[..., LabResult], tmp_path: Path) -> None:
-    options = "--size 4MiB --launches 2 --samples 2 --sample-seconds 0.01 --precision 0 --threads 1 --json"
+    options = "--size 4MiB --launches 3 --samples 2 --sample-seconds 0.01 --precision 0 --threads 1 --json"
     measured = ("matrix", "--operations", "read", "latency", *options.split(), "--results", str(tmp_path))
     result = guest(
         shlex.join([sys.executable, "-m", "hmexp", *measured]),

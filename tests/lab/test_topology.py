@@ -109,6 +109,7 @@ def test_a_file_of_ones_own_is_named_by_its_path(tmp_path: Path) -> None:
 
 DRAM = '[[node]]\nid = 0\nkind = "dram"\nsize = "1GiB"\ncpus = 1\n'
 NVM = '[[node]]\nid = 1\nkind = "nvm"\nsize = "1152MiB"\n'
+CXL = '[[node]]\nid = 1\nkind = "cxl"\nsize = "1GiB"\n'
 SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
 
 
@@ -134,6 +135,15 @@ SPEED = "[node.speed]\nread_latency_ns = 1\nwrite_latency_ns = 1\n"
         ),
         (DRAM + '[[node]]\nid = 1\nkind = "absent"\ncpus = 0\n', "a node of kind absent needs CPUs"),
         (DRAM + NVM + DRAM.replace("id = 0", "id = 2"), "an nvm node precedes a node of another kind"),
+        (DRAM + CXL.replace("1GiB", "128MiB"), "not a multiple of 256MiB"),
+        (DRAM + CXL + "cpus = 1\n", "a cxl node cannot have CPUs"),
+        (DRAM + CXL + "initiator = 0\n", "the HMAT does not describe a cxl node"),
+        (
+            DRAM + CXL + CXL.replace("id = 1", "id = 2"),
+            "a cxl node is not the last one, or there are several",
+        ),
+        (DRAM + CXL + NVM.replace("id = 1", "id = 2"), "a cxl node is not the last one"),
+        (DRAM + NVM + "initiator = 0\n", "node 1: initiator = 0 cannot be claimed"),
         (DRAM + SPEED, "speed: field 'read_bandwidth_mibps' is missing"),
         ("distances = [[10, 20]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
         ("distances = [[11]]\n" + DRAM, "distances is not a table of 1 rows of 1"),
@@ -175,3 +185,11 @@ def test_a_cxl_device_has_a_bridge_a_port_and_a_window_and_no_numa_option() -> N
     assert (cxl_request(topology), online_request(topology)) == ("1:movable", "")
     assert cxl_request(find_topology("cxl-raw")) == "raw"
     assert cxl_request(find_topology("one")) == ""
+
+
+def test_the_firmware_may_claim_the_wrong_node_to_be_near() -> None:
+    arguments = machine_arguments(find_topology("hmat-false"), "tcg")
+    assert "node,nodeid=2,initiator=1" in options(arguments, "-numa")
+    assert "dist,src=2,dst=1,val=12" in options(arguments, "-numa")
+    # Every node from every node with CPUs, by four figures.
+    assert sum(value.startswith("hmat-lb,") for value in options(arguments, "-numa")) == 2 * 3 * 4

@@ -233,6 +233,18 @@ def test_options_matter_where_the_machine_needs_them(tmp_path: Path) -> None:
     assert any("DEV_DAX_KMEM" in text for text in seen)
 
 
+def test_memory_that_is_there_but_not_usable(tmp_path: Path) -> None:
+    """It is named with the next command, once, and a sweep emulates meanwhile."""
+    device = {"sys/bus/dax/devices/dax0.0/size": str(8 << 30), "sys/bus/dax/devices/dax0.0/target_node": "1"}
+    diagnosis = examine_tree(tmp_path, device)
+    found = about(diagnosis, "idle memory")
+    assert found.severity is Severity.KNOW
+    assert "dax0.0" in found.seen and "8GiB" in found.seen
+    assert "daxctl reconfigure-device --mode=system-ram dax0.0" in (found.remedy or "")
+    assert sum("dax0.0" in one.seen for one in diagnosis.findings if one.group is Group.MEMORY) == 1
+    assert about(diagnosis, "slow memory").severity is Severity.KNOW
+
+
 def test_options_are_found_where_distributions_put_them(tmp_path: Path) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc/config.gz").write_bytes(gzip.compress(b"CONFIG_NUMA=y\n# CONFIG_KSM is not set\n")[:-9])

@@ -57,6 +57,59 @@ def test_the_far_socket_may_stand_for_slow_memory_and_is_said_to() -> None:
     assert any("taken for it" in note for note in made.notes)
 
 
+FOUR = Topology(
+    (
+        Node(0, NodeKind.DRAM, CPUS, 8 * GIB, 7 * GIB, {0: 10, 1: 21, 2: 28, 3: 17, 4: 15}),
+        Node(1, NodeKind.DRAM, (10_000,), 8 * GIB, 8 * GIB, {0: 21, 1: 10, 2: 17, 3: 28, 4: 15}),
+        Node(2, NodeKind.NVM, (), 64 * GIB, 64 * GIB, {0: 28, 1: 17, 2: 10}),
+        Node(3, NodeKind.NVM, (), 64 * GIB, 64 * GIB, {0: 17, 1: 28, 3: 10}),
+        Node(4, NodeKind.HBM, (), 64 * GIB, 64 * GIB, {0: 15, 1: 15, 4: 10}),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("named", "pattern", "dram", "slow"),
+    [
+        ({}, "0,3", (0,), (3,)),
+        ({"slow": "2"}, "0,2", (0,), (2,)),
+        ({"slow": 4}, "0,4", (0,), (4,)),
+        ({"dram": "1"}, "1,3", (1,), (3,)),
+        ({"dram": "1", "slow": "0"}, "1,0", (1,), (0,)),
+        ({"emulate": "9=cxl-expander", "slow": 9}, "0,9", (0,), (9,)),
+    ],
+)
+def test_a_ratio_takes_the_nearest_nodes_or_those_that_are_named(
+    named: dict[str, Any], pattern: str, dram: tuple[int, ...], slow: tuple[int, ...]
+) -> None:
+    made = plan(FOUR, patterns=["1:1"], operations=["read"], threads=[1], **named)
+    assert made.points[0].pattern == pattern
+    assert (made.dram_nodes, made.slow_nodes) == (dram, slow)
+    assert made.ratio_nodes == (*dram, *slow)
+    assert made.emulate is None or "emulate" in named
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ({"slow": "7"}, "slow '7' is not a node with memory"),
+        ({"dram": "x"}, "dram 'x' is not a node with memory"),
+        ({"dram": "1", "slow": "1"}, "is the DRAM of the ratio already"),
+        ({"emulate": "9=cxl-expander", "slow": "2"}, "is not the emulated node"),
+    ],
+)
+def test_nodes_of_a_ratio_that_cannot_be_used(named: dict[str, Any], message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        plan(FOUR, patterns=["1:1"], **named)
+
+
+def test_high_bandwidth_memory_is_never_slow_by_itself() -> None:
+    fast = Topology((FOUR.nodes[0], FOUR.nodes[4]))
+    assert plan(fast, patterns=["1:1"], operations=["read"], threads=[1]).emulate is not None
+    with pytest.raises(PatternError, match="needs 2 nodes"):
+        plan(fast, patterns=["1:1"], emulate="none")
+
+
 def test_latency_has_one_thread_and_is_planned_once() -> None:
     count = min(2, len(CPUS))
     made = plan(ONE, threads=[1, count], patterns=["0"])

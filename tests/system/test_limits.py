@@ -77,6 +77,20 @@ def test_mems_allowed_forbids_the_other_node(tree: Tree) -> None:
     assert "Node 0 may not be used: /proc/self/status says Mems_allowed_list: 1." in topology.notes
 
 
+def test_the_nodes_as_bits_will_do(tree: Tree) -> None:
+    tree.write({"self/status": "Mems_allowed:\t00000001,00000002"})
+    assert tree.limits().nodes[0].nodes == (1, 32)
+
+
+def test_a_cpuset_that_is_mounted_without_prefix(tree: Tree) -> None:
+    tree.write({
+        "self/cgroup": "4:cpuset:/job",
+        "self/mountinfo": "31 23 0:28 / /dev/cpuset rw - cgroup none rw,cpuset,noprefix",
+        "../../../dev/cpuset/job/mems": "1",
+    })  # fmt: skip
+    assert [tree.limits().may_use(node) for node in (0, 1)] == [False, True]
+
+
 def test_an_ancestor_of_version_2_limits_too(tree: Tree) -> None:
     tree.write({
         "self/cgroup": "0::/a.slice/b.scope",

@@ -35,9 +35,14 @@ def look_at_nodes(subject: Subject) -> Iterator[Finding]:
         memory = f"{format_size(node.total_bytes)}, {format_size(node.free_bytes)} free"
         seen = f"node {node.id}: {node.kind}, {len(node.cpus)} CPUs, {memory}"
         yield _MEMORY.fine(f"node {node.id}", seen, node.evidence)
-    limited = describe_limits(topology.limits, topology.nodes)
-    for note in (note for note in topology.notes if note not in limited):
+    elsewhere = (
+        *describe_limits(topology.limits, topology.nodes),
+        *(memory.note for memory in topology.idle),
+    )
+    for note in (note for note in topology.notes if note not in elsewhere):
         yield _MEMORY.know("nodes", note.removesuffix("."))
+    for idle in topology.idle:
+        yield _MEMORY.know("idle memory", idle.finding, idle.remedy or None)
     if not topology.slow_nodes:
         yield _MEMORY.know(
             "slow memory",

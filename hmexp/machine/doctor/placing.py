@@ -8,7 +8,7 @@ from typing import Final
 
 from hmexp.errors import HmexpError
 from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
-from hmexp.machine.doctor.registry import check
+from hmexp.machine.doctor.registry import check, describe_os_error
 from hmexp.machine.doctor.subject import Subject
 
 #: What sweeps use unless another is named.
@@ -29,12 +29,16 @@ def look_at_placers(subject: Subject) -> Iterator[Finding]:
     """Every placer places 4 MiB on one node, and the pages are looked for."""
     from hmexp.memory.placers import PLACERS
 
+    if not (subject.proc / "self/maps").exists():
+        without = f"without {subject.proc} no placer can be tried, and no placement proven"
+        yield _PLACERS.block("placers", without, "mount -t proc proc /proc")
+        return
     node = _usable_node(subject)
     good: list[Finding] = []
     refused: list[Finding] = []
     for name in PLACERS:
-        for finding in try_placer(name, node):
-            (good if finding.severity is Severity.FINE else refused).append(finding)
+        finding = try_placer(name, node)
+        (good if finding.severity is Severity.FINE else refused).append(finding)
     if good:
         names = ", ".join(finding.about.removeprefix("placer ") for finding in good)
         yield _PLACERS.fine("placers", f"these place pages, and the proof finds them in place: {names}")
@@ -44,7 +48,7 @@ def look_at_placers(subject: Subject) -> Iterator[Finding]:
         yield _PLACERS.block("placers", "no placer works here: nothing can be measured")
 
 
-def try_placer(name: str, node: int) -> Iterator[Finding]:
+def try_placer(name: str, node: int) -> Finding:
     """Place a few pages in one way on one node, and prove it."""
     from hmexp.memory.placers import PLACERS
     from hmexp.memory.placers.hybridmem import DEVICE
@@ -53,25 +57,21 @@ def try_placer(name: str, node: int) -> Iterator[Finding]:
     about = f"placer {name}"
     # Another placer can do; without the one that is used by default a sweep fails.
     tell = _PLACERS.block if name == DEFAULT_PLACER else _PLACERS.know
-    obstacle = PLACERS[name].unavailable()
-    if obstacle is not None:
-        found = tell(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
-        # Why the module is not there is a finding of its own.
-        yield replace(found, minor=name == "hybridmem" and not DEVICE.exists())
-        return
     try:
+        obstacle = PLACERS[name].unavailable()
+        if obstacle is not None:
+            found = tell(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
+            # Why the module is not there is a finding of its own.
+            return replace(found, minor=name == "hybridmem" and not DEVICE.exists())
         with allocate("4MiB", str(node), name) as region:
             placement = region.placement()
-    except (HmexpError, OSError) as error:
-        message, remedy = (
-            (error.message, error.remedy) if isinstance(error, HmexpError) else (str(error), None)
-        )
-        yield tell(about, f"{name} failed: {message}", remedy)
-        return
+    except HmexpError as error:
+        return tell(about, f"{name} failed: {error.message}", error.remedy)
+    except OSError as error:
+        return tell(about, f"{name} failed: {describe_os_error(error)}")
     if placement.ok:
-        yield _PLACERS.fine(about, f"{name}: {placement.summary}")
-    else:
-        yield _PLACERS.block(about, f"{name} misplaced pages: {placement.summary}")
+        return _PLACERS.fine(about, f"{name}: {placement.summary}")
+    return _PLACERS.block(about, f"{name} misplaced pages: {placement.summary}")
 
 
 def _usable_node(subject: Subject) -> int:

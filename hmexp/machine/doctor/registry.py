@@ -53,12 +53,20 @@ def check(
     return register
 
 
+def describe_os_error(error: OSError) -> str:
+    """What the operating system refused, without the name of a Python exception."""
+    reason = error.strerror or str(error)
+    return f"{error.filename} cannot be read: {reason}" if error.filename else reason
+
+
 def carry_out(one: Check, subject: Subject) -> Iterator[Finding]:
     """Look, and make a finding of whatever is raised; what was found before that stands."""
     try:
         yield from one.look(subject)
     except HmexpError as error:
         yield Finding(one.section.group, one.about, one.on_error, error.message, error.remedy)
+    except OSError as error:
+        yield Finding(one.section.group, one.about, one.on_error, describe_os_error(error))
     except Exception as error:  # noqa: BLE001 # a check that fails must not take the others with it
         seen = f"this could not be looked at: {type(error).__name__}: {error}"
         yield Finding(one.section.group, one.about, one.on_error, seen)

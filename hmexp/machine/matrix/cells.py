@@ -65,6 +65,10 @@ class MatrixCells:
         A sentence for each cell that failed, was skipped, or was not reached.
     labels : tuple of str
         What must be written beside the numbers: that a node is emulated, or that times mean nothing.
+    emulated : bool
+        Whether a node is emulated: then the DRAM beside it is modelled as well.
+    timing_valid : bool
+        False where the CPU itself is emulated in software: times mean nothing.
     """
 
     cells: tuple[MatrixCell, ...]
@@ -72,6 +76,8 @@ class MatrixCells:
     claims: ClaimsRecord | None = None
     missing: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
+    emulated: bool = False
+    timing_valid: bool = True
 
     @property
     def operations(self) -> tuple[str, ...]:

@@ -54,8 +54,11 @@ def find_disagreements(matrix: MatrixCells) -> tuple[Disagreement, ...]:
     Returns
     -------
     tuple of Disagreement
-        Empty where nothing was claimed, and where all claims agree with what was measured.
+        Empty where nothing was claimed, where all claims agree with what was measured, and beside an
+        emulated node: what a model shows says nothing of this machine.
     """
+    if matrix.emulated:
+        return ()
     claims = {} if matrix.claims is None else {claim.node: claim for claim in matrix.claims.nodes}
     return (
         *_initiators(matrix, claims.values()),

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import msgspec
 
-from hmexp.errors import ParameterError, TopologyError
 from hmexp.experiment.engine import Outcome, carry_out
 from hmexp.experiment.progress import NoDisplay, ProgressDisplay
 from hmexp.experiment.rounds import Watchers
+from hmexp.machine.matrix.axes import AUTO, find_initiators, find_points, find_targets
 from hmexp.machine.matrix.value import MATRIX
-from hmexp.measure.quantity import find_quantity, is_loaded
-from hmexp.memory.emulated_node import find_request
+from hmexp.measure.quantity import find_quantity, streaming
 from hmexp.store.machine import ClaimsRecord
 from hmexp.store.records import RunRecord
 from hmexp.study.experiment import StudyParameters
@@ -23,11 +22,9 @@ from hmexp.sweep.parameters import SweepParameters, check_fields
 from hmexp.sweep.plan import make_plan
 from hmexp.sweep.run import SweepExperiment
 from hmexp.system.claims import read_claims
-from hmexp.system.cpus import allowed_cpus
+from hmexp.system.cpus import choose_cpus
 from hmexp.system.topology import Topology
 from hmexp.units import format_size
-
-AUTO: Final = ("auto",)
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,8 @@ class MatrixParameters(StudyParameters):
     size : str
         Of each region.
     threads : int
-        For bandwidth; 0 is all CPUs of the initiator but one.
+        For bandwidth, and those that load; 0 is all CPUs of the initiator, of which one is the chase's in a
+        latency under load.
     placer : str
         How the pages get to their nodes.
     launches, samples : int
@@ -128,17 +126,19 @@ def make_matrix(parameters: MatrixParameters, topology: Topology) -> MatrixExper
     HmexpError
         If a parameter cannot be used on this machine; nothing is written then.
     """
-    initiators = _initiators(parameters.initiators, topology)
-    nodes = _nodes(parameters, topology)
-    operations, notes = _operations(parameters.operations, initiators, topology)
+    initiators = find_initiators(parameters.initiators, topology)
+    nodes, notes = find_targets(parameters.nodes, parameters.size, parameters.emulate, topology)
+    operations = tuple(dict.fromkeys(map(find_quantity, parameters.operations)))
+    # A latency under load is added below: how many threads load is another question than how many read.
+    asked = tuple(dict.fromkeys(streaming(name) or name for name in operations))
     plan = make_plan(
         SweepParameters(
             patterns=nodes,
-            operations=operations,
+            operations=asked,
             size=(parameters.size,),
             threads=(parameters.threads,),
             placers=(parameters.placer,),
-            cpu_nodes=initiators,
+            cpu_nodes=tuple(map(str, initiators)),
             launches=parameters.launches,
             samples=parameters.samples,
             sample_seconds=parameters.sample_seconds,
@@ -152,6 +152,8 @@ def make_matrix(parameters: MatrixParameters, topology: Topology) -> MatrixExper
         ),
         topology,
     )
+    points, left_out = find_points(plan.points, operations, parameters.threads, initiators)
+    notes += left_out
     if len(nodes) == 1:
         notes.append(
             f"Node {nodes[0]} is the only memory: there is nothing to compare it with. "
@@ -159,6 +161,13 @@ def make_matrix(parameters: MatrixParameters, topology: Topology) -> MatrixExper
         )
     # Which of two nodes stands for the slow one is a question of sweeps.
     told = (note for note in plan.notes if "is taken for it" not in note)
+    # An emulation is scaled with as many threads as the fewest that any initiator has.
+    cpus = {
+        (count, str(node)): choose_cpus(count, own, own)
+        for node, own in initiators.items()
+        for count in range(1, len(own) + 1)
+    }
+    plan = replace(plan, points=points, cpus=cpus, baselines={}, added=frozenset())
     return MatrixExperiment(plan, parameters, read_claims(topology), (*told, *notes))
 
 
@@ -178,61 +187,3 @@ def run_matrix(
         As for `hmexp.sweep.run.run_sweep`.
     """
     return carry_out(matrix, Watchers(display or NoDisplay(), say), report)
-
-
-def _initiators(asked: tuple[str, ...], topology: Topology) -> tuple[str, ...]:
-    allowed = set(allowed_cpus())
-    usable = tuple(str(node.id) for node in topology.nodes if allowed & set(node.cpus))
-    if not usable:
-        raise TopologyError(
-            "no node of this machine has CPUs that this process may use",
-            "see `hmexp nodes` and taskset -p $$",
-        )
-    if asked == AUTO:
-        return usable
-    return _known("initiators", asked, usable, "a node with CPUs that this process may use")
-
-
-def _nodes(parameters: MatrixParameters, topology: Topology) -> tuple[str, ...]:
-    usable = [str(node.id) for node in topology.memory_nodes if topology.may_use(node.id)]
-    request = find_request(parameters.emulate, topology)
-    if request is not None:
-        usable.append(str(request.node))
-    if not usable:
-        raise TopologyError("no node has memory that this process may use", "see `hmexp nodes`")
-    if parameters.nodes == AUTO:
-        return tuple(usable)
-    return _known("nodes", parameters.nodes, tuple(usable), "a node with memory that this process may use")
-
-
-def _known(name: str, asked: tuple[str, ...], usable: tuple[str, ...], what: str) -> tuple[str, ...]:
-    chosen = tuple(dict.fromkeys(text.strip() for text in asked))
-    for text in chosen:
-        if text not in usable:
-            raise ParameterError(
-                f"{name} {text!r} is not {what}",
-                f"use auto, or one or more of: {', '.join(usable)}; see `hmexp nodes`",
-            )
-    return chosen
-
-
-def _operations(
-    asked: tuple[str, ...], initiators: tuple[str, ...], topology: Topology
-) -> tuple[tuple[str, ...], list[str]]:
-    """The operations, without loaded latency where an initiator has a single CPU."""
-    names = tuple(dict.fromkeys(map(find_quantity, asked)))
-    allowed = set(allowed_cpus())
-    single = [node for node in initiators if len(allowed & set(topology.node(int(node)).cpus)) < 2]
-    if not single or not any(map(is_loaded, names)):
-        return names, []
-    kept = tuple(name for name in names if not is_loaded(name))
-    if not kept:
-        raise ParameterError(
-            f"node {', '.join(single)} has one CPU that this process may use: loaded latency needs two",
-            "name other initiators, or an idle latency",
-        )
-    note = (
-        f"Loaded latency is left out: it needs two CPUs, and node {', '.join(single)} has one that this "
-        "process may use."
-    )
-    return kept, [note]

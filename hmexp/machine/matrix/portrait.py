@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from hmexp.machine.matrix.cells import MatrixCell, MatrixCells
+from hmexp.machine.matrix.claimed import claimed_table
 from hmexp.machine.matrix.disagreements import find_disagreements
 from hmexp.markup import Fragment, badge, bold, card, chip, element, join, listing, muted, table
 from hmexp.measure.quantity import is_latency, is_loaded, streaming
+
+#: Above the table of claims.
+CLAIMED: Final = "claimed by firmware (HMAT, SLIT) and kernel (weights of weighted interleave)"
 
 
 def say_quantity(operation: str) -> str:
@@ -31,15 +36,29 @@ def lines_of(matrix: MatrixCells) -> list[str]:
         lines.append(_row("from the CPUs of", heads, widths))
         for initiator, row in zip(matrix.initiators, rows, strict=True):
             lines.append(_row(f"node {initiator}", row, widths))
+    heads, claimed = claimed_table(matrix)
+    if claimed:
+        widths = [max(map(len, column)) for column in zip(heads, *claimed, strict=True)]
+        lines += ["", CLAIMED]
+        for row in (heads, *claimed):
+            lines.append(f"  {'  '.join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))}")
     lines += ["", *(f"not measured: {text}" for text in matrix.missing)] if matrix.missing else []
     return lines
 
 
 def say_claims(matrix: MatrixCells) -> list[str]:
     """Say where firmware and kernel claim something else, or that they do not, or claim nothing."""
-    found = find_disagreements(matrix)
+    if not matrix.cells:
+        return ["No cell was measured that a claim could be held against."]
+    if matrix.emulated:
+        return ["Not compared: a node is emulated, and its model says nothing of this machine."]
+    found = [each.text for each in find_disagreements(matrix)]
+    if found and not matrix.timing_valid:
+        found.insert(
+            0, "The timing is not valid (software emulation), so these only show what hmexp would say:"
+        )
     if found:
-        return [each.text for each in found]
+        return found
     claims = matrix.claims
     told = claims is not None and (
         claims.weights or any(claim.initiators or claim.read_gbps for claim in claims.nodes)
@@ -64,6 +83,9 @@ def draw_matrix(matrix: MatrixCells) -> Fragment:
         ]
         parts += [element("div", bold(say_quantity(operation)), style="margin-top:.6em"), table(heads, rows)]
     parts.append(muted("Median and 95 % interval over launches."))
+    heads, claimed = claimed_table(matrix)
+    if claimed:
+        parts += [element("div", bold(CLAIMED), style="margin-top:.6em"), table(heads, claimed)]
     parts.append(listing((*say_claims(matrix), *matrix.missing)))
     return card(*parts)
 

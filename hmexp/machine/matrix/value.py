@@ -70,7 +70,15 @@ class Matrix(MatrixCells):
         cells.sort(
             key=lambda cell: (order.get(cell.operation, 99), cell.operation, cell.initiator, cell.node)
         )
-        return cls(tuple(cells), run.nodes, run.claims, tuple(missing), tuple(labels))
+        return cls(
+            tuple(cells),
+            run.nodes,
+            run.claims,
+            tuple(missing),
+            tuple(labels),
+            run.emulation is not None,
+            valid,
+        )
 
     def _repr_html_(self) -> str:
         return draw_matrix(self)

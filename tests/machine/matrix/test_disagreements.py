@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.machine.matrix.cells import MatrixCell
+from hmexp.machine.matrix.claimed import claimed_table
 from hmexp.machine.matrix.disagreements import DIFFERENT, find_disagreements
+from hmexp.machine.matrix.portrait import lines_of, say_claims
 from hmexp.machine.matrix.value import Matrix
 from hmexp.store.machine import ClaimRecord, ClaimsRecord, NodeRecord
 
@@ -111,3 +113,43 @@ def test_what_the_firmware_measured_itself_is_never_a_disagreement(
         )
     )
     assert find_disagreements(Matrix(latencies(measured), claims=claims)) == ()
+
+
+def test_a_model_is_not_held_against_the_firmware() -> None:
+    claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
+    cells = (cell(0, 0, "read", 20.0), cell(0, 2, "read", 5.0))
+    assert find_disagreements(Matrix(cells, claims=claims))
+    modelled = Matrix(cells, claims=claims, emulated=True)
+    assert find_disagreements(modelled) == ()
+    assert say_claims(modelled) == [
+        "Not compared: a node is emulated, and its model says nothing of this machine."
+    ]
+
+
+def test_times_that_mean_nothing_are_not_called_the_firmwares_fault() -> None:
+    claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
+    first, second = say_claims(Matrix((cell(0, 0, "read", 20.0),), claims=claims, timing_valid=False))
+    assert "timing is not valid" in first and "300 GB/s" in second
+
+
+def test_what_is_claimed_stands_beside_what_was_measured() -> None:
+    claims = ClaimsRecord(
+        nodes=(ClaimRecord(node=2, access="access1", initiators=(1,), read_gbps=107.4, read_latency_ns=80),),
+        weights={0: 3, 2: 1},
+        automatic=True,
+    )
+    nodes = (NodeRecord(id=0, distances={0: 10, 2: 28}), NodeRecord(id=1), NodeRecord(id=2))
+    cells = (cell(0, 0, "read", 20.0), cell(0, 2, "read", 5.0), cell(1, 2, "read", 9.0))
+    heads, rows = claimed_table(Matrix(cells, nodes, claims))
+    assert [dict(zip(heads, row, strict=True)) for row in rows] == [
+        {
+            "node": "0", "nearest CPUs": "-", "read [GB/s]": "-", "write [GB/s]": "-", "read [ns]": "-",
+            "distance from 0": "10", "distance from 1": "-", "weight (automatic)": "3",
+        },
+        {
+            "node": "2", "nearest CPUs": "1 (access1)", "read [GB/s]": "107.4", "write [GB/s]": "-",
+            "read [ns]": "80", "distance from 0": "28", "distance from 1": "-", "weight (automatic)": "1",
+        },
+    ]  # fmt: skip
+    assert any("107.4" in line for line in lines_of(Matrix(cells, nodes, claims)))
+    assert claimed_table(Matrix(cells, (NodeRecord(id=0),)))[1] == []
