@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
+    "provision": "make NUMA nodes of persistent or CXL memory, and take them back",
     "campaign": "run several notebooks with papermill and gather them in one folder",
     "lab": "run a command in a virtual machine with any NUMA nodes and any kernel",
     "completion": "print a completion script for bash, zsh or tcsh",
