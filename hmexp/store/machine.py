@@ -19,7 +19,7 @@ class NodeRecord(Stored, frozen=True, kw_only=True, gc=False):
     total_bytes : int or None
         Memory of the node [bytes].
     free_bytes : int or None
-        Free memory of the node at the start [bytes].
+        Free memory of the node at the start, no more than the limits of the run left [bytes].
     distances : dict of int to int
         Distance to each node, as the firmware says (SLIT).
     read_gbps : float or None

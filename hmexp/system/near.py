@@ -201,12 +201,13 @@ def require_node(topology: Topology, name: str, text: str) -> int:
     number = int(word) if word.isascii() and word.isdecimal() and len(word) < 10 else -1
     if number in usable and topology.may_use(number):
         return number
-    there = [node.id for node in topology.memory_nodes]
-    forbidden = topology.limits.forbids(number) if number in there else None
+    there_is = any(node.id == number for node in topology.memory_nodes)
+    forbidden = topology.limits.forbids(number) if there_is else None
     why = f": {forbidden}" if forbidden is not None else ""
+    emulated = "; to emulate a slow node, emulate NODE=PROFILE" if name == "slow" and not there_is else ""
     raise ParameterError(
         f"{name} {text!r} is not a node with memory that this process may use{why}",
-        f"use {AUTO}, or one of: {', '.join(map(str, usable))}; see `hmexp nodes`",
+        f"use {AUTO}, or one of: {', '.join(map(str, usable))}; see `hmexp nodes`{emulated}",
     )
 
 

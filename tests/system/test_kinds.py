@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from hmexp.errors import HmexpError, ParameterError
 from hmexp.store.machine import NodeRecord
+from hmexp.sweep.parameters import SweepParameters
+from hmexp.sweep.plan import make_plan
 from hmexp.system import cpus
 from hmexp.system.near import find_ratio, home_node, near_dram, near_slow
 from hmexp.system.topology import NodeKind, Topology, read_topology
@@ -53,6 +55,23 @@ def test_kinds_and_ratio(
     every_cpu(topology)
     assert {node.id: node.kind.value for node in topology.nodes} == known.kinds
     assert find_ratio(topology) == known.ratio
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_plan_of_a_ratio_has_two_nodes(
+    captures: ModuleType, capture: Capture, every_cpu: Callable[..., None], shape: str
+) -> None:
+    """Real ones where there is slow memory, else one that is emulated."""
+    topology = read_topology(*capture(shape))
+    every_cpu(topology)
+    given = {"patterns": ["1:1"], "operations": ["read"], "size": "1MiB", "threads": [1]}
+    made = make_plan(SweepParameters.from_mapping(given), topology)
+    ratio = captures.KNOWN[shape].ratio
+    emulated = () if made.emulate is None else (made.emulate.node,)
+    assert (*ratio, *emulated) == made.ratio_nodes
+    assert made.points[0].parsed_pattern.distinct_nodes == made.ratio_nodes
+    assert len(set(made.ratio_nodes)) == 2
+    assert made.dram_nodes == made.ratio_nodes[:1]
 
 
 @pytest.mark.parametrize("shape", SHAPES)

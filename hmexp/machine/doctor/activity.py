@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from hmexp.system.sysfs import read_text
+from hmexp.system.sysfs import read_text, split_lines
 
 #: Fields of a line ``cpuN`` of /proc/stat, in clock ticks.
 _FIELDS: Final = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
@@ -92,7 +92,7 @@ def parse_stat(text: str) -> dict[int, CpuTicks]:
 
 def parse_interrupts(text: str) -> dict[int, dict[str, int]]:
     """Read /proc/interrupts: counts by CPU and source; a source is named as its line ends."""
-    lines = text.splitlines()
+    lines = split_lines(text)
     if not lines:
         return {}
     cpus = [int(word[3:]) for word in lines[0].split() if re.fullmatch(r"CPU\d+", word, re.ASCII)]

@@ -14,7 +14,7 @@ from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
 from hmexp.machine.doctor.registry import check
 from hmexp.machine.doctor.subject import Subject
 from hmexp.store.run import resolve_results
-from hmexp.system.sysfs import read_text
+from hmexp.system.sysfs import read_text, split_lines
 from hmexp.units import MIB, format_size
 
 _RESULTS: Final = Section(Group.RESULTS)
@@ -65,7 +65,7 @@ def find_file_system(folder: Path, mounts: str) -> str | None:
     """The kind of file system that a folder is on, by the text of `/proc/self/mounts`."""
     best: tuple[int, str | None] = (-1, None)
     path = folder.resolve()
-    for line in mounts.splitlines():
+    for line in split_lines(mounts):
         words = line.split(" ")
         if len(words) < 3:
             continue
