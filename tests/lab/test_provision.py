@@ -1,0 +1,41 @@
+"""`hmexp provision` on a real kernel, from raw memory: to nodes, twice, in use, and back."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hmexp.lab import LabResult
+from hmexp.lab.kernels import Kernel
+
+pytestmark = pytest.mark.lab
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = Path(__file__).with_name("provision_in_guest.py")
+
+
+@pytest.mark.parametrize(("topology", "kind", "nodes"), [("nvdimm-raw", "nvm", 2), ("cxl-raw", "cxl", 1)])
+def test_from_raw_to_nodes_and_back(
+    guest: Callable[..., LabResult], kernel: Kernel, topology: str, kind: str, nodes: int
+) -> None:
+    version = tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
+    if kind == "cxl" and version < (6, 3):
+        # Regions of volatile CXL memory came with Linux 6.3; `make lab-test` runs this on 6.12 and 7.3.
+        pytest.skip(f"Linux {kernel.release} makes no regions of volatile CXL memory")
+    placers = ["first_touch", *(["weighted"] if version >= (6, 9) else [])]
+    result = guest(
+        shlex.join([sys.executable, str(SCRIPT), kind, *placers]),
+        topology=topology,
+        directory=ROOT,
+        timeout_seconds=900,
+    )
+    print(result.text)
+    assert result.status == 0, result.text + result.stderr.decode(errors="replace")
+    assert f"{nodes} nodes are {kind}" in result.text
+    assert "memory in use stops the undo" in result.text
+    assert result.text.rstrip().endswith("devdax again")
+    assert result.splats == ()
