@@ -154,7 +154,9 @@ def _keep(folder: CampaignFolder, progress: EntryProgress) -> EntryProgress:
     if done.status == FINISHED and points is not None:
         # A notebook may end well with points that failed; and papermill's word alone is not enough.
         missing = points["planned"] - points["ok"] - points["failed"] - points["skipped"]
-        if points["failed"] or missing > 0:
+        if points["planned"] and not points["ok"] and not points["failed"] and missing <= 0:
+            done = replace(done, status=FAILED, reason=f"no point was measured: {points['skipped']} skipped")
+        elif points["failed"] or missing > 0:
             wording = f"{points['failed']} points failed, {max(missing, 0)} were not measured"
             done = replace(done, status=FAILED, reason=wording)
     folder.store(done)

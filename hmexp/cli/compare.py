@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hmexp.cli.options import DIRECTORY, FILE, Command, add_json, completed, percent, run_directory
 from hmexp.cli.output import print_json
 from hmexp.cli.status import ExitStatus, describe_statuses
-from hmexp.errors import ParameterError
+from hmexp.errors import ParameterError, SweepError
 
 if TYPE_CHECKING:
     from hmexp.report.comparison.outcome import Comparison
@@ -86,8 +86,15 @@ def _run(options: argparse.Namespace) -> int:
         written = write_page(comparison, options.html)
         if not options.json:
             print(f"Page: {written}")
-    bad = comparison.counts["slower"] > 0 or comparison.compared == 0
-    return ExitStatus.FAILED if options.fail_on_slower and bad else ExitStatus.OK
+    if comparison.compared == 0:
+        raise SweepError(
+            f"no point of {options.a} could be compared with one of {options.b}",
+            "see above which points are in one run only, or why they are not comparable"
+            if not options.json
+            else "see why, only_a and only_b",
+        )
+    slower = options.fail_on_slower and comparison.counts["slower"] > 0
+    return ExitStatus.FAILED if slower else ExitStatus.OK
 
 
 def _advise(comparison: Comparison) -> str | None:
@@ -111,7 +118,7 @@ COMMAND = Command(
     "JSON: an object with a, b, labels, summary, counts (points by verdict), differences (of the machines), "
     "points (each with parameters, median_a, median_b, quotient, ci_low, ci_high, verdict and why), only_a, "
     "only_b and ambiguous.\n\n"
-    + describe_statuses("with --fail-on-slower, if a point is slower in B or no point could be compared"),
+    + describe_statuses("if no point could be compared, or with --fail-on-slower if a point is slower in B"),
     _add_options,
     _run,
 )

@@ -83,6 +83,7 @@ def build_parser(only: str | None = None) -> Parser:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and exit with an `ExitStatus`."""
+    _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     named = next((word for word in words if not word.startswith("-")), "")
     options = build_parser(named).parse_args(words)
@@ -92,6 +93,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     status = _carry_out(options)
     _log.debug("exit status %d after %.1f s", status, time.monotonic() - started)
     sys.exit(status)
+
+
+def _open_streams() -> None:
+    """Open the null device for each standard stream that whoever started us has closed.
+
+    Python has None for such a stream, and the next file that is opened would get its number: what is printed
+    would be written into a record.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is not None:
+            continue
+        try:
+            null = os.open(os.devnull, os.O_RDWR)
+        except OSError:  # no /dev
+            null = os.memfd_create(name)
+        if null != number:
+            os.dup2(null, number)
+            os.close(null)
+        os.set_inheritable(number, True)  # noqa: FBT003
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _carry_out(options: argparse.Namespace) -> int:

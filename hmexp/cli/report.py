@@ -9,6 +9,7 @@ from typing import Any
 
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, percent, price, run_directory
 from hmexp.cli.output import print_json
+from hmexp.cli.runs import require_measured, require_numbers
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
@@ -31,7 +32,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.cli.runs import require_measured
     from hmexp.store.reader import read_run
 
     given = (options.price_dram, options.price_slow)
@@ -61,6 +61,7 @@ def _sweep(options: argparse.Namespace) -> int:
         print_json(_describe(options, files, str(written)))
     else:
         print(f"Report: {written}")
+    require_numbers(options.run_directory)
     return ExitStatus.OK
 
 
@@ -74,9 +75,10 @@ def _study(options: argparse.Namespace) -> int:
     files = [write_points(Results.load(folder), folder / "points.csv"), *write_study(folder)]
     if options.json:
         print_json(_describe(options, files, None))
-        return ExitStatus.OK
-    for file in files:
-        print(f"Written: {file}")
+    else:
+        for file in files:
+            print(f"Written: {file}")
+    require_numbers(folder)
     return ExitStatus.OK
 
 
@@ -108,7 +110,7 @@ COMMAND = Command(
     "run.json alone. With prices, also say what each ratio costs. Of a study, write points.csv, "
     "its own tables and its figures.",
     "JSON: an object with run, report (null for a study), files, labels, counts (points by status) and "
-    "points (the rows of points.csv).\n\n" + describe_statuses(),
+    "points (the rows of points.csv).\n\n" + describe_statuses("if no point of the run was measured"),
     _add_options,
     _run,
 )

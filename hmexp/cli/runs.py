@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
-from hmexp.errors import ParameterError, StoreError
+from hmexp.errors import ParameterError, StoreError, SweepError
 
 
 def require_measured(folder: Path) -> None:
@@ -32,6 +33,28 @@ def require_measured(folder: Path) -> None:
             f"{file} is empty: no point has been measured yet",
             "run the command that began this run again, which resumes it",
         )
+
+
+def require_numbers(folder: Path) -> None:
+    """Refuse to call a run a success in which no point was measured.
+
+    Raises
+    ------
+    SweepError
+        With how many were skipped or failed, and why.
+    """
+    from hmexp.report.run.results import Results
+
+    points = Results.load(folder).points
+    if any(point.status == "ok" for point in points):
+        return
+    counts = Counter(str(point.status) for point in points)
+    what = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    reason = next((point.reason.splitlines()[0] for point in points if point.reason), None)
+    raise SweepError(
+        f"no point of {folder} was measured ({what})" + (f": {reason}" if reason else ""),
+        "remove what is in the way, and run the command that began this run again",
+    )
 
 
 def require_folder(file: Path) -> None:

@@ -23,7 +23,8 @@ class ExitStatus(IntEnum):
 MEANINGS: Final[dict[ExitStatus, str]] = {
     ExitStatus.OK: "The command did what it was asked to do.",
     ExitStatus.FAILED: "The command ran to its end, but something in it failed: a point, a check, an entry "
-    "of a campaign; or a comparison found what --fail-on-slower looks for.",
+    "of a campaign; no point was measured or could be compared; or a comparison found what --fail-on-slower "
+    "looks for.",
     ExitStatus.USAGE: "An option, a file or this machine does not allow what was asked.",
     ExitStatus.INTERNAL: "hmexp itself failed. The traceback on standard error belongs in a bug report.",
     ExitStatus.LAB_TIMEOUT: "hmexp lab: the time ran out.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,14 +33,17 @@ class Outcome:
         Points by status.
     failures : tuple of str
         One sentence for each failed point.
+    skipped : tuple of str
+        Why points were skipped, each reason once.
     """
 
     path: Path
     counts: Mapping[str, int]
     failures: tuple[str, ...]
+    skipped: tuple[str, ...] = ()
 
     def require_complete(self) -> None:
-        """Raise SweepError if a point failed."""
+        """Raise SweepError if a point failed, or none was measured."""
         if self.failures:
             total = sum(self.counts.values())
             raise SweepError(
@@ -48,6 +51,29 @@ class Outcome:
                 + ("; ..." if len(self.failures) > 3 else ""),
                 "the other points are kept; run the same command again to retry only the failed ones",
             )  # fmt: skip
+        if not self.counts.get("ok"):
+            raise SweepError(
+                none_measured(self.counts, self.skipped),
+                "remove what is in the way: `hmexp placers` and `hmexp doctor` say what it is",
+            )
+
+
+def none_measured(counts: Mapping[str, int], reasons: Iterable[str]) -> str:
+    """The sentence for a run in which no point was measured.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Points by status.
+    reasons : iterable of str
+        Why they were not; the first of them are shown.
+    """
+    if not sum(counts.values()):
+        return "no point was measured"
+    what = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()) if count)
+    first = list(dict.fromkeys(reason.splitlines()[0] for reason in reasons if reason))
+    shown = "; ".join(first[:3]) + ("; ..." if len(first) > 3 else "")
+    return f"no point was measured ({what})" + (f": {shown}" if shown else "")
 
 
 def carry_out(
@@ -140,6 +166,7 @@ def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -
         for record in records
         if record.status == "failed"
     )
+    skipped = tuple(dict.fromkeys(record.reason or "" for record in records if record.status == "skipped"))
     # Within a budget of time a point may have got fewer launches.
     short = [
         record for record in records
@@ -155,4 +182,4 @@ def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -
             load_average_after=os.getloadavg(),
         )
     )
-    return Outcome(directory.path, {str(status): n for status, n in counts.items()}, failures)
+    return Outcome(directory.path, {str(status): n for status, n in counts.items()}, failures, skipped)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,6 +20,8 @@ from hmexp.pattern import Pattern
 from hmexp.process import describe_end
 from hmexp.store.evidence import PlacementRecord
 from hmexp.store.results import Behaviour
+from hmexp.system.smaps import read_huge_bytes
+from hmexp.system.sysfs import read_text
 
 #: Longest time that a child may take to write its pages [s].
 _CHILD_SECONDS: Final = 120
@@ -29,9 +30,6 @@ _CHILD_SECONDS: Final = 120
 class _Answer(msgspec.Struct, frozen=True):
     found: PlacementRecord | None = None
     error: str | None = None
-
-
-_HEAD: Final = re.compile(rb"([0-9a-f]+)-[0-9a-f]+ ")
 
 
 def after_fork(placer_name: str, pattern: Pattern, size_bytes: int) -> Behaviour:
@@ -82,8 +80,8 @@ def with_huge_pages(placer_name: str, pattern: Pattern, size_bytes: int) -> Beha
         placer.place(mapping, pattern)
         return Behaviour(
             placed=look(placer, mapping, pattern),
-            huge_bytes=_huge_bytes(mapping),
-            setting=setting.read_text(encoding="ascii").strip() if setting.exists() else None,
+            huge_bytes=read_huge_bytes(mapping.address, mapping.size_bytes),
+            setting=read_text(setting),
         )
     finally:
         mapping.close()
@@ -136,17 +134,3 @@ def _ask_child(work: Callable[[], PlacementRecord]) -> PlacementRecord:
     if answer.found is None:
         raise MeasurementError(f"the forked child could not write its pages: {answer.error}")
     return answer.found
-
-
-def _huge_bytes(mapping: PageMapping) -> int:
-    """Memory of a mapping that is in huge pages [bytes]."""
-    start, end = mapping.address, mapping.address + mapping.size_bytes
-    total, inside = 0, False
-    with Path("/proc/self/smaps").open("rb") as file:
-        for line in file:
-            head = _HEAD.match(line)
-            if head is not None:
-                inside = start <= int(head[1], 16) < end
-            elif inside and line.startswith((b"AnonHugePages:", b"ShmemPmdMapped:", b"FilePmdMapped:")):
-                total += int(line.split()[1]) * 1024
-    return total

@@ -47,5 +47,10 @@ def _remove_leftovers(path: Path) -> None:
     """Remove what a process that was killed has left of the same file."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         number = left.name.split(".")[-2]
-        if number.isdigit() and not Path("/proc", number).exists():
+        if number.isdigit() and _has_ended(number):
             left.unlink(missing_ok=True)
+
+
+def _has_ended(process: str) -> bool:
+    # Without /proc nobody knows.
+    return Path("/proc/self").exists() and not Path("/proc", process).exists()

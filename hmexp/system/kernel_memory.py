@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from hmexp.errors import ParseError
 from hmexp.system.sysfs import read_text, split_lines
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ CACHES: Final = (
     "vm_area_struct", "maple_node", "anon_vma", "anon_vma_chain", "numa_policy", "shared_policy_node",
     "radix_tree_node",
 )  # fmt: skip
+
+#: Name, active objects, objects, size of an object [bytes].
+_SLAB: Final = re.compile(r"(\S+) +(\d+) +\d+ +(\d+)\b", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -58,11 +62,25 @@ def read_kernel_memory(proc_root: Path = Path("/proc"), sys_root: Path = Path("/
 
 
 def count_mappings(start: int, length_bytes: int, proc_root: Path = Path("/proc")) -> int:
-    """Mappings (VMAs) of this process that begin in a range of addresses."""
+    """Mappings (VMAs) of this process that begin in a range of addresses.
+
+    Raises
+    ------
+    ParseError
+        If they cannot be read, or a line is not that of a mapping.
+    """
+    path = proc_root / "self/maps"
     count = 0
-    with (proc_root / "self/maps").open("rb") as file:
-        for line in file:
-            count += start <= int(line.partition(b"-")[0], 16) < start + length_bytes
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                count += start <= int(line.partition(b"-")[0], 16) < start + length_bytes
+    except OSError as error:
+        raise ParseError(
+            f"{path} cannot be read: {error.strerror}", "as root: mount -t proc proc /proc"
+        ) from error
+    except ValueError as error:
+        raise ParseError(f"{path} has a line that is not a mapping's: {error}") from error
     return count
 
 
@@ -71,9 +89,11 @@ def _read_slab(proc_root: Path, sys_root: Path) -> dict[str, int] | None:
     if text is None:
         return None
     used = {}
-    for line in split_lines(text)[2:]:
-        words = line.split()
-        used[words[0]] = int(words[1]) * int(words[3])
+    for line in split_lines(text):
+        # The two lines of the heading have no numbers there.
+        match = _SLAB.match(line)
+        if match is not None:
+            used[match[1]] = int(match[2]) * int(match[3])
     found: dict[str, int] = {}
     names: dict[str, list[str]] = {}
     for cache in CACHES:

@@ -122,6 +122,11 @@ def read_numa_maps(pid: int | None = None, proc_root: Path = Path("/proc")) -> l
     except (FileNotFoundError, ProcessLookupError) as error:
         if folder.exists() and not isinstance(error, ProcessLookupError):
             raise HmexpError(f"{path} does not exist", "boot a kernel built with CONFIG_NUMA=y") from error
+        if not isinstance(error, ProcessLookupError) and not (proc_root / "self").exists():
+            raise HmexpError(
+                f"{path} cannot be read, and no placement can be proven: {proc_root} is not mounted",
+                "as root: mount -t proc proc /proc",
+            ) from error
         raise HmexpError(
             f"{who} has ended: {path} cannot be read", "inspect the process while it is running"
         ) from error

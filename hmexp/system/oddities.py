@@ -35,8 +35,8 @@ def oddities(nodes: Sequence[Node], clues: Clues) -> list[str]:
     elif not any(node.cpus for node in dram):
         names = format_id_list(node.id for node in dram)
         notes.append(
-            f"No node has both CPUs and DRAM: node {names} is taken for DRAM, because nothing calls its "
-            "memory slow."
+            f"No node has both CPUs and DRAM: memory of node {names} is taken for DRAM, because "
+            "nothing calls it slow."
         )
     for node in with_memory:
         notes += _say_lending(node, clues)

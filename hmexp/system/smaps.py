@@ -39,7 +39,9 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
     try:
         text = path.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise ParseError(f"{path} cannot be read: {error.strerror}", "mount /proc") from error
+        raise ParseError(
+            f"{path} cannot be read: {error.strerror}", "as root: mount -t proc proc /proc"
+        ) from error
     end = address + size_bytes
     inside, mappings, huge = False, 0, 0
     for line in split_lines(text):

@@ -138,3 +138,15 @@ def test_two_sockets_have_their_slow_nodes_crossed(guest: Guest) -> None:
     assert [seen[node_id].cpus for node_id in range(4)] == [(0,), (1,), (), ()]
     assert seen[2].total_bytes == seen[3].total_bytes == 1152 * MIB
     assert seen[1].entry["distances"] == {"0": 21, "1": 10, "2": 17, "3": 28}
+
+
+def test_a_cpuset_leaves_the_other_nodes_unused(guest: Guest) -> None:
+    command = f"""
+        cd /sys/fs/cgroup && echo "+cpuset" >cgroup.subtree_control && mkdir one || exit 9
+        echo 0-1 >one/cpuset.cpus; echo 1 >one/cpuset.mems; echo $$ >one/cgroup.procs
+        cd {ROOT} && exec {" ".join(NODES)}
+        """
+    result = guest(command, topology="two-sockets", timeout_seconds=300)
+    seen = nodes(result)
+    assert {node_id for node_id, node in seen.items() if node.entry["free_bytes"]} == {1}
+    assert "Mems_allowed_list: 1" in result.text

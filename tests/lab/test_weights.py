@@ -30,14 +30,16 @@ def _version(kernel: Kernel) -> tuple[int, ...]:
     return tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
 
 
+@pytest.mark.parametrize("kills", [0, 2])
 def test_applied_verified_undone_and_killed(
-    guest: Callable[..., LabResult], kernel: Kernel, tmp_path: Path
+    guest: Callable[..., LabResult], kernel: Kernel, tmp_path: Path, kills: int
 ) -> None:
+    """Killed while they are set, without verifying; and killed while they are verified."""
     if _version(kernel) < (6, 9):
         # What `--apply` says there is the next test's.
         pytest.skip(f"Linux {kernel.release} has no weighted interleave")
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), "5"]),
+        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), str(kills)]),
         topology="hmat",
         writable=[tmp_path],
         directory=ROOT,

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hmexp.errors import ParseError
 from hmexp.system.kernel_memory import KernelMemory, count_mappings, read_kernel_memory
 
 SLABINFO = """slabinfo - version: 2.1
@@ -57,3 +63,29 @@ def test_mappings_that_begin_in_a_range(tmp_path: Path) -> None:
     assert count_mappings(0x1000, 0x1000, proc) == 1
     assert count_mappings(0x1000, 0x2000, proc) == 2
     assert count_mappings(0x0, 1 << 20, proc) == 3
+
+
+@given(st.binary(max_size=300))
+def test_garbage_in_slabinfo_is_no_memory(garbage: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        proc = make_proc(Path(folder) / "proc", SLABINFO)
+        (proc / "slabinfo").write_bytes(SLABINFO.encode() + garbage)
+        found = read_kernel_memory(proc, Path(folder) / "sys")
+        assert found.slab_bytes is not None and all(size >= 0 for size in found.slab_bytes.values())
+
+
+@given(st.binary(max_size=100))
+def test_garbage_in_maps_is_a_parse_error(garbage: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        proc = make_proc(Path(folder) / "proc", None)
+        (proc / "self/maps").write_bytes(garbage)
+        try:
+            assert count_mappings(0, 1 << 60, proc) >= 0
+        except ParseError as error:
+            told = str(error)
+            assert str(proc) in told
+
+
+def test_maps_that_cannot_be_read_are_an_error_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ParseError, match="mount"):
+        count_mappings(0, 1, tmp_path)

@@ -279,6 +279,12 @@ def test_kernel_without_numa(tmp_path: Path) -> None:
     assert "CONFIG_NUMA" in str(caught.value)
 
 
+def test_proc_that_is_not_mounted(tmp_path: Path) -> None:
+    with pytest.raises(HmexpError, match="not mounted") as caught:
+        read_numa_maps(proc_root=tmp_path)
+    assert "mount -t proc" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [

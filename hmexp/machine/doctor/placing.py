@@ -10,6 +10,7 @@ from hmexp.errors import HmexpError
 from hmexp.machine.doctor.finding import Finding, Group, Section, Severity
 from hmexp.machine.doctor.registry import check, describe_os_error
 from hmexp.machine.doctor.subject import Subject
+from hmexp.system.topology import Topology
 
 #: What sweeps use unless another is named.
 DEFAULT_PLACER: Final = "first_touch"
@@ -37,7 +38,7 @@ def look_at_placers(subject: Subject) -> Iterator[Finding]:
     good: list[Finding] = []
     refused: list[Finding] = []
     for name in PLACERS:
-        finding = try_placer(name, node)
+        finding = try_placer(name, node, subject.topology)
         (good if finding.severity is Severity.FINE else refused).append(finding)
     if good:
         names = ", ".join(finding.about.removeprefix("placer ") for finding in good)
@@ -48,7 +49,7 @@ def look_at_placers(subject: Subject) -> Iterator[Finding]:
         yield _PLACERS.block("placers", "no placer works here: nothing can be measured")
 
 
-def try_placer(name: str, node: int) -> Finding:
+def try_placer(name: str, node: int, topology: Topology) -> Finding:
     """Place a few pages in one way on one node, and prove it."""
     from hmexp.memory.placers import PLACERS
     from hmexp.memory.placers.hybridmem import DEVICE
@@ -63,7 +64,7 @@ def try_placer(name: str, node: int) -> Finding:
             found = tell(about, f"{name} does not work here: {obstacle.reason}", obstacle.remedy)
             # Why the module is not there is a finding of its own.
             return replace(found, minor=name == "hybridmem" and not DEVICE.exists())
-        with allocate("4MiB", str(node), name) as region:
+        with allocate("4MiB", str(node), name, topology=topology) as region:
             placement = region.placement()
     except HmexpError as error:
         return tell(about, f"{name} failed: {error.message}", error.remedy)

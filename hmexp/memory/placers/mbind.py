@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from hmexp import native
-from hmexp.errors import MappingLimitError
+from hmexp.errors import MappingLimitError, ParseError
 from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PAGE_BYTES, PageMapping
@@ -56,9 +56,18 @@ class Mbind(AnonymousPlacer):
 
 
 def count_mappings() -> int:
-    """Mappings that this process has now."""
-    with _MAPS.open("rb") as file:
-        return sum(1 for _ in file)
+    """Mappings that this process has now.
+
+    Raises
+    ------
+    ParseError
+        If they cannot be read.
+    """
+    try:
+        with _MAPS.open("rb") as file:
+            return sum(1 for _ in file)
+    except OSError as error:
+        raise ParseError(f"{_MAPS} cannot be read: {error.strerror}", "mount -t proc proc /proc") from error
 
 
 def require_mappings(runs: int, size_bytes: int, pattern: Pattern) -> None:

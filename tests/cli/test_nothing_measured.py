@@ -1,0 +1,74 @@
+"""A run in which no point was measured is no success, whichever command looks at it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hmexp.memory.placers import PLACERS
+from hmexp.system.topology import read_topology
+
+NODE = str(read_topology().memory_nodes[0].id)
+QUICK = (
+    "--size",
+    "256KiB",
+    "--launches",
+    "1",
+    "--samples",
+    "2",
+    "--sample-seconds",
+    "0.001",
+    "--emulate",
+    "none",
+)
+
+
+def hmexp(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "hmexp", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=300)
+
+
+def sweep(results: Path, run: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    asked = ("--patterns", NODE, "--operations", "read", *QUICK, *arguments)
+    return hmexp("sweep", *asked, "--results", results, "--run", run)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that was measured, one whose only point was skipped, and one whose only point failed."""
+    if PLACERS["hybridmem"].unavailable() is None:
+        pytest.skip("needs a placer that is not available here")
+    folder = tmp_path_factory.mktemp("runs")
+    good = sweep(folder, "good")
+    assert good.returncode == 0, good.stderr
+    skipped = sweep(folder, "skipped", "--placers", "hybridmem")
+    assert skipped.returncode == 1
+    assert "no point was measured (1 skipped): placer hybridmem" in skipped.stderr
+    failed = sweep(folder, "failed", "--timeout-seconds", "0.001")
+    assert failed.returncode == 1 and "1 of 1 points failed" in failed.stderr
+    return folder
+
+
+def test_a_sweep_of_which_a_part_was_skipped_is_one(runs: Path) -> None:
+    assert sweep(runs, "half", "--placers", "hybridmem", "first_touch").returncode == 0
+
+
+@pytest.mark.parametrize("run", ["skipped", "failed"])
+def test_its_report_is_written_and_says_so(runs: Path, run: str) -> None:
+    done = hmexp("report", runs / run)
+    assert done.returncode == 1 and f"(1 {run})" in done.stderr and "Traceback" not in done.stderr
+    assert (runs / run / "report.html").is_file()
+    told = hmexp("report", "--json", runs / run)
+    assert told.returncode == 1 and json.loads(told.stdout)["counts"][run] == 1
+
+
+@pytest.mark.parametrize("run", ["skipped", "failed"])
+def test_a_comparison_with_it_compares_nothing(runs: Path, run: str) -> None:
+    for a, b in ((run, run), ("good", run), (run, "good")):
+        done = hmexp("compare", runs / a, runs / b)
+        assert done.returncode == 1 and "could be compared" in done.stderr, (a, b)
+    assert hmexp("compare", runs / "good", runs / "good").returncode == 0
