@@ -188,15 +188,22 @@ def _far_initiators(matrix: MatrixCells) -> Iterator[Disagreement]:
 
 
 def _weights(matrix: MatrixCells) -> Iterator[Disagreement]:
-    """Whether the kernel's weights are those of the bandwidths, of each node's best initiator."""
+    """Whether the kernel's weights are those of the bandwidths, of each node's best initiator.
+
+    The kernel takes the smaller of read and write bandwidth (mm/mempolicy.c, `mempolicy_set_node_perf`).
+    """
     claims = matrix.claims
     if claims is None:
         return
     best = {}
     for node in claims.weights:
-        row = [cell for cell in matrix.cells if (cell.node, cell.operation) == (node, READ)]
-        if row:
-            best[node] = _best(row)
+        known = [
+            _best(row)
+            for operation in (READ, "write")
+            if (row := [cell for cell in matrix.cells if (cell.node, cell.operation) == (node, operation)])
+        ]
+        if known:
+            best[node] = min(known, key=lambda cell: cell.median)
     who = "The kernel's automatic weights" if claims.automatic else "The weights of weighted interleave"
     for one, other in combinations(sorted(best), 2):
         claimed = claims.weights[one] / claims.weights[other]
@@ -208,7 +215,8 @@ def _weights(matrix: MatrixCells) -> Iterator[Disagreement]:
             "weights",
             "kernel (weighted interleave)",
             f"{who} give nodes {one} and {other} {claims.weights[one]}:{claims.weights[other]}; their "
-            f"measured read bandwidths are {say_cell(best[one])} and {say_cell(best[other])}, as "
+            f"measured bandwidths ({best[one].operation}, {best[other].operation}) are "
+            f"{say_cell(best[one])} and {say_cell(best[other])}, as "
             f"{best[one].median / best[other].median:.2f}:1.",
         )
 

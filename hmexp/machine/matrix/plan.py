@@ -20,6 +20,7 @@ from hmexp.store.records import RunRecord
 from hmexp.study.experiment import StudyParameters
 from hmexp.sweep.parameters import SweepParameters, check_fields
 from hmexp.sweep.plan import make_plan
+from hmexp.sweep.point import hash_of
 from hmexp.sweep.run import SweepExperiment
 from hmexp.system.claims import read_claims
 from hmexp.system.cpus import choose_cpus
@@ -97,6 +98,8 @@ class MatrixExperiment(SweepExperiment):
         """What `run.json` says of it at first."""
         return msgspec.structs.replace(
             self.plan.describe(),
+            # Of its own: a sweep may have the very same points, and neither resumes the other.
+            plan=hash_of([MATRIX, self.plan.hash]),
             study=MATRIX,
             title="hmexp matrix",
             headline=self.headline,
