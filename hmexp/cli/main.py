@@ -86,13 +86,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _open_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     named = next((word for word in words if not word.startswith("-")), "")
-    options = build_parser(named).parse_args(words)
+    options = _parser_or_exit(named).parse_args(words)
     logs.set_up(options)
     _log.debug("hmexp %s, Python %s, %s", hmexp.__version__, platform.python_version(), platform.release())
     started = time.monotonic()
     status = _carry_out(options)
     _log.debug("exit status %d after %.1f s", status, time.monotonic() - started)
     sys.exit(status)
+
+
+def _parser_or_exit(named: str) -> Parser:
+    """Build the parser; some commands import the C core for it, which can refuse to be used."""
+    try:
+        return build_parser(named)
+    except HmexpError as error:
+        logs.set_up(argparse.Namespace())
+        sys.exit(_fail(error, ExitStatus.USAGE))
 
 
 def _open_streams() -> None:
@@ -133,7 +142,12 @@ def _carry_out(options: argparse.Namespace) -> int:
         return ExitStatus.OK
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _fail(HmexpError(f"{where}{error.strerror or error}"), ExitStatus.USAGE)
+        # It takes a temporary folder where HOME has none, and ends where that cannot be made either.
+        matplotlib = "MPLCONFIGDIR" in str(error)
+        remedy = (
+            "set MPLCONFIGDIR to a folder that can be written, such as RUN/figures" if matplotlib else None
+        )
+        return _fail(HmexpError(f"{where}{error.strerror or error}", remedy), ExitStatus.USAGE)
     except Exception:  # noqa: BLE001 # the last stop: a bug has a status of its own
         _log.exception("internal error. This is a bug; please report it with these lines:")
         return ExitStatus.INTERNAL

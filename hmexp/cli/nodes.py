@@ -8,6 +8,7 @@ from hmexp.cli.machine import this_machine
 from hmexp.cli.options import Command, add_json
 from hmexp.cli.output import print_json
 from hmexp.cli.status import ExitStatus, describe_statuses
+from hmexp.system.node import join_evidence
 from hmexp.units import format_size
 
 
@@ -31,8 +32,8 @@ def _run(options: argparse.Namespace) -> int:
             f"{format_size(node.free_bytes):<10} {hmat[0]:<10} {hmat[1]:<11} {hmat[2]:<11} {distances}"
         )
     for node in topology.nodes:
-        for sentence in node.evidence:
-            print(f"node {node.id} is {node.kind}: {sentence}")
+        if node.evidence:
+            print(f"node {node.id} is {node.kind}: {join_evidence(node.evidence)}")
     for note in topology.notes:
         print(f"note: {note}")
     return ExitStatus.OK

@@ -13,6 +13,7 @@ import ctypes
 import errno
 import importlib
 import importlib.util
+import os
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any, Final
@@ -171,6 +172,12 @@ def _import_binding() -> ModuleType:
     except (AttributeError, TypeError, OSError, SyntaxError) as error:
         if not _binding_is_installed():
             raise LibnumaError(f"the module 'numa' is not py-libnuma: {error}", _REPLACE) from error
+        if not os.path.exists(os.devnull):  # noqa: PTH110 # as `subprocess` looks for it
+            raise LibnumaError(
+                f"the shared library libnuma.so.1 cannot be looked up: {os.devnull} does not exist, and "
+                "Python needs it to search for libraries",
+                "mount /dev; as root: mount -t devtmpfs dev /dev",
+            ) from error
         # The binding takes a library that was not found for the program itself (CDLL(None)), and
         # then misses its first function.
         message = f"the shared library libnuma.so.1 could not be loaded ({error})"

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from hmexp.system.dax import NodeKind
+
+#: The words that begin a sentence of evidence and are no names.
+_OPENING: Final = re.compile(r"(\A|; |\. )(By|It|Its|No|Node|Nothing|The|They)\b")
 
 
 @dataclass(frozen=True)
@@ -51,3 +56,16 @@ class Node:
     def has_memory(self) -> bool:
         """Whether the node has any memory."""
         return self.total_bytes > 0
+
+
+def join_evidence(evidence: Sequence[str]) -> str:
+    """Make one sentence of the evidence for a node's kind, to follow a colon.
+
+    Parameters
+    ----------
+    evidence : sequence of str
+        Sentences, as a node or its record has them.
+    """
+    joined = "; ".join(sentence.removesuffix(".") for sentence in evidence)
+    one = _OPENING.sub(lambda match: f"{'; ' if match[1] else ''}{match[2].lower()}", joined)
+    return f"{one}." if one else ""

@@ -10,6 +10,7 @@ import msgspec
 
 from hmexp.markup import Fragment, badge, bar, card, chip, element, join, listing, muted, node_colours, table
 from hmexp.store.machine import EmulationRecord, NodeRecord, SpeedRecord
+from hmexp.system.node import join_evidence
 from hmexp.system.sysfs import format_id_list
 from hmexp.units import format_size
 
@@ -137,7 +138,7 @@ def _row(one: ShownNode, largest: int, speeds: Sequence[str]) -> list[object]:
 def _evidence(nodes: Sequence[ShownNode]) -> Fragment:
     """Why each node is of its kind, folded away."""
     said = [
-        f"Node {one.record.id} is {one.record.kind}: {' '.join(one.record.evidence)}"
+        f"Node {one.record.id} is {one.record.kind}: {join_evidence(one.record.evidence)}"
         for one in nodes
         if one.record.evidence
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -72,3 +73,37 @@ def test_a_comparison_with_it_compares_nothing(runs: Path, run: str) -> None:
         done = hmexp("compare", runs / a, runs / b)
         assert done.returncode == 1 and "could be compared" in done.stderr, (a, b)
     assert hmexp("compare", runs / "good", runs / "good").returncode == 0
+
+
+def test_a_matrix_without_a_measured_cell_is_none_either(tmp_path: Path) -> None:
+    run = tmp_path / "empty"
+    asked = ("--operations", "read", "--initiators", NODE, "--nodes", NODE, "--timeout-seconds", "0.001")
+    done = hmexp("matrix", *asked, *QUICK, "--results", tmp_path, "--run", run.name)
+    assert done.returncode == 1 and (run / "points.jsonl").is_file(), done.stderr
+    for words in (("report", run), ("report", "--json", run), ("compare", run, run)):
+        again = hmexp(*words)
+        assert again.returncode == 1 and again.stderr.startswith("hmexp: no point of"), words
+    assert hmexp("matrix", "--from", run).returncode == 1
+
+
+def test_a_report_that_matplotlib_cannot_draw_says_what_to_set(runs: Path, tmp_path: Path) -> None:
+    # As on a read-only root without HOME: there is no folder for its cache, nor a temporary one.
+    code = (
+        "import sys, tempfile\n"
+        "def refuse(*a, **k):\n"
+        "    raise FileNotFoundError(2, 'No usable temporary directory found')\n"
+        "tempfile.mkdtemp = refuse\n"
+        "from hmexp.cli.main import main\n"
+        "main(['report', sys.argv[1]])\n"
+    )
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(runs / "good")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"MPLCONFIGDIR": str(blocked)},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "-> set MPLCONFIGDIR to a folder that can be written" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -154,3 +154,22 @@ def test_a_bug_has_a_status_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch
     done = run("placers")
     assert done.status == ExitStatus.INTERNAL
     assert "This is a bug" in done.stderr and "LookupError: it fell over" in done.stderr
+
+
+@pytest.mark.parametrize("words", [("matrix", "--help"), ("study", "placers", "--explain")])
+def test_a_core_that_refuses_to_load_ends_in_a_message(words: tuple[str, ...]) -> None:
+    # These parsers need the core; here it refuses as one does that was built from other sources.
+    refuse = (
+        "import sys\n"
+        "from hmexp.errors import NativeError\n"
+        "class Refusing:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'hmexp.native':\n"
+        "            raise NativeError('the core was built from other sources', 'build it again')\n"
+        "sys.meta_path.insert(0, Refusing())\n"
+        "from hmexp.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", refuse, *words], capture_output=True, text=True)
+    said = "hmexp: the core was built from other sources\n  -> build it again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (ExitStatus.USAGE, "", said)

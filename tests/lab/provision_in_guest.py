@@ -11,7 +11,7 @@ from typing import Any
 import hmexp
 from hmexp.system.topology import read_topology
 
-KIND, PLACERS = sys.argv[1], sys.argv[2:]
+KIND, MODULE, PLACERS = sys.argv[1], sys.argv[2], sys.argv[3:]
 AUTO_ONLINE = Path("/sys/devices/system/memory/auto_online_blocks")
 
 
@@ -45,6 +45,7 @@ assert (status, found["done"]) == (0, []), (status, found, words)
 print("twice changes nothing")
 
 slow = nodes[-1].id
+subprocess.run(["insmod", MODULE], check=True)
 for placer in PLACERS:
     with hmexp.allocate("4MiB", f"0,{slow},{slow}", placer) as region:
         region.placement().require()

@@ -20,15 +20,15 @@ SCRIPT = Path(__file__).with_name("provision_in_guest.py")
 
 @pytest.mark.parametrize(("topology", "kind", "nodes"), [("nvdimm-raw", "nvm", 2), ("cxl-raw", "cxl", 1)])
 def test_from_raw_to_nodes_and_back(
-    guest: Callable[..., LabResult], kernel: Kernel, topology: str, kind: str, nodes: int
+    guest: Callable[..., LabResult], kernel: Kernel, built: Path, topology: str, kind: str, nodes: int
 ) -> None:
     version = tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
     if kind == "cxl" and version < (6, 3):
         # Regions of volatile CXL memory came with Linux 6.3; `make lab-test` runs this on 6.12 and 7.3.
         pytest.skip(f"Linux {kernel.release} makes no regions of volatile CXL memory")
-    placers = ["first_touch", *(["weighted"] if version >= (6, 9) else [])]
+    placers = ["first_touch", "hybridmem", *(["weighted"] if version >= (6, 9) else [])]
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), kind, *placers]),
+        shlex.join([sys.executable, str(SCRIPT), kind, str(built / "hybridmem.ko"), *placers]),
         topology=topology,
         directory=ROOT,
         timeout_seconds=900,

@@ -119,12 +119,13 @@ def next_command_restores(wanted: list[dict[str, str | None]]) -> str:
 
 def killed_at_calls() -> None:
     """Of the part that sets them, at every few calls of the system."""
-    restored, completed, seen = 0, 0, set()
+    restored, completed, repaired, seen = 0, 0, 0, set()
     for step in (*range(1, 140, 7), 10**9):
         pid = start([*APPLY, "--no-verify"], RESULTS / "killed", step)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         assert status in (0, -signal.SIGKILL), (RESULTS / "killed").read_text()
-        seen.add(tuple(values().values()))
+        left = values()
+        seen.add(tuple(left.values()))
         text = next_command_restores([BEFORE, SET])
         if values() == SET:
             assert path_of(HERE, "applied").exists()
@@ -133,9 +134,14 @@ def killed_at_calls() -> None:
             assert status == 0 and values() == BEFORE, (values(), text)
         else:
             restored += 1
+            repaired += left != BEFORE
         assert not list(HERE.directory.glob("weights.*[!k]")), list(HERE.directory.iterdir())
-    assert restored > 3 and completed > 0 and len(seen) > 2, (restored, completed, seen)
-    say(f"killed at calls: {restored} restored, {completed} completed, {len(seen)} states left behind")
+    # Some had been set when they were killed. Without an automatic mode one node alone changes: two states.
+    assert repaired > 0 and completed > 0 and len(seen) > 1, (restored, completed, seen)
+    say(
+        f"killed at calls: {restored} as before ({repaired} repaired), {completed} completed, "
+        f"{len(seen)} states left behind"
+    )
 
 
 def killed_while_verifying(seconds: float) -> None:

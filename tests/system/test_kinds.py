@@ -16,6 +16,7 @@ from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
 from hmexp.system import cpus
 from hmexp.system.near import find_ratio, home_node, near_dram, near_slow
+from hmexp.system.node import join_evidence
 from hmexp.system.topology import NodeKind, Topology, read_topology
 
 if TYPE_CHECKING:
@@ -410,3 +411,19 @@ def test_links_are_not_followed_for_ever(tmp_path: Path) -> None:
     (devices / "dax0.0").symlink_to(devices / "dax1.0")
     (devices / "dax1.0").symlink_to(devices / "dax0.0")
     assert read_dax_memory(tmp_path) == ()
+
+
+@pytest.mark.parametrize(
+    ("evidence", "sentence"),
+    [
+        ((), ""),
+        (("It has the CPUs 0-1, and nothing else.",), "it has the CPUs 0-1, and nothing else."),
+        (
+            ("/sys/x is on a CXL bus.", "Its memory is mixed. They lend less.", "By HMAT 1.5 GB/s."),
+            "/sys/x is on a CXL bus; its memory is mixed; they lend less; by HMAT 1.5 GB/s.",
+        ),
+        (("NVIDIA says It is.", "Italy."), "NVIDIA says It is; Italy."),
+    ],
+)
+def test_evidence_reads_as_one_sentence(evidence: tuple[str, ...], sentence: str) -> None:
+    assert join_evidence(evidence) == sentence

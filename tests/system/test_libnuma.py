@@ -123,6 +123,13 @@ def test_shared_library_that_cannot_be_opened() -> None:
     assert "apt-get install libnuma1" in done.stdout
 
 
+def test_a_machine_without_dev_is_told_so() -> None:
+    # find_library starts programs with the null device, and finds nothing where there is none.
+    done = run("import os\nos.devnull = '/nonexistent/null'\n" + SAY_WHY)
+    assert "/nonexistent/null does not exist" in done.stdout
+    assert "mount /dev" in done.stdout and "apt-get" not in done.stdout
+
+
 def test_missing_binding() -> None:
     done = run("import sys\nsys.modules['numa'] = None\n" + SAY_WHY)
     assert "py-libnuma" in done.stdout

@@ -65,7 +65,6 @@ def find_disagreements(matrix: MatrixCells) -> tuple[Disagreement, ...]:
         *_figures(matrix, claims.values()),
         *_order(matrix, claims),
         *_distances(matrix),
-        *_far_initiators(matrix),
         *_weights(matrix),
     )
 
@@ -144,47 +143,45 @@ def _order(matrix: MatrixCells, claims: Mapping[int, ClaimRecord]) -> Iterator[D
 
 
 def _distances(matrix: MatrixCells) -> Iterator[Disagreement]:
-    """Whether a nearer node by SLIT has the lower latency for the same CPUs."""
+    """Whether what is nearer by SLIT has the lower latency: of two memories, and of the CPUs of two nodes."""
     operation = LATENCY if LATENCY in matrix.operations else READ
-    distances = {node.id: node.distances for node in matrix.nodes}
+    distances = {(n.id, other): far for n in matrix.nodes for other, far in n.distances.items()}
     for initiator in matrix.initiators:
-        known = distances.get(initiator, {})
-        for one, other in combinations([node for node in matrix.targets if node in known], 2):
-            if known[one] == known[other]:
-                continue
-            near, far = (one, other) if known[one] < known[other] else (other, one)
-            near_cell, far_cell = (matrix.cell(initiator, node, operation) for node in (near, far))
-            if near_cell is None or far_cell is None or not far_cell.better_than(near_cell):
-                continue
+        row = {node: (initiator, node) for node in matrix.targets}
+        for near, far, claimed, measured in _reversed(matrix, operation, row, distances):
             yield Disagreement(
                 "distances",
                 "firmware (SLIT)",
-                f"The firmware puts node {near} at distance {known[near]} from node {initiator}, and node "
-                f"{far} at {known[far]}; measured, node {far} is the nearer ({say_cell(far_cell)} against "
-                f"{say_cell(near_cell)}).",
+                f"The firmware puts node {near} at distance {claimed[0]} from node {initiator}, and node "
+                f"{far} at {claimed[1]}; measured, node {far} is the nearer ({measured}).",
             )
-
-
-def _far_initiators(matrix: MatrixCells) -> Iterator[Disagreement]:
-    """Whether the nearer CPUs by SLIT have the lower latency to the same memory."""
-    operation = LATENCY if LATENCY in matrix.operations else READ
-    distances = {node.id: node.distances for node in matrix.nodes}
     for node in matrix.targets:
-        known = {i: found for i in matrix.initiators if (found := distances.get(i, {}).get(node)) is not None}
-        for one, other in combinations(sorted(known), 2):
-            if known[one] == known[other]:
-                continue
-            near, far = (one, other) if known[one] < known[other] else (other, one)
-            near_cell, far_cell = (matrix.cell(initiator, node, operation) for initiator in (near, far))
-            if near_cell is None or far_cell is None or not far_cell.better_than(near_cell):
-                continue
+        column = {initiator: (initiator, node) for initiator in matrix.initiators}
+        for near, far, claimed, measured in _reversed(matrix, operation, column, distances):
             yield Disagreement(
                 "distances",
                 "firmware (SLIT)",
-                f"The firmware puts the CPUs of node {near} at distance {known[near]} from the memory of "
-                f"node {node}, and those of node {far} at {known[far]}; measured, node {far} is the nearer "
-                f"({say_cell(far_cell)} against {say_cell(near_cell)}).",
+                f"The firmware puts the CPUs of node {near} at distance {claimed[0]} from the memory of "
+                f"node {node}, and those of node {far} at {claimed[1]}; measured, node {far} is the nearer "
+                f"({measured}).",
             )
+
+
+def _reversed(
+    matrix: MatrixCells,
+    operation: str,
+    places: Mapping[int, tuple[int, int]],
+    distances: Mapping[tuple[int, int], int],
+) -> Iterator[tuple[int, int, tuple[int, int], str]]:
+    """Pairs of nodes of which the one said to be far is the nearer: both, their distances, and why."""
+    for one, other in combinations([node for node, place in places.items() if place in distances], 2):
+        near, far = sorted((one, other), key=lambda node: distances[places[node]])
+        claimed = distances[places[near]], distances[places[far]]
+        cells = matrix.cell(*places[near], operation), matrix.cell(*places[far], operation)
+        if claimed[0] == claimed[1] or cells[0] is None or cells[1] is None:
+            continue
+        if cells[1].better_than(cells[0]):
+            yield near, far, claimed, f"{say_cell(cells[1])} against {say_cell(cells[0])}"
 
 
 def _weights(matrix: MatrixCells) -> Iterator[Disagreement]:
