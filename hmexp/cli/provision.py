@@ -107,10 +107,12 @@ def _apply(options: argparse.Namespace, workshop: Workshop, wish: ProvisionWish)
         return ExitStatus.OK if nodes else ExitStatus.FAILED
     _print_steps(done, "done")
     _print_lines((*goal.notes, *nodes, *refused))
-    if not (done or nodes or goal.waits):
+    if goal.notes and not (done or nodes):
+        print("Nothing was changed, and no node was made.")
+    elif not (done or nodes or goal.waits):
         print("No node was made: this machine shows no memory that could become one.")
     elif not done:
-        print("Nothing was changed: " + ("a reboot is missing." if goal.waits else "no step is missing."))
+        print("Nothing was changed: no step is missing.")
     return ExitStatus.OK if nodes else ExitStatus.FAILED
 
 
@@ -176,7 +178,7 @@ def _show(options: argparse.Namespace, workshop: Workshop, wish: ProvisionWish) 
     if steps:
         how = "--undo without --dry-run" if options.undo else "--apply"
         print(f"Nothing was changed. `hmexp provision {how}` carries the steps out.")
-    elif not refused and not here.state.missing and not goal.waits:
+    elif not refused and not here.state.missing and not goal.notes:
         print("No step is missing." if here.is_anything else
               "This machine shows no persistent memory, DAX device or CXL memory.")  # fmt: skip
     return ExitStatus.OK

@@ -205,7 +205,7 @@ def carry_out_goal(workshop: Workshop, plan: GoalPlan) -> None:
     """
     if plan.refused:
         raise ProvisionError(
-            "nothing was changed: " + " ".join(plan.refused), "do what the message names, then run this again"
+            "no goal was made: " + " ".join(plan.refused), "do what the message names, then run this again"
         )
     with workshop.journal.locked():
         for step in plan.steps:
@@ -215,23 +215,26 @@ def carry_out_goal(workshop: Workshop, plan: GoalPlan) -> None:
             deletes = "delete" in str(step.actions[-1])
             after = replace(before, goal=plan.goal, goal_boot="" if deletes else boot)
             workshop.journal.write(replace(after, doing="; ".join(map(str, step.actions))))
-            for action in step.actions:
-                if isinstance(action, ShellCommand):
-                    workshop.tell(str(action))
-                    _run(workshop, action, before)
-            if bool(_goals(workshop)) is deletes:
+            try:
+                for action in step.actions:
+                    if isinstance(action, ShellCommand):
+                        workshop.tell(str(action))
+                        _run(workshop, action)
+            except ProvisionError:
                 workshop.journal.write(before)
+                raise
+            # What cannot be seen is remembered: perhaps only the form of the answer is new.
+            workshop.journal.write(after)
+            if bool(_goals(workshop)) is deletes:
                 raise ProvisionError(
-                    f"`{step.actions[-1]}` ended well but `ipmctl show -goal` does not show it",
+                    f"`{step.actions[-1]}` ended well, but `ipmctl show -goal` does not say the same",
                     "see what `ipmctl show -goal` says",
                 )
-            workshop.journal.write(after)
 
 
-def _run(workshop: Workshop, action: ShellCommand, before: ProvisionLog) -> None:
+def _run(workshop: Workshop, action: ShellCommand) -> None:
     output = workshop.tools.run(action.words)
     if output.status:
-        workshop.journal.write(before)
         # ipmctl says its errors on standard output.
         said = " ".join((output.err.strip() or output.out.strip() or f"status {output.status}").split())
         raise ProvisionError(f"`{action}` failed: {said[:400]}", "see what `ipmctl show -goal` says")

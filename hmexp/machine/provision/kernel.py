@@ -36,5 +36,5 @@ def describe_kernel(release: str, root: Path = Path("/")) -> str:
     options, path = found
     lacking = [f"CONFIG_{name}" for name in needed if options.get(name) not in ("y", "m")]
     if lacking:
-        return f"This kernel lacks {', '.join(lacking)} ({path}): the steps need a kernel that has them."
+        return f"This kernel has no {', '.join(lacking)} ({path}): the steps need a kernel that has them."
     return f"This kernel has {names} ({path})."

@@ -86,6 +86,10 @@ class Machine:
         self.folder = folder
         for name in ("sys", "proc/sys/kernel/random", "dev", "bin"):
             (folder / name).mkdir(parents=True)
+        node = folder / "sys/devices/system/node/node0"
+        node.mkdir(parents=True)
+        (node / "cpulist").write_text("0-1\n")
+        (node / "meminfo").write_text("Node 0 MemTotal: 1048576 kB\nNode 0 MemFree: 524288 kB\n")
         script = folder / "bin/ipmctl"
         script.write_text(SCRIPT.format(here=folder))
         script.chmod(0o755)
@@ -231,12 +235,21 @@ def test_a_failure_is_said_and_not_remembered(machine: Machine) -> None:
     assert machine.workshop.journal.read() == ProvisionLog()
 
 
+def test_a_silent_failure_is_said(machine: Machine) -> None:
+    script = machine.folder / "bin/ipmctl"
+    script.write_text(script.read_text().replace('echo "$4" > $here/goal', ":"))
+    plan = plan_goal(read_situation(machine.workshop), WISH, app_direct=True)
+    with pytest.raises(ProvisionError, match="does not say the same"):
+        carry_out_goal(machine.workshop, plan)
+    assert machine.workshop.journal.read().doing is None
+
+
 def test_data_is_kept_unless_it_is_named(machine: Machine) -> None:
     spaces = (PmemSpace("namespace0.0", 0, "fsdax", GIB, "u"),)
     here = read_situation(machine.workshop).after(ProvisionState(spaces=spaces))
     plan = plan_goal(here, WISH, app_direct=True)
     assert plan.steps == () and "--destroy namespace0.0" in plan.refused[0]
-    with pytest.raises(ProvisionError, match="nothing was changed"):
+    with pytest.raises(ProvisionError, match="no goal was made"):
         carry_out_goal(machine.workshop, plan)
     named = plan_goal(here, ProvisionWish(destroy=("namespace0.0",)), app_direct=True)
     assert str(named.steps[0].actions[0]) == "ndctl destroy-namespace --force namespace0.0"
@@ -266,6 +279,13 @@ def test_by_the_command(
     shown = json.loads(capsys.readouterr().out)
     assert shown["steps"][0]["commands"] == ["ipmctl create -force -goal PersistentMemoryType=AppDirect"]
     assert machine.workshop.journal.read() == ProvisionLog()
+    # Memory that a goal would bring is not said to be no memory.
+    assert run("--json") == 0
+    capsys.readouterr()
+    assert run() == 0
+    assert "--app-direct" in (said := capsys.readouterr().out) and "No step is missing" not in said
+    assert run("--apply") == 1
+    assert "no memory that could" not in capsys.readouterr().out
     # There is no node before the reboot: a script must not go on.
     assert run("--app-direct", "--apply") == 1
     assert "done 1: ipmctl create" in capsys.readouterr().out
@@ -274,12 +294,25 @@ def test_by_the_command(
     assert run("--undo") == 0
     assert "done 1: ipmctl delete -goal" in capsys.readouterr().out
     assert run("--memory-mode") == 2
+    assert run("--app-direct", "--apply") == 1
+    machine.reboot()
+    # With the region that the firmware made, the plan continues as on any other machine.
+    region = {"dev": "region0", "size": 250 * GIB, "available_size": 250 * GIB, "type": "pmem"}
+    for name, text in (("ndctl", json.dumps([region])), ("daxctl", "[]")):
+        script = machine.folder / "bin" / name
+        script.write_text(f"#!/bin/sh\necho '{text}'\n")
+        script.chmod(0o755)
+    capsys.readouterr()
+    assert run() == 0
+    out = capsys.readouterr().out
+    assert "has taken the goal" in out
+    assert "step 1: ndctl create-namespace --mode=devdax --region=region0" in out
 
 
 @pytest.mark.parametrize(("release", "options", "expected"), [
     ("6.1.0-9", "CONFIG_MEMORY_HOTPLUG=y\nCONFIG_DEV_DAX_KMEM=m\n", "has CONFIG_MEMORY_HOTPLUG"),
-    ("5.10.0", "CONFIG_MEMORY_HOTPLUG=y\nCONFIG_DEV_DAX_KMEM=m\n", "lacks CONFIG_MEMCG_KMEM"),
-    ("6.1.0-9", "CONFIG_MEMORY_HOTPLUG=y\n", "lacks CONFIG_DEV_DAX_KMEM"),
+    ("5.10.0", "CONFIG_MEMORY_HOTPLUG=y\nCONFIG_DEV_DAX_KMEM=m\n", "has no CONFIG_MEMCG_KMEM"),
+    ("6.1.0-9", "CONFIG_MEMORY_HOTPLUG=y\n", "has no CONFIG_DEV_DAX_KMEM"),
     ("strange", "", "is unknown"),
 ])  # fmt: skip
 def test_options_of_the_kernel(tmp_path: Path, release: str, options: str, expected: str) -> None:
