@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import hmexp
+from hmexp.cli.status import ExitStatus
 from hmexp.errors import HmexpError, ParameterError, PatternError, StoreError
 from hmexp.measure.point import near_dram, read_pattern
 from hmexp.measure.threads import place_threads
@@ -249,10 +250,11 @@ def test_a_budget_that_is_too_short_is_not_called_complete(run: Run) -> None:
         "--samples", "2", "--sample-seconds", "0.001", "--launches", "50", "--emulate", "none",
         "--budget", "1s",
     )  # fmt: skip
-    assert done.status == 0, done.stderr
     assert "Not measured within 1s" in done.stderr or "With fewer launches" in done.stderr
     made, planned = re.findall(r"^(\d+) of (\d+) launches$", done.stderr, re.MULTILINE)[-1]
     assert int(made) < int(planned) == 150
+    # A busy machine may not even start a process within the second: that is no success.
+    assert done.status == (ExitStatus.OK if int(made) else ExitStatus.FAILED), done.stderr
 
 
 def test_a_count_of_cpus_that_does_not_fit_has_a_remedy() -> None:
