@@ -31,6 +31,12 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the steps and change nothing; with --undo too"
     )
+    _add_choices(parser)
+    _add_optane(parser)
+    add_json(parser, "the steps, what was done and the nodes")
+
+
+def _add_choices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--movable", action=argparse.BooleanOptionalAction, default=True,
         help="put the memory in ZONE_MOVABLE, from where it can be taken back (default: --movable)",
@@ -51,43 +57,79 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--destroy", action="append", default=[], metavar="NAMESPACE",
         help="give up this namespace with all the data that it holds; repeatable",
     )  # fmt: skip
-    add_json(parser, "the steps, what was done and the nodes")
+
+
+def _add_optane(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--app-direct", action="store_true",
+        help="make Optane modules in Memory Mode or unconfigured persistent regions, by ipmctl and a reboot: "
+        "what persistent regions hold is destroyed",
+    )  # fmt: skip
+    parser.add_argument(
+        "--memory-mode", action="store_true",
+        help="with --undo: also bring the Optane modules back to Memory Mode, by ipmctl and a reboot",
+    )  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.machine.provision.execution import Workshop, provision, unprovision, verify_nodes
-    from hmexp.machine.provision.plan import require_known
+    from hmexp.machine.provision.execution import Workshop
 
     if options.dry_run and options.apply:
         raise ParameterError("--dry-run and --apply contradict each other", "leave one out")
+    if options.app_direct and options.undo:
+        raise ParameterError("--app-direct and --undo contradict each other", "leave one out")
+    if options.memory_mode and not options.undo:
+        raise ParameterError("--memory-mode is a part of --undo", "add --undo, or leave it out")
     wish = _wish(options)
     workshop = Workshop(tell=lambda text: say(f"running: {text}"))
     _say_interrupted(workshop)
     if options.dry_run or not (options.apply or options.undo):
         return _show(options, workshop, wish)
-    refused: tuple[str, ...]
-    nodes: list[str]
-    if not options.undo:
-        require_known(workshop.read(), wish)
-    if options.undo:
-        done, refused, nodes = unprovision(workshop), (), []
-    else:
-        done, refused = provision(workshop, wish), _refused(workshop, wish)
-        nodes = verify_nodes(workshop, wish)
+    return (_undo if options.undo else _apply)(options, workshop, wish)
+
+
+def _apply(options: argparse.Namespace, workshop: Workshop, wish: ProvisionWish) -> int:
+    from hmexp.machine.provision.execution import provision, verify_nodes
+    from hmexp.machine.provision.goal import carry_out_goal, plan_goal, read_situation
+    from hmexp.machine.provision.plan import find_refused, require_known
+
+    require_known(workshop.read(), wish)
+    goal = plan_goal(read_situation(workshop), wish, app_direct=options.app_direct)
+    done, refused, nodes = list(goal.steps), goal.refused, list[str]()
+    carry_out_goal(workshop, goal)
+    if not goal.waits:
+        done = provision(workshop, wish)
+        refused, nodes = find_refused(workshop.read(), wish), verify_nodes(workshop, wish)
     if options.json:
-        print_json({"done": list(map(_record, done)), "nodes": nodes, "refused": refused})
-    else:
-        _print_steps(done, "done")
-        for line in (*nodes, *refused):
-            print(line)
-        if not (done or nodes or options.undo):
-            print("No node was made: this machine shows no memory that could become one.")
-        elif not done:
-            print(
-                "Nothing was changed: "
-                + ("hmexp has no node to take back." if options.undo else "no step is missing.")
-            )
-    return ExitStatus.OK if nodes or options.undo else ExitStatus.FAILED
+        print_json(
+            {"done": list(map(_record, done)), "nodes": nodes, "refused": refused, "notes": goal.notes}
+        )
+        return ExitStatus.OK if nodes else ExitStatus.FAILED
+    _print_steps(done, "done")
+    _print_lines((*goal.notes, *nodes, *refused))
+    if not (done or nodes or goal.waits):
+        print("No node was made: this machine shows no memory that could become one.")
+    elif not done:
+        print("Nothing was changed: " + ("a reboot is missing." if goal.waits else "no step is missing."))
+    return ExitStatus.OK if nodes else ExitStatus.FAILED
+
+
+def _undo(options: argparse.Namespace, workshop: Workshop, wish: ProvisionWish) -> int:
+    from hmexp.machine.provision.execution import unprovision
+    from hmexp.machine.provision.goal import carry_out_goal, plan_goal_undo, read_situation
+
+    done = unprovision(workshop)
+    goal = plan_goal_undo(read_situation(workshop), wish, memory_mode=options.memory_mode)
+    carry_out_goal(workshop, goal)
+    done += goal.steps
+    if options.json:
+        print_json({"done": list(map(_record, done)), "nodes": [], "refused": (), "notes": goal.notes})
+        return ExitStatus.OK
+    _print_steps(done, "done")
+    _print_lines(goal.notes)
+    if not done:
+        print("Nothing was changed: hmexp has no node to take back.")
+    return ExitStatus.OK
 
 
 def _wish(options: argparse.Namespace) -> ProvisionWish:
@@ -107,41 +149,42 @@ def _say_interrupted(workshop: Workshop) -> None:
 
 
 def _show(options: argparse.Namespace, workshop: Workshop, wish: ProvisionWish) -> int:
+    from hmexp.machine.provision.goal import describe_rest, plan_goal, plan_goal_undo, read_situation
     from hmexp.machine.provision.plan import make_provision_plan, make_undo_plan, require_known
 
-    state = workshop.read()
+    here = read_situation(workshop)
     if options.undo:
-        plan = make_undo_plan(state, frozenset(workshop.journal.read().devices))
+        plan = make_undo_plan(here.state, frozenset(here.log.devices))
+        goal = plan_goal_undo(here.after(plan.end), wish, memory_mode=options.memory_mode)
+        steps, refused = (*plan.steps, *goal.steps), goal.refused
     else:
-        require_known(state, wish)
-        plan = make_provision_plan(state, wish)
+        require_known(here.state, wish)
+        goal = plan_goal(here, wish, app_direct=options.app_direct)
+        plan = make_provision_plan(here.state, wish)
+        # What a reboot destroys or changes needs no steps before it.
+        steps = goal.steps if goal.waits else plan.steps
+        refused = goal.refused or (() if goal.waits else plan.refused)
+    notes = (*goal.notes, *describe_rest(here, workshop.tools, workshop.sys_root))
     if options.json:
-        print_json(
-            {"steps": list(map(_record, plan.steps)), "refused": plan.refused, "missing": state.missing}
-        )
+        print_json({"steps": list(map(_record, steps)), "refused": refused, "missing": here.state.missing,
+                    "notes": notes})  # fmt: skip
         return ExitStatus.OK
-    _print_steps(plan.steps, "step")
-    for line in plan.refused:
-        print(line)
-    if state.missing:
-        print(f"missing programs: {', '.join(state.missing)}; install the packages of these names")
-    if plan.steps:
+    _print_steps(steps, "step")
+    _print_lines((*refused, *notes))
+    if here.state.missing:
+        print(f"missing programs: {', '.join(here.state.missing)}; install the packages of these names")
+    if steps:
         how = "--undo without --dry-run" if options.undo else "--apply"
         print(f"Nothing was changed. `hmexp provision {how}` carries the steps out.")
-    elif not plan.refused and not state.missing:
-        there = any((state.areas, state.dax, state.cxl))
-        print(
-            "No step is missing."
-            if there
-            else "This machine shows no persistent memory, DAX device or CXL memory."
-        )
+    elif not refused and not here.state.missing and not goal.waits:
+        print("No step is missing." if here.is_anything else
+              "This machine shows no persistent memory, DAX device or CXL memory.")  # fmt: skip
     return ExitStatus.OK
 
 
-def _refused(workshop: Workshop, wish: ProvisionWish) -> tuple[str, ...]:
-    from hmexp.machine.provision.plan import find_refused
-
-    return find_refused(workshop.read(), wish)
+def _print_lines(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def _print_steps(steps: Sequence[ProvisionStep], word: str) -> None:
@@ -162,14 +205,17 @@ COMMAND = Command(
     "DAX devices and CXL memory of this machine and NUMA nodes. They are shown, with why and what each "
     "changes; --apply carries them out and verifies the nodes, --undo takes the memory back. A namespace "
     "that may hold data is left alone unless --destroy names it. What was done is written down in "
-    "/var/lib/hmexp: after an interruption the same command resumes, and twice changes nothing.",
+    "/var/lib/hmexp: after an interruption the same command resumes, and twice changes nothing. Optane "
+    "modules in Memory Mode or unconfigured are planned with --app-direct; after the reboot --apply goes on.",
     "Examples:\n\n"
     "  hmexp provision\n"
     "  sudo hmexp provision --apply --region 0\n"
     "  sudo hmexp provision --undo\n\n"
-    "JSON: an object with steps, refused and missing; with --apply or --undo an object with done, nodes and "
-    "refused.\n\n"
-    + describe_statuses("if --apply ended without a node: there is no such memory, or it may hold data"),
+    "JSON: an object with steps, refused, missing and notes; with --apply or --undo an object with done, "
+    "nodes, refused and notes.\n\n"
+    + describe_statuses(
+        "if --apply ended without a node: there is no such memory, it may hold data, or waits for a reboot"
+    ),
     _add_options,
     _run,
 )

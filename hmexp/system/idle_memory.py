@@ -20,6 +20,8 @@ from hmexp.units import format_size
 
 #: PCI class of a CXL memory device (PCI Code and ID Assignment: 05h memory, 02h CXL, 10h the interface).
 _CXL_CLASS: Final = "0x050210"
+#: The programs whose steps `hmexp provision` knows.
+_PROVISIONED: Final = ("ndctl", "daxctl", "cxl")
 _DEVICE: Final = re.compile(r"dax\d{1,6}\.\d{1,6}", re.ASCII)
 #: Modes of namespaces in sysfs, and their names in ndctl, with what is in them.
 _MODES: Final = {"raw": "raw", "safe": "sector", "memory": "fsdax"}
@@ -66,7 +68,11 @@ class IdleMemory:
     @property
     def note(self) -> str:
         """All of it, as a sentence for a person."""
-        return f"{self.finding}: `{self.remedy}` makes it usable." if self.commands else f"{self.finding}."
+        if not self.commands:
+            return f"{self.finding}."
+        planned = any(command.split()[0] in _PROVISIONED for command in self.commands)
+        more = " (`hmexp provision` plans and verifies it)" if planned else ""
+        return f"{self.finding}: `{self.remedy}` makes it usable{more}."
 
 
 def read_idle_memory(sys_root: Path = Path("/sys")) -> tuple[IdleMemory, ...]:

@@ -148,6 +148,9 @@ def test_it_is_found_with_its_command(
     assert memory.finding.startswith(finding)
     assert memory.commands == commands
     assert all(command in memory.note for command in commands)
+    known = any(command.startswith(("ndctl ", "daxctl ", "cxl ")) for command in commands)
+    assert ("hmexp provision" in memory.note) is known
+    assert "hmexp provision" not in memory.finding
 
 
 def test_what_is_in_use_is_not_idle(tmp_path: Path) -> None:

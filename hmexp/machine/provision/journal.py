@@ -42,6 +42,10 @@ class ProvisionLog:
         The region that was getting a namespace.
     known : tuple of str
         The namespaces that the region had before.
+    goal : str or None
+        The goal that hmexp made for the Optane modules, such as ``PersistentMemoryType=AppDirect``.
+    goal_boot : str
+        The boot at which it was made: the firmware takes it at the next.
     """
 
     uuids: tuple[str, ...] = ()
@@ -51,6 +55,8 @@ class ProvisionLog:
     doing: str | None = None
     making: int | None = None
     known: tuple[str, ...] = ()
+    goal: str | None = None
+    goal_boot: str = ""
 
     @classmethod
     def parse(cls, text: str) -> ProvisionLog:
@@ -66,7 +72,7 @@ class ProvisionLog:
             value = data.get(name)
             if isinstance(value, list) and all(isinstance(each, str) for each in value):
                 found[name] = tuple(value)
-        for name in ("auto_before", "doing", "boot_id"):
+        for name in ("auto_before", "doing", "boot_id", "goal", "goal_boot"):
             if isinstance(data.get(name), str):
                 found[name] = data[name]
         if type(data.get("making")) is int:
