@@ -86,7 +86,11 @@ def _rank(
 
 def _explicit(threads: int, cpus: tuple[int, ...]) -> tuple[int, ...]:
     if len(cpus) != threads:
-        raise ParameterError(f"{threads} threads need as many CPUs, not {len(cpus)} ({cpus})")
+        needed = f"{threads} thread{'s need' if threads > 1 else ' needs'} as many CPUs"
+        raise ParameterError(
+            f"{needed}, not {len(cpus)} ({', '.join(map(str, cpus))})",
+            f"name {threads} of them, or use {len(cpus)} threads",
+        )
     strange = [cpu for cpu in cpus if cpu not in allowed_cpus()]
     if strange:
         raise ParameterError(

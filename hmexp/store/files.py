@@ -36,6 +36,10 @@ def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
+        if isinstance(error, FileExistsError):
+            raise StoreError(
+                f"{path} cannot be written: {path.parent} is not a folder", "move it away, and try again"
+            ) from error
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}",
             "check the permissions and the free space, or copy the run to a folder that you can write",

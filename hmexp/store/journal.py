@@ -22,6 +22,8 @@ def file_errors(doing: str, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
+        if isinstance(error, FileExistsError) and doing.startswith("make"):
+            reason = "something that is not a folder has this name"
         remedy = "choose another results folder"
         if doing == "read":
             remedy = "check that it is a file that you may read, or restore it from a copy of the run"
