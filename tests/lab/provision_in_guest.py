@@ -13,6 +13,7 @@ from hmexp.system.topology import read_topology
 
 KIND, MODULE, PLACERS = sys.argv[1], sys.argv[2], sys.argv[3:]
 AUTO_ONLINE = Path("/sys/devices/system/memory/auto_online_blocks")
+AUTO_WEIGHTS = Path("/sys/kernel/mm/mempolicy/weighted_interleave/auto")
 
 
 def call(*words: str) -> tuple[int, Any, str]:
@@ -46,6 +47,9 @@ print("twice changes nothing")
 
 slow = nodes[-1].id
 subprocess.run(["insmod", MODULE], check=True)
+if "weighted" in PLACERS and AUTO_WEIGHTS.exists():
+    # Without HMAT the kernel does not go back to its automatic weights, so `weighted` asks for this.
+    AUTO_WEIGHTS.write_text("false")
 for placer in PLACERS:
     with hmexp.allocate("4MiB", f"0,{slow},{slow}", placer) as region:
         region.placement().require()
