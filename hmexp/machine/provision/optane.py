@@ -2,8 +2,8 @@
 
 The program shows values as XML (``-o nvmxml``) and as tables; older versions show the resources as lines
 ``MemoryCapacity=0.0 GiB``. All three are read, and what makes no sense counts as nothing. The forms are taken
-from recorded outputs of versions 1 to 3, except the XML of the resources, of which none was found: where it is
-not understood, the table is read. No such machine was ever tried.
+from recorded outputs of versions 1 to 3, except the XML of the resources, of which none was found: where it
+is not understood, the table is read. No such machine was ever tried.
 """
 
 from __future__ import annotations
