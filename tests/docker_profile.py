@@ -87,7 +87,7 @@ def main() -> None:
         [numbers[name] for name in denied_calls(options.cap_add, options.rule)], options.errno
     )
     buffer = ctypes.create_string_buffer(code, len(code))
-    program = Program(len(code) // 8, ctypes.cast(buffer, ctypes.c_void_p))
+    program = Program(len(code) // 8, ctypes.addressof(buffer))
     if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
         sys.exit(f"PR_SET_NO_NEW_PRIVS: {os.strerror(ctypes.get_errno())}")
     if libc.prctl(PR_SET_SECCOMP, 2, ctypes.byref(program), 0, 0):

@@ -94,7 +94,7 @@ def test_a_wrong_placement_cannot_be_overlooked() -> None:
         strip=(right.strip[0], tuple(strip)), placer_count={NODE: 768},
     )  # fmt: skip
     html = wrong._repr_html_()
-    assert "✗ NOT as asked" in text_of(html) and "1 ENOENT" in text_of(html)
+    assert "✗ NOT as asked" in text_of(html) and "1 not there" in text_of(html)
     marked = [n.text for n in parsed(html).iter("span") if "line-through" in n.get("style", "")]
     assert marked == [str(NODE + 1), "?"]
     # The table has the node that nobody asked for, and what the placer believes.
