@@ -147,6 +147,8 @@ class ProvisionJournal:
                 raise ProvisionError(
                     f"another process holds {path}: it is provisioning now", "wait until it has ended"
                 ) from error
+            # The programs that hmexp runs inherit it: one that a killed hmexp left at work keeps others out.
+            os.set_inheritable(fd, True)  # noqa: FBT003 - positional only
             yield
         finally:
             os.close(fd)

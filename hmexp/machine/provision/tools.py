@@ -73,7 +73,7 @@ class InstalledTools:
         try:
             done = subprocess.run(
                 list(words), capture_output=True, env=environment, timeout=_SECONDS, check=False,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL, close_fds=False,
             )  # fmt: skip
         except FileNotFoundError as error:
             package = PACKAGES.get(words[0], words[0])
