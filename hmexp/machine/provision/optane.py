@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hmexp.machine.provision.tools import Toolbox
+from hmexp.system.sysfs import split_lines
 from hmexp.units import format_size
 
 #: Said with every step of ipmctl.
@@ -191,7 +192,7 @@ def _elements(text: str) -> Iterator[Mapping[str, str]]:
 def _table(text: str) -> Iterator[Mapping[str, str]]:
     names: list[str] = []
     before = ""
-    for line in text.splitlines():
+    for line in split_lines(text):
         if re.fullmatch(r"\s*={3,}\s*", line) and "|" in before:
             names = [name.strip().lower() for name in before.split("|")]
         elif names and line.count("|") == len(names) - 1:
