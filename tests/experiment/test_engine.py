@@ -25,6 +25,7 @@ from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.launcher import WORKER, launch
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.task import Task, encode_task
+from hmexp.measure.noise import BOUND
 from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import LaunchRecord
@@ -92,7 +93,10 @@ def test_a_sweep_measures_each_point_once_with_its_proof(tmp_path: Path) -> None
         assert record["proof"]["before"]["ok"] and record["proof"]["after"]["ok"]
         assert record["proof"]["after"]["found"] == record["proof"]["after"]["numa_maps"]
         assert len(record["result"]["samples"]) == 2
-        assert record["model"]["value"] > 0
+        # On a busy machine the host may be slower than the node: the record has no model then, and says why.
+        waited = record["result"]["noise"]["waited_for_model"]
+        bound = waited is not None and waited < BOUND
+        assert record["model"] is None if bound else record["model"]["value"] > 0
     shares = {r["parameters"]["pattern"]: r["dram_share"] for r in records}
     assert shares == {"0": 1.0, "0,2,2": pytest.approx(1 / 3, abs=0.01)}
     run = read_run(outcome.path)
