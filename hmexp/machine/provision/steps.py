@@ -92,7 +92,7 @@ def make_space(
         room, name = old.size_bytes, old.name
         why = f"{old.name} is in {old.mode} mode, and only a namespace in devdax mode can become memory"
         lost = "nothing is lost: it is empty" if not old.is_precious else "ALL DATA IN IT IS DESTROYED"
-        changes = f"{old.name} is made anew in devdax mode; {lost}."
+        changes = f"{old.name} is created again in devdax mode; {lost}."
     size_bytes = room if wish.size_bytes is None else min(room, wish.size_bytes)
     if wish.size_bytes is not None:
         words.append(f"--size={size_bytes}")
