@@ -1,0 +1,1 @@
+"""Programs that we did not write, on hybrid memory: run, found, measured."""
