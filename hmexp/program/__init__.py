@@ -1,1 +1,1 @@
-"""Programs that we did not write, on hybrid memory: run, found, measured."""
+"""Any program on hybrid memory: run it, follow it, move it, find out where it is."""
