@@ -9,7 +9,10 @@ from typing import Final
 #: A name of a table, or the number of a table in an array of them, from 0.
 KeyPath = Sequence[str | int]
 _HEADER: Final = re.compile(r"\s*(?P<open>\[\[?)\s*(?P<name>[^\[\]]+?)\s*\]")
-_KEY: Final = re.compile(r"\s*(?P<name>(?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"))*)\s*=")
+_KEY: Final = re.compile(
+    r"\s*(?P<name>(?:[\w-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[\w-]+|\"[^\"]*\"|'[^']*'))*)\s*="
+)
+_NAME: Final = re.compile(r"\"[^\"]*\"|'[^']*'|[\w-]+")
 _LONG: Final = re.compile(r"\"\"\"|'''")
 
 
@@ -67,4 +70,4 @@ def _numbered(names: tuple[str, ...], counts: dict[tuple[str, ...], int]) -> tup
 
 
 def _names(text: str) -> tuple[str, ...]:
-    return tuple(part.strip().strip("\"'") for part in text.split("."))
+    return tuple(part.strip("\"'") for part in _NAME.findall(text))

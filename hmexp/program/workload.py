@@ -228,7 +228,8 @@ def _read_value(name: str, text: str, usual: Value) -> Value:
 def _say_path(path: KeyPath) -> str:
     words = ""
     for part in path:
-        words += f"[{part + 1}]" if isinstance(part, int) else f".{part}" if words else part
+        name = part if isinstance(part, int) or re.fullmatch(r"[\w-]+", part) else repr(part)
+        words += f"[{part + 1}]" if isinstance(part, int) else f"{'.' * bool(words)}{name}"
     return f"{words}: " if words else ""
 
 
