@@ -1,4 +1,4 @@
-"""A Redis measured from its start to its end: load, requests, a dump under writes, and where its pages are."""
+"""A Redis measured from start to end: load, requests, a dump under writes, and where its pages are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hmexp.store.redis_records import RedisMeasurement, SnapshotRecord
 Look = Callable[[int], PlacementSample]
 #: Versions that the writes of one measurement may use up.
 _VERSIONS = 10_000_000
-_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.05
 #: Memory of Redis for each key beside its value: names, entries of the table, the allocator's rounding.
 _KEY_BYTES = 104
 
@@ -138,9 +138,7 @@ class Measuring:
             step = client.finish().last("run")
         info = server.connection.info()
         if info.get("rdb_last_bgsave_status") != "ok":
-            raise RedisError(
-                "BGSAVE failed", "look for its reason: memory for the fork, or room for the dump"
-            )
+            raise RedisError("BGSAVE failed", "free memory for the fork, or room for the dump")
         loaded = self._load_dump()
         record = SnapshotRecord(
             seconds=seconds,
@@ -198,6 +196,6 @@ def _look_at_both(server: RedisServer, look: Look | None) -> _Places:
 
 
 def _wait_for_dump(server: RedisServer, started: float) -> float:
-    while server.connection.info().get("rdb_bgsave_in_progress") == "1":
+    while server.connection.info("persistence").get("rdb_bgsave_in_progress") == "1":
         time.sleep(_POLL_SECONDS)
     return time.monotonic() - started

@@ -89,9 +89,9 @@ class RedisConnection:
             raise RedisError(f"{words[0]}: a text was expected, the answer is {reply!r}")
         return reply.decode(errors="replace")
 
-    def info(self) -> dict[str, str]:
-        """Return the fields of INFO by their names."""
-        lines = self.text("INFO", "everything").split("\r\n")
+    def info(self, section: str = "everything") -> dict[str, str]:
+        """Return the fields of a section of INFO by their names."""
+        lines = self.text("INFO", section).split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line and not line.startswith("#"))
 
     def _read(self, command: str) -> Reply:

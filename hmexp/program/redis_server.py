@@ -130,7 +130,8 @@ class RedisServer:
 @contextlib.contextmanager
 def redis_server(
     launcher: Launcher = PlainProcess.launch,
-    *options: str,
+    *,
+    options: Sequence[str] = (),
     dump: Path | None = None,
     ready_seconds: float = 120.0,
 ) -> Iterator[RedisServer]:
@@ -142,7 +143,7 @@ def redis_server(
     ----------
     launcher : callable
         Starts the command.
-    *options : str
+    options : sequence of str
         More of the server's options.
     dump : Path, optional
         A dump that it loads.
@@ -237,9 +238,8 @@ def _connect(started: StartedProcess, folder: Path, ready_seconds: float) -> Red
 
 def _last_words(folder: Path) -> str:
     with contextlib.suppress(OSError):
-        return (folder / "log").read_text(errors="replace").strip()[
-            -_LAST_WORDS_BYTES:
-        ] or "(it said nothing)"
+        words = (folder / "log").read_text(errors="replace").strip()
+        return words[-_LAST_WORDS_BYTES:] or "(it said nothing)"
     return "(it has no log)"
 
 

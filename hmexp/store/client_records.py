@@ -105,7 +105,7 @@ class ClientUsage(Stored, frozen=True, kw_only=True, gc=False):
 
 
 class ClientStep(Stored, frozen=True, kw_only=True, gc=False):
-    """One step of the client: `load`, `verify` or `run`.
+    """One step of the client: `load`, `verify`, `run` or `rush`.
 
     Parameters
     ----------
@@ -140,15 +140,15 @@ class ClientStep(Stored, frozen=True, kw_only=True, gc=False):
     client : ClientUsage
         What the client itself used.
     latency_from : str or None
-        Of `run`: from when latency counts, `due` or `sent`.
+        Of `run` and `rush`: from when latency counts, `due` or `sent`.
     latency_ns : LatencyByKind or None
-        Of `run`: the latency [ns].
+        Of `run` and `rush`: the latency [ns].
     sent_late_ns : LatencyRecord or None
         Of `run` at a set rate: how long after they were due requests were sent [ns].
     interval_seconds : float or None
-        Of `run`: length of an interval of the timeline [s].
+        Of `run` and `rush`: length of an interval of the timeline [s].
     timeline : tuple of (int, int)
-        Of `run`: answers in each interval, and the longest latency among them [ns].
+        Of `run` and `rush`: answers in each interval, and the longest latency among them [ns].
     """
 
     step: str
@@ -189,8 +189,8 @@ class ClientStep(Stored, frozen=True, kw_only=True, gc=False):
         late, latency = self.sent_late_ns, self.latency_ns
         if late is not None and latency is not None and late.count and late.p99 > latency.all.p99 / 4:
             reasons.append(
-                f"the client itself sent 1 % of the requests {late.p99 / 1e3:.0f} us late or later, of a p99 of "
-                f"{latency.all.p99 / 1e3:.0f} us"
+                f"the client itself sent 1 % of the requests {late.p99 / 1e3:.0f} us late or later, and the "
+                f"p99 is {latency.all.p99 / 1e3:.0f} us"
             )
         if self.unanswered:
             reasons.append(f"{self.unanswered} requests were never answered")

@@ -16,7 +16,7 @@ from hmexp.process import describe_end
 from hmexp.program.client.build import build_client
 from hmexp.store.client_records import ClientResult
 
-Step = Literal["load", "verify", "run"]
+Step = Literal["load", "verify", "run", "rush"]
 _USAGE: Final = 2
 _decoder: Final = msgspec.json.Decoder(ClientResult)
 
@@ -149,7 +149,7 @@ def start_client(socket: Path, requests: Requests, *steps: Step) -> Iterator[Run
     requests : Requests
         What is asked for.
     *steps : str
-        `load`, `verify` and `run`, in their order.
+        `load`, `verify`, `run` and `rush`, in their order.
 
     Yields
     ------
@@ -180,7 +180,7 @@ def run_client(
     requests : Requests
         What is asked for.
     *steps : str
-        `load`, `verify` and `run`, in their order.
+        `load`, `verify`, `run` and `rush`, in their order.
     timeout_seconds : float, optional
         After this it is ended [s].
 

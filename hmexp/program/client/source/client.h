@@ -9,7 +9,7 @@
 
 #define NS_PER_SECOND 1000000000ull
 
-enum step { STEP_LOAD, STEP_VERIFY, STEP_RUN };
+enum step { STEP_LOAD, STEP_VERIFY, STEP_RUN, STEP_RUSH };
 enum { MOST_STEPS = 16 };
 
 struct options {
@@ -33,11 +33,18 @@ struct options {
 	uint64_t interval_ns; /* of the timeline */
 	uint64_t backlog; /* most requests under way, open loop */
 	uint64_t seed;
+	bool strict; /* a wrong answer, or none, is a failure */
 	uint32_t first_version; /* that a SET writes to a key of unknown version; 0: not without knowing */
 };
 
-/* Status of an end that is not success: the command line, the server, this machine. */
-enum { EXIT_USAGE = 2, EXIT_SERVER = 3, EXIT_MACHINE = 4 };
+/* Status of an end that is not success: wrong answers, the command line, the server, this machine. */
+enum { EXIT_WRONG = 1, EXIT_USAGE = 2, EXIT_SERVER = 3, EXIT_MACHINE = 4 };
+
+/* Whether a step sends for a time, not for each key. */
+static inline bool is_timed(enum step step)
+{
+	return step == STEP_RUN || step == STEP_RUSH;
+}
 
 void parse_options(struct options *options, int argc, char **argv);
 void die(int status, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));

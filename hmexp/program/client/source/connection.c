@@ -180,6 +180,8 @@ static void take_answers(struct connection *connection, answered_fn answered, vo
 			die(EXIT_SERVER, "what the server sends is not Redis's protocol: %s", reader->errstr);
 		if (!reply)
 			return;
+		if (!connection_under_way(connection))
+			die(EXIT_SERVER, "the server answers what nobody has asked");
 		if (reply != &judged) {
 			connection->answer.outcome = OUTCOME_FAILED;
 			strcpy(connection->answer.text, "an answer of another type");

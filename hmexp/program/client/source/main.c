@@ -15,7 +15,7 @@
 /* Above this share of a thread's time, on a CPU or ready for one, the client may be what limits. */
 static const double saturated_share = 0.9;
 
-static const char *const step_names[] = { "load", "verify", "run" };
+static const char *const step_names[] = { "load", "verify", "run", "rush" };
 
 static void print_text(const char *text, FILE *out)
 {
@@ -90,13 +90,13 @@ static void print_timeline(const struct tally *tally, const struct options *opti
 	fputc(']', out);
 }
 
-static void print_latency(const struct tally *tally, const struct options *options, FILE *out)
+static void print_latency(const struct tally *tally, bool from_due, FILE *out)
 {
 	struct histogram *all = allocate(sizeof(*all));
 
 	histogram_add(all, &tally->latency[KIND_GET]);
 	histogram_add(all, &tally->latency[KIND_SET]);
-	fprintf(out, ", \"latency_from\": \"%s\", \"latency_ns\": {\"all\": ", options->rate > 0 ? "due" : "sent");
+	fprintf(out, ", \"latency_from\": \"%s\", \"latency_ns\": {\"all\": ", from_due ? "due" : "sent");
 	histogram_print(all, 1, out);
 	fputs(", \"reads\": ", out);
 	histogram_print(&tally->latency[KIND_GET], 0, out);
@@ -127,23 +127,24 @@ static void print_step(enum step step, const struct tally *tally, const struct w
 	if (step == STEP_VERIFY)
 		fprintf(out, ", \"digest\": \"%016" PRIx64 "\"", tally->digest);
 	fprintf(out, ", \"per_second\": %.3f, ",
-		step == STEP_RUN ? (double)tally->answered_in_time / window :
-		elapsed > 0	 ? (double)tally->answered / elapsed :
-				   0);
+		is_timed(step) ? (double)tally->answered_in_time / window :
+		elapsed > 0    ? (double)tally->answered / elapsed :
+				 0);
 	print_threads(workers, options->threads, out);
-	if (step == STEP_RUN) {
-		print_latency(tally, options, out);
+	if (is_timed(step)) {
+		print_latency(tally, step == STEP_RUN && options->rate > 0, out);
 		print_timeline(tally, options, out);
 	}
 	fputc('}', out);
 }
 
-/* Whether every request has its answer. */
-static bool serve(enum step step, struct worker *workers, const struct options *options, FILE *out)
+/* Returns how many requests have no answer; `wrong` grows by those that have a wrong one. */
+static uint64_t serve(enum step step, struct worker *workers, const struct options *options, uint64_t *wrong,
+		      FILE *out)
 {
 	pthread_t *threads = allocate(options->threads * sizeof(*threads));
 	uint64_t begin = now_ns() + 5000000, length = timeline_length(options);
-	bool all_answered;
+	uint64_t unanswered;
 
 	for (unsigned int t = 0; t < options->threads; t++) {
 		memset(&workers[t].tally, 0, sizeof(workers[t].tally));
@@ -163,11 +164,13 @@ static bool serve(enum step step, struct worker *workers, const struct options *
 	print_step(step, tally, workers, options, (double)(now_ns() - begin) / NS_PER_SECOND, out);
 	for (unsigned int t = 0; t < options->threads; t++)
 		free(workers[t].tally.timeline);
-	all_answered = !tally->unanswered;
+	unanswered = tally->unanswered;
+	for (int i = OUTCOME_MISSING; i <= OUTCOME_FAILED; i++)
+		*wrong += tally->by_outcome[i];
 	free(tally->timeline);
 	free(tally);
 	free(threads);
-	return all_answered;
+	return unanswered;
 }
 
 static void print_options(const struct options *options, FILE *out)
@@ -186,6 +189,7 @@ int main(int argc, char **argv)
 {
 	struct options options;
 	struct table table;
+	uint64_t unanswered = 0, wrong = 0;
 	struct worker *workers;
 
 	parse_options(&options, argc, argv);
@@ -205,16 +209,22 @@ int main(int argc, char **argv)
 	print_options(&options, stdout);
 	for (int i = 0; i < options.step_count; i++) {
 		/* Writes need to know what is there. */
-		if (options.steps[i] == STEP_RUN && options.read_percent < 100 && !options.first_version &&
+		if (is_timed(options.steps[i]) && options.read_percent < 100 && !options.first_version &&
 		    !table_known(&table))
 			die(EXIT_USAGE,
-			    "run with writes: load or verify must come before it, or --first-version is needed");
+			    "writes: load or verify must come before it, or --first-version is needed");
 		if (i)
 			fputs(", ", stdout);
 		/* An answer that comes later would be taken for one of the next step. */
-		if (!serve(options.steps[i], workers, &options, stdout))
+		unanswered = serve(options.steps[i], workers, &options, &wrong, stdout);
+		if (unanswered)
 			break;
 	}
 	puts("]}");
-	return fflush(stdout) ? EXIT_MACHINE : 0;
+	if (fflush(stdout))
+		die(EXIT_MACHINE, "standard output cannot be written");
+	if (options.strict && (wrong || unanswered))
+		die(EXIT_WRONG, "%" PRIu64 " answers were wrong, %" PRIu64 " requests have no answer", wrong,
+		    unanswered);
+	return 0;
 }

@@ -18,6 +18,7 @@ static const char help[] =
 	"  load     SET every key\n"
 	"  verify   GET every key and check its value\n"
 	"  run      requests for --seconds, checked; latency from the time that each was due\n"
+	"  rush     the same in a closed loop at full speed, whatever --rate says\n"
 	"\n"
 	"  --socket PATH | --host HOST --port PORT\n"
 	"  --keys N            number of keys (100000)\n"
@@ -36,13 +37,14 @@ static const char help[] =
 	"  --backlog N         most requests without an answer, open loop (4000000)\n"
 	"  --seed N            of keys, operations and arrivals (1)\n"
 	"  --first-version N   that is written to keys not read before, above any there; 0: read them first (0)\n"
+	"  --strict            end with status 1 if an answer is wrong or missing\n"
 	"\n"
 	"The result is one JSON object on standard output.\n";
 
 enum option_id {
 	O_HELP = 1, O_SOCKET, O_HOST, O_PORT, O_KEYS, O_VALUE, O_READ, O_ZIPF, O_RATE, O_ARRIVALS,
 	O_CONNECTIONS, O_THREADS, O_PIPELINE, O_SECONDS, O_WARMUP, O_DRAIN, O_INTERVAL, O_BACKLOG, O_SEED,
-	O_FIRST_VERSION,
+	O_FIRST_VERSION, O_STRICT,
 };
 
 static const struct option known[] = {
@@ -66,6 +68,7 @@ static const struct option known[] = {
 	{ "backlog", required_argument, NULL, O_BACKLOG },
 	{ "seed", required_argument, NULL, O_SEED },
 	{ "first-version", required_argument, NULL, O_FIRST_VERSION },
+	{ "strict", no_argument, NULL, O_STRICT },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -140,6 +143,9 @@ static void take_server(struct options *options, int id, const char *name, const
 	case O_FIRST_VERSION:
 		options->first_version = (uint32_t)whole(name, text, 0, 4e9);
 		break;
+	case O_STRICT:
+		options->strict = true;
+		break;
 	case O_BACKLOG:
 		options->backlog = whole(name, text, 1, 1e9);
 		break;
@@ -197,16 +203,16 @@ static void take(struct options *options, int id, const char *name, const char *
 
 static void take_step(struct options *options, const char *word)
 {
-	static const char *const names[] = { "load", "verify", "run" };
+	static const char *const names[] = { "load", "verify", "run", "rush" };
 
 	if (options->step_count == MOST_STEPS)
 		die(EXIT_USAGE, "%d steps at most", MOST_STEPS);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < 4; i++)
 		if (!strcmp(word, names[i])) {
 			options->steps[options->step_count++] = (enum step)i;
 			return;
 		}
-	die(EXIT_USAGE, "step %s: load, verify or run is needed", word);
+	die(EXIT_USAGE, "step %s: load, verify, run or rush is needed", word);
 }
 
 void parse_options(struct options *options, int argc, char **argv)
@@ -224,7 +230,7 @@ void parse_options(struct options *options, int argc, char **argv)
 	for (; optind < argc; optind++)
 		take_step(options, argv[optind]);
 	if (!options->step_count)
-		die(EXIT_USAGE, "no step: load, verify or run is needed");
+		die(EXIT_USAGE, "no step: load, verify, run or rush is needed");
 	if (!options->socket == !options->host)
 		die(EXIT_USAGE, "either --socket or --host is needed");
 	if (options->host && !options->port)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What each key holds. A value says its key and its version and goes on with bytes that follow from both,
+ * What each key holds. A value begins with its key and its version; the rest of its bytes follows from both,
  * so that any damage shows. Versions of a key count up; the table knows which of them a read may find:
  * none that was overwritten before the read was sent, none that has not been sent.
  */

@@ -25,21 +25,21 @@ static bool open_loop(const struct worker *worker)
 
 static bool exhausted(const struct worker *worker)
 {
-	if (worker->step != STEP_RUN)
+	if (!is_timed(worker->step))
 		return worker->cursor >= worker->options->keys;
 	return open_loop(worker) ? worker->due >= (double)worker->end : worker->now >= worker->end;
 }
 
 static bool measured(const struct worker *worker, uint64_t due)
 {
-	return worker->step != STEP_RUN || (due >= worker->measured_from && due < worker->end);
+	return !is_timed(worker->step) || (due >= worker->measured_from && due < worker->end);
 }
 
 static void send_next(struct worker *worker, struct connection *connection, uint64_t due)
 {
 	struct request request = { .due = due };
 
-	if (worker->step == STEP_RUN) {
+	if (is_timed(worker->step)) {
 		request.kind = draw_unit(&worker->draw) * 100 < worker->options->read_percent ? KIND_GET :
 											     KIND_SET;
 		request.key = draw_key(&worker->draw);
@@ -84,7 +84,7 @@ static void answered(void *context, struct connection *connection, const struct 
 	if (request->kind == KIND_SET)
 		table_answered(worker->table, request->key, answer->outcome == OUTCOME_RIGHT);
 	count(worker, request, answer);
-	if (worker->step == STEP_RUN && worker->now >= worker->measured_from) {
+	if (is_timed(worker->step) && worker->now >= worker->measured_from) {
 		interval = &tally->timeline[(worker->now - worker->measured_from) /
 					    worker->options->interval_ns];
 		interval->answered++;
@@ -162,7 +162,7 @@ static void wait_for_events(struct worker *worker)
 
 	if (open_loop(worker) && worker->due < (double)worker->end)
 		set_timer(worker, (uint64_t)worker->due + 1);
-	else if (worker->step == STEP_RUN)
+	else if (is_timed(worker->step))
 		timeout = over > worker->now ? (int)((over - worker->now) / 1000000 + 1) : 0;
 	ready = epoll_wait(worker->epoll, events, MOST_EVENTS, timeout);
 	if (ready < 0 && errno != EINTR)
@@ -206,10 +206,9 @@ static void read_usage(struct usage *usage)
 static void begin_step(struct worker *worker)
 {
 	const struct options *options = worker->options;
-	bool run = worker->step == STEP_RUN;
 
 	worker->cursor = worker->index;
-	worker->measured_from = worker->begin + (run ? options->warmup_ns : 0);
+	worker->measured_from = worker->begin + (is_timed(worker->step) ? options->warmup_ns : 0);
 	worker->end = worker->measured_from + options->seconds_ns;
 	worker->due = (double)worker->begin;
 	/* Threads in step would send in bursts. */
@@ -225,7 +224,7 @@ static void fill(struct worker *worker)
 {
 	uint64_t depth = DEEP_BYTES / worker->options->value_bytes;
 
-	if (worker->step == STEP_RUN)
+	if (is_timed(worker->step))
 		depth = worker->options->pipeline;
 	else if (depth > DEEP)
 		depth = DEEP;
@@ -281,11 +280,11 @@ void *worker_serve(void *given)
 		fill(worker);
 	for (;;) {
 		worker->now = now_ns();
-		if (!began && (worker->now >= worker->measured_from || worker->step != STEP_RUN)) {
+		if (!began && (worker->now >= worker->measured_from || !is_timed(worker->step))) {
 			read_usage(&before);
 			began = true;
 		}
-		if (!ended && worker->step == STEP_RUN && worker->now >= worker->end) {
+		if (!ended && is_timed(worker->step) && worker->now >= worker->end) {
 			read_usage(&after);
 			ended = true;
 		}
@@ -296,7 +295,7 @@ void *worker_serve(void *given)
 				flush(worker, &worker->connections[c]);
 		if (!worker->under_way && exhausted(worker))
 			break;
-		if (worker->step == STEP_RUN && worker->now >= worker->end + worker->options->drain_ns)
+		if (is_timed(worker->step) && worker->now >= worker->end + worker->options->drain_ns)
 			break;
 		wait_for_events(worker);
 	}
