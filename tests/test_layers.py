@@ -16,6 +16,7 @@ LAYERS = (
     ("campaign",),
     ("progress",),
     ("report",),
+    ("program",),
     ("machine",),
     ("study",),
     ("sweep",),

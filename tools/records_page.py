@@ -25,6 +25,7 @@ from hmexp.store import (
     machine,
     parameters,
     parts,
+    program_records,
     provenance,
     records,
     results,
@@ -88,6 +89,18 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "Where the pages were, and what disturbed the samples.",
         (evidence.Proof, evidence.PlacementRecord, evidence.NoiseRecord),
     ),
+    (
+        "program.json",
+        (
+            "A program that `hmexp run` started has a folder of its own with one object: a `ProgramRun`. It "
+            "is written when the program has started, and replaced as a whole while it runs and when it has "
+            "ended."
+        ),
+        (
+            program_records.ProgramRun, program_records.RefusedWay, program_records.PlacementSample,
+            program_records.ProgramUsage, program_records.FollowingRecord, program_records.FallenBack,
+        ),
+    ),
 )  # fmt: skip
 _ENTRY = re.compile(r"(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*)(?: : .*)?")
 _UNIT = re.compile(r" \[([^]]+)\](?=\.?$)")
@@ -137,7 +150,9 @@ def listed() -> Iterator[Record]:
 def reachable() -> set[Record]:
     """Every record that a file of a run can hold."""
     found: set[Record] = set()
-    waiting: list[object] = [records.RunRecord, records.PointRecord, records.LaunchRecord]
+    waiting: list[object] = [
+        records.RunRecord, records.PointRecord, records.LaunchRecord, program_records.ProgramRun,
+    ]  # fmt: skip
     while waiting:
         hint = waiting.pop()
         if isinstance(hint, type) and issubclass(hint, Stored):

@@ -15,6 +15,7 @@ import msgspec
 import pytest
 
 from hmexp.store.conversion import upgrade, upgrade_run
+from hmexp.store.program_records import ProgramRun
 from hmexp.store.reader import POINTS, RUN
 from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
 from hmexp.store.schema import Stored
@@ -127,7 +128,7 @@ def _unknown(raw: object, known: object, path: str) -> Iterator[str]:
 def stored() -> list[type[Stored]]:
     """Every type that a file of a run holds, by msgspec's own account."""
     found: dict[str, type[Stored]] = {}
-    waiting: list[object] = [RunRecord, PointRecord, LaunchRecord]
+    waiting: list[object] = [RunRecord, PointRecord, LaunchRecord, ProgramRun]
     while waiting:
         hint = waiting.pop()
         if isinstance(hint, type) and issubclass(hint, Stored) and hint.__name__ not in found:

@@ -1,0 +1,1 @@
+"""Any program on hybrid memory: run it, follow it, move it, find out where it is."""

@@ -1,0 +1,257 @@
+"""The record of a program on hybrid memory: how it was started, where its pages were, how it ended."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from hmexp.store.machine import NodeRecord
+from hmexp.store.parts import SettingRecord
+from hmexp.store.provenance import Provenance
+from hmexp.store.schema import Stored
+
+#: Of `ProgramRun`; a new field alone does not change it.
+PROGRAM_SCHEMA = 1
+#: What a way promises of the pages: their order, their shares, or nothing.
+Promise = Literal["exact", "ratio", "none"]
+
+
+class RefusedWay(Stored, frozen=True, kw_only=True, gc=False):
+    """A way that was not taken.
+
+    Parameters
+    ----------
+    way : str
+        Its name.
+    reason : str
+        Why not, for people.
+    remedy : str or None
+        What would make it possible, or another way.
+    """
+
+    way: str
+    reason: str
+    remedy: str | None = None
+
+
+class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
+    """Where the pages of a program and of its children were at one moment.
+
+    The nodes count pages of all mappings. The verdict is on private anonymous memory, by virtual page number.
+
+    Parameters
+    ----------
+    seconds : float
+        Time since the program was started [s].
+    processes : int
+        Processes that were looked at.
+    by_node : dict of int to int
+        Pages on each node [pages].
+    anonymous_by_node : dict of int to int
+        Those of private anonymous memory, on which the verdict is [pages].
+    in_place : int
+        Pages on the node that the pattern gives them [pages].
+    misplaced : int
+        Pages on another node [pages].
+    unmovable : int
+        Misplaced pages that cannot be moved, such as shared ones [pages].
+    absent : int
+        Pages of private anonymous mappings that are not there yet [pages].
+    unseen : tuple of str
+        What could not be seen, for people.
+    cost_seconds : float
+        How long looking took [s].
+    """
+
+    seconds: float
+    processes: int = 1
+    by_node: dict[int, int] = {}
+    anonymous_by_node: dict[int, int] = {}
+    in_place: int = 0
+    misplaced: int = 0
+    unmovable: int = 0
+    absent: int = 0
+    unseen: tuple[str, ...] = ()
+    cost_seconds: float = 0.0
+
+
+class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
+    """What a program used, with the children that it waited for (getrusage).
+
+    Parameters
+    ----------
+    user_seconds : float
+        CPU time in the program [s].
+    system_seconds : float
+        CPU time in the kernel [s].
+    peak_bytes : int
+        Largest resident size of one process [bytes].
+    minor_faults : int
+        Page faults without reading from a device.
+    major_faults : int
+        Page faults with reading from a device.
+    voluntary_switches : int
+        How often it waited.
+    involuntary_switches : int
+        How often it was preempted.
+    """
+
+    user_seconds: float
+    system_seconds: float
+    peak_bytes: int
+    minor_faults: int
+    major_faults: int
+    voluntary_switches: int
+    involuntary_switches: int
+
+
+class FollowingRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What following a program came to.
+
+    Parameters
+    ----------
+    moved_pages : int
+        Pages that were moved [pages].
+    unmovable : dict of str to int
+        Pages that could not be moved, by reason [pages].
+    lag_seconds : dict of str to float
+        Quantiles of the time from a page's first touch until it was in place, by name such as `p50` [s].
+    longest_call_seconds : float or None
+        Longest single call that moved pages, during which a thread that touches them waits [s].
+    cpu_seconds : float or None
+        CPU time of following [s].
+    scans : int
+        How often the program's pages were looked at.
+    stopped : str
+        Why it ended, for people.
+    """
+
+    moved_pages: int = 0
+    unmovable: dict[str, int] = {}
+    lag_seconds: dict[str, float] = {}
+    longest_call_seconds: float | None = None
+    cpu_seconds: float | None = None
+    scans: int = 0
+    stopped: str = ""
+
+
+class FallenBack(Stored, frozen=True, kw_only=True, gc=False):
+    """Whether the kernel took other nodes than the policy names.
+
+    Parameters
+    ----------
+    misplaced_pages : int or None
+        Pages of the last placement that were not where the pattern has them; None if none was read [pages].
+    outside_pages : int or None
+        Of these, pages on nodes that the pattern does not have at all; None if none was read [pages].
+    missed : dict of int to int
+        By node, how many pages meant for it the whole machine took elsewhere meanwhile (`numa_foreign`)
+        [pages].
+    text : str or None
+        What happened, for people; None if nothing did.
+    """
+
+    misplaced_pages: int | None = None
+    outside_pages: int | None = None
+    missed: dict[int, int] = {}
+    text: str | None = None
+
+
+class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
+    """`program.json`: one program, started in one way.
+
+    Parameters
+    ----------
+    schema : int
+        Schema of the record.
+    name : str
+        Name of the folder of the record; empty if none is kept.
+    command : tuple of str
+        The program and its arguments.
+    pattern : str or None
+        Node of each granule in turn; None without a pattern.
+    granule_bytes : int or None
+        Bytes in a row from one entry of the pattern; None without a pattern [bytes].
+    asked : str
+        Way that was asked for, such as `auto`.
+    way : str
+        Way that was taken.
+    why : str
+        How the way places pages, and why it was taken, for people.
+    promise : str
+        `exact`: each page by its virtual page number; `ratio`: only shares; `none`.
+    refused : tuple of RefusedWay
+        Ways that were tried first, and why they were not taken.
+    warnings : tuple of str
+        What was said before the program was started.
+    environment : dict of str to str
+        What was added to the program's environment.
+    pid : int
+        Process of the program.
+    started : str
+        When it was started, in UTC and ISO 8601.
+    ended : str or None
+        When it had ended; None while it runs, and if hmexp did not live to see it.
+    status : int or None
+        Its exit status as a shell has it: 128 + n after signal n; None while it runs.
+    signal : str or None
+        Name of the signal that ended it.
+    elapsed_seconds : float or None
+        Time from its start to its end [s].
+    usage : ProgramUsage or None
+        CPU time, memory and faults, with its children; None while it runs.
+    placements : tuple of PlacementSample
+        Where its pages were, over time.
+    unread : str or None
+        Why no placement could be read; None if that was possible.
+    following : FollowingRecord or None
+        What following came to; None if it was placed in another way.
+    fallen_back : FallenBack or None
+        Whether the kernel took other nodes; None for ways without a policy.
+    left_running : tuple of int
+        Processes of the program that ran on when it had ended.
+    settings : dict of str to SettingRecord
+        Settings of the machine that were read, and perhaps changed, by their names.
+    counters_before : dict of str to int
+        Counters of the whole machine before: `numa_hit.0` and so on by node, and those of migration.
+    counters_after : dict of str to int
+        The same afterwards.
+    nodes : tuple of NodeRecord
+        Nodes of the machine, before.
+    provenance : Provenance or None
+        State of the machine, before.
+    """
+
+    schema: int = PROGRAM_SCHEMA
+    name: str = ""
+    command: tuple[str, ...]
+    pattern: str | None = None
+    granule_bytes: int | None = None
+    asked: str = "auto"
+    way: str
+    why: str = ""
+    promise: Promise = "none"
+    refused: tuple[RefusedWay, ...] = ()
+    warnings: tuple[str, ...] = ()
+    environment: dict[str, str] = {}
+    pid: int
+    started: str
+    ended: str | None = None
+    status: int | None = None
+    signal: str | None = None
+    elapsed_seconds: float | None = None
+    usage: ProgramUsage | None = None
+    placements: tuple[PlacementSample, ...] = ()
+    unread: str | None = None
+    following: FollowingRecord | None = None
+    fallen_back: FallenBack | None = None
+    left_running: tuple[int, ...] = ()
+    settings: dict[str, SettingRecord] = {}
+    counters_before: dict[str, int] = {}
+    counters_after: dict[str, int] = {}
+    nodes: tuple[NodeRecord, ...] = ()
+    provenance: Provenance | None = None
+
+    @property
+    def last_placement(self) -> PlacementSample | None:
+        """The last placement that was read; None if none was."""
+        return self.placements[-1] if self.placements else None
