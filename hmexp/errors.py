@@ -97,6 +97,21 @@ class SettingsError(HmexpError):
     """A setting of the machine could not be changed, or not be put back."""
 
 
+class ProgramError(HmexpError):
+    """A program was not started: it cannot be run, or not in the way that was asked for.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of `hmexp run`, as of env(1): 125; 126 for what cannot be executed, 127 for what was not
+        found.
+    """
+
+    def __init__(self, message: str, remedy: str | None = None, status: int = 125) -> None:
+        super().__init__(message, remedy)
+        self.status = status
+
+
 class EmulationError(HmexpError):
     """An emulated node was asked for that cannot be modelled on this host."""
 
