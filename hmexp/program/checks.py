@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -12,9 +11,8 @@ from hmexp.memory.capacity import check_capacity, require_allowed
 from hmexp.native.core import PAGE_BYTES
 from hmexp.native.refusal import Call, explain, is_filtered
 from hmexp.pattern import Pattern
-from hmexp.program.executable import Executable
-from hmexp.system.sysfs import parse_meminfo, read_int, read_text, split_lines
-from hmexp.system.topology import Topology
+from hmexp.program.request import Request
+from hmexp.system.sysfs import format_id_list, parse_meminfo, read_int, read_text, split_lines
 from hmexp.units import format_size
 
 #: With less, a node is full: the kernel keeps about as much for itself.
@@ -31,31 +29,6 @@ _LAUNCHERS: Final = {
     "rc-service": ("start", "restart"),
     "batch": (), "at": (),
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Request:
-    """A program to be started, and where its pages shall be.
-
-    Parameters
-    ----------
-    command : tuple of str
-        The program and its arguments.
-    executable : Executable
-        Its file.
-    pattern : Pattern or None
-        Where its pages shall be; None where the kernel decides.
-    topology : Topology
-        The machine.
-    needs_bytes : int or None
-        Memory that it will take; None if unknown [bytes].
-    """
-
-    command: tuple[str, ...]
-    executable: Executable
-    pattern: Pattern | None
-    topology: Topology
-    needs_bytes: int | None = None
 
 
 def check_program(request: Request) -> None:
@@ -95,9 +68,16 @@ def check_nodes(request: Request) -> None:
         )
     if pattern is None:
         return
+    there = {node.id: node for node in topology.nodes}
     for node_id in pattern.distinct_nodes:
+        if node_id not in there:
+            raise ProgramError(
+                f"pattern {pattern}: node {node_id} does not exist: this machine has {format_id_list(there)}",
+                "use nodes that exist: see `hmexp nodes`; a program's memory cannot be emulated, but `hmexp "
+                "lab` has machines with more nodes",
+            )
         require_allowed(node_id, pattern, topology)
-        node = topology.node(node_id)
+        node = there[node_id]
         if not node.has_memory:
             raise CapacityError(f"pattern {pattern}: node {node_id} has no memory", "see `hmexp nodes`")
         if node.free_bytes < FULL_BYTES:
@@ -106,8 +86,8 @@ def check_nodes(request: Request) -> None:
                 f"{format_size(node.total_bytes)} are free, and the kernel would take other nodes instead",
                 "free memory there, or use another pattern; see `hmexp nodes`",
             )
-    if request.needs_bytes:
-        check_capacity(pattern, request.needs_bytes, topology)
+    if request.options.needs_bytes:
+        check_capacity(pattern, request.options.needs_bytes, topology)
 
 
 def check_call(call: Call, way: str) -> None:

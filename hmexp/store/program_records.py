@@ -255,3 +255,14 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     def last_placement(self) -> PlacementSample | None:
         """The last placement that was read; None if none was."""
         return self.placements[-1] if self.placements else None
+
+    @property
+    def shown_placement(self) -> PlacementSample | None:
+        """The last placement of the program at work; None if none was read.
+
+        A program that ends gives its memory back first: what has less than half of the most pages that it
+        had is left out.
+        """
+        most = max((sum(each.anonymous_by_node.values()) for each in self.placements), default=0)
+        full = [each for each in self.placements if 2 * sum(each.anonymous_by_node.values()) >= most]
+        return full[-1] if full else None
