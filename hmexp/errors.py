@@ -97,21 +97,6 @@ class SettingsError(HmexpError):
     """A setting of the machine could not be changed, or not be put back."""
 
 
-class ProgramError(HmexpError):
-    """A program was not started: it cannot be run, or not in the way that was asked for.
-
-    Attributes
-    ----------
-    status : int
-        Exit status of `hmexp run`, as of env(1): 125; 126 for what cannot be executed, 127 for what was not
-        found.
-    """
-
-    def __init__(self, message: str, remedy: str | None = None, status: int = 125) -> None:
-        super().__init__(message, remedy)
-        self.status = status
-
-
 class EmulationError(HmexpError):
     """An emulated node was asked for that cannot be modelled on this host."""
 
@@ -126,3 +111,22 @@ class StoreError(HmexpError):
 
 class SweepError(HmexpError):
     """A sweep ended, but not every point of it was measured."""
+
+
+class ProgramError(HmexpError):
+    """A process of somebody's program has ended, or may not be looked at or moved; the message says why."""
+
+
+class StartError(ProgramError):
+    """A program was not started: it cannot be run, or not in the way that was asked for.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of `hmexp run`, as of env(1): 125; 126 for what cannot be executed, 127 for what was not
+        found.
+    """
+
+    def __init__(self, message: str, remedy: str | None = None, status: int = 125) -> None:
+        super().__init__(message, remedy)
+        self.status = status

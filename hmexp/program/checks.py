@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from hmexp.errors import CapacityError, ProgramError
+from hmexp.errors import CapacityError, StartError
 from hmexp.memory.capacity import check_capacity, require_allowed
 from hmexp.native.core import PAGE_BYTES
 from hmexp.native.refusal import Call, explain, is_filtered
@@ -36,7 +36,7 @@ def check_program(request: Request) -> None:
 
     Raises
     ------
-    ProgramError
+    StartError
         Naming the launcher.
     """
     name = Path(request.command[0]).name
@@ -44,7 +44,7 @@ def check_program(request: Request) -> None:
     words = request.command[1:]
     if verbs is None or (verbs and not any(word in verbs for word in words)) or "--scope" in words:
         return
-    raise ProgramError(
+    raise StartError(
         f"no process would be placed: {name} asks a service to start the program, which inherits nothing",
         "name the program itself (`systemctl cat UNIT` shows ExecStart), or start it as usual and lay it out "
         "with `hmexp move --pid PID`",
@@ -71,7 +71,7 @@ def check_nodes(request: Request) -> None:
     there = {node.id: node for node in topology.nodes}
     for node_id in pattern.distinct_nodes:
         if node_id not in there:
-            raise ProgramError(
+            raise StartError(
                 f"pattern {pattern}: node {node_id} does not exist: this machine has {format_id_list(there)}",
                 "use nodes that exist: see `hmexp nodes`; a program's memory cannot be emulated, but `hmexp "
                 "lab` has machines with more nodes",
@@ -95,11 +95,11 @@ def check_call(call: Call, way: str) -> None:
 
     Raises
     ------
-    ProgramError
+    StartError
         Naming the call and the filter.
     """
     if is_filtered(call):
-        raise ProgramError(
+        raise StartError(
             f"a seccomp filter refuses {call.value} here, which {way} needs",
             explain(call, 1) or "run it outside of the container",
         )
@@ -188,11 +188,11 @@ def needs_pattern(request: Request, way: str) -> Pattern:
 
     Raises
     ------
-    ProgramError
+    StartError
         If there is none.
     """
     if request.pattern is None:
-        raise ProgramError(
+        raise StartError(
             f"{way} needs a pattern", "add --pattern, such as --pattern 0,2,2 or --pattern 1:2"
         )
     return request.pattern

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hmexp.errors import ProgramError
+from hmexp.errors import StartError
 
 _ELF: Final = b"\x7fELF"
 _INTERPRETER: Final = 3  # PT_INTERP
@@ -66,16 +66,16 @@ def find_executable(command: Sequence[str], environment: Mapping[str, str] | Non
 
     Raises
     ------
-    ProgramError
+    StartError
         With status 127 if it is not found, 126 if it cannot be executed.
     """
     if not command or not command[0]:
-        raise ProgramError("no program was named", "write it after --, as in: hmexp run -- sort big.txt", 125)
+        raise StartError("no program was named", "write it after --, as in: hmexp run -- sort big.txt", 125)
     name = command[0]
     search = (os.environ if environment is None else environment).get("PATH", os.defpath)
     found = name if "/" in name else shutil.which(name, path=search)
     if found is None:
-        raise ProgramError(f"{name} was not found in PATH ({search})", "name the program by its path", 127)
+        raise StartError(f"{name} was not found in PATH ({search})", "name the program by its path", 127)
     _require_executable(found)
     return _look(found)
 
@@ -85,11 +85,11 @@ def _require_executable(path: str) -> None:
         mode = Path(path).stat().st_mode
     except OSError as error:
         status = 127 if error.errno in (errno.ENOENT, errno.ENOTDIR) else 126
-        raise ProgramError(f"{path} cannot be executed: {error.strerror}", None, status) from error
+        raise StartError(f"{path} cannot be executed: {error.strerror}", None, status) from error
     if stat.S_ISDIR(mode):
-        raise ProgramError(f"{path} cannot be executed: it is a folder", None, 126)
+        raise StartError(f"{path} cannot be executed: it is a folder", None, 126)
     if not os.access(path, os.X_OK):
-        raise ProgramError(f"{path} cannot be executed: permission denied", f"chmod +x {path}", 126)
+        raise StartError(f"{path} cannot be executed: permission denied", f"chmod +x {path}", 126)
 
 
 def _look(path: str) -> Executable:

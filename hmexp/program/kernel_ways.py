@@ -7,7 +7,7 @@ import os
 import shutil
 from contextlib import ExitStack
 
-from hmexp.errors import NativeError, ProgramError, SettingsError
+from hmexp.errors import NativeError, StartError, SettingsError
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading, spread
 from hmexp.native.refusal import Call
 from hmexp.native.spawn import Inheritance, TaskPolicy
@@ -41,10 +41,10 @@ def plan_by_policy(request: Request, held: ExitStack) -> Plan:
     obstacle = _no_weights(pattern)
     try:
         plan = plan_policy(pattern, PAGE_BYTES, weighted=obstacle is None)
-    except ProgramError as error:
+    except StartError as error:
         if obstacle is None:
             raise
-        raise ProgramError(f"{obstacle.message}; {error.message}", obstacle.remedy or error.remedy) from error
+        raise StartError(f"{obstacle.message}; {error.message}", obstacle.remedy or error.remedy) from error
     settings, warnings = _hold_weights(plan.weights, held)
     return Plan(
         "policy", plan.why, plan.promise, request.executable.path, request.command,
@@ -57,7 +57,7 @@ def plan_one_node(request: Request, _held: ExitStack) -> Plan:
     pattern = needs_pattern(request, "node")
     check_call(Call.SET_MEMPOLICY, "node")
     if len(pattern.distinct_nodes) != 1:
-        raise ProgramError(
+        raise StartError(
             f"node puts all pages on one node, and pattern {pattern} has {len(pattern.distinct_nodes)}",
             f"name one, such as --pattern {pattern.nodes[0]}, or use another way",
         )
@@ -92,7 +92,7 @@ def plan_numactl(request: Request, _held: ExitStack) -> Plan:
     check_call(Call.SET_MEMPOLICY, "numactl")
     path = shutil.which("numactl")
     if path is None:
-        raise ProgramError(
+        raise StartError(
             "numactl is not installed", "install it (Debian: numactl), or use --via policy, which needs none"
         )
     nodes = ",".join(map(str, sorted(pattern.distinct_nodes)))
@@ -148,7 +148,7 @@ def _hold_weights(
         found = held.enter_context(interleave_weights(weights, wait_seconds=_WAIT_SECONDS, shared=True))
     except SettingsError as error:
         remedy = f"{error.remedy}; or" if error.remedy else "or"
-        raise ProgramError(
+        raise StartError(
             f"the weights of weighted interleave, which are those of the whole machine: {error.message}",
             f"{remedy} use another way: --via follow, --via preload",
         ) from error

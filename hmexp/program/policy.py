@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Final
 
-from hmexp.errors import ProgramError
+from hmexp.errors import StartError
 from hmexp.memory.placers.weighted import MAX_WEIGHT
 from hmexp.native.spawn import Inheritance, TaskPolicy
 from hmexp.pattern import Pattern
@@ -59,7 +59,7 @@ def plan_policy(pattern: Pattern, page_bytes: int, *, weighted: bool = True) -> 
 
     Raises
     ------
-    ProgramError
+    StartError
         If no policy has the pattern's ratio.
     """
     without_huge = pattern.granule_bytes < HUGE_BYTES
@@ -78,12 +78,12 @@ def plan_policy(pattern: Pattern, page_bytes: int, *, weighted: bool = True) -> 
     if equal:
         return PolicyPlan(even, "ratio", _say("interleave", nodes, f"the ratio only: {reason}"))
     if not weighted:
-        raise ProgramError(
+        raise StartError(
             f"interleaving without weights has equal shares, and pattern {pattern} has {_list(ratio)}",
             "use a pattern of equal shares, or another way: --via follow, --via preload",
         )
     if max(ratio.values()) > MAX_WEIGHT:
-        raise ProgramError(
+        raise StartError(
             f"the kernel's weights are at most {MAX_WEIGHT}, and pattern {pattern} needs "
             f"{max(ratio.values())}",
             "use a simpler ratio, or another way: --via follow, --via preload",
