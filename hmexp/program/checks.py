@@ -192,7 +192,5 @@ def needs_pattern(request: Request, way: str) -> Pattern:
         If there is none.
     """
     if request.pattern is None:
-        raise StartError(
-            f"{way} needs a pattern", "add --pattern, such as --pattern 0,2,2 or --pattern 1:2"
-        )
+        raise StartError(f"{way} needs a pattern", "add --pattern, such as --pattern 0,2,2 or --pattern 1:2")
     return request.pattern

@@ -7,7 +7,7 @@ import os
 import shutil
 from contextlib import ExitStack
 
-from hmexp.errors import NativeError, StartError, SettingsError
+from hmexp.errors import NativeError, SettingsError, StartError
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading, spread
 from hmexp.native.refusal import Call
 from hmexp.native.spawn import Inheritance, TaskPolicy

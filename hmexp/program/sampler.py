@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 from hmexp.errors import HmexpError
@@ -19,7 +17,7 @@ from hmexp.store.program_records import PlacementSample
 #: The first look; then after twice the time, and so on, for a program may be short.
 _FIRST_SECONDS: Final = 0.05
 #: Looking takes at most one part in so many of the time.
-_COST_PARTS: Final = 50
+_COST_PARTS: Final = 20
 #: With more samples, every second one is dropped, and looking becomes half as frequent.
 _MOST_SAMPLES: Final = 512
 
@@ -96,11 +94,7 @@ class Sampler:
             yield
 
     def find_survivors(self) -> tuple[int, ...]:
-        """Processes of the program that were seen and still run; also one that has become a daemon.
-
-        A daemon leaves its parent at once, mostly before anybody looks: so processes of the same program that
-        were started since, and that belong to nobody, count too.
-        """
+        """Processes of the program that were seen and still run, now that it has ended itself."""
         alive = {pid for pid, ticks in self._seen.items() if pid != self._pid and _starts_at(pid) == ticks}
         return tuple(sorted(alive))
 

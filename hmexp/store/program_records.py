@@ -84,7 +84,7 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
     system_seconds : float
         CPU time in the kernel [s].
     peak_bytes : int
-        Largest resident size of one process [bytes].
+        Largest resident size of one process; Linux counts hmexp's own before exec, some 30 MiB [bytes].
     minor_faults : int
         Page faults without reading from a device.
     major_faults : int
