@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hmexp.system.topology import Topology
 
 _log = logging.getLogger(__name__)
-_WAYS: Final = ("auto", "policy", "default", "node", "tiering", "numactl")
+_WAYS: Final = ("auto", "preload", "policy", "default", "node", "tiering", "numactl")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -63,8 +63,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="with follow: the most pages that are moved in a second (default: no limit)",
     )  # fmt: skip
     parser.add_argument(
-        "--look-every", type=number, default=10.0, metavar="S",
-        help="time between two looks at where the pages are, at the longest; 0: never [s] (default: 10)",
+        "--look-every", type=number, metavar="S",
+        help="time between two looks at where the pages are, at the longest; 0: never [s] (default: 10, or "
+        "more where looking would take more than 5%% of the time)",
     )  # fmt: skip
     record = parser.add_argument(
         "--record", metavar="DIR", default="auto",
@@ -120,7 +121,7 @@ def _prepare(options: argparse.Namespace) -> Prepared:
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
     pattern = _pattern(options)
     start = StartOptions(
-        sample_seconds=max(0.0, options.look_every),
+        sample_seconds=options.look_every,
         needs_bytes=None if options.needs is None else parse_size(options.needs),
         threshold_bytes=parse_size(options.threshold),
         pages_per_second=options.rate,

@@ -151,9 +151,9 @@ def _overcommit(_request: Request, way: str, proc_root: Path) -> Iterator[str]:
 
 
 def _secure(request: Request, way: str, _proc_root: Path) -> Iterator[str]:
-    executable = request.executable
-    if executable.secure is not None and way != "preload":
-        yield (f"{executable.program} runs with {executable.secure}: only root can see where its pages are.")
+    privileges = request.executable.privileges
+    if privileges is not None and way != "preload":
+        yield f"{request.executable.path} {privileges}: only root can see where its pages are, or move them."
 
 
 def _balancing(_request: Request, way: str, proc_root: Path) -> Iterator[str]:

@@ -43,6 +43,8 @@ def attend(started: Started, watch: SignalWatch) -> None:
     watch : SignalWatch
         Entered before it was started.
     """
+    if started.poll() is not None:
+        return
     attendant = _Attendant(started.pid)
     pidfd = os.pidfd_open(started.pid)
     try:

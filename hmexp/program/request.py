@@ -10,12 +10,10 @@ from pathlib import Path
 from hmexp.native.spawn import Inheritance
 from hmexp.pattern import Pattern
 from hmexp.program.executable import Executable
+from hmexp.program.preload import THRESHOLD_BYTES
 from hmexp.store.parts import SettingRecord
 from hmexp.store.program_records import FollowingRecord, Promise
 from hmexp.system.topology import Topology
-
-#: Large mappings are those from here on: the same as where glibc begins to map memory by itself.
-THRESHOLD_BYTES = 128 << 10
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,10 @@ class StartOptions:
     ----------
     record : Path or None
         Folder for its record; None keeps none.
-    sample_seconds : float
-        Time between two looks at where its pages are, at the longest; the first ones come sooner. 0 looks
-        only when `Started.look` is called [s].
+    sample_seconds : float or None
+        Time between two looks at where its pages are, at the longest; the first ones come sooner. None is
+        10 s, or more where looking would take more than 5 % of the time. 0 looks only when `Started.look` is
+        called [s].
     needs_bytes : int or None
         Memory that it will take: refused where its nodes have no room for that; None if unknown [bytes].
     threshold_bytes : int
@@ -40,7 +39,7 @@ class StartOptions:
     """
 
     record: Path | None = None
-    sample_seconds: float = 10.0
+    sample_seconds: float | None = None
     needs_bytes: int | None = None
     threshold_bytes: int = THRESHOLD_BYTES
     pages_per_second: float | None = None
@@ -98,6 +97,8 @@ class Plan:
         Looks at the process once it runs, and raises `HmexpError` if the way has not worked.
     attend : callable, optional
         Works on the process in a thread of its own until the event is set or it has ended.
+    conclude : callable, optional
+        Says what the way has found out, once the program has ended.
     warnings : tuple of str
         What a person should know.
     """
@@ -112,4 +113,5 @@ class Plan:
     settings: Mapping[str, SettingRecord] = field(default_factory=dict)
     verify: Callable[[int], None] | None = None
     attend: Callable[[int, threading.Event], FollowingRecord] | None = None
+    conclude: Callable[[], tuple[str, ...]] | None = None
     warnings: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from hmexp.errors import HmexpError
@@ -13,10 +14,13 @@ from hmexp.pattern import Pattern
 from hmexp.program.sample import Seen, take_sample
 from hmexp.program.target import read_target
 from hmexp.store.program_records import PlacementSample
+from hmexp.system.sysfs import parse_meminfo, read_text
 
 #: The first look; then after twice the time, and so on, for a program may be short.
 _FIRST_SECONDS: Final = 0.05
-#: Looking takes at most one part in so many of the time.
+#: Time between two looks later, unless another is given [s].
+_USUAL_SECONDS: Final = 10.0
+#: Looking takes at most one part in so many of the time, unless a time is given.
 _COST_PARTS: Final = 20
 #: With more samples, every second one is dropped, and looking becomes half as frequent.
 _MOST_SAMPLES: Final = 512
@@ -33,8 +37,9 @@ class Sampler:
         What its pages are compared with.
     began : float
         When it was started, by `time.monotonic` [s].
-    longest_seconds : float
-        Time between two looks at the longest; 0 looks only when `look` is called [s].
+    longest_seconds : float or None
+        Time between two looks at the longest; 0 looks only when `look` is called; None is what costs
+        little [s].
     keep : callable
         Gets all samples after each look of the thread.
     """
@@ -44,11 +49,12 @@ class Sampler:
         pid: int,
         pattern: Pattern | None,
         began: float,
-        longest_seconds: float,
+        longest_seconds: float | None,
         keep: Callable[[tuple[PlacementSample, ...]], None],
     ) -> None:
         self._pid, self._pattern, self._began = pid, pattern, began
-        self._longest_seconds = longest_seconds
+        self._cost_parts = _COST_PARTS if longest_seconds is None else 1
+        self._longest_seconds = _USUAL_SECONDS if longest_seconds is None else longest_seconds
         self._keep = keep
         self._samples: list[PlacementSample] = []
         self._seen: Seen = {}
@@ -57,6 +63,8 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name=f"hmexp-look-{pid}", daemon=True)
         #: Why no placement could be read; None as soon as one was.
         self.unread: str | None = None
+        #: Largest resident size of the program that was seen [bytes].
+        self.peak_bytes: int | None = None
 
     def start(self) -> None:
         """Begin to look."""
@@ -82,6 +90,8 @@ class Sampler:
                     self.unread = str(error)
                 return None
             self.unread = None
+            status = parse_meminfo(read_text(Path(f"/proc/{self._pid}/status")) or "")
+            self.peak_bytes = status.get("VmHWM", self.peak_bytes)
             self._seen |= seen
             self._samples.append(sample)
             self._keep(tuple(self._samples))
@@ -105,7 +115,7 @@ class Sampler:
             if found is None and _has_ended(self._pid):
                 return
             cost_seconds = found.cost_seconds if found is not None else 0.0
-            wait_seconds = max(min(2 * wait_seconds, self._longest_seconds), _COST_PARTS * cost_seconds)
+            wait_seconds = max(min(2 * wait_seconds, self._longest_seconds), self._cost_parts * cost_seconds)
             if len(self._samples) > _MOST_SAMPLES:
                 del self._samples[1::2]
                 self._longest_seconds *= 2

@@ -69,14 +69,23 @@ class Started:
     """
 
     def __init__(
-        self, pid: int, plan: Plan, record: ProgramRun, held: ExitStack, watch: tuple[Pattern | None, float]
+        self,
+        pid: int,
+        plan: Plan,
+        record: ProgramRun,
+        held: ExitStack,
+        watch: tuple[Pattern | None, float | None],
     ) -> None:
         self.pid, self.way, self.why, self.record = pid, plan.way, plan.why, record
         self.problems: list[str] = []
         self.folder: Path | None = None
         self._held = held
+        self._conclude = plan.conclude
+        #: What a person should know of how it went.
+        self.notes: list[str] = []
         self._pattern = watch[0]
         self._began = time.monotonic()
+        self._own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._ended: Ended | None = None
         self._finished = False
         self._sampler = Sampler(pid, self._pattern, self._began, watch[1], self._keep)
@@ -151,15 +160,17 @@ class Started:
         following = self._follower.stop() if self._follower is not None else None
         if self._follower is not None and self._follower.problem is not None:
             self.problems.append(self._follower.problem)
+        self.notes += self._conclude() if self._conclude is not None else ()
         self._put_back()
         after = read_counters()
         record = msgspec.structs.replace(
             self.record,
             ended=now(),
+            notes=tuple(self.notes),
             status=ended.status,
             signal=signal_name(-ended.returncode) if ended.returncode < 0 else None,
             elapsed_seconds=elapsed_seconds,
-            usage=_usage(ended.usage),
+            usage=_usage(ended.usage, self._own_peak_bytes, self._sampler.peak_bytes),
             unread=self._sampler.unread,
             following=following,
             left_running=self._sampler.find_survivors(),
@@ -228,11 +239,14 @@ class _Follower(threading.Thread):
         return self.found
 
 
-def _usage(used: resource.struct_rusage) -> ProgramUsage:
+def _usage(used: resource.struct_rusage, own_peak_bytes: int, seen_peak_bytes: int | None) -> ProgramUsage:
+    peak_bytes = used.ru_maxrss * 1024
+    # Before exec it was a copy of this process, which Linux counts.
+    known = peak_bytes if peak_bytes > own_peak_bytes else seen_peak_bytes
     return ProgramUsage(
         user_seconds=used.ru_utime,
         system_seconds=used.ru_stime,
-        peak_bytes=used.ru_maxrss * 1024,
+        peak_bytes=known,
         minor_faults=used.ru_minflt,
         major_faults=used.ru_majflt,
         voluntary_switches=used.ru_nvcsw,

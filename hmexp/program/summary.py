@@ -21,6 +21,7 @@ def summarize(record: ProgramRun, folder: Path | None) -> list[str]:
     lines = [f"hmexp run: {record.way}: {record.why}"]
     lines += [f"  not {each.way}: {each.reason}" for each in record.refused]
     lines.append(f"  {_placed(record)}")
+    lines += [f"  {note}" for note in record.notes]
     if record.following is not None:
         lines.append(f"  {_followed(record.following)}")
     if record.left_running:
@@ -73,5 +74,7 @@ def _ended(record: ProgramRun) -> str:
     more = ""
     if used is not None:
         cpu_seconds = used.user_seconds + used.system_seconds
-        more = f", CPU {cpu_seconds:.2f} s, at most {format_size(used.peak_bytes)} resident"
+        more = f", CPU {cpu_seconds:.2f} s"
+        if used.peak_bytes is not None:
+            more += f", at most {format_size(used.peak_bytes)} resident"
     return f"{how} after {seconds:.2f} s{more}"

@@ -24,6 +24,7 @@ from hmexp.program.kernel_ways import (
     plan_one_node,
     plan_tiering,
 )
+from hmexp.program.own_ways import plan_preload
 from hmexp.program.request import Plan, Request, StartOptions
 from hmexp.program.started import Started
 from hmexp.store.parts import SettingRecord
@@ -37,6 +38,7 @@ from hmexp.system.topology import read_topology
 AUTO: Final = "auto"
 #: Each way by its name. It refuses by an error, and holds settings of the machine by the stack.
 WAYS: Final[Mapping[str, Callable[[Request, ExitStack], Plan]]] = {
+    "preload": plan_preload,
     "policy": plan_by_policy,
     "default": plan_first_touch,
     "node": plan_one_node,
@@ -44,7 +46,7 @@ WAYS: Final[Mapping[str, Callable[[Request, ExitStack], Plan]]] = {
     "numactl": plan_numactl,
 }
 #: What `auto` tries, in this order.
-_ORDER: Final = ("policy",)
+_ORDER: Final = ("preload", "policy")
 
 
 @dataclass(frozen=True)
@@ -108,14 +110,22 @@ class Prepared:
         record = msgspec.structs.replace(record, pid=pid)
         watch = (request.pattern, request.options.sample_seconds)
         started = Started(pid, plan, record, self.held, watch)
-        try:
-            if plan.verify is not None:
-                plan.verify(pid)
-        except HmexpError:
-            started.stop()
-            raise
         started.begin(request.options.record)
+        self._verify(started)
         return started
+
+    def _verify(self, started: Started) -> None:
+        """Stop a program that its way has missed; one that has ended already has a status of its own."""
+        if self.plan.verify is None:
+            return
+        try:
+            self.plan.verify(started.pid)
+        except HmexpError as error:
+            if started.poll() is not None:
+                started.notes.append(error.message)
+                return
+            started.stop()
+            raise StartError(f"{error.message}; it was stopped", error.remedy) from error
 
     def _describe(self, counters: Mapping[str, int]) -> ProgramRun:
         request, plan = self.request, self.plan

@@ -83,8 +83,9 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
         CPU time in the program [s].
     system_seconds : float
         CPU time in the kernel [s].
-    peak_bytes : int
-        Largest resident size of one process; Linux counts hmexp's own before exec, some 30 MiB [bytes].
+    peak_bytes : int or None
+        Largest resident size of one process; None if it was below that of hmexp, which Linux counts before
+        exec, and nobody looked [bytes].
     minor_faults : int
         Page faults without reading from a device.
     major_faults : int
@@ -97,7 +98,7 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
 
     user_seconds: float
     system_seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     minor_faults: int
     major_faults: int
     voluntary_switches: int
@@ -183,6 +184,8 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
         Ways that were tried first, and why they were not taken.
     warnings : tuple of str
         What was said before the program was started.
+    notes : tuple of str
+        What was found out by its end.
     environment : dict of str to str
         What was added to the program's environment.
     pid : int
@@ -232,6 +235,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     promise: Promise = "none"
     refused: tuple[RefusedWay, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     pid: int
     started: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from hmexp.errors import CapacityError, HmexpError, StartError
 from hmexp.native.refusal import Call
 from hmexp.pattern import Pattern
-from hmexp.program import checks, executable
+from hmexp.program import checks, linkage
 from hmexp.program.checks import check_call, check_nodes, check_program, find_warnings, read_zones
 from hmexp.program.counters import find_fallback
 from hmexp.program.executable import Executable, find_executable
@@ -45,7 +46,7 @@ Node 3, zone  Movable
 
 def request_for(text: str | None, *words: str, options: StartOptions | None = None) -> Request:
     pattern = None if text is None else Pattern.parse(text)
-    program = Executable("/bin/true", "/bin/true", elf=True, bits=64, loader="/lib64/ld.so")
+    program = Executable("/bin/true")
     return Request(words or ("true",), program, pattern, Topology(NODES), options or StartOptions())
 
 
@@ -128,21 +129,16 @@ def test_programs_are_found_and_described(tmp_path: Path, monkeypatch: pytest.Mo
     script = tmp_path / "script"
     script.write_text("#!/usr/bin/env -S sh -e\n")
     script.chmod(0o755)
-    found = find_executable(["script"], {"PATH": str(tmp_path)})
-    assert found.path == str(script) and Path(found.program).name == "sh" and found.elf and not found.static
-    static = tmp_path / "static"
-    # An ELF header of 64 bits with one program header that asks for no loader.
-    static.write_bytes(
-        b"\x7fELF\2\1\1" + bytes(9) + bytes(16) + (64).to_bytes(8, "little") + bytes(14)
-        + (56).to_bytes(2, "little") + (1).to_bytes(2, "little") + bytes(6)
-        + (1).to_bytes(4, "little") + bytes(52)
-    )  # fmt: skip
-    static.chmod(0o755)
-    assert find_executable([str(static)]).static
-    static.chmod(0o755 | stat.S_ISUID)
-    assert find_executable([str(static)]).secure is None  # one's own rights
-    monkeypatch.setattr(executable.os, "geteuid", lambda: os.getuid() + 1)
-    assert find_executable([str(static)]).secure in ("set-user-id root", f"set-user-id {os.getuid()}")
+    assert find_executable(["script"], {"PATH": str(tmp_path)}) == Executable(str(script))
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+    program.chmod(0o755 | stat.S_ISUID)
+    assert find_executable([str(program)]).privileges is None  # one's own rights
+    monkeypatch.setattr(linkage.os, "geteuid", lambda: os.getuid() + 1)
+    found = find_executable([str(program)])
+    assert found.privileges is not None and "set-user-ID" in found.privileges
+    warning = find_warnings(replace(request_for("0"), executable=found), "policy", tmp_path)
+    assert "only root can see" in warning[0]
     for words, status in (
         (["gone"], 127),
         ([str(tmp_path)], 126),
