@@ -24,7 +24,7 @@ from hmexp.errors import HmexpError, StartError, StoreError
 if TYPE_CHECKING:
     from hmexp.pattern import Pattern
     from hmexp.program.started import Started
-    from hmexp.program.ways import Prepared
+    from hmexp.program.ways import PreparedStart
     from hmexp.store.program_records import ProgramRun
     from hmexp.system.topology import Topology
 
@@ -96,7 +96,7 @@ def _run(options: argparse.Namespace) -> int:
     return record.status if record.status is not None else ExitStatus.INTERNAL
 
 
-def _carry_out(prepared: Prepared) -> Started | int:
+def _carry_out(prepared: PreparedStart) -> Started | int:
     """Start the program and attend to it until it has ended."""
     from hmexp.program.child import attend, open_watch
 
@@ -113,7 +113,7 @@ def _carry_out(prepared: Prepared) -> Started | int:
     return started
 
 
-def _prepare(options: argparse.Namespace) -> Prepared:
+def _prepare(options: argparse.Namespace) -> PreparedStart:
     from hmexp.program.request import StartOptions
     from hmexp.program.ways import prepare
     from hmexp.units import parse_size

@@ -50,7 +50,7 @@ _ORDER: Final = ("preload", "policy")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedStart:
     """A program that can be started: everything was checked, and settings of the machine are held.
 
     Parameters
@@ -78,7 +78,7 @@ class Prepared:
         """What a person should know before the program starts."""
         return (*find_warnings(self.request, self.plan.way), *self.plan.warnings)
 
-    def recorded_in(self, folder: Path | None) -> Prepared:
+    def recorded_in(self, folder: Path | None) -> PreparedStart:
         """The same with another folder for the record."""
         options = replace(self.request.options, record=folder)
         return replace(self, request=replace(self.request, options=options))
@@ -157,7 +157,7 @@ def prepare(
     way: str = AUTO,
     pattern: Pattern | None = None,
     options: StartOptions = StartOptions(),
-) -> Prepared:
+) -> PreparedStart:
     """Check everything, choose the way and set what it needs; nothing is started yet.
 
     Raises
@@ -222,14 +222,14 @@ def start(
     return prepare(command, way, pattern, options).spawn()
 
 
-def _try(request: Request, asked: str, name: str, refused: tuple[RefusedWay, ...]) -> Prepared:
+def _try(request: Request, asked: str, name: str, refused: tuple[RefusedWay, ...]) -> PreparedStart:
     held = ExitStack()
     try:
         plan = WAYS[name](request, held)
     except BaseException:
         held.close()
         raise
-    return Prepared(request, asked, plan, refused, held)
+    return PreparedStart(request, asked, plan, refused, held)
 
 
 def _refused_start(request: Request, plan: Plan, error: SpawnError) -> StartError:

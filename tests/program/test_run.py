@@ -30,6 +30,7 @@ from hmexp.system.topology import read_topology
 NODE = read_topology().usable_nodes[0].id
 HMEXP = (sys.executable, "-m", "hmexp")
 SECONDS = 20
+PROFILE = Path(__file__).parents[1] / "docker_profile.py"
 #: Prints what it inherits, and what signals it gets; a line `end` ends it.
 TALKER = """
 import os, signal, sys
@@ -108,6 +109,17 @@ def test_refusals_have_a_status_of_their_own(
     assert end.value.code == status and said in err, err
     assert out == "" and "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_container_names_its_filter(tmp_path: Path) -> None:
+    """Docker's profile refuses set_mempolicy: no way is left, and each says why."""
+    command = (*HMEXP, "run", "--pattern", str(NODE), "--record", "none", "--", "touch", str(tmp_path / "x"))
+    done = subprocess.run(
+        [sys.executable, PROFILE, "--", *command], capture_output=True, text=True, timeout=SECONDS
+    )
+    assert done.returncode == 125 and list(tmp_path.iterdir()) == []
+    assert "policy: a seccomp filter refuses set_mempolicy here" in done.stderr
+    assert "preload: " in done.stderr and "docker run --security-opt seccomp=FILE" in done.stderr
 
 
 def talk(*words: str) -> tuple[subprocess.Popen[str], int]:
