@@ -18,17 +18,18 @@ from hmexp.markup import (
     node_colours,
     table,
 )
+from hmexp.program.kinds import node_kinds
 from hmexp.program.words import say_bytes, say_cost, title_of, verdict_of
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
-    from hmexp.program.placement import ProgramPlacement
+    from hmexp.program.placed import PlacedProgram
     from hmexp.program.reading import PlacedMapping
 
 _LISTED: Final = 12
 
 
-def draw_program(placement: ProgramPlacement) -> Fragment:
+def draw_program(placement: PlacedProgram) -> Fragment:
     """Draw where the pages of a program are."""
     parts: list[object] = [element("div", bold(title_of(placement)), " ", _verdict(placement))]
     parts.append(_nodes(placement))
@@ -42,7 +43,7 @@ def draw_program(placement: ProgramPlacement) -> Fragment:
     return card(*parts)
 
 
-def _verdict(placement: ProgramPlacement) -> Fragment:
+def _verdict(placement: PlacedProgram) -> Fragment:
     verdict = placement.verdict
     if verdict is None:
         return Fragment()
@@ -52,9 +53,7 @@ def _verdict(placement: ProgramPlacement) -> Fragment:
     return badge(f"✗ {verdict.in_place:,} of {there:,} pages in place", "bad")
 
 
-def _nodes(placement: ProgramPlacement) -> Fragment:
-    from hmexp.program.placement import node_kinds
-
+def _nodes(placement: PlacedProgram) -> Fragment:
     kinds = node_kinds()
     total = sum(placement.by_node.values())
     private = placement.anonymous_by_node
@@ -71,7 +70,7 @@ def _nodes(placement: ProgramPlacement) -> Fragment:
     return table(["node", "pages", "size", "private memory", ""], rows)
 
 
-def _mappings(placement: ProgramPlacement) -> Fragment:
+def _mappings(placement: PlacedProgram) -> Fragment:
     found = [(process.pid, mapping) for process in placement.processes for mapping in process.mappings]
     shown = sorted(found, key=lambda each: -each[1].pages.present)[:_LISTED]
     heads = ["process", "address", "is", "size", *(chip(node) for node in placement.by_node)]
@@ -83,7 +82,7 @@ def _mappings(placement: ProgramPlacement) -> Fragment:
     )
 
 
-def _row(placement: ProgramPlacement, pid: int, mapping: PlacedMapping) -> list[object]:
+def _row(placement: PlacedProgram, pid: int, mapping: PlacedMapping) -> list[object]:
     what = element("span", mapping.sort, title=f"{mapping.permissions} {mapping.path} {mapping.policy}")
     row: list[object] = [pid, f"{mapping.start:x}", what, format_size(mapping.size_bytes)]
     row += [f"{mapping.pages.by_node.get(node, 0):,}" for node in placement.by_node]

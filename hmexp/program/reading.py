@@ -219,13 +219,14 @@ def _by_numa_maps(mapping: Mapping) -> dict[int, int] | None:
 def _compare(
     sight: Sight, target: Target, placed: list[PlacedMapping], pattern: Pattern | None
 ) -> tuple[list[PlacedMapping], list[str], int]:
-    """Look again where the two ways differ: a process that runs has changed in between, or they disagree."""
+    """Look again where the two ways differ: they disagree, or a program that runs has changed in between."""
     doubtful = [each for each in placed if not each.agrees]
     if not doubtful:
         return placed, [], 0
     again = {mapping.start: mapping for mapping in read_mappings(target.pid)}
     second: dict[int, PlacedMapping] = {}
     changed, said = 0, []
+    still = read_target(target.pid).minor_faults == target.minor_faults
     for first in doubtful:
         mapping = again.get(first.start)
         if mapping is None or len(second) == _LOOKED_AT_AGAIN:
@@ -235,7 +236,8 @@ def _compare(
         second[first.start] = found
         if found.agrees:
             continue
-        if found.pages.by_node == first.pages.by_node and found.numa_maps == first.numa_maps:
+        same = found.pages.by_node == first.pages.by_node and found.numa_maps == first.numa_maps
+        if same and still and read_target(target.pid).minor_faults == target.minor_faults:
             said.append(_say_disagreement(found, by_frames=sight.frames_shown))
         else:
             changed += 1

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from hmexp.program.kinds import node_kinds
 from hmexp.units import format_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hmexp.program.placement import ProgramPlacement
+    from hmexp.program.placed import PlacedProgram
     from hmexp.program.reading import PlacedMapping
 
 _LISTED: Final = 20
 _PATH: Final = 48
 
 
-def lines_of(placement: ProgramPlacement, *, every_mapping: bool = False) -> list[str]:
+def lines_of(placement: PlacedProgram, *, every_mapping: bool = False) -> list[str]:
     """Write a placement: totals, the verdict, mappings, what could not be seen, and what reading cost."""
     lines = [title_of(placement), "", *_totals(placement)]
     verdict = verdict_of(placement)
@@ -30,19 +31,19 @@ def lines_of(placement: ProgramPlacement, *, every_mapping: bool = False) -> lis
     return [*lines, "", say_cost(placement)]
 
 
-def title_of(placement: ProgramPlacement) -> str:
+def title_of(placement: PlacedProgram) -> str:
     """Say which processes these are."""
     others = len(placement.processes) - 1
     with_them = f", and {others} that descend from it" if others else ""
     return f"process {placement.pid} ({placement.name}){with_them}"
 
 
-def say_bytes(placement: ProgramPlacement, pages: int) -> str:
+def say_bytes(placement: PlacedProgram, pages: int) -> str:
     """A number of pages as a size."""
     return format_size(pages * placement.page_bytes) if pages else "0"
 
 
-def say_cost(placement: ProgramPlacement) -> str:
+def say_cost(placement: PlacedProgram) -> str:
     """Say what reading has cost."""
     return (
         f"read in {placement.cost_seconds:.3f} s ({placement.cpu_seconds:.3f} s of CPU time): while the "
@@ -50,7 +51,7 @@ def say_cost(placement: ProgramPlacement) -> str:
     )
 
 
-def verdict_of(placement: ProgramPlacement) -> list[str]:
+def verdict_of(placement: PlacedProgram) -> list[str]:
     """The pages against the pattern; nothing without one."""
     verdict = placement.verdict
     if verdict is None:
@@ -88,7 +89,7 @@ def verdict_of(placement: ProgramPlacement) -> list[str]:
     return lines
 
 
-def line_of(placement: ProgramPlacement) -> str:
+def line_of(placement: PlacedProgram) -> str:
     """A placement in one line, for one that is read again and again."""
     nodes = ", ".join(f"node {node}: {say_bytes(placement, n)}" for node, n in placement.by_node.items())
     verdict = placement.verdict
@@ -101,9 +102,7 @@ def line_of(placement: ProgramPlacement) -> str:
     return f"{many}; {nodes or 'no pages'}{against}; read in {placement.cost_seconds:.3f} s"
 
 
-def _totals(placement: ProgramPlacement) -> list[str]:
-    from hmexp.program.placement import node_kinds
-
+def _totals(placement: PlacedProgram) -> list[str]:
     kinds = node_kinds()
     total = sum(placement.by_node.values())
     lines = []
@@ -133,7 +132,7 @@ def _totals(placement: ProgramPlacement) -> list[str]:
     return lines + ([f"  {'; '.join(said)}"] if said else [])
 
 
-def _mappings(placement: ProgramPlacement, *, every_mapping: bool) -> list[str]:
+def _mappings(placement: PlacedProgram, *, every_mapping: bool) -> list[str]:
     nodes = list(placement.by_node)
     heads = ["pid", "address", "size", "is", *(f"node {node}" for node in nodes)]
     heads += ["in place", "misplaced"] if placement.pattern is not None else []
@@ -157,7 +156,7 @@ def _mappings(placement: ProgramPlacement, *, every_mapping: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _row(placement: ProgramPlacement, pid: int, mapping: PlacedMapping, nodes: Sequence[int]) -> list[str]:
+def _row(placement: PlacedProgram, pid: int, mapping: PlacedMapping, nodes: Sequence[int]) -> list[str]:
     row = [str(pid), f"{mapping.start:x}", format_size(mapping.size_bytes), mapping.sort]
     row += [f"{mapping.pages.by_node.get(node, 0):,}" for node in nodes]
     if placement.pattern is not None:

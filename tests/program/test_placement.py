@@ -237,7 +237,7 @@ def test_frames_that_are_hidden_change_no_count() -> None:
     script = (
         "import subprocess, sys, json, os\n"
         "from hmexp.program.placement import read_placement\n"
-        f"t = subprocess.Popen(['python', {str(TARGET)!r}], executable='/proc/self/exe', stdin=-1, stdout=-1)\n"
+        f"t = subprocess.Popen(['-', {str(TARGET)!r}], executable='/proc/self/exe', stdin=-1, stdout=-1)\n"
         "a = json.loads(t.stdout.readline())['areas']\n"
         "p = read_placement(t.pid)\n"
         "t.communicate()\n"
