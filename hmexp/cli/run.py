@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hmexp.system.topology import Topology
 
 _log = logging.getLogger(__name__)
-_WAYS: Final = ("auto", "preload", "policy", "default", "node", "tiering", "numactl")
+_WAYS: Final = ("auto", "preload", "policy", "follow", "default", "node", "tiering", "numactl")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -186,12 +186,12 @@ def _report(record: ProgramRun, started: Started) -> None:
 COMMAND = Command(
     "run",
     "run any program on hybrid memory, by an exact pattern where that is possible",
-    "The program is started with its memory laid out by a pattern of nodes, in one of several ways: policy "
-    "(a memory policy that it inherits: weighted interleaving, Linux 6.9), or what one would choose "
-    "otherwise: "
-    "default (first touch), node (all on one), tiering (the kernel moves pages by itself) and numactl. auto "
-    "takes the first of preload, policy and follow that is possible, and keeps the reason against the "
-    "others.\n\n"
+    "The program is started with its memory laid out by a pattern of nodes, in one of several ways: preload "
+    "(a library gives large mappings to the kernel module), policy (a memory policy that it inherits: "
+    "weighted interleaving, Linux 6.9), follow (pages are moved to their place soon after they appear); or "
+    "what one would choose otherwise: default (first touch), node (all on one), tiering (the kernel moves "
+    "pages by itself) and numactl. auto takes the first of preload, policy and follow that is possible, and "
+    "keeps the reason against the others.\n\n"
     "The program's exit status, signals, terminal and standard streams are its own. hmexp writes to standard "
     "error, before the start and after the end (-q: nothing but warnings). Where the pages were over time, "
     "what the program used and how it was started is in a record (docs/records.md).",

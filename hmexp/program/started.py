@@ -22,7 +22,8 @@ from hmexp.process import signal_name
 from hmexp.program.counters import find_fallback, read_counters
 from hmexp.program.request import Plan
 from hmexp.program.sampler import Sampler
-from hmexp.store.program_records import FollowingRecord, PlacementSample, ProgramRun, ProgramUsage
+from hmexp.store.following_records import Following
+from hmexp.store.program_records import PlacementSample, ProgramRun, ProgramUsage
 from hmexp.store.programs import write_program
 from hmexp.store.run import now
 
@@ -222,7 +223,7 @@ class _Follower(threading.Thread):
         super().__init__(name=f"hmexp-{plan.way}-{pid}", daemon=True)
         self._plan, self._pid = plan, pid
         self._stop = threading.Event()
-        self.found: FollowingRecord | None = None
+        self.found: Following | None = None
         self.problem: str | None = None
 
     def run(self) -> None:
@@ -232,7 +233,7 @@ class _Follower(threading.Thread):
         except HmexpError as error:
             self.problem = f"{self._plan.way} has ended: {error}"
 
-    def stop(self) -> FollowingRecord | None:
+    def stop(self) -> Following | None:
         self._stop.set()
         if self.is_alive():
             self.join()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hmexp.store.program_records import FollowingRecord, PlacementSample, ProgramRun
+from hmexp.program.following_text import describe
+from hmexp.store.program_records import PlacementSample, ProgramRun
+from hmexp.system.sysfs import split_lines
 from hmexp.units import format_size
 
 
@@ -22,8 +24,9 @@ def summarize(record: ProgramRun, folder: Path | None) -> list[str]:
     lines += [f"  not {each.way}: {each.reason}" for each in record.refused]
     lines.append(f"  {_placed(record)}")
     lines += [f"  {note}" for note in record.notes]
+    lines += _outside(record.shown_placement) if record.pattern is not None else []
     if record.following is not None:
-        lines.append(f"  {_followed(record.following)}")
+        lines += [f"  {line}" for line in split_lines(describe(record.following))]
     if record.left_running:
         numbers = ", ".join(map(str, record.left_running))
         lines.append(
@@ -58,13 +61,12 @@ def _ratio(seen: PlacementSample) -> str:
     return " = " + ":".join(["1", *(f"{pages / counts[0]:.3f}" for pages in counts[1:])])
 
 
-def _followed(found: FollowingRecord) -> str:
-    lag = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.lag_seconds.items())
-    left = ", ".join(f"{pages} {reason}" for reason, pages in found.unmovable.items() if pages)
-    return (
-        f"moved {found.moved_pages} pages{f'; from first touch to place: {lag}' if lag else ''}"
-        f"{f'; not moved: {left}' if left else ''}{f'; {found.stopped}' if found.stopped else ''}"
-    )
+def _outside(seen: PlacementSample | None) -> list[str]:
+    """Anonymous memory that no verdict is on, or that is elsewhere."""
+    if seen is None or not seen.outside:
+        return []
+    parts = ", ".join(f"{pages} of {sort}" for sort, pages in seen.outside.items())
+    return [f"  not where the pattern has them: {parts} [pages]"]
 
 
 def _ended(record: ProgramRun) -> str:

@@ -178,7 +178,8 @@ if WEIGHTED:
         assert weights() == BEFORE | {0: "1", 2: "2"}, weights()
         pid = record_of("exact").pid
         seen = read_placement(pid, against=Pattern((0, 2, 2), PAGE_BYTES))
-        assert seen.misplaced == 0 and seen.in_place > 60_000, (seen.in_place, seen.misplaced)
+        # Pages that mremap has moved to another address keep their nodes.
+        assert seen.in_place > 65_536 and seen.misplaced < 100, (seen.in_place, seen.misplaced, seen.outside)
         status, errors = hmexp("run", "--pattern", "0,2,2,2", "--via", "policy", "--", "touch", "/tmp/never")
         assert status == 125 and "at 2, and 3 is wanted" in errors, (status, errors)
         assert str(running.pid) in errors and not Path("/tmp/never").exists()
@@ -191,7 +192,7 @@ if WEIGHTED:
         status, errors = running.end()
         assert status == 0 and weights() == BEFORE, (status, errors, weights())
         last = record_of("exact").shown_placement
-        assert last is not None and last.misplaced == 0, last
+        assert last is not None and last.in_place > 65_536 and last.misplaced < 100, last
         ratio = last.anonymous_by_node[2] / last.anonymous_by_node[0]
         assert abs(ratio / 2 - 1) < 0.02, last
         return f"{counts}; {errors.splitlines()[-2].strip()}; refused: a run of other weights"
