@@ -92,8 +92,9 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
     (
         "program.json",
         (
-            "A program that `hmexp run` started has a folder of its own with one object: a `ProgramRun`. It is "
-            "written when the program has started, and replaced as a whole while it runs and when it has ended."
+            "A program that `hmexp run` started has a folder of its own with one object: a `ProgramRun`. It "
+            "is written when the program has started, and replaced as a whole while it runs and when it has "
+            "ended."
         ),
         (
             program_records.ProgramRun, program_records.RefusedWay, program_records.PlacementSample,

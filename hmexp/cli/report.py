@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, percent, price, run_directory
 from hmexp.cli.output import print_json
 from hmexp.cli.runs import require_measured, require_numbers
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
+
+if TYPE_CHECKING:
+    from hmexp.report.run.results import Results
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +35,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.store.reader import read_run
+    from hmexp.store.reader import collector_paused, read_run
 
     given = (options.price_dram, options.price_slow)
     if given.count(None) == 1:
@@ -46,48 +49,52 @@ def _run(options: argparse.Namespace) -> int:
             f"{options.run_directory} is a study of {study}, which has no ratios to put a price on",
             "leave --price-dram and --price-slow out, or name the run of a sweep",
         )
-    return _sweep(options) if study is None else _study(options)
+    from hmexp.report.run.results import Results
+
+    # Read once: of a large run that is most of what its tables take.
+    with collector_paused():
+        results = Results.load(options.run_directory)
+        return _sweep(options, results) if study is None else _study(options, results)
 
 
-def _sweep(options: argparse.Namespace) -> int:
+def _sweep(options: argparse.Namespace, results: Results) -> int:
     from hmexp.report.model.cost import Prices
-    from hmexp.report.page.html import write_report
+    from hmexp.report.page.html import write_report_of
 
     prices = None if options.price_dram is None else Prices(options.price_dram, options.price_slow)
-    written = write_report(options.run_directory, prices, options.keep)
+    written = write_report_of(results, options.run_directory, prices, options.keep)
     names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     files = [file for name in names if (file := options.run_directory / name).exists()]
     if options.json:
-        print_json(_describe(options, files, str(written)))
+        print_json(_describe(options, results, files, str(written)))
     else:
         print(f"Report: {written}")
-    require_numbers(options.run_directory)
+    require_numbers(options.run_directory, results.points)
     return ExitStatus.OK
 
 
-def _study(options: argparse.Namespace) -> int:
+def _study(options: argparse.Namespace, results: Results) -> int:
     """A study has tables and figures of its own, and no page."""
     from hmexp.report.model.tables import write_points
-    from hmexp.report.run.results import Results
     from hmexp.report.study.files import write_study
 
     folder = options.run_directory
-    files = [write_points(Results.load(folder), folder / "points.csv"), *write_study(folder)]
+    files = [write_points(results, folder / "points.csv"), *write_study(folder)]
     if options.json:
-        print_json(_describe(options, files, None))
+        print_json(_describe(options, results, files, None))
     else:
         for file in files:
             print(f"Written: {file}")
-    require_numbers(folder)
+    require_numbers(folder, results.points)
     return ExitStatus.OK
 
 
-def _describe(options: argparse.Namespace, files: Sequence[Path], report: str | None) -> dict[str, Any]:
+def _describe(
+    options: argparse.Namespace, results: Results, files: Sequence[Path], report: str | None
+) -> dict[str, Any]:
     """The run and its points, JSON-able."""
     from hmexp.report.model.tables import frame_of
-    from hmexp.report.run.results import Results
 
-    results = Results.load(options.run_directory)
     frame = frame_of(results)
     points = frame.astype(object).where(frame.notna(), None).to_dict("records")
     return {

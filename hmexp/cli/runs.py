@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hmexp.errors import ParameterError, StoreError, SweepError
+
+if TYPE_CHECKING:
+    from hmexp.report.run.point import Point
 
 
 def require_measured(folder: Path) -> None:
@@ -35,7 +40,7 @@ def require_measured(folder: Path) -> None:
         )
 
 
-def require_numbers(folder: Path) -> None:
+def require_numbers(folder: Path, points: Sequence[Point]) -> None:
     """Refuse to call a run a success in which no point was measured.
 
     Raises
@@ -43,9 +48,6 @@ def require_numbers(folder: Path) -> None:
     SweepError
         With how many were skipped or failed, and why.
     """
-    from hmexp.report.run.results import Results
-
-    points = Results.load(folder).points
     if any(point.status == "ok" for point in points):
         return
     counts = Counter(str(point.status) for point in points)

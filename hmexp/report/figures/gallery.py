@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,7 @@ __all__ = [
     "ratio_by_mix",
     "save",
     "svg_text",
+    "wanted_figures",
 ]
 
 _DPI: Final = 160
@@ -57,7 +59,12 @@ _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 def all_figures(results: Results) -> dict[str, Figure]:
     """Draw every figure that this run has something to say for, by the stem of its file's name."""
-    return {stem: draw(results) for stem, (wanted, draw) in _FIGURES.items() if wanted(results)}
+    return {stem: draw() for stem, draw in wanted_figures(results).items()}
+
+
+def wanted_figures(results: Results) -> dict[str, Callable[[], Figure]]:
+    """Return who draws each figure that this run has something to say for, by the stem of its file's name."""
+    return {stem: partial(draw, results) for stem, (wanted, draw) in _FIGURES.items() if wanted(results)}
 
 
 def _has_model(results: Results) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from typing import Any, Final
 import jinja2
 import msgspec
 from markupsafe import Markup
+from matplotlib.figure import Figure
 
 from hmexp.report.figures import gallery as figures
 from hmexp.report.figures import pareto, style
@@ -26,6 +28,7 @@ from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import predict
 from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
 from hmexp.report.page.rows import failed_row, point_row
+from hmexp.report.page.second import Work
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
@@ -64,24 +67,34 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
         If the run cannot be read, or a file cannot be written.
     """
     with collector_paused():
-        return _write(Results.load(run_dir), run_dir, prices, keep)
+        return write_report_of(Results.load(run_dir), run_dir, prices, keep)
 
 
-def _write(results: Results, run_dir: Path, prices: Prices | None, keep: float) -> Path:
+def write_report_of(
+    results: Results, run_dir: Path, prices: Prices | None = None, keep: float = KEEP
+) -> Path:
+    """Write what `write_report` writes, of a run that was read already."""
     shown = excerpt(results)
-    every = figures.all_figures(shown)
+    wanted = figures.wanted_figures(shown)
     found = offers.markets(shown, prices) if prices is not None else []
     if prices is not None and found:
-        every |= {pareto.STEM: pareto.cost_performance(shown, found, prices)}
-    write_points(results, run_dir / "points.csv")
-    write_samples(results, run_dir / "samples.csv")
-    _write_costs(results, run_dir, prices)
-    drawn = {}
-    for stem, figure in every.items():
-        svg, _ = figures.save(figure, run_dir / "figures", stem)
-        drawn[stem] = svg.read_text(encoding="utf-8")
+        wanted[pareto.STEM] = partial(pareto.cost_performance, shown, found, prices)
+    folder = run_dir / "figures"
+    Work(
+        [
+            partial(write_points, results, run_dir / "points.csv"),
+            *(partial(_save, draw, folder, stem) for stem, draw in wanted.items()),
+            partial(write_samples, results, run_dir / "samples.csv"),
+            partial(_write_costs, results, run_dir, prices),
+        ]
+    ).carry_out()
+    drawn = {stem: (folder / f"{stem}.svg").read_text(encoding="utf-8") for stem in wanted}
     said = offers.sentences(found, shown, prices, keep) if prices is not None else []
     return write_atomically(run_dir / "report.html", render(results, drawn, said, shown))
+
+
+def _save(draw: Callable[[], Figure], folder: Path, stem: str) -> None:
+    figures.save(draw(), folder, stem)
 
 
 def _write_costs(results: Results, run_dir: Path, prices: Prices | None) -> None:
