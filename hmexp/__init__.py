@@ -58,6 +58,9 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.report.comparison.outcome": ("Comparison",),
     "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
+    "hmexp.program.follower": ("FollowOptions", "follow"),
+    "hmexp.program.moves": ("move_program", "undo_move"),
+    "hmexp.store.following_records": ("Following",),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",
         "PlacementError", "PlacerUnavailableError", "StoreError", "SweepError",

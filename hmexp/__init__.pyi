@@ -40,12 +40,17 @@ from hmexp.memory.placement import Placement as Placement
 from hmexp.memory.region import Region as Region
 from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
+from hmexp.program.follower import FollowOptions as FollowOptions
+from hmexp.program.follower import follow as follow
+from hmexp.program.moves import move_program as move_program
+from hmexp.program.moves import undo_move as undo_move
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
 from hmexp.report.model.cost import Prices as Prices
 from hmexp.report.page.html import write_report as write_report
 from hmexp.report.run.dataset import Dataset as Dataset
 from hmexp.report.run.dataset import load as load
+from hmexp.store.following_records import Following as Following
 from hmexp.store.reader import read_points as read_points
 from hmexp.store.reader import read_run as read_run
 from hmexp.store.records import LaunchRecord as LaunchRecord

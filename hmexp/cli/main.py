@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
+    "move": "move the pages of a program that runs to an exact pattern, and back",
     "provision": "make NUMA nodes of persistent or CXL memory, and take them back",
     "workloads": "list the programs that hmexp knows how to measure, or print one to copy",
     "campaign": "run several notebooks with papermill and gather them in one folder",

@@ -1,4 +1,4 @@
-"""Pages of another process, moved a batch at a time; no answer of the kernel here is proof of where they are."""
+"""Pages of another process, moved a batch at a time; no answer here is proof of where they are."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class MoveCall:
     Parameters
     ----------
     status : numpy.ndarray
-        For each page the node that the kernel claims it is on, or a negative errno, or `UNWRITTEN`, dtype int32,
-        shape ``(pages,)``.
+        For each page the node that the kernel claims it is on, or a negative errno, or `UNWRITTEN`, dtype
+        int32, shape ``(pages,)``.
     errno : int
         Why the call failed as a whole; 0 if it did not.
     taken_ns : int
@@ -44,7 +44,8 @@ def move_foreign(
     pid : int
         The process.
     pages : numpy.ndarray
-        Virtual page numbers; none asks only whether the process's pages may be moved, dtype uint64, shape ``(pages,)``.
+        Virtual page numbers; none asks only whether the process's pages may be moved, dtype uint64, shape
+        ``(pages,)``.
     nodes : numpy.ndarray
         Node for each, dtype int32, shape ``(pages,)``.
     everybody : bool
@@ -80,7 +81,8 @@ def split_foreign(pidfd: int, pages: npt.NDArray[np.uint64]) -> int:
     Returns
     -------
     int
-        For how many the kernel took the advice, or a negative errno if for none. Whether they were split, a scan says.
+        For how many the kernel took the advice, or a negative errno if for none. Whether they were split, a
+        scan says.
     """
     addresses = np.ascontiguousarray(pages * np.uint64(PAGE_BYTES), dtype=np.uint64)
     return int(

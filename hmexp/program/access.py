@@ -1,4 +1,4 @@
-"""Whether the pages of a process may be moved, by this user, to these nodes; said before anything is moved."""
+"""Whether the pages of a process may be moved by this user to these nodes, before any is moved."""
 
 from __future__ import annotations
 
@@ -32,11 +32,14 @@ def require_access(target: HeldProcess, *, everybody: bool) -> None:
         With what is needed: the kernel's answer to a request for no page at all decides.
     """
     if target.pid == os.getpid():
-        raise ProgramError("a process cannot move its own pages while it looks at them", "name another process")
+        raise ProgramError(
+            "a process cannot move its own pages while it looks at them", "name another process"
+        )
     require_target(target.pid)
     if everybody and not has_capability(_CAP_SYS_NICE):
         raise ProgramError(
-            "moving pages that other processes map, too, needs CAP_SYS_NICE", "run as root, or leave out --all"
+            "moving pages that other processes map, too, needs CAP_SYS_NICE",
+            "run as root, or leave out --all",
         )
     none = np.empty(0, dtype=np.uint64)
     call = move_foreign(target.thread, none, none.astype(np.int32), everybody=everybody)
@@ -45,7 +48,7 @@ def require_access(target: HeldProcess, *, everybody: bool) -> None:
 
 
 def describe_refusal(target: HeldProcess, code: int) -> str:
-    """Why the kernel refuses to go on with a process whose pages were moved before, in one sentence."""
+    """Why the kernel refuses to move more pages of a process, in one sentence."""
     if code == errno.EACCES:
         return (
             f"the nodes that process {target.pid} may use have changed to {target.allowed_nodes} (its cpuset)"
@@ -89,8 +92,8 @@ def require_nodes(pid: int, pattern: Pattern) -> None:
     for node in dict.fromkeys(pattern.nodes):
         if allowed is not None and node not in allowed[0]:
             raise PatternError(
-                f"process {pid} may not have memory of node {node}: Mems_allowed_list in /proc/{pid}/status is "
-                f"{allowed[1]}",
+                f"process {pid} may not have memory of node {node}: Mems_allowed_list in "
+                f"/proc/{pid}/status is {allowed[1]}",
                 "change its cpuset (cpuset.mems of its cgroup), or use a pattern of nodes that it may use",
             )
 

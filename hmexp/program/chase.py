@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,25 +10,26 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import ProgramError
-from hmexp.native.mover import split_foreign
-from hmexp.program.choice import MOST_SPLITS, Choice, ChoiceOptions, choose, members_of
+from hmexp.program.choice import ChoiceOptions, MoveChoice, choose, members_of
 from hmexp.program.held import HeldProcess
 from hmexp.program.ledger import UNKNOWN, Ledger
 from hmexp.program.mover import Answers, Mover, Request
 from hmexp.program.outcomes import count_outcomes
-from hmexp.program.pace import Pace
+from hmexp.program.pace import MovePace
+from hmexp.program.splitter import Splitter
 from hmexp.program.undo import JournalWriter
-from hmexp.program.view import HUGE_PAGES, Looker, View
-from hmexp.program.wish import Nodes, Pages, Wish, find_sorted
+from hmexp.program.view import Looker, View
+from hmexp.program.wish import Nodes, Wish, find_sorted
 from hmexp.store.following_records import FollowedProcess, PageOutcomes
 
+#: How long to ask for pages before looking again: so long [s], or as many times as long as a look takes.
+_ROUND_SECONDS: Final = 1.0
+_ROUND_LOOKS: Final = 20
 _EMPTY: Final = View(np.empty(0, np.uint64), np.empty(0, np.int16), np.empty(0, np.uint8))
-#: Huge pages split in one go.
-_SPLIT_BATCH: Final = 64
 
 
 @dataclass(frozen=True)
-class Step:
+class ChaseStep:
     """What one look at a process led to.
 
     Parameters
@@ -48,6 +48,8 @@ class Step:
         Pages that were not asked for because their node had no room [pages].
     faults : int
         Minor faults of the process since the look before.
+    refused : int
+        Pages that were refused before, and not so often yet that they are given up [pages].
     fatal : int
         The errno by which the kernel refused to go on; 0 without.
     """
@@ -59,6 +61,7 @@ class Step:
     returned: int = 0
     held_back: int = 0
     faults: int = 0
+    refused: int = 0
     fatal: int = 0
 
 
@@ -75,7 +78,7 @@ class Chase:
         Which pages may be moved.
     mover : Mover
         Asks the kernel.
-    pace : Pace
+    pace : MovePace
         How fast.
     journal : JournalWriter or None
         Where origins are noted; None if nothing is to be undone.
@@ -89,7 +92,7 @@ class Chase:
         wish: Wish,
         options: ChoiceOptions,
         mover: Mover,
-        pace: Pace,
+        pace: MovePace,
         *,
         journal: JournalWriter | None = None,
         born_ns: int | None = None,
@@ -97,7 +100,7 @@ class Chase:
         self.target = target
         self.ledger = Ledger()
         self.replaced = 0
-        self.split = 0
+        self.splitter = Splitter(target, pace)
         self.scans = 0
         self.scan_cpu_seconds = 0.0
         self.appeared_in_place = 0
@@ -106,12 +109,10 @@ class Chase:
         self._wish = wish
         self._options = options
         self._mover = mover
-        self._pace = pace
         self._journal = journal
         self._born_ns = UNKNOWN if born_ns is None else born_ns
         self._first = True
         self._pending = True
-        self._splits: Counter[int] = Counter()
         self._looker = Looker(target)
 
     def close(self) -> None:
@@ -125,11 +126,6 @@ class Chase:
     def is_due(self) -> bool:
         """Whether to look again: the process has had faults since the last look, or something was left."""
         return self._first or self._pending or self.target.minor_faults != self.view.faults
-
-    @property
-    def rejoined(self) -> int:
-        """Huge pages that were split several times: something joins them again."""
-        return sum(times >= MOST_SPLITS for times in self._splits.values())
 
     @property
     def sees_huge(self) -> bool:
@@ -173,14 +169,14 @@ class Chase:
             raise
         self.replaced += 1
         self.ledger.forget()
-        self._splits.clear()
+        self.splitter.forget()
         self.view = _EMPTY
         # All of its pages have appeared since the last look.
         self._born_ns = time.monotonic_ns() if self._first else max(self.view.started_ns, self._born_ns)
         if self._journal is not None:
             self._journal.write_image(self.target)
 
-    def step(self, room_pages: dict[int, int], *, patient: bool = False) -> Step:
+    def step(self, room_pages: dict[int, int], *, patient: bool = False) -> ChaseStep:
         """Look, and ask for what is not in its place.
 
         Parameters
@@ -202,7 +198,7 @@ class Chase:
         before = self.view
         view, wanted, returned = self._fresh()
         choice = choose(view, wanted, self.ledger, self._options, patient=patient)
-        if choice.split.size and self._split(choice.split):
+        if choice.split.size and self.splitter.split(choice.split):
             view, wanted, more = self._fresh()
             returned += more
             choice = choose(view, wanted, self.ledger, self._options, patient=patient)
@@ -216,10 +212,10 @@ class Chase:
         }
         # What was asked for is looked at again: a status is no proof.
         self._pending = bool(choice.wrong)
-        return Step(
+        return ChaseStep(
             choice.present, choice.wrong, choice.shared, asked, returned,
             int(choice.request.weight.sum() - choice.request.weight[kept].sum()),
-            max(0, view.faults - before.faults), answers.fatal,
+            max(0, view.faults - before.faults), choice.trying, answers.fatal,
         )  # fmt: skip
 
     def _fresh(self) -> tuple[View, Nodes, int]:
@@ -228,32 +224,14 @@ class Chase:
         return view, wanted, self.ledger.compare(view, wanted)
 
     def _first_touches(self, view: View, wanted: Nodes, before: View) -> npt.NDArray[np.int64]:
-        """For each page when it was not there yet, or `UNKNOWN`; counts those that appeared in their place."""
+        """When each page was not there yet, or `UNKNOWN`; counts those that appeared in their place."""
         if self._first or not before.started_ns:
             return np.full(len(view.pages), self._born_ns, dtype=np.int64)
         new = ~find_sorted(before.pages, view.pages)[1]
         self.appeared_in_place += int((new & (view.node == wanted)).sum())
         return np.where(new, before.started_ns, UNKNOWN)
 
-    def _split(self, pages: Pages) -> bool:
-        """Split huge pages that were not split too often; returns whether there were any."""
-        blocks = (pages // np.uint64(HUGE_PAGES)).tolist()
-        again = [index for index, block in enumerate(blocks) if self._splits[block] < MOST_SPLITS]
-        chosen = pages[again]
-        for start in range(0, len(chosen), _SPLIT_BATCH):
-            part = chosen[start : start + _SPLIT_BATCH]
-            if not self._pace.wait(len(part)) or self.target.ended:
-                break
-            taken = split_foreign(self.target.pidfd, part)
-            if taken < 0:
-                # Not allowed, or none of these: they stay, and are counted as huge.
-                self._splits.update(dict.fromkeys((part // np.uint64(HUGE_PAGES)).tolist(), MOST_SPLITS))
-                continue
-            self._splits.update((part // np.uint64(HUGE_PAGES)).tolist())
-            self.split += taken
-        return bool(again)
-
-    def _fitting(self, choice: Choice, room_pages: dict[int, int]) -> npt.NDArray[np.int64]:
+    def _fitting(self, choice: MoveChoice, room_pages: dict[int, int]) -> npt.NDArray[np.int64]:
         """Indices of the requests that fit into the room of their nodes."""
         request = choice.request
         fits = np.zeros(len(request.pages), dtype=np.bool_)
@@ -266,7 +244,7 @@ class Chase:
         return np.flatnonzero(fits)
 
     def _ask(
-        self, view: View, choice: Choice, kept: npt.NDArray[np.int64], before_ns: npt.NDArray[np.int64]
+        self, view: View, choice: MoveChoice, kept: npt.NDArray[np.int64], before_ns: npt.NDArray[np.int64]
     ) -> Answers:
         request = choice.request
         chosen = Request(
@@ -280,7 +258,8 @@ class Chase:
         members = all_members[np.isin(np.repeat(np.arange(len(request.pages)), request.weight), kept)]
         if self._journal is not None:
             self._journal.note(view.pages[members], view.node[members])
-        answers = self._mover.move(self.target, chosen)
+        look_seconds = (view.ended_ns - view.started_ns) / 1e9
+        answers = self._mover.move(self.target, chosen, max(_ROUND_SECONDS, _ROUND_LOOKS * look_seconds))
         owner = np.repeat(np.arange(len(chosen.pages)), chosen.weight)
         answered = answers.done_ns[owner] > 0
         self.ledger.answered(

@@ -17,8 +17,6 @@ from hmexp.program.wish import ANYWHERE, Nodes, Pages
 #: What becomes of a huge page whose pages belong on several nodes.
 HugeWay = Literal["split", "leave"]
 HUGE_WAYS: Final[tuple[HugeWay, ...]] = ("split", "leave")
-#: Times that one huge page is split: the kernel may join its pages again.
-MOST_SPLITS: Final = 3
 _NO_NODE: Final = 1 << 15
 
 
@@ -43,7 +41,7 @@ class ChoiceOptions:
 
 
 @dataclass(frozen=True)
-class Choice:
+class MoveChoice:
     """What is to be done about a view.
 
     Parameters
@@ -51,7 +49,8 @@ class Choice:
     request : Request
         What to ask for.
     members : numpy.ndarray
-        For each request its pages in the view: the index of the first, and behind the last, shape ``(requests, 2)``.
+        For each request its pages in the view: the index of the first, and behind the last, shape
+        ``(requests, 2)``.
     split : numpy.ndarray
         Virtual page number of one page of each huge page to be split.
     wrong : int
@@ -60,6 +59,8 @@ class Choice:
         Pages that have a place [pages].
     shared : int
         Pages that are not in their place because other processes map them, too [pages].
+    trying : int
+        Pages that were refused, and are asked for again [pages].
     """
 
     request: Request
@@ -68,24 +69,27 @@ class Choice:
     wrong: int
     present: int
     shared: int
+    trying: int
 
 
 @dataclass(frozen=True)
 class _Groups:
-    """Huge pages of a view: where each begins and ends in it, and whether it can be moved as it is."""
+    """Huge pages of a view: where each begins and ends, whether it can be moved, and has to be."""
 
     start: npt.NDArray[np.int64]
     stop: npt.NDArray[np.int64]
     node: Nodes
     movable: Mask
+    wrong: Mask
 
 
 def wrong_pages(view: View, wanted: Nodes) -> Mask:
     """Pages that are on another node than they should be, whatever the reason."""
-    return (wanted != ANYWHERE) & (view.node >= 0) & (view.node != wanted)
+    found: Mask = (wanted != ANYWHERE) & (view.node >= 0) & (view.node != wanted)
+    return found
 
 
-def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *, patient: bool) -> Choice:
+def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *, patient: bool) -> MoveChoice:
     """Choose what to ask for.
 
     Parameters
@@ -109,10 +113,9 @@ def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *,
     if not patient:
         wrong &= refused < MOST_REFUSALS
     small = np.flatnonzero(wrong & ~view.huge)
-    groups = _group_huge(view, wanted)
     # A huge page moves as a whole, or not at all.
-    any_wrong = np.logical_or.reduceat(wrong, groups.start) if groups.start.size else np.empty(0, np.bool_)
-    whole = groups.movable & any_wrong
+    groups = _group_huge(view, wanted, wrong)
+    whole = groups.movable & groups.wrong
     first = groups.start[whole]
     index = np.concatenate([small, first])
     stop = np.concatenate([small + 1, groups.stop[whole]])
@@ -120,23 +123,33 @@ def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *,
     index, stop = index[order], stop[order]
     nodes = np.concatenate([wanted[small], groups.node[whole]]).astype(np.int32)[order]
     request = Request(view.pages[index], nodes, stop - index, refused[index])
-    split = view.pages[groups.start[~groups.movable & any_wrong]]
-    return Choice(
+    split = view.pages[groups.start[~groups.movable & groups.wrong]]
+    return MoveChoice(
         request,
         np.stack([index, stop], axis=1) if index.size else np.empty((0, 2), np.int64),
         split if options.huge == "split" else split[:0],
         int(wrong.sum() if options.huge == "split" else (stop - index).sum()),
         int((wanted != ANYWHERE).sum()),
         int(shared.sum()),
+        int((wrong & (refused > 0) & (refused < MOST_REFUSALS)).sum()),
     )
 
 
-def _group_huge(view: View, wanted: Nodes) -> _Groups:
+def left_whole(view: View, wanted: Nodes) -> Mask:
+    """Pages of huge pages that cannot be moved as they are: parts of them belong on several nodes."""
+    groups = _group_huge(view, wanted, wrong_pages(view, wanted))
+    found = np.zeros(len(view.pages), dtype=np.bool_)
+    for start, stop in zip(groups.start[~groups.movable], groups.stop[~groups.movable], strict=True):
+        found[start:stop] = True
+    return found
+
+
+def _group_huge(view: View, wanted: Nodes, wrong: Mask) -> _Groups:
     """Group pages of huge pages: those next to each other in one aligned stretch."""
     huge = np.flatnonzero(view.huge)
     if not huge.size:
         none = np.empty(0, dtype=np.int64)
-        return _Groups(none, none, none.astype(np.int32), none.astype(np.bool_))
+        return _Groups(none, none, none.astype(np.int32), none.astype(np.bool_), none.astype(np.bool_))
     block = view.pages[huge] // np.uint64(HUGE_PAGES)
     new = np.ones(len(huge), dtype=np.bool_)
     new[1:] = (np.diff(block) != 0) | (np.diff(huge) != 1)
@@ -148,10 +161,12 @@ def _group_huge(view: View, wanted: Nodes) -> _Groups:
     least = np.minimum.reduceat(np.where(mine == ANYWHERE, _NO_NODE, mine), cuts)
     most = np.maximum.reduceat(mine, cuts)
     whole = stop - start == HUGE_PAGES
-    return _Groups(start, stop, most.astype(np.int32), whole & (least == most))
+    return _Groups(
+        start, stop, most.astype(np.int32), whole & (least == most), np.logical_or.reduceat(wrong[huge], cuts)
+    )
 
 
-def members_of(choice: Choice) -> npt.NDArray[np.int64]:
+def members_of(choice: MoveChoice) -> npt.NDArray[np.int64]:
     """Indices into the view of every page that moves with the request, ascending."""
     start, stop = choice.members[:, 0], choice.members[:, 1]
     length = stop - start
@@ -159,4 +174,5 @@ def members_of(choice: Choice) -> npt.NDArray[np.int64]:
         return length
     # 0, 1, .. within each request, from the start of each.
     within = np.arange(int(length.sum())) - np.repeat(np.cumsum(length) - length, length)
-    return np.repeat(start, length) + within
+    found: npt.NDArray[np.int64] = np.repeat(start, length) + within
+    return found

@@ -20,7 +20,8 @@ class FollowOptions:
     choice : ChoiceOptions
         Which pages may be moved.
     interval_seconds : float
-        Shortest time between two looks; the lag from first touch to place cannot be shorter on average than half of it [s].
+        Shortest time between two looks; the lag from first touch to place cannot be shorter on average than
+        half of it [s].
     slow_seconds : float
         Longest time between two looks, whether or not the program has had faults [s].
     until_still : bool
@@ -28,9 +29,11 @@ class FollowOptions:
     settle_seconds : float
         With `until_still`: how long after that to look again, before it is believed [s].
     shared_patience_seconds : float
-        With `until_still`: how long to wait for pages that other processes map, too, such as a child after a fork [s].
+        With `until_still`: how long to wait for pages that other processes map, too, such as a child after a
+        fork [s].
     tolerance : float
-        With `until_still`: share of the pages that may be on their way, since a program at work touches new ones.
+        With `until_still`: share of the pages that may be on their way, since a program at work touches new
+        ones.
     limit_seconds : float or None
         Stop after so long; None for no limit [s].
     children : bool

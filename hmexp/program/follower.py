@@ -20,10 +20,11 @@ def follow(
     options: FollowOptions | None = None,
     stop: threading.Event | None = None,
 ) -> Following:
-    """Follow a process: move its pages to their place by virtual page number, until it is told to stop.
+    """Follow a process: move its pages to their place by virtual page number, until it is to stop.
 
-    Page ``v`` (address divided by the granule) belongs on ``nodes[v % len(nodes)]``. It returns when `stop` is set, the
-    process ends, or going on makes no sense; then it has looked at every page once more. It may run in a thread.
+    Page ``v`` (address divided by the granule) belongs on ``nodes[v % len(nodes)]``. It returns when `stop`
+    is set, the process ends, or going on makes no sense; then it has looked at every page once more. It may
+    run in a thread.
 
     Parameters
     ----------

@@ -143,6 +143,21 @@ class HeldProcess:
                 return line.partition(":")[2].strip()
         return None
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether another mover has it now."""
+        try:
+            fd = os.open(f"/proc/{self.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
     def lock(self) -> None:
         """Keep every other mover on this machine off the process, until we close or end, however that comes.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Final
 
 import numpy as np
@@ -16,6 +17,7 @@ UNKNOWN: Final = -1
 #: As many refusals without another reason make a page a pinned one.
 MOST_REFUSALS: Final = 4
 
+_EXCUSES: Final = tuple(-code for code in (errno.EACCES, errno.ENOENT, errno.EFAULT, errno.ENOMEM))
 _ENTRY: Final = np.dtype(
     [
         ("page", np.uint64),
@@ -34,7 +36,7 @@ _ENTRY: Final = np.dtype(
 
 
 class Ledger:
-    """Every page that was asked for, with what came of it; those of a program that was replaced are forgotten."""
+    """Every page that was asked for, and what came of it; of a program that was replaced, none."""
 
     def __init__(self) -> None:
         self._rows = np.empty(0, dtype=_ENTRY)
@@ -102,7 +104,14 @@ class Ledger:
         self._rows["done_ns"][index] = done_ns
 
     def compare(self, view: View, wanted: Nodes) -> int:
-        """Hold a fresh scan against what was asked; returns how many pages have come back from their place."""
+        """Hold a fresh scan against what was asked.
+
+        Returns
+        -------
+        int
+            How many pages have left their place, or are elsewhere although the kernel has reported them there:
+            they may have left it before anybody looked.
+        """
         rows = self._rows
         index, there = find_sorted(view.pages, rows["page"])
         if not rows.size:
@@ -116,9 +125,11 @@ class Ledger:
         arrived = right & asked & ~rows["placed"]
         self.page_moves += int((right & asked).sum())
         self._count_lag(rows[arrived])
-        self.untrue += int((wrong & asked & (rows["status"] >= 0) & (rows["status"] == want)).sum())
-        refused = wrong & asked
-        rows["refusals"][refused] += 1
+        untrue = wrong & asked & (rows["status"] == want)
+        self.untrue += int(untrue.sum())
+        # Mapped by others, gone or without room at that moment: that is no fault of the page.
+        excused = np.isin(rows["status"], _EXCUSES)
+        rows["refusals"][wrong & asked & ~excused & ~untrue] += 1
         rows["refusals"][right] = 0
         back = wrong & rows["placed"]
         rows["returns"][back] += 1
@@ -127,7 +138,7 @@ class Ledger:
         rows["placed"][back] = False
         rows["gone"] = ~there
         rows["asked_now"] = False
-        return int(back.sum())
+        return int((back | untrue).sum())
 
     def _count_lag(self, rows: npt.NDArray[np.void]) -> None:
         known = rows[rows["before_ns"] != UNKNOWN]

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.native.mover import UNWRITTEN, move_foreign
-from hmexp.program.pace import LEAST_BATCH_PAGES, MOST_BATCH_PAGES, Pace
-from hmexp.program.spans import Spans
 from hmexp.program.held import HeldProcess
+from hmexp.program.pace import LEAST_BATCH_PAGES, MOST_BATCH_PAGES, MovePace
+from hmexp.program.spans import Spans
 from hmexp.program.wish import Nodes, Pages
 
 #: Reasons for which the kernel refuses whole calls, whatever the page.
@@ -47,7 +47,7 @@ class Request:
     refused: npt.NDArray[np.int64]
 
     def groups(self) -> Iterator[npt.NDArray[np.int64]]:
-        """Indices of pages for one node; those that were refused apart and last, so that they spoil no others."""
+        """Indices of pages for one node; those that were refused apart and last: they spoil no others."""
         refused = np.minimum(self.refused, len(_BATCH_AFTER) - 1)
         order = np.lexsort((self.pages, self.nodes, refused))
         if not order.size:
@@ -83,20 +83,20 @@ class Mover:
 
     Parameters
     ----------
-    pace : Pace
+    pace : MovePace
         How fast.
     everybody : bool
         Move pages that other processes map, too.
     """
 
-    def __init__(self, pace: Pace, *, everybody: bool = False) -> None:
+    def __init__(self, pace: MovePace, *, everybody: bool = False) -> None:
         self._pace = pace
         self._everybody = everybody
         self.calls = 0
         self.call_times = Spans()
         self.errors: Counter[str] = Counter()
 
-    def move(self, target: HeldProcess, request: Request) -> Answers:
+    def move(self, target: HeldProcess, request: Request, limit_seconds: float) -> Answers:
         """Ask for pages; what became of them only a scan says.
 
         Parameters
@@ -105,7 +105,10 @@ class Mover:
             The process.
         request : Request
             The pages.
+        limit_seconds : float
+            After so long the others are left for the next time: by then the program has changed [s].
         """
+        deadline = time.monotonic() + limit_seconds
         count = len(request.pages)
         answers = Answers(np.full(count, UNWRITTEN, dtype=np.int32), np.zeros(count, dtype=np.int64))
         for group in request.groups():
@@ -113,7 +116,9 @@ class Mover:
             if node in answers.full:
                 continue
             for part in self._batches(group, request):
-                if not self._pace.wait(int(request.weight[part].sum())) or target.ended:
+                if time.monotonic() > deadline or not self._pace.wait(int(request.weight[part].sum())):
+                    return answers
+                if target.ended:
                     return answers
                 self._call(target, request, part, answers)
                 if answers.fatal:
@@ -135,7 +140,9 @@ class Mover:
             yield group[start:stop]
             start = stop
 
-    def _call(self, target: HeldProcess, request: Request, part: npt.NDArray[np.int64], answers: Answers) -> None:
+    def _call(
+        self, target: HeldProcess, request: Request, part: npt.NDArray[np.int64], answers: Answers
+    ) -> None:
         call = move_foreign(
             target.thread, request.pages[part], request.nodes[part], everybody=self._everybody
         )
@@ -151,3 +158,5 @@ class Mover:
         if call.errno:
             self.errors[errno.errorcode.get(call.errno, str(call.errno))] += len(part)
             answers.fatal = call.errno if call.errno in _FATAL else 0
+        if answers.fatal:
+            answers.status[part] = np.where(call.status == UNWRITTEN, -errno.EPERM, call.status)

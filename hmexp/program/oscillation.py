@@ -37,8 +37,9 @@ class Round:
 class OscillationWatch:
     """Judges from several looks whether following is of any use.
 
-    A page that the program frees and touches again looks the same as one that was moved away: each such page has
-    cost the program a fault, which those that others move do not, or the machine's counters of migration have grown.
+    A page that the program frees and touches again looks the same as one that was moved away: each such page
+    has cost the program a fault, which those that others move do not, or the machine's counters of migration
+    have grown.
 
     Parameters
     ----------
@@ -67,7 +68,11 @@ class OscillationWatch:
         self._before = now
         rounds = [each for each, _ in self._rounds]
         returned = sum(each.returned for each in rounds)
-        if len(rounds) < _WINDOW or returned < _LEAST_PAGES or sum(each.returned > 0 for each in rounds) < _WINDOW:
+        if (
+            len(rounds) < _WINDOW
+            or returned < _LEAST_PAGES
+            or sum(each.returned > 0 for each in rounds) < _WINDOW
+        ):
             return None
         if returned * 2 < sum(each.asked for each in rounds):
             return None
@@ -84,18 +89,20 @@ class OscillationWatch:
         balancing = settings.get("kernel.numa_balancing", "0")
         if balancing != "0" and grown("numa_pages_migrated") * 2 >= returned:
             return (
-                f"{undone} by automatic NUMA balancing (kernel.numa_balancing is {balancing}), which follows the "
-                "program's CPUs: switch it off (sysctl kernel.numa_balancing=0), or start the program with a memory "
-                "policy of its own, as `hmexp run --via follow` does"
+                f"{undone} by automatic NUMA balancing (kernel.numa_balancing is {balancing}), which follows "
+                "the program's CPUs: switch it off (sysctl kernel.numa_balancing=0), or start the program "
+                "with a "
+                "memory policy of its own, as `hmexp run --via follow` does"
             )
         demoted = grown("pgpromote_success", "pgdemote_kswapd", "pgdemote_direct", "pgdemote_khugepaged")
         if demoted * 2 >= returned:
             return f"{undone} by memory tiering: switch numa/demotion_enabled and kernel.numa_balancing off"
         if rounds[-1].rejoined and grown("thp_collapse_alloc"):
             return (
-                f"{undone}, and huge pages that were split are joined again by khugepaged: use a granule of 2MiB, or "
-                "switch transparent huge pages off for the program"
+                f"{undone}, and huge pages that were split are joined again by khugepaged: use a granule of "
+                "2MiB, "
+                "or switch transparent huge pages off for the program"
             )
         if sum(each.faults for each in rounds) * 2 >= returned:
             return None  # the program itself frees pages and touches them again
-        return f"{undone}, and the program has not touched them anew: another program moves its pages, too"
+        return f"{undone}, and the program has not touched them anew: another program moves its pages, too, or the kernel reports moves that it does not make"

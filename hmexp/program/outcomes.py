@@ -1,4 +1,4 @@
-"""One outcome for every page, from a scan made after all was done; the kernel's statuses only explain failures."""
+"""One outcome for every page, from a scan made after all was done; statuses only explain failures."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import errno
 import msgspec
 import numpy as np
 
+from hmexp.program.choice import left_whole
 from hmexp.program.ledger import MOST_REFUSALS, Ledger
 from hmexp.program.view import Mask, View
 from hmexp.program.wish import ANYWHERE, Nodes
@@ -43,13 +44,14 @@ def count_outcomes(view: View, wanted: Nodes, ledger: Ledger, full: frozenset[in
     take("moved", right & asked)
     take("already", right)
     take("zero", view.zero)
-    take("shared", view.shared)
+    # Also one that others mapped when it was asked for.
+    take("shared", view.shared | (asked & (status == -errno.EACCES)))
     take("merged", view.merged)
     take("unseen", view.node < 0)
-    take("huge", view.huge)
+    take("huge", left_whole(view, wanted))
     no_room = np.isin(wanted, list(full)) if full else np.zeros(len(wanted), dtype=np.bool_)
     take("no_room", (status == -errno.ENOMEM) | (no_room & (refusals < MOST_REFUSALS)))
-    take("denied", asked & ((status == -errno.EACCES) | (status == -errno.EPERM)))
+    take("denied", asked & (status == -errno.EPERM))
     take("pinned", refusals >= MOST_REFUSALS)
     take("busy", asked & (refusals > 0))
     take("waiting", left)

@@ -1,4 +1,4 @@
-"""How fast pages may be moved: pages a second, a share of a CPU, and how long one call may hold a thread up."""
+"""How fast pages may be moved: pages a second, a share of a CPU, and how long one call may take."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ class PaceOptions:
             raise ParameterError(f"rate {self.pages_per_second:g} pages/s is not above 0")
         if not 0 < self.cpu_share <= 1:
             raise ParameterError(
-                f"CPU share {self.cpu_share:g} is not above 0 and up to 1", "write a share such as 0.25 or 25%"
+                f"CPU share {self.cpu_share:g} is not above 0 and up to 1",
+                "write a share such as 0.25 or 25%",
             )
         if not LEAST_BATCH_PAGES <= self.batch_pages <= MOST_BATCH_PAGES:
             raise ParameterError(
@@ -51,7 +52,7 @@ class PaceOptions:
             raise ParameterError(f"a call of {self.call_seconds:g} s is not above 0 s")
 
 
-class Pace:
+class MovePace:
     """Keeps a mover within its options.
 
     Parameters

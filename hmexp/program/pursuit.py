@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import threading
 import time
@@ -13,20 +14,21 @@ from typing import Final
 from hmexp.errors import HmexpError, ProgramError
 from hmexp.native import PAGE_BYTES
 from hmexp.program.access import describe_refusal, require_access
-from hmexp.program.chase import Chase, Step
+from hmexp.program.chase import Chase, ChaseStep
 from hmexp.program.facts import read_counters, read_room, read_settings
 from hmexp.program.follow_options import FollowOptions
 from hmexp.program.held import HeldProcess, TargetBusyError
 from hmexp.program.mover import Mover
 from hmexp.program.oscillation import OscillationWatch, Round
-from hmexp.program.pace import Pace
+from hmexp.program.pace import MovePace
 from hmexp.program.patience import Patience
-from hmexp.program.summary import summarize
+from hmexp.program.summary import Effort, summarize
 from hmexp.program.target import find_children
 from hmexp.program.undo import JournalWriter
 from hmexp.program.wish import Wish
 from hmexp.store.following_records import Following
 
+_log = logging.getLogger(__name__)
 #: What each reason to stop means; `reason` has the details.
 REASONS: Final = {
     "still": "nothing is left to be moved that can be",
@@ -59,13 +61,10 @@ class Pursuit:
     def __init__(self, pid: int, wish: Wish, options: FollowOptions, stop: threading.Event) -> None:
         self.wish = wish
         self.options = options
-        self.notes: list[str] = []
-        self.started = time.monotonic()
-        self.cpu_started = time.thread_time()
-        self.counters_before = read_counters()
         self._stop = stop
-        self._pace = Pace(options.pace, stop)
-        self.mover = Mover(self._pace, everybody=options.choice.everybody)
+        self._pace = MovePace(options.pace, stop)
+        mover = Mover(self._pace, everybody=options.choice.everybody)
+        self.effort = Effort(wish, mover, options.tolerance)
         self._watch = OscillationWatch(read_counters)
         self._patience = Patience(options)
         self._pid = pid
@@ -91,8 +90,8 @@ class Pursuit:
             require_access(target, everybody=self.options.choice.everybody)
             journal = JournalWriter(target, self.wish.text) if self.options.undoable else None
             return Chase(
-                target, self.wish, self.options.choice, self.mover, self._pace, journal=journal,
-                born_ns=int(self.started * 1e9) if self.options.from_birth else None,
+                target, self.wish, self.options.choice, self.effort.mover, self._pace, journal=journal,
+                born_ns=int(self.effort.started * 1e9) if self.options.from_birth else None,
             )  # fmt: skip
         except BaseException:
             target.close()
@@ -101,11 +100,12 @@ class Pursuit:
     def run(self) -> Following:
         """Follow until there is a reason to stop."""
         # Only from here on is it known which thread this is.
-        self.cpu_started = time.thread_time()
+        self.effort.cpu_started = time.thread_time()
         self._pace.begin()
         why, reason = self._loop()
-        found = summarize(self, why, reason)
-        for chase in (*self.chases, *self.former):
+        chases = [*self.chases, *self.former]
+        found = summarize(self.effort, chases, why, reason)
+        for chase in chases:
             chase.finish_journal(why)
         return found
 
@@ -122,7 +122,10 @@ class Pursuit:
         options = self.options
         if self._stop.is_set():
             return "stopped", REASONS["stopped"]
-        if options.limit_seconds is not None and time.monotonic() - self.started > options.limit_seconds:
+        if (
+            options.limit_seconds is not None
+            and time.monotonic() - self.effort.started > options.limit_seconds
+        ):
             return "time", f"{REASONS['time']} ({options.limit_seconds:g} s)"
         slow = time.monotonic() >= self._slow_due
         if slow:
@@ -140,7 +143,7 @@ class Pursuit:
             return "refused", describe_refusal(self.chases[0].target, fatal)
         return self._judge(steps) if steps else None
 
-    def _step_all(self, *, patient: bool) -> list[Step]:
+    def _step_all(self, *, patient: bool) -> list[ChaseStep]:
         room = self._room()
         steps = []
         for chase in tuple(self.chases):
@@ -148,6 +151,7 @@ class Pursuit:
                 continue
             try:
                 steps.append(chase.step(room, patient=patient))
+                _log.debug("process %d: %s", chase.target.pid, steps[-1])
             except ProcessLookupError:
                 self._retire(chase)
             except ProgramError:
@@ -165,13 +169,13 @@ class Pursuit:
         nodes = frozenset(self.wish.all_nodes)
         return {node: room_bytes // PAGE_BYTES for node, room_bytes in read_room(nodes).items()}
 
-    def _judge(self, steps: list[Step]) -> tuple[str, str] | None:
+    def _judge(self, steps: list[ChaseStep]) -> tuple[str, str] | None:
         found = Round(
             sum(step.present for step in steps),
             sum(step.asked for step in steps),
             sum(step.returned for step in steps),
             sum(step.faults for step in steps),
-            sum(chase.rejoined for chase in self.chases),
+            sum(chase.splitter.rejoined for chase in self.chases),
         )
         undone = self._watch.judge(found, read_settings())
         if undone is not None:
@@ -181,7 +185,9 @@ class Pursuit:
     def _find_children(self) -> None:
         if not self.options.children:
             return
-        known = {chase.target.pid for chase in (*self.chases, *self.former)} | self._passed_over | {os.getpid()}
+        known = (
+            {chase.target.pid for chase in (*self.chases, *self.former)} | self._passed_over | {os.getpid()}
+        )
         with suppress(OSError, ProgramError):
             for child in find_children(self._pid):
                 if child.pid not in known:
@@ -192,7 +198,7 @@ class Pursuit:
             self.chases.append(self._begin(pid))
         except TargetBusyError as error:
             self._passed_over.add(pid)
-            self.notes.append(error.message)
+            self.effort.notes.append(error.message)
         except ProgramError:
             # It has ended since, or does not let us: it may do so later, after an exec.
             return

@@ -35,10 +35,13 @@ class Spans:
         """All times of several together."""
         found = cls()
         for part in parts:
-            found._counts += part._counts
-            found._longest_ns = max(found._longest_ns, part._longest_ns)
-            found._total_ns += part._total_ns
+            found._include(part)
         return found
+
+    def _include(self, other: Spans) -> None:
+        self._counts += other._counts
+        self._longest_ns = max(self._longest_ns, other._longest_ns)
+        self._total_ns += other._total_ns
 
     def quantile_ns(self, part: float) -> float | None:
         """A time that this part of all does not exceed [ns]; None without any."""
@@ -46,7 +49,8 @@ class Spans:
         if not total:
             return None
         bucket = int(np.searchsorted(np.cumsum(self._counts), part * total))
-        return min(2.0 ** ((bucket + 1) / _BUCKETS), float(self._longest_ns))
+        upper: float = 2.0 ** ((bucket + 1) / _BUCKETS)
+        return min(upper, float(self._longest_ns))
 
     def to_record(self) -> SpanOfTimes:
         """The distribution as it is stored."""

@@ -1,8 +1,9 @@
 """Where pages were before they were moved: a journal per process, written before each request.
 
-A file belongs to one process of one boot. It is only ever appended to, a JSON object a line, and a torn last line
-is passed over. It survives hmexp, not the machine: so it is never forced to a disk. Pages are noted once, with the
-node where they were when they were first asked for: after several moves, undoing leads to before the first.
+A file belongs to one process of one boot. It is only ever appended to, a JSON object a line, and a torn last
+line is passed over. It survives hmexp, not the machine: so it is never forced to a disk. Pages are noted
+once, with the node where they were when they were first asked for: after several moves, undoing leads to
+before the first.
 """
 
 from __future__ import annotations

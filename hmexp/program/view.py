@@ -54,22 +54,26 @@ class View:
     @property
     def zero(self) -> Mask:
         """The kernel's page of zeros."""
-        return (self.flags & ZERO) != 0
+        return self._flagged(ZERO, ZERO)
 
     @property
     def shared(self) -> Mask:
         """Pages that other processes map, too."""
-        return (self.flags & (SHARED | ZERO | OTHER)) == SHARED
+        return self._flagged(SHARED | ZERO | OTHER, SHARED)
 
     @property
     def merged(self) -> Mask:
         """Pages that are merged with others (KSM), or of no node."""
-        return (self.flags & (OTHER | ZERO)) == OTHER
+        return self._flagged(OTHER | ZERO, OTHER)
 
     @property
     def huge(self) -> Mask:
         """Pages that are part of a huge page."""
-        return (self.flags & HUGE) != 0
+        return self._flagged(HUGE, HUGE)
+
+    def _flagged(self, looked_at: int, wanted: int) -> Mask:
+        found: Mask = (self.flags & looked_at) == wanted
+        return found
 
     def by_node(self) -> dict[int, int]:
         """Pages on each node [pages]."""
@@ -113,7 +117,8 @@ class Looker:
     def look(self) -> View:
         """Look at every page that is in memory.
 
-        `/proc/PID/maps` is read, which the kernel makes without looking at a page, so that the process is not held up.
+        `/proc/PID/maps` is read, which the kernel makes without looking at a page: the process is not held
+        up.
 
         Raises
         ------
@@ -125,7 +130,11 @@ class Looker:
         started_ns = time.monotonic_ns()
         # Before the scan: a fault that it misses must not be taken for seen.
         faults = self._target.minor_faults
-        mappings = [each for each in read_mappings(self._target.thread, numa=False) if _is_followed(each)]
+        everything = read_mappings(self._target.thread, numa=False)
+        if not everything:
+            # That of a zombie is empty, and no error.
+            raise ProcessLookupError(f"process {self._target.pid} has no address space")
+        mappings = [each for each in everything if _is_followed(each)]
         pages: list[Pages] = []
         node: list[npt.NDArray[np.int16]] = []
         flags: list[npt.NDArray[np.uint8]] = []
@@ -155,6 +164,6 @@ class Looker:
 
 
 def _is_followed(mapping: Mapping) -> bool:
-    """Private anonymous memory that may be reached; not a pool of huge pages (hugetlbfs), which has its own nodes."""
+    """Private anonymous memory that may be reached; hugetlbfs has pages of certain nodes, and is left."""
     private = mapping.sort.is_private_memory and mapping.permissions.endswith("p")
     return private and not mapping.is_reservation and not mapping.path.startswith("/anon_hugepage")

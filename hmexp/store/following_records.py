@@ -27,7 +27,8 @@ class PageOutcomes(Stored, frozen=True, kw_only=True):
     busy : int
         In use by the kernel when it was asked for [pages].
     pinned : int
-        Refused again and again while nothing else explains it: pinned for a device, a pipe or io_uring [pages].
+        Refused again and again while nothing else explains it: pinned for a device, a pipe or io_uring
+        [pages].
     denied : int
         The kernel refused for want of a right [pages].
     no_room : int
@@ -145,7 +146,8 @@ class Following(Stored, frozen=True, kw_only=True):
     scans, calls : int
         How often it looked, and how often it called `move_pages`.
     page_moves : int
-        Pages that were asked for and found in their place by the next scan; a page that came back counts again [pages].
+        Pages that were asked for and found in their place by the next scan; a page that came back counts
+        again [pages].
     returned : int
         Pages that had been in their place after moving and were found elsewhere later [pages].
     untrue : int
@@ -155,8 +157,9 @@ class Following(Stored, frozen=True, kw_only=True):
     call_times : SpanOfTimes
         Of calls of `move_pages`: a thread that touches a page of a batch waits for at most one.
     lag_at_most, lag_at_least : SpanOfTimes
-        From first touch to place, of pages that appeared elsewhere while the program was followed. The touch was between two
-        scans: counted from the earlier, the lag is the former at most, from the later, the latter at least.
+        From first touch to place, of pages that appeared elsewhere while the program was followed. The touch
+        was between two scans: counted from the earlier, the lag is the former at most, from the later, the
+        latter at least.
     appeared_in_place : int
         Pages that appeared while the program was followed and were in their place at once [pages].
     room_bytes : dict of int to int
@@ -204,3 +207,50 @@ class Following(Stored, frozen=True, kw_only=True):
     def stall_ns_per_page(self) -> float | None:
         """Time in `move_pages` for each page that was moved [ns]; None if none was."""
         return self.call_times.total_seconds / self.page_moves * 1e9 if self.page_moves else None
+
+
+class MovePreview(Stored, frozen=True, kw_only=True):
+    """What moving a program would take; nothing was moved.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    name : str
+        Its name.
+    pattern : str
+        Nodes, by virtual page number; empty where pages are to be put back.
+    granule_bytes : int
+        Bytes in a row from one entry [bytes].
+    pages : int
+        Its pages in memory, in private anonymous mappings [pages].
+    by_node : dict of int to int
+        Where they are [pages].
+    outcomes : PageOutcomes
+        Those that are in their place already, and those that are not, by what is in the way; `waiting` is
+        nothing [pages].
+    moving : int
+        Pages that would be moved [pages].
+    splitting : int
+        Huge pages that would be split.
+    arriving, leaving : dict of int to int
+        Pages that each node of the pattern would gain and lose [pages].
+    room_bytes : dict of int to int
+        What each has room for [bytes].
+    notes : tuple of str
+        What a reader should know.
+    """
+
+    pid: int
+    name: str
+    pattern: str
+    granule_bytes: int
+    pages: int
+    by_node: dict[int, int] = {}
+    outcomes: PageOutcomes = PageOutcomes()
+    moving: int = 0
+    splitting: int = 0
+    arriving: dict[int, int] = {}
+    leaving: dict[int, int] = {}
+    room_bytes: dict[int, int] = {}
+    notes: tuple[str, ...] = ()
