@@ -59,7 +59,7 @@ def _lines(found: Following) -> Iterator[str]:
         )
     for count, what in (
         (found.returned, "pages came back after they had been in place"),
-        (found.untrue, "pages were reported as moved by the kernel and found elsewhere"),
+        (found.untrue, "pages were reported as moved by the kernel and found elsewhere by the next look"),
         (found.split, "huge pages were split"),
     ):
         if count:

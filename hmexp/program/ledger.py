@@ -109,12 +109,13 @@ class Ledger:
         Returns
         -------
         int
-            How many pages have left their place, or are elsewhere although the kernel has reported them there:
-            they may have left it before anybody looked.
+            How many pages have left their place, or are elsewhere although the kernel has reported them
+            there: they may have left it before anybody looked.
         """
         rows = self._rows
         index, there = find_sorted(view.pages, rows["page"])
-        if not rows.size:
+        if not rows.size or not view.pages.size:
+            rows["gone"] = True
             return 0
         at = np.zeros(len(rows), dtype=np.int32)
         want = np.zeros(len(rows), dtype=np.int32)
@@ -131,6 +132,8 @@ class Ledger:
         excused = np.isin(rows["status"], _EXCUSES)
         rows["refusals"][wrong & asked & ~excused & ~untrue] += 1
         rows["refusals"][right] = 0
+        # What others map now, they may have mapped when it was asked for.
+        rows["refusals"][there & view.shared[index]] = 0
         back = wrong & rows["placed"]
         rows["returns"][back] += 1
         self.returned += int(back.sum())

@@ -19,7 +19,9 @@ from hmexp.program.spans import Spans
 from hmexp.program.wish import Nodes, Pages
 
 #: Reasons for which the kernel refuses whole calls, whatever the page.
-_FATAL: Final = frozenset({errno.ESRCH, errno.EPERM, errno.EACCES, errno.ENODEV, errno.EINVAL, errno.ENOSYS})
+_FATAL: Final = frozenset({errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOSYS})
+#: The process, or the thread that is asked through, has no memory just now: the next look knows why.
+_ABSENT: Final = frozenset({errno.ESRCH, errno.EINVAL})
 #: Pages of a batch, by how often they were refused before: in the end each is asked for alone, so that no
 #: other can be the reason.
 _BATCH_AFTER: Final = (MOST_BATCH_PAGES, LEAST_BATCH_PAGES, 8, 1)
@@ -120,8 +122,7 @@ class Mover:
                     return answers
                 if target.ended:
                     return answers
-                self._call(target, request, part, answers)
-                if answers.fatal:
+                if not self._call(target, request, part, answers):
                     return answers
                 if node in answers.full:
                     break
@@ -142,7 +143,8 @@ class Mover:
 
     def _call(
         self, target: HeldProcess, request: Request, part: npt.NDArray[np.int64], answers: Answers
-    ) -> None:
+    ) -> bool:
+        """One call; returns whether others make sense."""
         call = move_foreign(
             target.thread, request.pages[part], request.nodes[part], everybody=self._everybody
         )
@@ -160,3 +162,4 @@ class Mover:
             answers.fatal = call.errno if call.errno in _FATAL else 0
         if answers.fatal:
             answers.status[part] = np.where(call.status == UNWRITTEN, -errno.EPERM, call.status)
+        return call.errno not in _FATAL | _ABSENT

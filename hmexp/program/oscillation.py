@@ -105,4 +105,7 @@ class OscillationWatch:
             )
         if sum(each.faults for each in rounds) * 2 >= returned:
             return None  # the program itself frees pages and touches them again
-        return f"{undone}, and the program has not touched them anew: another program moves its pages, too, or the kernel reports moves that it does not make"
+        return (
+            f"{undone}, and the program has not touched them anew: another program moves its pages, too, or "
+            "the kernel reports moves that it does not make"
+        )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import threading
@@ -138,7 +137,7 @@ class Pursuit:
         self._pace.settle()
         if not self.chases:
             return "ended", REASONS["ended"]
-        fatal = next((step.fatal for step in steps if step.fatal and step.fatal != errno.ESRCH), 0)
+        fatal = next((step.fatal for step in steps if step.fatal), 0)
         if fatal:
             return "refused", describe_refusal(self.chases[0].target, fatal)
         return self._judge(steps) if steps else None

@@ -30,6 +30,7 @@ from hmexp.program.view import HUGE_PAGES, Looker
 RESULTS, PROGRAM, PARTS = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 STARTED = time.monotonic()
 NOBODY = 65534
+THP = Path("/sys/kernel/mm/transparent_hugepage")
 MIB = int(os.environ.get("MOVE_MIB", "24"))
 
 
@@ -170,16 +171,16 @@ def killed() -> None:
     assert status == 0 and "was killed after" in text, text
     status, found = move(program, "--undo", "--cpu-share", "1")
     assert status == 0 and program.where("0")["as_before"] == pages, found
-    # Ctrl-C: a report, and a program as it is by then.
+    # SIGTERM (Ctrl-C may be ignored here): a report, and a program as it is by then.
     pid = start(
         "move", "--pid", str(program.pid), "--pattern", "2,2,1", "--rate", "300", "--json", output="stopped"
     )
     while program.where("2,2,1")["right"] < 100:
         time.sleep(0.2)
-    os.kill(pid, signal.SIGINT)
+    os.kill(pid, signal.SIGTERM)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     found = record_of((RESULTS / "stopped").read_text())
-    assert status == 130 and found["why"] == "stopped" and not found["complete"], (status, found)
+    assert status == 143 and found["why"] == "stopped" and not found["complete"], (status, found)
     assert found["outcomes"]["waiting"] > 0, found
     program.end()
     say(f"killed at {there['right']} of {pages}, put back; stopped: {short(found)}")
@@ -222,7 +223,6 @@ def ending() -> None:
 
 def huge() -> None:
     """Huge pages: split knowingly, left, or moved as they are; never reported as what they are not."""
-    Path("/sys/kernel/mm/transparent_hugepage/enabled").write_text("always")
     program = Program("huge", 12)
     status, text = command("move", "--pid", str(program.pid), "--pattern", "0,2,2", "--dry-run", "--json")
     assert status == 0 and record_of(text)["splitting"] >= 6, text
@@ -264,6 +264,20 @@ def claims(pid: int) -> None:
         ledger.compare(view, wanted)
         say(f"claimed {call.status.tolist()} for one huge page, found untrue: {ledger.untrue}")
         assert call.status.tolist() != [1, 2] or ledger.untrue == 1
+
+
+def rejoined() -> None:
+    """khugepaged joins again what was split: not chased for ever, and what is left is counted as huge."""
+    (THP / "khugepaged/pages_to_scan").write_text("100000")
+    (THP / "khugepaged/scan_sleep_millisecs").write_text("10")
+    program = Program("huge", 12)
+    status, found = move(program, "--pattern", "0,2,2", "--limit", "90")
+    say(f"rejoined: {status} {short(found)} {found['reason'][:120]} {found['counters']}")
+    assert found["why"] in ("oscillating", "still", "time"), found
+    assert found["complete"] == (status == 0) and (status == 0) == (found["outcomes"]["huge"] == 0), found
+    program.end()
+    (THP / "khugepaged/pages_to_scan").write_text("1")
+    (THP / "khugepaged/scan_sleep_millisecs").write_text("600000")
 
 
 def pinned() -> None:
@@ -381,7 +395,7 @@ def cpuset(program: Program) -> None:
 def all_parts() -> dict[str, Callable[[], None]]:
     return {
         part.__name__: part
-        for part in (plain, killed, hostile, ending, huge, pinned, full, balanced, refused)
+        for part in (plain, killed, hostile, ending, huge, rejoined, pinned, full, balanced, refused)
     }
 
 
@@ -394,6 +408,9 @@ def run() -> None:
         say(f"a program that sleeps: {error.code}")
     sleeper.kill()
     Path("/proc/sys/kernel/numa_balancing").write_text("0")
+    (THP / "enabled").write_text("madvise")
+    (THP / "khugepaged/pages_to_scan").write_text("1")
+    (THP / "khugepaged/scan_sleep_millisecs").write_text("600000")
     failed = []
     for name, part in all_parts().items():
         if PARTS and name not in PARTS:

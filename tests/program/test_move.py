@@ -124,8 +124,8 @@ def test_what_would_be_moved(child: subprocess.Popen[bytes]) -> None:
     assert found.moving == 0 and found.by_node[NODE] == found.pages - found.outcomes.zero
     require_room(found)
     big = MovePreview(
-        pid=1, name="x", pattern="0", granule_bytes=4096, pages=9, arriving={0: 1 << 20}, leaving={0: 1 << 10},
-        room_bytes={0: 1 << 30},
+        pid=1, name="x", pattern="0", granule_bytes=4096, pages=9, arriving={0: 1 << 20},
+        leaving={0: 1 << 10}, room_bytes={0: 1 << 30},
     )  # fmt: skip
     with pytest.raises(CapacityError, match=r"need 4\.0GiB more on node 0, which has room for 1GiB"):
         require_room(big)
