@@ -61,9 +61,11 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.program.follower": ("FollowOptions", "follow"),
     "hmexp.program.moves": ("move_program", "undo_move"),
     "hmexp.store.following_records": ("Following",),
+    # Programs of anybody.
+    "hmexp.program.placement": ("ProgramPlacement", "read_placement"),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",
-        "PlacementError", "PlacerUnavailableError", "StoreError", "SweepError",
+        "PlacementError", "PlacerUnavailableError", "ProgramError", "StoreError", "SweepError",
     ),
 }  # fmt: skip
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names}

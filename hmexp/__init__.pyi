@@ -9,6 +9,7 @@ from hmexp.errors import ParameterError as ParameterError
 from hmexp.errors import PatternError as PatternError
 from hmexp.errors import PlacementError as PlacementError
 from hmexp.errors import PlacerUnavailableError as PlacerUnavailableError
+from hmexp.errors import ProgramError as ProgramError
 from hmexp.errors import StoreError as StoreError
 from hmexp.errors import SweepError as SweepError
 from hmexp.experiment.engine import Outcome as Outcome
@@ -44,6 +45,8 @@ from hmexp.program.follower import FollowOptions as FollowOptions
 from hmexp.program.follower import follow as follow
 from hmexp.program.moves import move_program as move_program
 from hmexp.program.moves import undo_move as undo_move
+from hmexp.program.placement import ProgramPlacement as ProgramPlacement
+from hmexp.program.placement import read_placement as read_placement
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
 from hmexp.report.model.cost import Prices as Prices
