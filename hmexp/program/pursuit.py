@@ -14,6 +14,7 @@ from hmexp.errors import HmexpError, ProgramError
 from hmexp.native import PAGE_BYTES
 from hmexp.program.access import describe_refusal, require_access
 from hmexp.program.chase import Chase, ChaseStep
+from hmexp.program.effort import Effort, summarize
 from hmexp.program.facts import read_counters, read_room, read_settings
 from hmexp.program.follow_options import FollowOptions
 from hmexp.program.held import HeldProcess, TargetBusyError
@@ -21,7 +22,6 @@ from hmexp.program.mover import Mover
 from hmexp.program.oscillation import OscillationWatch, Round
 from hmexp.program.pace import MovePace
 from hmexp.program.patience import Patience
-from hmexp.program.summary import Effort, summarize
 from hmexp.program.target import find_children
 from hmexp.program.undo import JournalWriter
 from hmexp.program.wish import Wish
