@@ -89,11 +89,12 @@ def _run(options: argparse.Namespace) -> int:
     started = _carry_out(prepared)
     if isinstance(started, int):
         return started
-    record = started.record
+    record, status = started.record, started.poll()
     for problem in started.problems:
         _log.error("%s", problem)
-    _report(record, started)
-    return record.status if record.status is not None else ExitStatus.INTERNAL
+    if record.ended is not None:
+        _report(record, started)
+    return ExitStatus.INTERNAL if status is None else status
 
 
 def _carry_out(prepared: PreparedStart) -> Started | int:
@@ -108,8 +109,11 @@ def _carry_out(prepared: PreparedStart) -> Started | int:
         except HmexpError as error:
             return _refuse(error, ExitStatus.REFUSED)
         attend(started, watch)
-        # Signals still change nothing: what was set is put back, and the record is written.
-        started.finish()
+        try:
+            # Signals still change nothing: what was set is put back, and the record is written.
+            started.finish()
+        except Exception:  # noqa: BLE001 # the program has a status, whatever we did wrong
+            _log.exception("internal error. This is a bug; please report it with these lines:")
     return started
 
 

@@ -60,7 +60,7 @@ def plan_follow(request: Request, _held: ExitStack) -> Plan:
     inherits = Inheritance(TaskPolicy.LOCAL, without_huge=pattern.granule_bytes < HUGE_BYTES)
     return Plan(
         "follow",
-        "each page from the node that touches it first, and moved to its place by virtual page number soon after",
+        "first touch, and soon after each page is moved to its place by virtual page number",
         "exact",
         request.executable.path,
         request.command,

@@ -7,6 +7,7 @@ import resource
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -159,8 +160,8 @@ class Started:
         elapsed_seconds = time.monotonic() - self._began
         self._sampler.stop()
         following = self._follower.stop() if self._follower is not None else None
-        if self._follower is not None and self._follower.problem is not None:
-            self.problems.append(self._follower.problem)
+        problems = (self._sampler.problem, None if self._follower is None else self._follower.problem)
+        self.problems += filter(None, problems)
         self.notes += self._conclude() if self._conclude is not None else ()
         self._put_back()
         after = read_counters()
@@ -222,19 +223,21 @@ class _Follower(threading.Thread):
     def __init__(self, plan: Plan, pid: int) -> None:
         super().__init__(name=f"hmexp-{plan.way}-{pid}", daemon=True)
         self._plan, self._pid = plan, pid
-        self._stop = threading.Event()
+        self._end = threading.Event()
         self.found: Following | None = None
         self.problem: str | None = None
 
     def run(self) -> None:
         assert self._plan.attend is not None
         try:
-            self.found = self._plan.attend(self._pid, self._stop)
+            self.found = self._plan.attend(self._pid, self._end)
         except HmexpError as error:
             self.problem = f"{self._plan.way} has ended: {error}"
+        except Exception:  # noqa: BLE001 # the program must not suffer, nor its terminal
+            self.problem = f"{self._plan.way} has ended by a bug:\n{traceback.format_exc()}"
 
     def stop(self) -> Following | None:
-        self._stop.set()
+        self._end.set()
         if self.is_alive():
             self.join()
         return self.found
