@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hmexp.store.following_records import Following
 from hmexp.store.machine import NodeRecord
 from hmexp.store.parts import SettingRecord
 from hmexp.store.provenance import Provenance
@@ -56,6 +57,8 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
         Misplaced pages that cannot be moved, such as shared ones [pages].
     absent : int
         Pages of private anonymous mappings that are not there yet [pages].
+    outside : dict of str to int
+        Anonymous pages that are not where the pattern has them, by what they are of, such as `stack` [pages].
     unseen : tuple of str
         What could not be seen, for people.
     cost_seconds : float
@@ -70,6 +73,7 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
     misplaced: int = 0
     unmovable: int = 0
     absent: int = 0
+    outside: dict[str, int] = {}
     unseen: tuple[str, ...] = ()
     cost_seconds: float = 0.0
 
@@ -83,8 +87,9 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
         CPU time in the program [s].
     system_seconds : float
         CPU time in the kernel [s].
-    peak_bytes : int
-        Largest resident size of one process [bytes].
+    peak_bytes : int or None
+        Largest resident size of one process; None if it was below that of hmexp, which Linux counts before
+        exec, and nobody looked [bytes].
     minor_faults : int
         Page faults without reading from a device.
     major_faults : int
@@ -97,41 +102,11 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
 
     user_seconds: float
     system_seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     minor_faults: int
     major_faults: int
     voluntary_switches: int
     involuntary_switches: int
-
-
-class FollowingRecord(Stored, frozen=True, kw_only=True, gc=False):
-    """What following a program came to.
-
-    Parameters
-    ----------
-    moved_pages : int
-        Pages that were moved [pages].
-    unmovable : dict of str to int
-        Pages that could not be moved, by reason [pages].
-    lag_seconds : dict of str to float
-        Quantiles of the time from a page's first touch until it was in place, by name such as `p50` [s].
-    longest_call_seconds : float or None
-        Longest single call that moved pages, during which a thread that touches them waits [s].
-    cpu_seconds : float or None
-        CPU time of following [s].
-    scans : int
-        How often the program's pages were looked at.
-    stopped : str
-        Why it ended, for people.
-    """
-
-    moved_pages: int = 0
-    unmovable: dict[str, int] = {}
-    lag_seconds: dict[str, float] = {}
-    longest_call_seconds: float | None = None
-    cpu_seconds: float | None = None
-    scans: int = 0
-    stopped: str = ""
 
 
 class FallenBack(Stored, frozen=True, kw_only=True, gc=False):
@@ -183,6 +158,8 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
         Ways that were tried first, and why they were not taken.
     warnings : tuple of str
         What was said before the program was started.
+    notes : tuple of str
+        What was found out by its end.
     environment : dict of str to str
         What was added to the program's environment.
     pid : int
@@ -203,7 +180,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
         Where its pages were, over time.
     unread : str or None
         Why no placement could be read; None if that was possible.
-    following : FollowingRecord or None
+    following : Following or None
         What following came to; None if it was placed in another way.
     fallen_back : FallenBack or None
         Whether the kernel took other nodes; None for ways without a policy.
@@ -232,6 +209,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     promise: Promise = "none"
     refused: tuple[RefusedWay, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     pid: int
     started: str
@@ -242,7 +220,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     usage: ProgramUsage | None = None
     placements: tuple[PlacementSample, ...] = ()
     unread: str | None = None
-    following: FollowingRecord | None = None
+    following: Following | None = None
     fallen_back: FallenBack | None = None
     left_running: tuple[int, ...] = ()
     settings: dict[str, SettingRecord] = {}
@@ -255,3 +233,14 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     def last_placement(self) -> PlacementSample | None:
         """The last placement that was read; None if none was."""
         return self.placements[-1] if self.placements else None
+
+    @property
+    def shown_placement(self) -> PlacementSample | None:
+        """The last placement of the program at work; None if none was read.
+
+        A program that ends gives its memory back first: what has less than half of the most pages that it
+        had is left out.
+        """
+        most = max((sum(each.anonymous_by_node.values()) for each in self.placements), default=0)
+        full = [each for each in self.placements if 2 * sum(each.anonymous_by_node.values()) >= most]
+        return full[-1] if full else None
