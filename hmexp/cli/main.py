@@ -36,6 +36,8 @@ COMMANDS: Final[dict[str, str]] = {
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
     "provision": "make NUMA nodes of persistent or CXL memory, and take them back",
+    "program": "measure a program on each ratio of hybrid memory, beside DRAM alone",
+    "predict": "predict a program's slowdown at every ratio from a few runs, and check it",
     "workloads": "list the programs that hmexp knows how to measure, or print one to copy",
     "campaign": "run several notebooks with papermill and gather them in one folder",
     "lab": "run a command in a virtual machine with any NUMA nodes and any kernel",

@@ -22,6 +22,11 @@ int hm_try_call(int call);		/* a system call with arguments that no kernel takes
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
 uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
+/* ---- exit_stop.c: of a child of ours, all by one thread ---- */
+int hm_exit_stop_seize(int pid);
+int hm_exit_stop_wait(int pid, int *stopped);	/* *stopped: 1 in its exit, 0 if it has ended; not reaped */
+int hm_exit_stop_release(int pid);
+
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
 	const int32_t *nodes;
