@@ -58,9 +58,11 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.report.comparison.outcome": ("Comparison",),
     "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
+    # Programs of anybody.
+    "hmexp.program.placement": ("ProgramPlacement", "read_placement"),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",
-        "PlacementError", "PlacerUnavailableError", "StoreError", "SweepError",
+        "PlacementError", "PlacerUnavailableError", "ProgramError", "StoreError", "SweepError",
     ),
 }  # fmt: skip
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names}

@@ -9,6 +9,7 @@ from hmexp.errors import ParameterError as ParameterError
 from hmexp.errors import PatternError as PatternError
 from hmexp.errors import PlacementError as PlacementError
 from hmexp.errors import PlacerUnavailableError as PlacerUnavailableError
+from hmexp.errors import ProgramError as ProgramError
 from hmexp.errors import StoreError as StoreError
 from hmexp.errors import SweepError as SweepError
 from hmexp.experiment.engine import Outcome as Outcome
@@ -40,6 +41,8 @@ from hmexp.memory.placement import Placement as Placement
 from hmexp.memory.region import Region as Region
 from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
+from hmexp.program.placement import ProgramPlacement as ProgramPlacement
+from hmexp.program.placement import read_placement as read_placement
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
 from hmexp.report.model.cost import Prices as Prices

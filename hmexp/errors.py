@@ -111,3 +111,7 @@ class StoreError(HmexpError):
 
 class SweepError(HmexpError):
     """A sweep ended, but not every point of it was measured."""
+
+
+class ProgramError(HmexpError):
+    """A process of somebody's program has ended, or may not be looked at or moved; the message says why."""

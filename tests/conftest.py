@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import importlib.util
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,3 +152,19 @@ def raw_memory() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def redis_here() -> None:
+    """Skip a test where Redis or hiredis is missing: nothing else of hmexp needs them."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("no redis-server here (apt-get install redis-server)")
+    # Its own imports are for those tests alone.
+    from hmexp.program.client.build import ClientBuildError, build_client
+
+    try:
+        build_client()
+    except ClientBuildError as error:
+        if "hiredis" not in error.message:
+            raise
+        pytest.skip(f"{error.message} (apt-get install libhiredis-dev)")

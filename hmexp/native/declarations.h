@@ -74,6 +74,56 @@ struct hm_where {
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
 	     uint64_t first_page, uint64_t pages, struct hm_where *where);
 
+/* ---- foreign.c, stretches.c: the pages of any process ---- */
+enum {					/* what is known of a page of another process */
+	HM_PAGE_PRESENT = 1,
+	HM_PAGE_SWAPPED = 2,
+	HM_PAGE_FILE = 4,		/* of a file or of shared memory */
+	HM_PAGE_SHARED = 8,		/* mapped more than once */
+	HM_PAGE_HUGE = 16,		/* mapped by an entry of the level above the pages' */
+	HM_PAGE_ZERO = 32,		/* the zero page: nobody's memory */
+	HM_PAGE_OTHER = 64,		/* merged by KSM; or no memory of a node; or, absent, poisoned or on the move */
+};
+
+enum {					/* in place of a node */
+	HM_NODE_NONE = -1,
+	HM_NODE_HIDDEN = -2,
+};
+
+struct hm_sight {			/* what the pages of a process are seen by */
+	int32_t pid;
+	int32_t pagemap_fd;
+	int32_t kpageflags_fd;		/* negative: not readable */
+	int32_t frames_shown;
+	uint64_t categories;		/* of PAGEMAP_SCAN, as hm_scan_categories() returned them; 0: none */
+	uint64_t page_bytes;
+	uint64_t huge_bytes;		/* of an entry of the level above the pages' */
+	uint64_t block_shift;		/* as in struct hm_frames */
+	uint64_t blocks;
+	const int16_t *block_node;
+};
+
+struct hm_seen {			/* added to by each scan */
+	int64_t asked;			/* pages that move_pages was asked about */
+	int64_t unanswered;		/* of them, those whose status the kernel left as it was */
+	int64_t tried_again;
+	int32_t refused;		/* errno of move_pages; the pages are hidden then */
+};
+
+struct hm_stretch {
+	uint64_t start;			/* an address */
+	uint64_t stop;
+	uint64_t categories;
+};
+
+int hm_frames_shown(void);		/* returns 1 if pagemap shows us frames */
+int64_t hm_scan_categories(int pagemap_fd, uint64_t wanted);	/* returns those that the kernel knows; 0: no such call */
+int64_t hm_stretches(int pagemap_fd, uint64_t categories, uint64_t start, uint64_t stop, uint64_t gap_bytes,
+		     struct hm_stretch *out, uint64_t room);	/* returns the count; room of them: there may be more */
+int hm_foreign_scan(const struct hm_sight *sight, uint64_t start, uint64_t pages, int16_t *nodes, uint8_t *flags,
+		    struct hm_seen *seen);
+int hm_same_memory(int32_t first, int32_t second);	/* returns 1 if two processes have one address space */
+
 /* ---- mempolicy.c ---- */
 enum hm_spreading { HM_SPREAD_ANY, HM_SPREAD_EVENLY, HM_SPREAD_WEIGHTED };
 

@@ -16,14 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core.h"
-
-/* Documentation/admin-guide/mm/pagemap.rst */
-#define PAGEMAP_PRESENT (1ULL << 63)
-#define PAGEMAP_SWAP (1ULL << 62)
-#define PAGEMAP_FILE (1ULL << 61)
-#define PAGEMAP_EXCLUSIVE (1ULL << 56)
-#define PAGEMAP_FRAME ((1ULL << 55) - 1)
+#include "pagemap.h"
 
 enum {
 	BATCH = 4096,			/* pages looked at in one go: the lists stay in the cache */

@@ -46,7 +46,6 @@ class ProgramOutput:
         self._fd = fd
         self._lines: deque[Line] = deque()
         self._bytes, self._count, self._rest = 0, 0, b""
-        self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._read, daemon=True, name="program output")
         self._thread.start()
@@ -72,7 +71,7 @@ class ProgramOutput:
         Returns
         -------
         Line or None
-            The first; None if there was none in time, or the program closed its output.
+            The first; None if there was none in time.
         """
         wanted = re.compile(expression)
         deadline = time.monotonic() + timeout_seconds
@@ -84,7 +83,7 @@ class ProgramOutput:
                         if wanted.search(line.text):
                             return line
                 left = deadline - time.monotonic()
-                if self._closed or left <= 0:
+                if left <= 0:
                     return None
                 self._changed.wait(left)
 
@@ -93,7 +92,7 @@ class ProgramOutput:
         with self._changed:
             return "\n".join(line.text for line in self._lines if line.number >= since)
 
-    def close(self, timeout_seconds: float = 2.0) -> None:
+    def close(self, timeout_seconds: float = 0.5) -> None:
         """Wait until the pipe is closed by all who could write to it."""
         self._thread.join(timeout_seconds)
 
@@ -105,7 +104,6 @@ class ProgramOutput:
                 if not data:
                     if self._rest:
                         self._keep(now, self._rest)
-                    self._closed = True
                     os.close(self._fd)
                 else:
                     *lines, self._rest = (self._rest + data).split(b"\n")

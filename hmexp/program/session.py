@@ -26,6 +26,7 @@ from hmexp.store.workload_records import CommandRecord, MeasureRecord, MetricRec
 
 #: Part of the time of its threads from which on a client is the limit.
 SATURATED: Final = 0.95
+_SLICE_SECONDS: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Session:
         launch, window = self._whole_life() if measure is None else self._serve(measure)
         values = tuple(window.read(metric) for metric in self.workload.metrics)
         if measure is not None and window.client is not None and not measure.may_saturate:
-            _require_idle(window.client)
+            require_idle(window.client)
         return msgspec.structs.replace(launch, phases=self.phases), values
 
     def _whole_life(self) -> tuple[ProgramLaunch, Window]:
@@ -191,9 +192,12 @@ class Session:
             return Window(ended.elapsed_seconds, outputs, client)
         begun = time.perf_counter()
         launched.say(self.site.fill(measure.say or ""))
-        line = launched.output.find(measure.answer or "", since, measure.timeout_seconds)
-        if line is None:
+        deadline = time.monotonic() + measure.timeout_seconds
+        while (line := launched.output.find(measure.answer or "", since, _SLICE_SECONDS)) is None:
+            # What it has started may hold its output open.
             self._require_alive(launched, "before it answered")
+            if time.monotonic() < deadline:
+                continue
             raise MeasurementError(
                 f"measure: the program did not answer {measure.say!r} within {measure.timeout_seconds:g} s: "
                 f"no line matches {measure.answer!r}",
@@ -230,7 +234,14 @@ class Session:
             self.phases[name] = round(time.perf_counter() - begun, 6)
 
 
-def _require_idle(client: ClientRecord) -> None:
+def require_idle(client: ClientRecord) -> None:
+    """Refuse a launch whose client was the limit.
+
+    Raises
+    ------
+    MeasurementError
+        With how much of its threads' time it used a CPU.
+    """
     if client.busy >= SATURATED:
         raise MeasurementError(
             f"the client was the limit, not the program: its {client.threads} "

@@ -1,0 +1,194 @@
+"""What was seen of a Redis: its load, its requests, its dump, and where its pages were meanwhile."""
+
+from __future__ import annotations
+
+from hmexp.store.client_records import ClientStep
+from hmexp.store.program_records import PlacementSample, ProgramRun
+from hmexp.store.schema import Stored
+
+
+class ProcessWork(Stored, frozen=True, kw_only=True, gc=False):
+    """What a process did between two moments, by /proc/PID/stat.
+
+    Parameters
+    ----------
+    user_seconds : float
+        CPU time in the program [s].
+    system_seconds : float
+        CPU time in the kernel [s].
+    minor_faults : int
+        Page faults without reading from a device.
+    child_cpu_seconds : float
+        CPU time of children that ended and were waited for [s].
+    child_minor_faults : int
+        Their page faults.
+    """
+
+    user_seconds: float
+    system_seconds: float
+    minor_faults: int
+    child_cpu_seconds: float
+    child_minor_faults: int
+
+    def since(self, earlier: ProcessWork) -> ProcessWork:
+        """Return what was done since an earlier moment."""
+        return ProcessWork(
+            user_seconds=self.user_seconds - earlier.user_seconds,
+            system_seconds=self.system_seconds - earlier.system_seconds,
+            minor_faults=self.minor_faults - earlier.minor_faults,
+            child_cpu_seconds=self.child_cpu_seconds - earlier.child_cpu_seconds,
+            child_minor_faults=self.child_minor_faults - earlier.child_minor_faults,
+        )
+
+
+class SnapshotRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """A BGSAVE: what the fork and the copies on write cost, and whether the dump is the data.
+
+    Parameters
+    ----------
+    seconds : float
+        From the command to the end of the dump [s].
+    fork_seconds : float
+        The fork itself, during which the server answers nobody [s].
+    copied_bytes : int
+        Memory that was copied because it was written meanwhile, as the child saw it [bytes].
+    dump_bytes : int
+        Size of the dump [bytes].
+    work : ProcessWork
+        What the server did meanwhile, and its child.
+    parent : PlacementSample or None
+        Where the server's pages were while the child wrote.
+    child : PlacementSample or None
+        Where the child's pages were.
+    unread : str or None
+        Why no placement could be read meanwhile.
+    digest_before : str
+        Digest of every key and value when the dump began.
+    digest_loaded : str
+        The same of a second server that loaded the dump.
+    client_digest_before : str or None
+        The client's own digest, of keys, versions and sizes, when the dump began.
+    client_digest_loaded : str or None
+        The same of the second server.
+    loaded_wrong : int
+        Keys of the second server that were missing or not whole.
+    """
+
+    seconds: float
+    fork_seconds: float
+    copied_bytes: int
+    dump_bytes: int
+    work: ProcessWork
+    parent: PlacementSample | None = None
+    child: PlacementSample | None = None
+    unread: str | None = None
+    digest_before: str
+    digest_loaded: str
+    client_digest_before: str | None = None
+    client_digest_loaded: str | None = None
+    loaded_wrong: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the dump is the data as it was when the dump began."""
+        return (
+            self.digest_before == self.digest_loaded
+            and self.client_digest_before == self.client_digest_loaded
+            and not self.loaded_wrong
+        )
+
+
+class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
+    """Requests of one kind to a Redis, and what the server used for them.
+
+    Parameters
+    ----------
+    name : str
+        What it is, such as `throughput` or `latency`.
+    read_percent : int
+        Share of GET [%].
+    zipf : float
+        Exponent of Zipf's law for keys; 0 is uniform.
+    rate : float
+        Requests due per second; 0 is a closed loop at full speed [1/s].
+    step : ClientStep
+        What the client saw.
+    work : ProcessWork
+        What the server did meanwhile, with the warm-up.
+    """
+
+    name: str
+    read_percent: int
+    zipf: float
+    rate: float
+    step: ClientStep
+    work: ProcessWork
+
+
+class RedisLaunch(Stored, frozen=True, kw_only=True, gc=False):
+    """One Redis from its start to its end.
+
+    Parameters
+    ----------
+    label : str
+        Name of the ratio, such as `1:2`.
+    pattern : str or None
+        Node of each granule in turn; None without a pattern.
+    way : str
+        Way that was taken.
+    value_bytes : int
+        Size of each value [bytes].
+    keys : int
+        Number of keys.
+    round : int
+        Which round of launches, from 0.
+    version : str
+        Of the server.
+    allocator : str
+        The server's allocator.
+    used_bytes : int
+        What the server allocated after the load [bytes].
+    resident_bytes : int
+        What of the server was in memory after the load [bytes].
+    load : ClientStep
+        The load.
+    settled_seconds : float or None
+        How long it took after the load until pages were in place; None if they were not in time [s].
+    loaded : PlacementSample or None
+        Placement after the load.
+    ended : PlacementSample or None
+        Placement after the last requests.
+    unread : str or None
+        Why no placement could be read.
+    measurements : tuple of RedisMeasurement
+        The requests.
+    verified : ClientStep
+        Every key, read after the last requests.
+    snapshot : SnapshotRecord or None
+        The BGSAVE; None if there was none.
+    run : ProgramRun or None
+        How the server was started, and how it ended.
+    timing_valid : bool
+        False where the CPU itself is emulated in software: times mean nothing.
+    """
+
+    label: str
+    pattern: str | None
+    way: str
+    value_bytes: int
+    keys: int
+    round: int
+    version: str
+    allocator: str
+    used_bytes: int
+    resident_bytes: int
+    load: ClientStep
+    settled_seconds: float | None
+    loaded: PlacementSample | None
+    ended: PlacementSample | None
+    unread: str | None
+    measurements: tuple[RedisMeasurement, ...]
+    verified: ClientStep
+    snapshot: SnapshotRecord | None
+    run: ProgramRun | None
+    timing_valid: bool
