@@ -40,9 +40,10 @@ def point(pattern: str, seconds: float, *, spread: float = 0.01, better: str = "
     )  # fmt: skip
     run = ProgramRun(command=("mine",), way="follow", pid=1, started="", elapsed_seconds=1.0)
     pages = PlacementSample(seconds=1.0, in_place=100, anonymous_by_node={0: 50, 2: 50})
+    launch = ProgramLaunch(phases={}, after=pages, run=run)
     return PointRecord(
         point_id=pattern, status="ok", parameters=parameters, baseline_id=None if pattern == "0" else "0",
-        result=ProgramResult(metrics=(metric,), launches=(ProgramLaunch(phases={}, after=pages, run=run),) * 3),
+        result=ProgramResult(metrics=(metric,), launches=(launch,) * 3),
     )  # fmt: skip
 
 
