@@ -49,7 +49,12 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.machine.matrix.plan": ("MatrixParameters", "make_matrix", "run_matrix"),
     "hmexp.experiment.engine": ("Outcome",),
     "hmexp.campaign.run": ("run_campaign",),
+    # Programs that are not ours.
+    "hmexp.program.request": ("StartOptions",),
+    "hmexp.program.ways": ("start",),
     # What was stored, read and shown.
+    "hmexp.store.program_records": ("ProgramRun",),
+    "hmexp.store.programs": ("read_program",),
     "hmexp.store.records": ("LaunchRecord", "PointRecord", "RunRecord"),
     "hmexp.store.reader": ("read_points", "read_run"),
     "hmexp.report.run.dataset": ("Dataset", "load"),

@@ -43,12 +43,16 @@ from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
 from hmexp.program.placement import ProgramPlacement as ProgramPlacement
 from hmexp.program.placement import read_placement as read_placement
+from hmexp.program.request import StartOptions as StartOptions
+from hmexp.program.ways import start as start
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
 from hmexp.report.model.cost import Prices as Prices
 from hmexp.report.page.html import write_report as write_report
 from hmexp.report.run.dataset import Dataset as Dataset
 from hmexp.report.run.dataset import load as load
+from hmexp.store.program_records import ProgramRun as ProgramRun
+from hmexp.store.programs import read_program as read_program
 from hmexp.store.reader import read_points as read_points
 from hmexp.store.reader import read_run as read_run
 from hmexp.store.records import LaunchRecord as LaunchRecord

@@ -22,6 +22,30 @@ int hm_try_call(int call);		/* a system call with arguments that no kernel takes
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
 uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
+/* ---- spawn.c ---- */
+enum hm_policy { HM_POLICY_AS_IS, HM_POLICY_LOCAL, HM_POLICY_PREFER, HM_POLICY_EVENLY, HM_POLICY_WEIGHTED };
+enum hm_stage { HM_STAGE_FORK, HM_STAGE_POLICY, HM_STAGE_HUGE, HM_STAGE_EXEC };
+
+struct hm_spawn {			/* a program that is not ours, and what it inherits */
+	const char *path;		/* with a slash */
+	const char *const *argv;	/* ends with NULL, as does the next */
+	const char *const *environment;
+	int policy;
+	const int32_t *nodes;		/* of the policy */
+	uint64_t node_count;
+	int without_huge;		/* no transparent huge pages */
+};
+
+struct hm_signal {
+	int32_t number;
+	int32_t code;			/* si_code: SI_KERNEL for the terminal's */
+	int32_t pid;			/* who sent it, if a process did */
+};
+
+int hm_spawn(const struct hm_spawn *how, int *pid, int *stage);
+int hm_signals_watch(const int32_t *numbers, uint64_t count, int *fd);	/* *fd: a struct hm_signal for each */
+int hm_signals_leave(int fd);
+
 /* ---- exit_stop.c: of a child of ours, all by one thread ---- */
 int hm_exit_stop_seize(int pid);
 int hm_exit_stop_wait(int pid, int *stopped);	/* *stopped: 1 in its exit, 0 if it has ended; not reaped */
