@@ -26,7 +26,7 @@ _LONGEST_SECONDS: Final = 10.0
 
 @dataclass(frozen=True)
 class Running:
-    """A process, told from a later one of the same number by its start.
+    """A process; its start distinguishes it from a later one of the same number.
 
     Parameters
     ----------

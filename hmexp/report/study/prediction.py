@@ -21,7 +21,7 @@ _SHARES: Final = tuple(round(share, 2) for share in np.linspace(0.0, 1.0, 21).to
 
 
 @dataclass(frozen=True)
-class Check:
+class LeftOut:
     """The ratio that was left out: predicted, and measured.
 
     Parameters
@@ -64,14 +64,14 @@ class SlowdownPrediction:
         The slowdown at every share.
     measured : tuple of Slowdown
         The shares that it is made of.
-    check : Check or None
+    check : LeftOut or None
         The share that was left out.
     """
 
     metric: str
     curve: SlowdownCurve
     measured: tuple[Slowdown, ...]
-    check: Check | None
+    check: LeftOut | None
 
     @property
     def table(self) -> tuple[Slowdown, ...]:
@@ -101,7 +101,7 @@ def predict_slowdown(study: StudyResults) -> SlowdownPrediction:
     check = None
     if str(left_out) in times:
         time = times[str(left_out)]
-        check = Check(str(left_out), curve.at(time.share), _slowdown(time, alone))
+        check = LeftOut(str(left_out), curve.at(time.share), _slowdown(time, alone))
     metric = own[0].metric
     measured = tuple(_slowdown(time, alone) for time in curve.measured)
     return SlowdownPrediction(f"{metric.name} [{metric.unit}]", curve, measured, check)
@@ -157,7 +157,7 @@ def _say_check(found: SlowdownPrediction) -> list[str]:
     )
     text = (
         f"Pattern {check.pattern} was left out to check: predicted {_say(check.predicted)} times the time on "
-        f"DRAM alone, measured {_say(check.measured)}: {check.error:+.1%}; {noise}."
+        f"DRAM alone, measured {_say(check.measured)}: {_signed(check.error)}; {noise}."
     )
     if check.is_poor:
         poor = (
@@ -188,3 +188,8 @@ def _slowdown(time: MeasuredTime, alone: MeasuredTime) -> Slowdown:
     factor = time.median / alone.median
     reach = math.exp(min(math.hypot(time.reach, alone.reach), 50.0))
     return Slowdown(time.share, factor, factor / reach, factor * reach)
+
+
+def _signed(part: float) -> str:
+    # What rounds to zero has no sign of its own.
+    return f"{round(part, 3) + 0.0:+.1%}"

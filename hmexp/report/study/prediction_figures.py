@@ -32,7 +32,7 @@ def slowdown_curve(study: StudyResults) -> Figure:
     labels = ["predicted, 95 % band", "measured: the curve is made of these"]
     if found.check is not None:
         handles.append(Line2D([], [], color=_LEFT_OUT, marker="D", linestyle="none", markersize=5))
-        labels.append(f"left out: the prediction is {found.check.error:+.1%} off")
+        labels.append(f"left out: the prediction is {round(found.check.error, 3) + 0.0:+.1%} off")
     figure = style.framed(
         study.title,
         "Slowdown at every share of slow memory",
