@@ -63,6 +63,9 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.report.comparison.outcome": ("Comparison",),
     "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
+    "hmexp.program.follower": ("FollowOptions", "follow"),
+    "hmexp.program.moves": ("move_program", "undo_move"),
+    "hmexp.store.following_records": ("Following",),
     # Programs of anybody.
     "hmexp.program.placement": ("ProgramPlacement", "read_placement"),
     "hmexp.errors": (

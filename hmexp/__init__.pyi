@@ -41,6 +41,10 @@ from hmexp.memory.placement import Placement as Placement
 from hmexp.memory.region import Region as Region
 from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
+from hmexp.program.follower import FollowOptions as FollowOptions
+from hmexp.program.follower import follow as follow
+from hmexp.program.moves import move_program as move_program
+from hmexp.program.moves import undo_move as undo_move
 from hmexp.program.placement import ProgramPlacement as ProgramPlacement
 from hmexp.program.placement import read_placement as read_placement
 from hmexp.program.request import StartOptions as StartOptions
@@ -51,6 +55,7 @@ from hmexp.report.model.cost import Prices as Prices
 from hmexp.report.page.html import write_report as write_report
 from hmexp.report.run.dataset import Dataset as Dataset
 from hmexp.report.run.dataset import load as load
+from hmexp.store.following_records import Following as Following
 from hmexp.store.program_records import ProgramRun as ProgramRun
 from hmexp.store.programs import read_program as read_program
 from hmexp.store.reader import read_points as read_points

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, str]] = {
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
+    "move": "move the pages of a program that runs to an exact pattern, and back",
     "run": "run any program on hybrid memory, by an exact pattern where that is possible",
     "placement": "show where the pages of a running program are, and hold them against a pattern",
     "provision": "make NUMA nodes of persistent or CXL memory, and take them back",

@@ -98,6 +98,12 @@ struct hm_where {
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
 	     uint64_t first_page, uint64_t pages, struct hm_where *where);
 
+/* ---- mover.c: another process ---- */
+enum { HM_UNWRITTEN = -4096 };		/* no errno: a status that the kernel did not write */
+
+int hm_move_foreign(int pid, uint64_t count, const uint64_t *addresses, const int32_t *nodes, int32_t *status,
+		    int everybody, int64_t *taken_ns);	/* returns what move_pages(2) returns, or a negative errno */
+int64_t hm_split_foreign(int pidfd, uint64_t count, const uint64_t *addresses, uint64_t page_bytes);	/* a count */
 /* ---- foreign.c, stretches.c: the pages of any process ---- */
 enum {					/* what is known of a page of another process */
 	HM_PAGE_PRESENT = 1,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hmexp.report.comparison.program_readings import read_program
 from hmexp.report.comparison.reading import Key, Reading
+from hmexp.report.run.soundness import require_sound
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
@@ -35,6 +36,11 @@ class StoredRun:
         """Name of the run."""
         return self.run.name or self.folder.name
 
+    @property
+    def unfinished(self) -> int:
+        """Points of the plan that have no record yet."""
+        return max(0, (self.run.points or 0) - len({reading.point_id for reading in self.readings}))
+
     @classmethod
     def load(cls, folder: Path) -> StoredRun:
         """Read a run directory.
@@ -45,7 +51,12 @@ class StoredRun:
             If it is none, cannot be read, or was written by a newer hmexp.
         """
         run = read_run(folder)
-        found = take_points(folder / POINTS, lambda record: read_record(record, run.dram_nodes))
+
+        def read(record: PointRecord) -> tuple[Reading, ...]:
+            require_sound([record], run, folder / POINTS)
+            return read_record(record, run.dram_nodes)
+
+        found = take_points(folder / POINTS, read)
         return cls(folder, run, tuple(chain.from_iterable(found.values())))
 
 

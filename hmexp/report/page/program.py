@@ -163,7 +163,8 @@ def _say_placement(found: PlacementSample | None) -> str:
 def _say_end(launch: ProgramLaunch) -> str:
     run = launch.run
     cpu = "" if run.usage is None else f", CPU {run.usage.user_seconds + run.usage.system_seconds:.2f} s"
-    return f"{run.signal or f'status {run.status}'}{cpu}"
+    moved = "" if run.following is None else f", moved {run.following.page_moves} pages"
+    return f"{run.signal or f'status {run.status}'}{cpu}{moved}"
 
 
 def _command(study: StudyResults) -> str:

@@ -95,7 +95,7 @@ class ProgramReading:
     @property
     def moved_pages(self) -> float | None:
         """Pages that following moved; the median of the launches."""
-        moved = [each.run.following.moved_pages for each in self.launches if each.run.following is not None]
+        moved = [each.run.following.page_moves for each in self.launches if each.run.following is not None]
         return median(moved) if moved else None
 
 
