@@ -125,6 +125,7 @@ struct hm_sight {			/* what the pages of a process are seen by */
 	int32_t pagemap_fd;
 	int32_t kpageflags_fd;		/* negative: not readable */
 	int32_t frames_shown;
+	int32_t merging;		/* KSM has merged pages of some process */
 	uint64_t categories;		/* of PAGEMAP_SCAN, as hm_scan_categories() returned them; 0: none */
 	uint64_t page_bytes;
 	uint64_t huge_bytes;		/* of an entry of the level above the pages' */
