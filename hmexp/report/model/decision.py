@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from hmexp.measure.quantity import is_latency, is_loaded
 from hmexp.report.model.advice import KEEP, baseline
-from hmexp.report.model.needs import Need, Outcome, require_measured, usual_needs
+from hmexp.report.model.needs import Outcome, Requirement, require_measured, usual_needs
 from hmexp.report.model.prices import Prices
 from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import Results
@@ -30,7 +30,7 @@ class Question:
 
     Parameters
     ----------
-    needs : tuple of Need
+    needs : tuple of Requirement
         What a ratio has to keep; empty for `keep` of every bandwidth.
     keep : float
         Share of all DRAM's bandwidth, where no need is given.
@@ -40,7 +40,7 @@ class Question:
         How much memory is to be bought [bytes].
     """
 
-    needs: tuple[Need, ...] = ()
+    needs: tuple[Requirement, ...] = ()
     keep: float = KEEP
     prices: Prices | None = None
     capacity_bytes: int | None = None
@@ -72,22 +72,22 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Column:
+class Criterion:
     """A need, or an operation of which nothing is needed but that is worth knowing."""
 
-    need: Need
+    need: Requirement
     required: bool
 
 
 @dataclass(frozen=True)
-class Row:
+class JudgedRatio:
     """A ratio: one pattern, with an answer for each column."""
 
     ratio: str
     pattern: str
     share: float
     answers: tuple[Answer, ...]
-    columns: tuple[Column, ...] = field(repr=False, default=())
+    columns: tuple[Criterion, ...] = field(repr=False, default=())
 
     @property
     def required(self) -> tuple[Answer, ...]:
@@ -105,30 +105,30 @@ class Decision:
     """The verdict on a question, and what it rests on."""
 
     question: Question
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
+    columns: tuple[Criterion, ...]
+    rows: tuple[JudgedRatio, ...]
     verdict: Verdict
-    chosen: Row | None
+    chosen: JudgedRatio | None
     #: Why nothing can be said of the run as a whole.
     why_not: str | None = None
 
     @property
-    def needs(self) -> tuple[Need, ...]:
+    def needs(self) -> tuple[Requirement, ...]:
         """What is required."""
         return tuple(column.need for column in self.columns if column.required)
 
     @cached_property
-    def mixed(self) -> tuple[Row, ...]:
+    def mixed(self) -> tuple[JudgedRatio, ...]:
         """The ratios with slow memory, from the cheapest up."""
         return tuple(sorted((row for row in self.rows if row.share < 1), key=self.cost))
 
     @property
-    def dram(self) -> Row | None:
+    def dram(self) -> JudgedRatio | None:
         """All DRAM."""
         return next((row for row in self.rows if row.share == 1), None)
 
     @property
-    def open_rows(self) -> tuple[Row, ...]:
+    def open_rows(self) -> tuple[JudgedRatio, ...]:
         """Ratios that may keep all needs, and are cheaper than the one that is chosen."""
         limit = float("inf") if self.chosen is None else self.cost(self.chosen)
         return tuple(
@@ -136,19 +136,19 @@ class Decision:
         )
 
     @property
-    def shown(self) -> Row | None:
+    def shown(self) -> JudgedRatio | None:
         """The ratio that the page speaks of: the chosen one, or the one that comes closest."""
         if self.chosen is not None:
             return self.chosen
         return max(self.mixed, key=_closeness, default=None)
 
-    def cost(self, row: Row) -> float:
+    def cost(self, row: JudgedRatio) -> float:
         """Price per GiB, or the DRAM share where no price is given."""
         prices = self.question.prices
         return row.share if prices is None else prices.of(row.share)
 
 
-def _closeness(row: Row) -> tuple[int, float]:
+def _closeness(row: JudgedRatio) -> tuple[int, float]:
     """How many needs are kept, then how far the worst is from its limit."""
     pairs = [(a, c.need) for a, c in zip(row.answers, row.columns, strict=True) if c.required]
     kept = sum(a.mark == "kept" for a, _ in pairs)
@@ -156,7 +156,7 @@ def _closeness(row: Row) -> tuple[int, float]:
     return kept, min(margins, default=0.0)
 
 
-def _margin(need: Need, value: Estimate) -> float:
+def _margin(need: Requirement, value: Estimate) -> float:
     quotient = value.median / need.limit
     return 1 / quotient if need.is_latency and quotient > 0 else quotient
 
@@ -180,7 +180,7 @@ def decide(results: Results, question: Question | None = None) -> Decision:
     planned = dict.fromkeys(p.operation for p in results.points if p.operation)
     require_measured(asked.needs, tuple(planned))
     needs = asked.needs or usual_needs(results.ok, asked.keep)
-    columns = (*(Column(need, True) for need in needs), *_further(needs, results))  # noqa: FBT003
+    columns = (*(Criterion(need, True) for need in needs), *_further(needs, results))  # noqa: FBT003
     if not needs:
         return Decision(asked, (), (), "cannot say", None, _why_nothing(results))
     rows = _rows(results, columns)
@@ -196,7 +196,7 @@ def decide(results: Results, question: Question | None = None) -> Decision:
     return Decision(asked, columns, rows, "no", None)
 
 
-def _saves(row: Row, prices: Prices | None) -> bool:
+def _saves(row: JudgedRatio, prices: Prices | None) -> bool:
     return prices is None or prices.of(row.share) < prices.dram
 
 
@@ -219,13 +219,13 @@ def _why_nothing(results: Results) -> str:
     return "no point was measured"
 
 
-def _further(needs: Sequence[Need], results: Results) -> tuple[Column, ...]:
+def _further(needs: Sequence[Requirement], results: Results) -> tuple[Criterion, ...]:
     """What was measured and is not needed: shown beside the needs, without a mark."""
     rest = [op for op in results.operations if not any(need.holds(op) for need in needs)]
-    return tuple(Column(Need(op, 1.0, "x"), False) for op in rest if not is_loaded(op))  # noqa: FBT003
+    return tuple(Criterion(Requirement(op, 1.0, "x"), False) for op in rest if not is_loaded(op))  # noqa: FBT003
 
 
-def _rows(results: Results, columns: tuple[Column, ...]) -> tuple[Row, ...]:
+def _rows(results: Results, columns: tuple[Criterion, ...]) -> tuple[JudgedRatio, ...]:
     asked = [p for p in results.points if p.operation and p.ratio is not None]
     shares = {p.pattern: (p.ratio or "", _share(p)) for p in asked}
     rows = []
@@ -233,7 +233,7 @@ def _rows(results: Results, columns: tuple[Column, ...]) -> tuple[Row, ...]:
         mine = [p for p in asked if p.pattern == pattern]
         # All DRAM may be there only to be compared with.
         answers = tuple(_answer([p for p in mine if c.need.holds(p.operation)], c, results) for c in columns)
-        rows.append(Row(ratio, pattern, share, answers, columns))
+        rows.append(JudgedRatio(ratio, pattern, share, answers, columns))
     return tuple(sorted(rows, key=lambda row: (-row.share, row.pattern)))
 
 
@@ -245,7 +245,7 @@ def _share(point: Point) -> float:
     return fast / (fast + slow)
 
 
-def _answer(points: Sequence[Point], column: Column, results: Results) -> Answer:
+def _answer(points: Sequence[Point], column: Criterion, results: Results) -> Answer:
     """The worst of a ratio's points for one need."""
     unit = column.need.unit
     if not points:
@@ -262,7 +262,7 @@ def _named(answer: Answer, point: Point) -> Answer:
     return Answer(answer.mark, answer.value, answer.unit, where, answer.reason)
 
 
-def _single(point: Point, column: Column, results: Results, names: Sequence[str]) -> Answer:
+def _single(point: Point, column: Criterion, results: Results, names: Sequence[str]) -> Answer:
     need, where = column.need, say_series(point.series, names)
     if not point.ok:
         mark: Mark | None = "not measured" if column.required else None
@@ -278,7 +278,7 @@ def _single(point: Point, column: Column, results: Results, names: Sequence[str]
     return Answer(outcome if column.required else None, value, need.unit, where)
 
 
-def _badness(answer: Answer, need: Need) -> tuple[int, float]:
+def _badness(answer: Answer, need: Requirement) -> tuple[int, float]:
     rank = 3 if answer.mark is None else _WORST[answer.mark]
     return rank, _margin(need, answer.value) if answer.value is not None else -1.0
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from hmexp.report.model.decision import Answer, Decision, Row
-from hmexp.report.model.needs import Need, name_of
+from hmexp.report.model.decision import Answer, Decision, JudgedRatio
+from hmexp.report.model.needs import Requirement, name_of
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.point import Estimate, short_pattern
 from hmexp.report.run.results import Results
@@ -32,7 +32,7 @@ def say_question(decision: Decision, results: Results) -> str:
     return text + "?"
 
 
-def _grouped(needs: Sequence[Need]) -> list[str]:
+def _grouped(needs: Sequence[Requirement]) -> list[str]:
     """Needs with the same limit in one phrase."""
     groups: dict[tuple[bool, float, str], list[str]] = {}
     for need in needs:
@@ -107,7 +107,7 @@ def _say_nothing(decision: Decision, results: Results) -> tuple[str, str]:
     )
 
 
-def _doubt(row: Row, decision: Decision) -> str:
+def _doubt(row: JudgedRatio, decision: Decision) -> str:
     """Why a ratio neither keeps the needs for certain, nor fails one."""
     for answer, column in zip(row.answers, decision.columns, strict=True):
         if answer.mark == "not measured":
@@ -121,7 +121,7 @@ def _doubt(row: Row, decision: Decision) -> str:
     return "not every need is decided"
 
 
-def name_row(row: Row, results: Results) -> str:
+def name_row(row: JudgedRatio, results: Results) -> str:
     """Name a ratio with its pattern."""
     pattern = f"(pattern {short_pattern(row.pattern)})"
     if row.share in (0.0, 1.0):
@@ -129,7 +129,7 @@ def name_row(row: Row, results: Results) -> str:
     return f"DRAM:{results.slow_name} {row.ratio} {pattern}"
 
 
-def say_answer(answer: Answer, need: Need) -> str:
+def say_answer(answer: Answer, need: Requirement) -> str:
     """A value with its interval: `84.4 % [84.0, 84.9]`, `1.50× [1.49, 1.51]`."""
     value = answer.value
     if value is None:
@@ -137,14 +137,14 @@ def say_answer(answer: Answer, need: Need) -> str:
     return f"{say_median(value, need)} {say_interval(value, need)}"
 
 
-def say_median(value: Estimate, need: Need) -> str:
+def say_median(value: Estimate, need: Requirement) -> str:
     """A value alone."""
     if need.unit != "x":
         return f"{digits(value.median)} {need.unit}"
     return f"{value.median:.2f} ×" if need.is_latency else f"{value.median * 100:.1f} %"
 
 
-def say_interval(value: Estimate, need: Need) -> str:
+def say_interval(value: Estimate, need: Requirement) -> str:
     """Its 95 % interval; none of a value that is compared with itself."""
     if value.low == value.high:
         return ""
@@ -155,7 +155,7 @@ def say_interval(value: Estimate, need: Need) -> str:
     return f"[{value.low * 100:.1f}, {value.high * 100:.1f}]"
 
 
-def say_money(decision: Decision, row: Row, results: Results) -> list[str]:
+def say_money(decision: Decision, row: JudgedRatio, results: Results) -> list[str]:
     """What a ratio costs beside all DRAM; nothing without prices or a capacity."""
     prices, capacity = decision.question.prices, decision.question.capacity_bytes
     said = []

@@ -28,7 +28,7 @@ _MOST: Final = 10.0
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """A limit that a ratio has to keep.
 
     Parameters
@@ -88,7 +88,7 @@ def name_of(operation: str) -> str:
     return "mixes" if operation == MIX else say_operation(operation)
 
 
-def parse_need(text: str) -> Need:
+def parse_need(text: str) -> Requirement:
     """Read a need such as ``read>=90``: percent of all DRAM, a multiple of it, GB/s or ns.
 
     Raises
@@ -114,7 +114,7 @@ def parse_need(text: str) -> Need:
         raise ParameterError(f"need {text!r} has the limit {match['limit']!r}", _EXAMPLES) from None
     if not (math.isfinite(number) and number > 0):
         raise ParameterError(f"need {text!r} has a limit that is not above 0", _EXAMPLES)
-    return Need(of, *_limit(text, named, number, match["unit"].lower(), less=less))
+    return Requirement(of, *_limit(text, named, number, match["unit"].lower(), less=less))
 
 
 def _limit(text: str, named: str, number: float, unit: str, *, less: bool) -> tuple[float, str]:
@@ -143,13 +143,13 @@ def _less_is_better(of: str) -> bool:
     return of != MIX and is_latency(of)
 
 
-def usual_needs(points: Iterable[Point], keep: float) -> tuple[Need, ...]:
+def usual_needs(points: Iterable[Point], keep: float) -> tuple[Requirement, ...]:
     """What is asked where no need was given: that every bandwidth is kept to this share of all DRAM's."""
     operations = dict.fromkeys(p.operation for p in points if p.unit == "GB/s")
-    return tuple(Need(operation, keep, "x") for operation in operations)
+    return tuple(Requirement(operation, keep, "x") for operation in operations)
 
 
-def require_measured(needs: Sequence[Need], operations: Sequence[str]) -> None:
+def require_measured(needs: Sequence[Requirement], operations: Sequence[str]) -> None:
     """Refuse a need of which a run has no point.
 
     Raises

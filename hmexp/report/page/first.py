@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hmexp.report.model.decision import Answer, Column, Decision, Row
+from hmexp.report.model.decision import Answer, Criterion, Decision, JudgedRatio
 from hmexp.report.model.decision_words import (
     name_row,
     say_interval,
@@ -44,7 +44,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Line:
+class AnswerLine:
     """A row of the table."""
 
     ratio: str
@@ -71,7 +71,7 @@ class FirstPage:
     trust: tuple[Ground, ...]
     heads: tuple[str, ...]
     money_heads: tuple[str, ...]
-    lines: tuple[Line, ...]
+    lines: tuple[AnswerLine, ...]
     hidden: int
     several: bool
 
@@ -100,7 +100,7 @@ def first_page(decision: Decision, results: Results) -> FirstPage:
     )
 
 
-def _rows(decision: Decision) -> tuple[Row, ...]:
+def _rows(decision: Decision) -> tuple[JudgedRatio, ...]:
     """All rows, or of many those that decide: around the one that the page speaks of."""
     rows = decision.rows
     if len(rows) <= MOST_ROWS or decision.shown is None:
@@ -109,11 +109,11 @@ def _rows(decision: Decision) -> tuple[Row, ...]:
     return rows[start : start + MOST_ROWS]
 
 
-def _cells(row: Row, decision: Decision) -> tuple[Kept, ...]:
+def _cells(row: JudgedRatio, decision: Decision) -> tuple[Kept, ...]:
     return tuple(_cell(answer, column) for answer, column in zip(row.answers, decision.columns, strict=True))
 
 
-def _cell(answer: Answer, column: Column) -> Kept:
+def _cell(answer: Answer, column: Criterion) -> Kept:
     value, need = answer.value, column.need
     return Kept(
         name=name_of(need.of),
@@ -128,9 +128,9 @@ def _cell(answer: Answer, column: Column) -> Kept:
     )
 
 
-def _line(row: Row, decision: Decision) -> Line:
+def _line(row: JudgedRatio, decision: Decision) -> AnswerLine:
     mark = row.mark if any(column.required for column in decision.columns) else "not measured"
-    return Line(
+    return AnswerLine(
         ratio=row.ratio,
         pattern=short_pattern(row.pattern),
         chosen=row is decision.chosen,
@@ -150,7 +150,7 @@ def _money_heads(decision: Decision) -> tuple[str, ...]:
     return (*heads, "price per GiB" if capacity is None else f"price of {say_size(capacity)}", "saving")
 
 
-def _money(row: Row, decision: Decision) -> tuple[str, ...]:
+def _money(row: JudgedRatio, decision: Decision) -> tuple[str, ...]:
     prices, capacity = decision.question.prices, decision.question.capacity_bytes
     cells = () if capacity is None else (say_size(round(row.share * capacity)),)
     if prices is None:
@@ -189,7 +189,7 @@ def to_json(decision: Decision, results: Results) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _answer_json(answer: Answer, column: Column) -> dict[str, Any]:
+def _answer_json(answer: Answer, column: Criterion) -> dict[str, Any]:
     value = answer.value
     return {
         "of": column.need.of,

@@ -9,7 +9,7 @@ import pytest
 
 from hmexp.errors import ParameterError
 from hmexp.report.model.decision import Decision, Question, decide
-from hmexp.report.model.needs import Need, parse_need
+from hmexp.report.model.needs import Requirement, parse_need
 from hmexp.report.model.prices import Prices
 from hmexp.report.page.first import FirstPage, first_page, to_json
 from hmexp.report.run.point import Estimate
@@ -32,18 +32,18 @@ def ask(
 @pytest.mark.parametrize(
     ("text", "need", "head"),
     [
-        ("read>=90", Need("read", 0.9, "x"), "read ≥ 90 %"),
-        ("read >= 120 %", Need("read", 1.2, "x"), "read ≥ 120 %"),
-        ("write>=0.5x", Need("write", 0.5, "x"), "write ≥ 50 %"),
-        ("3:1>=80", Need("mix_3_1", 0.8, "x"), "3:1 mix ≥ 80 %"),
-        ("mix>=85%", Need("mix", 0.85, "x"), "mixes ≥ 85 %"),
-        ("Write>=4GB/s", Need("write", 4.0, "GB/s"), "write ≥ 4 GB/s"),
-        ("latency<=1.5x", Need("latency", 1.5, "x"), "latency ≤ 1.5 ×"),
-        ("latency<=150%", Need("latency", 1.5, "x"), "latency ≤ 1.5 ×"),
-        ("latency<=600ns", Need("latency", 600.0, "ns"), "latency ≤ 600 ns"),
+        ("read>=90", Requirement("read", 0.9, "x"), "read ≥ 90 %"),
+        ("read >= 120 %", Requirement("read", 1.2, "x"), "read ≥ 120 %"),
+        ("write>=0.5x", Requirement("write", 0.5, "x"), "write ≥ 50 %"),
+        ("3:1>=80", Requirement("mix_3_1", 0.8, "x"), "3:1 mix ≥ 80 %"),
+        ("mix>=85%", Requirement("mix", 0.85, "x"), "mixes ≥ 85 %"),
+        ("Write>=4GB/s", Requirement("write", 4.0, "GB/s"), "write ≥ 4 GB/s"),
+        ("latency<=1.5x", Requirement("latency", 1.5, "x"), "latency ≤ 1.5 ×"),
+        ("latency<=150%", Requirement("latency", 1.5, "x"), "latency ≤ 1.5 ×"),
+        ("latency<=600ns", Requirement("latency", 600.0, "ns"), "latency ≤ 600 ns"),
     ],
 )
-def test_needs_are_read(text: str, need: Need, head: str) -> None:
+def test_needs_are_read(text: str, need: Requirement, head: str) -> None:
     assert parse_need(text) == need and need.short == head
 
 
