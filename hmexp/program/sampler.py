@@ -112,7 +112,7 @@ class Sampler:
         """Processes of the program that still run, now that it has ended itself.
 
         Those that were seen; and daemons, which leave their parent before anybody looks: processes of the
-        same file that were started since, and that belong to init, or to a user's systemd.
+        same file and group (cgroup) that were started since, and belong to init or a user's systemd.
         """
         seen = {pid for pid, ticks in self._seen.items() if pid != self._pid and _starts_at(pid) == ticks}
         return tuple(sorted(seen | self._find_daemons()))
@@ -121,9 +121,12 @@ class Sampler:
         if self._file is None or self._start_ticks is None:
             return set()
         found = set()
+        group = read_text(Path("/proc/self/cgroup"))
         for folder in Path("/proc").iterdir():
             if not folder.name.isdigit() or int(folder.name) == self._pid or _file_of(folder) != self._file:
                 continue
+            if read_text(folder / "cgroup") != group:
+                continue  # a service, which somebody else has started
             with suppress(HmexpError):
                 target = read_target(int(folder.name))
                 orphan = target.parent == 1 or read_target(target.parent).name == "systemd"
