@@ -14,6 +14,8 @@ from hmexp.report.study.granularity import granules_frame
 from hmexp.report.study.granularity_figures import granularity, translation_cost
 from hmexp.report.study.matrix import cells_frame, disagreements_frame
 from hmexp.report.study.matrix_figures import heat_map
+from hmexp.report.study.redis import dumps_frame, redis_frame
+from hmexp.report.study.redis_figures import redis_beside_dram, redis_dumps, redis_latency
 from hmexp.report.study.results import StudyResults
 from hmexp.report.study.setup_costs import costs_frame, far_frame
 from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs
@@ -28,11 +30,17 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
     },
     "granularity": {"granularity": granularity, "translation_cost": translation_cost},
     "matrix": {"matrix": heat_map},
+    "redis": {
+        "redis_beside_dram": redis_beside_dram,
+        "redis_latency": redis_latency,
+        "redis_dumps": redis_dumps,
+    },
 }
 TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
     "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
     "granularity": {"granules": granules_frame},
     "matrix": {"matrix": cells_frame, "disagreements": disagreements_frame},
+    "redis": {"requests": redis_frame, "dumps": dumps_frame},
 }
 
 
