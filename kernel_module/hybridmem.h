@@ -20,8 +20,15 @@
 /* Never fall back to another node: SIGBUS when the wanted one has no room. */
 #define HYBRIDMEM_F_STRICT	0x1U
 
+/*
+ * A private page that is read before it was ever written shows a page of zeroes
+ * that is nobody's, as anonymous memory does, and takes no memory of the region.
+ * What a shared mapping writes there later is then not seen by who has read it.
+ */
+#define HYBRIDMEM_F_SPARSE	0x2U
+
 /* Every flag that this version knows; any other is refused with EINVAL. */
-#define HYBRIDMEM_F_ALL		HYBRIDMEM_F_STRICT
+#define HYBRIDMEM_F_ALL		(HYBRIDMEM_F_STRICT | HYBRIDMEM_F_SPARSE)
 
 /**
  * struct hybridmem_config - how a pattern is applied

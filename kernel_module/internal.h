@@ -22,6 +22,7 @@
  * @len: entries; 0 is no pattern: the configuration alone
  * @shift: log2 of the pages in a granule
  * @strict: no other node will do
+ * @sparse: a private page that is only read is nobody's page of zeroes
  * @nodes: the nodes, in order
  *
  * Never changed once a file points to it.
@@ -31,6 +32,7 @@ struct hm_pattern {
 	u32 len;
 	u8 shift;
 	bool strict;
+	bool sparse;
 	u16 nodes[];
 };
 
@@ -80,11 +82,13 @@ struct hm_file {
  * @nid: the node, or NUMA_NO_NODE: the task's own policy decides
  * @shift: log2 of the pages in the granule
  * @strict: no other node will do
+ * @sparse: a private page that is only read is nobody's page of zeroes
  */
 struct hm_want {
 	int nid;
 	u8 shift;
 	bool strict;
+	bool sparse;
 };
 
 /* main.c */

@@ -117,6 +117,18 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	return err == -EEXIST ? 0 : vmf_error(err);
 }
 
+/* Each mapped one is a reference, of which an int must not run out. */
+#define HM_ZERO_MOST	(1 << 30)
+
+/* May a read of a private hole show nobody's zeroes, and leave the hole? */
+static bool hm_zero_suits(struct hm_file *hf, struct vm_fault *vmf)
+{
+	return !(vmf->vma->vm_flags & VM_MAYSHARE) &&
+	       hm_wanted(hf, vmf->pgoff).sparse &&
+	       page_ref_count(hm_zero[raw_smp_processor_id() & hm_zero_mask]) <
+	       HM_ZERO_MOST;
+}
+
 static vm_fault_t hm_fault(struct vm_fault *vmf)
 {
 	struct hm_file *hf = vmf->vma->vm_file->private_data;
@@ -138,7 +150,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 		if (folio)
 			break;
 		/* First write to a private hole: nothing to copy but zeroes. */
-		if (vmf->cow_page) {
+		if (vmf->cow_page || hm_zero_suits(hf, vmf)) {
 			vmf->page = hm_zero[raw_smp_processor_id() &
 					    hm_zero_mask];
 			get_page(vmf->page);

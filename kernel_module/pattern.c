@@ -32,6 +32,7 @@ struct hm_pattern *hm_pattern_alloc(size_t len)
 		p->len = len;
 		p->shift = 0;
 		p->strict = false;
+		p->sparse = false;
 	}
 	return p;
 }
@@ -83,6 +84,7 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 	old = hm_pattern_locked(hf);
 	new->shift = old->shift;
 	new->strict = old->strict;
+	new->sparse = old->sparse;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
@@ -269,6 +271,7 @@ long hm_config_set(struct hm_file *hf, void __user *arg)
 	memcpy(new->nodes, old->nodes, flex_array_size(old, nodes, old->len));
 	new->shift = c.granule_shift;
 	new->strict = c.flags & HYBRIDMEM_F_STRICT;
+	new->sparse = c.flags & HYBRIDMEM_F_SPARSE;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
@@ -289,7 +292,8 @@ long hm_config_get(struct hm_file *hf, void __user *arg)
 
 	rcu_read_lock();
 	p = rcu_dereference(hf->pattern);
-	c.flags = p->strict ? HYBRIDMEM_F_STRICT : 0;
+	c.flags = (p->strict ? HYBRIDMEM_F_STRICT : 0) |
+		  (p->sparse ? HYBRIDMEM_F_SPARSE : 0);
 	c.granule_shift = p->shift;
 	rcu_read_unlock();
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
@@ -311,6 +315,7 @@ struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index)
 	p = rcu_dereference(hf->pattern);
 	want.shift = p->shift;
 	want.strict = p->strict;
+	want.sparse = p->sparse;
 	if (p->len)
 		want.nid = p->nodes[(index >> p->shift) % p->len];
 	rcu_read_unlock();

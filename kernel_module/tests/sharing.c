@@ -119,6 +119,50 @@ static void read_then_write(void)
 	close(fd);
 }
 
+static int child_reads_and_writes(void *arg)
+{
+	struct view *v = arg;
+
+	if (!all_zero(v->at, v->len))
+		return 1;
+	touch(v->at, v->len);
+	if (!touched(v->at, v->len))
+		return 2;
+	return misplaced(v->at, v->len / PAGE, 0, abb, 0) ? 3 : 0;
+}
+
+/* HYBRIDMEM_F_SPARSE: what is only read takes no memory of the region. */
+static void sparse(void)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT | HYBRIDMEM_F_SPARSE, 0);
+	struct view v = { .len = 4 * MIB };
+	char *shared;
+
+	v.at = region_map(fd, v.len, MAP_PRIVATE, 0);
+	ok(all_zero(v.at, v.len) && fdinfo(fd, "shared_pages") == 0,
+	   "sparse: zeroes are read and no page is kept");
+	ok(!in_child(child_reads_and_writes, &v),
+	   "a child reads them too; what it writes is its own, in its place");
+	ok(all_zero(v.at, v.len), "and its parent's is still zero");
+	touch(v.at, v.len);
+	ok(touched(v.at, v.len) && !misplaced(v.at, v.len / PAGE, 0, abb, 0),
+	   "written after it was read, it is in its place");
+	ok(!madvise(v.at, v.len, MADV_DONTNEED) && all_zero(v.at, v.len),
+	   "dropped, it is zero");
+	touch(v.at, v.len);
+	ok(!misplaced(v.at, v.len / PAGE, 0, abb, 0) &&
+	   fdinfo(fd, "shared_pages") == 0, "and placed again");
+	ok(!madvise(v.at, v.len, MADV_DONTNEED) && !mlock(v.at, v.len) &&
+	   !misplaced(v.at, v.len / PAGE, 0, abb, 0), "locked, in its place");
+	shared = region_map(fd, v.len, MAP_SHARED, v.len);
+	ok(all_zero(shared, v.len) &&
+	   fdinfo(fd, "shared_pages") == (long)(v.len / PAGE),
+	   "a shared mapping keeps what it reads");
+	munmap(shared, v.len);
+	munmap(v.at, v.len);
+	close(fd);
+}
+
 static void moved(void)
 {
 	int fd = region_with(abb, HYBRIDMEM_F_STRICT, 0);
@@ -212,6 +256,7 @@ int main(void)
 	private_fork();
 	private_over_shared();
 	read_then_write();
+	sparse();
 	moved();
 	protected();
 	locked();

@@ -23,7 +23,8 @@ from hmexp.units import format_size
 DEVICE: Final = Path("/dev/hybridmem")
 
 # kernel_module/hybridmem.h: struct hybridmem_config is two, hybridmem_pattern a u64 and two u32.
-_F_STRICT: Final = 0x1
+F_STRICT: Final = 0x1
+F_SPARSE: Final = 0x2
 _CONFIG: Final = struct.Struct("=II")
 _PATTERN: Final = struct.Struct("=QII")
 _COUNT: Final = re.compile(r"\d+", re.ASCII)
@@ -92,25 +93,12 @@ class Hybridmem:
         obstacle = self.unsuitable(pattern, huge)
         if obstacle is not None:
             raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
-        fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+        fd = open_region(pattern, F_STRICT if self.strict else 0)
         try:
-            shift = pattern.granule_pages(PAGE_BYTES).bit_length() - 1
-            fcntl.ioctl(fd, _SET_CONFIG, _CONFIG.pack(_F_STRICT if self.strict else 0, shift))
-            nodes = array.array("H", pattern.nodes)
-            address, length = nodes.buffer_info()
-            fcntl.ioctl(fd, _SET_PATTERN, _PATTERN.pack(address, length, 0))
             return PageMapping(size_bytes, align_bytes, huge, fd)
-        except OSError as error:
+        except OSError:
             os.close(fd)
-            if isinstance(error, NativeError):
-                raise
-            code = error.errno or 0
-            raise NativeError(
-                f"{DEVICE} refuses the pattern {pattern}: {os.strerror(code)} "
-                f"({errno.errorcode.get(code, code)})",
-                "see `hmexp nodes` for the nodes with memory, and hybridmem(4)",
-                code,
-            ) from error
+            raise
 
     def bind(self, mapping: PageMapping, pattern: Pattern) -> None:
         """See `LazyPlacer`: the file that is mapped has the pattern already."""
@@ -139,6 +127,46 @@ class Hybridmem:
     def count(self, mapping: PageMapping) -> dict[int, int] | None:
         """See `Placer`."""
         return {node: pages for node, pages in _read_counters(mapping.fd)[0].items() if pages}
+
+
+def open_region(pattern: Pattern, flags: int) -> int:
+    """Open a new region of the device and give it a pattern.
+
+    Parameters
+    ----------
+    pattern : Pattern
+        The pattern, with its granule.
+    flags : int
+        `F_STRICT`, `F_SPARSE`, or both.
+
+    Returns
+    -------
+    int
+        The descriptor.
+
+    Raises
+    ------
+    NativeError
+        If the module refuses the pattern, or does not know a flag.
+    """
+    fd = os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    shift = pattern.granule_pages(PAGE_BYTES).bit_length() - 1
+    nodes = array.array("H", pattern.nodes)
+    address, length = nodes.buffer_info()
+    asked = f"the flags {flags:#x} and granules of {format_size(pattern.granule_bytes)}"
+    remedy = "load the module of this version of hmexp"
+    try:
+        fcntl.ioctl(fd, _SET_CONFIG, _CONFIG.pack(flags, shift))
+        asked = f"the pattern {pattern}"
+        remedy = "see `hmexp nodes` for the nodes with memory, and hybridmem(4)"
+        fcntl.ioctl(fd, _SET_PATTERN, _PATTERN.pack(address, length, 0))
+    except OSError as error:
+        os.close(fd)
+        code = error.errno or 0
+        raise NativeError(
+            f"{DEVICE} refuses {asked}: {os.strerror(code)} ({errno.errorcode.get(code, code)})", remedy, code
+        ) from error
+    return fd
 
 
 def _read_counters(fd: int) -> tuple[dict[int, int], dict[str, int]]:
