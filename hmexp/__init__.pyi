@@ -53,6 +53,8 @@ from hmexp.store.records import PointRecord as PointRecord
 from hmexp.store.records import RunRecord as RunRecord
 from hmexp.study.experiment import Study as Study
 from hmexp.study.experiment import run_study as run_study
+from hmexp.program.redis_parameters import RedisParameters as RedisParameters
+from hmexp.program.redis_study import make_redis_study as make_redis_study
 from hmexp.study.granularity import GranuleParameters as GranuleParameters
 from hmexp.study.granularity import make_granule_study as make_granule_study
 from hmexp.study.placers import PlacerParameters as PlacerParameters

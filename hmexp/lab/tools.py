@@ -117,6 +117,13 @@ def remedy(packages: Sequence[str]) -> str:
 
 
 def fetch_unpacked(packages: Sequence[str]) -> Path:
+    """Fetch packages of this Debian release with what they depend on, unpacked in the cache, once.
+
+    Raises
+    ------
+    LabNeedError
+        If they cannot be fetched.
+    """
     release = own_release()
     if release is None:
         raise LabNeedError(f"these packages are not installed: {', '.join(packages)}", remedy(packages))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
@@ -15,12 +13,13 @@ from hmexp.pattern import Pattern
 from hmexp.program.client.build import build_client
 from hmexp.program.experiment import BASELINE_WAY, ProgramStudy, ProgramStudyPoint
 from hmexp.program.redis import count_keys
-from hmexp.program.ways import AUTO as BEST
+from hmexp.program.redis_parameters import AUTO, RedisParameters
 from hmexp.program.ways import WAYS
 from hmexp.program.workload import Workload, find_workload
+from hmexp.ratio import is_ratio, parse_ratio
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.redis_records import DUMP, REQUESTS
-from hmexp.study.experiment import StudyFacts, StudyParameters
+from hmexp.study.experiment import StudyFacts
 from hmexp.system.caches import last_level_cache_bytes
 from hmexp.system.near import find_ratio, near_node
 from hmexp.system.topology import Topology
@@ -29,80 +28,6 @@ from hmexp.units import MIB, format_size, parse_size
 #: Name of the study in `run.json`.
 REDIS: Final = "redis"
 _LEAST_VALUE_BYTES: Final = 24
-
-
-@dataclass(frozen=True)
-class RedisParameters(StudyParameters):
-    """Parameters of the study of a Redis, under the names they have in its notebook.
-
-    Parameters
-    ----------
-    ratios : tuple of str
-        DRAM:slow; ``1:0`` is all DRAM, with which the others are compared.
-    reads : tuple of str
-        Shares of GET among the requests [%].
-    values : tuple of str
-        Sizes of the values.
-    data : str
-        Size of the server's memory; far over the last-level cache.
-    keys : str
-        Which keys are asked for: ``uniform``, or the exponent of Zipf's law.
-    rate : int
-        Requests per second at which latency is measured.
-    connections, threads : int
-        Of the client.
-    seconds : float
-        How long throughput, and then latency, are measured in each launch [s].
-    dump : str
-        ``yes`` or ``no``: whether BGSAVE is measured, too.
-    way : str
-        How the pages get there; ``auto`` is the most exact way that works here.
-    launches : int
-        Fresh servers for each point.
-    settle_seconds : float
-        How long the pages may take to be in place after the load [s].
-    dram, slow : str
-        Nodes, by number; ``auto`` is the DRAM nearest to the CPUs, and the slow node near it.
-    """
-
-    ratios: tuple[str, ...] = ("1:0", "3:1", "1:1", "1:2", "1:3", "0:1")
-    reads: tuple[str, ...] = ("100", "95", "50", "0")
-    values: tuple[str, ...] = ("100B", "1KiB")
-    data: str = "1GiB"
-    keys: str = "0.99"
-    rate: int = 20000
-    connections: int = 16
-    threads: int = 1
-    seconds: float = 5.0
-    dump: str = "yes"
-    way: str = BEST
-    launches: int = 3
-    settle_seconds: float = 120.0
-    dram: str = "auto"
-    slow: str = "auto"
-    timeout_seconds: float = 3600.0
-
-    @property
-    def zipf(self) -> float:
-        """The exponent of Zipf's law; 0 for uniform keys.
-
-        Raises
-        ------
-        ParameterError
-            If it is none.
-        """
-        if self.keys == "uniform":
-            return 0.0
-        try:
-            found = float(self.keys)
-        except ValueError:
-            found = math.nan
-        if not 0 < found <= 10:
-            raise ParameterError(
-                f"keys {self.keys!r} is neither uniform nor an exponent of Zipf's law",
-                "use uniform, or a number such as 0.99",
-            )
-        return found
 
 
 def make_redis_study(parameters: RedisParameters, topology: Topology) -> ProgramStudy:
@@ -116,8 +41,8 @@ def make_redis_study(parameters: RedisParameters, topology: Topology) -> Program
     require_launches(parameters.launches)
     if parameters.dump not in ("yes", "no"):
         raise ParameterError(f"dump {parameters.dump!r} is unknown", "use yes or no")
-    if parameters.way not in (BEST, *WAYS):
-        raise ParameterError(f"way {parameters.way!r} is unknown", f"use one of: {', '.join((BEST, *WAYS))}")
+    if parameters.way not in (AUTO, *WAYS):
+        raise ParameterError(f"way {parameters.way!r} is unknown", f"use one of: {', '.join((AUTO, *WAYS))}")
     dram = near_node(topology, dram=parameters.dram).id
     nodes = find_ratio(topology, dram=parameters.dram, slow=parameters.slow, far_dram=True)
     patterns = _patterns(parameters.ratios, nodes)
@@ -150,8 +75,15 @@ def _patterns(ratios: tuple[str, ...], nodes: tuple[int, ...]) -> tuple[Pattern,
     alone = Pattern((nodes[0],))
     if len(nodes) < 2:
         return (alone,)
-    found = [Pattern.parse_any(text, nodes) for text in ratios]
-    return tuple(dict.fromkeys([alone, *found]))
+    return tuple(dict.fromkeys([alone, *(_pattern(text, nodes) for text in ratios)]))
+
+
+def _pattern(text: str, nodes: tuple[int, ...]) -> Pattern:
+    """A ratio with the pages of each node in a row: the form in which weighted interleave is exact, too."""
+    if not is_ratio(text):
+        return Pattern.parse(text)
+    counts = parse_ratio(text, nodes)
+    return Pattern(tuple(node for node, count in counts.items() for _ in range(count)))
 
 
 def _notes(parameters: RedisParameters, data: int, *, one_node: bool) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """A Redis on hybrid memory on a real kernel; run inside the lab by test_redis.py.
 
-Arguments: a folder for the log, and the ways to be tried. One line is printed for each thing that was seen.
+Arguments: a folder for the log, and what is to be seen: `whole:WAY`, `full:WAY`, `moved`. One line is printed for each thing that was seen.
 Timing means nothing here: everything is waited for.
 """
 
@@ -16,27 +16,38 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hmexp.native import PAGE_BYTES
-from hmexp.pattern import Pattern
-from hmexp.program.client.client import Requests, start_client
-from hmexp.program.placement import read_placement
-from hmexp.program.redis import Measuring, look_at
-from hmexp.program.redis_server import RedisServer, attach_redis, redis_command
 from hmexp.program.request import StartOptions
 from hmexp.program.started import Started
 from hmexp.program.ways import start
+
+from hmexp.native import PAGE_BYTES
+from hmexp.pattern import Pattern
+from hmexp.program.client.client import Requests, start_client
+from hmexp.program.redis import Measuring, look_at
+from hmexp.program.redis_server import RedisServer, attach_redis, redis_command
 from hmexp.store.program_records import PlacementSample
 from hmexp.units import MIB
 
-RESULTS, WAYS = Path(sys.argv[1]), sys.argv[2:]
+RESULTS, ASKED = Path(sys.argv[1]), sys.argv[2:]
 PATTERN = Pattern.parse("0,2,2")
 LEAST_BYTES = 200 * MIB
 REQUESTS = Requests(
-    keys=190_000, value_bytes=1024, read_percent=50, zipf=0.99, connections=4, seconds=4.0, warmup_seconds=0.5,
-    rate=300.0, drain_seconds=120.0,
+    keys=190_000, value_bytes=1024, read_percent=50, zipf=0.99, connections=4, seconds=4.0,
+    warmup_seconds=0.5, rate=300.0, drain_seconds=120.0,
 )  # fmt: skip
 #: A page's place is wrong by this part at most, by the way's promise.
 WITHIN = {"policy": 0.02, "follow": 0.005, "preload": 0.005}
+#: Takes memory of node 2, and keeps it.
+HOG = """
+import sys, time
+from hmexp.native import PAGE_BYTES, PageMapping, Spreading, populate, spread
+from hmexp.pattern import Pattern
+mapping = PageMapping(int(sys.argv[1]))
+spread(mapping, Pattern((2,), PAGE_BYTES), Spreading.ANY)
+populate(mapping)
+print("full", flush=True)
+time.sleep(100000)
+"""
 STARTED = time.monotonic()
 
 
@@ -125,7 +136,7 @@ def one_redis(way: str) -> None:
         say(f"{way}: every key is right: {verified.digest}")
 
 
-def moved_under_load() -> None:
+def moved_under_load(_way: str) -> None:
     """To another pattern and back while it is asked: no request fails."""
     with redis_by("default", PATTERN) as (_started, server):
         measuring = Measuring(server, REQUESTS)
@@ -148,22 +159,8 @@ def moved_under_load() -> None:
 def full_node(way: str) -> None:
     """Node 2 has room for a part only: the Redis lives, every key is right, and the shortfall is reported."""
     free = free_bytes(2)
-    hog = subprocess.Popen(
-        [
-            sys.executable, "-c",
-            "import sys, mmap, time\n"
-            "from hmexp.native import PAGE_BYTES, PageMapping, Spreading, populate, spread\n"
-            "from hmexp.pattern import Pattern\n"
-            "mapping = PageMapping(int(sys.argv[1]))\n"
-            "spread(mapping, Pattern((2,), PAGE_BYTES), Spreading.ANY)\n"
-            "populate(mapping)\n"
-            "print('full', flush=True)\n"
-            "time.sleep(100000)\n",
-            str((free - 60 * MIB) // PAGE_BYTES * PAGE_BYTES),
-        ],
-        stdout=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    size = (free - 60 * MIB) // PAGE_BYTES * PAGE_BYTES
+    hog = subprocess.Popen([sys.executable, "-c", HOG, str(size)], stdout=subprocess.PIPE, text=True)
     try:
         assert hog.stdout is not None and hog.stdout.readline() == "full\n"
         say(f"node 2 has {free_bytes(2) // MIB} MiB left")
@@ -197,10 +194,7 @@ def free_bytes(node: int) -> int:
 
 
 os.environ["PYTHONWARNINGS"] = "ignore"
-assert read_placement(os.getpid()).cost_seconds >= 0
-for each in WAYS:
-    one_redis(each)
-moved_under_load()
-for each in WAYS:
-    full_node(each)
+for words in ASKED:
+    what, _, by = words.partition(":")
+    {"whole": one_redis, "full": full_node, "moved": moved_under_load}[what](by)
 say("all seen")

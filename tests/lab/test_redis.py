@@ -57,8 +57,9 @@ def test_a_redis_on_hybrid_memory(
     version = tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
     # Weighted interleave is there since 6.9.
     ways = ["policy", "follow"] if version >= (6, 9) else ["follow"]
+    whole, full = [f"whole:{way}" for way in ways], [f"full:{way}" for way in ways]
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), *ways]),
+        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), *whole, "moved", *full]),
         topology="three-dram",
         writable=[tmp_path],
         directory=ROOT,

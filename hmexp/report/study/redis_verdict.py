@@ -61,6 +61,11 @@ def redis_verdicts(study: StudyResults, prices: Prices | None = None, keep: floa
         Part of the throughput that must be kept; the p99 may grow by its inverse.
     """
     why_not = unjudged(study, readings_of(study))
+    if study.run.one_node and study.title.timing_valid:
+        why_not = (
+            "No verdict: this machine has one node with memory, so no Redis on hybrid memory was measured. "
+            "What is shown is the Redis in DRAM."
+        )
     if why_not is not None:
         return [why_not]
     cells = cells_of(study)
