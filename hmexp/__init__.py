@@ -51,7 +51,12 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.machine.matrix.plan": ("MatrixParameters", "make_matrix", "run_matrix"),
     "hmexp.experiment.engine": ("Outcome",),
     "hmexp.campaign.run": ("run_campaign",),
+    # Programs that are not ours.
+    "hmexp.program.request": ("StartOptions",),
+    "hmexp.program.ways": ("start",),
     # What was stored, read and shown.
+    "hmexp.store.program_records": ("ProgramRun",),
+    "hmexp.store.programs": ("read_program",),
     "hmexp.store.records": ("LaunchRecord", "PointRecord", "RunRecord"),
     "hmexp.store.reader": ("read_points", "read_run"),
     "hmexp.report.run.dataset": ("Dataset", "load"),
@@ -60,9 +65,14 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.report.comparison.outcome": ("Comparison",),
     "hmexp.report.comparison.verdicts": ("compare",),
     "hmexp.report.model.cost": ("Prices",),
+    "hmexp.program.follower": ("FollowOptions", "follow"),
+    "hmexp.program.moves": ("move_program", "undo_move"),
+    "hmexp.store.following_records": ("Following",),
+    # Programs of anybody.
+    "hmexp.program.placement": ("ProgramPlacement", "read_placement"),
     "hmexp.errors": (
         "CapacityError", "EmulationError", "HmexpError", "MeasurementError", "ParameterError", "PatternError",
-        "PlacementError", "PlacerUnavailableError", "StoreError", "SweepError",
+        "PlacementError", "PlacerUnavailableError", "ProgramError", "StoreError", "SweepError",
     ),
 }  # fmt: skip
 _HOMES: Final = {name: module for module, names in _NAMES.items() for name in names}

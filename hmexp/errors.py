@@ -115,3 +115,18 @@ class SweepError(HmexpError):
 
 class ProgramError(HmexpError):
     """A process of somebody's program has ended, or may not be looked at or moved; the message says why."""
+
+
+class StartError(ProgramError):
+    """A program was not started: it cannot be run, or not in the way that was asked for.
+
+    Attributes
+    ----------
+    status : int
+        Exit status of `hmexp run`, as of env(1): 125; 126 for what cannot be executed, 127 for what was not
+        found.
+    """
+
+    def __init__(self, message: str, remedy: str | None = None, status: int = 125) -> None:
+        super().__init__(message, remedy)
+        self.status = status

@@ -21,6 +21,7 @@ from hmexp.store import (
     curves,
     details,
     evidence,
+    following_records,
     limits,
     machine,
     parameters,
@@ -99,6 +100,17 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         (
             program_records.ProgramRun, program_records.RefusedWay, program_records.PlacementSample,
             program_records.ProgramUsage, program_records.FollowingRecord, program_records.FallenBack,
+        ),
+    ),
+    (
+        "What following prints",
+        (
+            "`hmexp move --json` prints a `Following`, and with `--dry-run` a `MovePreview`; `hmexp.follow` "
+            "returns the former."
+        ),
+        (
+            following_records.Following, following_records.FollowedProcess, following_records.PageOutcomes,
+            following_records.SpanOfTimes, following_records.MovePreview,
         ),
     ),
 )  # fmt: skip

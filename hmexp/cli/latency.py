@@ -99,7 +99,9 @@ def _count_cpus(options: argparse.Namespace) -> int:
 
 
 def _require_meaning(options: argparse.Namespace) -> None:
-    """Refuse options that would be ignored beside others."""
+    """Refuse options that would be ignored beside others, and a window in which there is no order."""
+    from hmexp.measure.rings import require_window
+
     if options.loaded and options.stores is not None:
         raise ParameterError(
             f"--stores {options.stores} and --loaded exclude each other: the curve is of loads",
@@ -109,6 +111,7 @@ def _require_meaning(options: argparse.Namespace) -> None:
         raise ParameterError(
             "--load-pattern needs --loaded: without it nothing loads the memory", "add --loaded"
         )
+    require_window(parse_size(options.window), _spacing(options))
 
 
 def _emulate(options: argparse.Namespace, patterns: list[Pattern], machine: Topology) -> Emulation | None:

@@ -172,7 +172,10 @@ def whole(text: str) -> int:
 
 def threads(text: str) -> int:
     """A number of threads; ``auto`` is 0."""
-    return 0 if text == "auto" else whole(text)
+    count = 0 if text == "auto" else whole(text)
+    if count < 0:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of threads; use 1 or more, or auto")
+    return count
 
 
 def number(text: str) -> float:

@@ -35,6 +35,9 @@ _ONE: Final = "expected one argument"
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are two lines, and that understands each option by all its names."""
 
+    #: The exit status of an error in what was typed.
+    usage_status: ExitStatus = ExitStatus.USAGE
+
     def parse_known_args(  # type: ignore[override] # argparse overloads it by the namespace's type
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
@@ -55,7 +58,7 @@ class Parser(argparse.ArgumentParser):
             message += f"; did you mean {close[0]}?" if close else ""
         if message.endswith(_ONE):
             remedy = f"write --OPTION=VALUE if the value begins with two dashes; {remedy}"
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}\n  -> {remedy}\n")
+        self.exit(self.usage_status, f"{self.prog}: {message}\n  -> {remedy}\n")
 
     def names(self) -> list[str]:
         """Every option that this parser offers, with its dashes."""

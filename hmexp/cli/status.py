@@ -15,6 +15,9 @@ class ExitStatus(IntEnum):
     INTERNAL = 70
     LAB_TIMEOUT = 124
     LAB = 125
+    REFUSED = 125
+    NOT_EXECUTABLE = 126
+    NOT_FOUND = 127
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -28,8 +31,10 @@ MEANINGS: Final[dict[ExitStatus, str]] = {
     ExitStatus.USAGE: "An option, a file or this machine does not allow what was asked.",
     ExitStatus.INTERNAL: "hmexp itself failed. The traceback on standard error belongs in a bug report.",
     ExitStatus.LAB_TIMEOUT: "hmexp lab: the time ran out.",
-    ExitStatus.LAB: "hmexp lab: the guest died or could not start. Otherwise the status is the guest "
-    "command's own.",
+    ExitStatus.LAB: "hmexp lab: the guest died or could not start. hmexp run: the program was not started. "
+    "Otherwise the status is the command's own.",
+    ExitStatus.NOT_EXECUTABLE: "hmexp run: the program cannot be executed.",
+    ExitStatus.NOT_FOUND: "hmexp run: the program was not found.",
     ExitStatus.INTERRUPTED: "Ctrl-C ended the command. What was measured is kept; run the same command again "
     "to resume.",
     ExitStatus.TERMINATED: "A signal (128 + 15, SIGTERM) ended the command. What was measured is kept.",

@@ -162,6 +162,31 @@ def _spacing(plan: RingPlan, size: int) -> int:
     return spacing
 
 
+def require_window(window_bytes: int, spacing_bytes: int | None = None) -> None:
+    """Refuse a window that is too small.
+
+    Parameters
+    ----------
+    window_bytes : int
+        Of a ring that is random in windows [bytes].
+    spacing_bytes : int, optional
+        From line to line [bytes]; by default the smallest.
+
+    Raises
+    ------
+    ParameterError
+        With the least window.
+    """
+    # It is what a TLB covers, a page at least; and one line alone has no order.
+    least = max(native.PAGE_BYTES, 2 * (spacing_bytes or native.LINE_BYTES))
+    if window_bytes < least:
+        raise ParameterError(
+            f"a window of {format_size(window_bytes)} is too small: it is what a TLB covers, and holds two "
+            "lines or more",
+            f"use {format_size(least)} or more",
+        )
+
+
 def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int, chains: int) -> None:
     if size < 64 * native.LINE_BYTES:
         raise ParameterError(
@@ -169,10 +194,12 @@ def _check(region: Region, plan: RingPlan, size: int, spacing: int, window: int,
         )
     if spacing < native.LINE_BYTES or spacing % native.LINE_BYTES:
         raise ParameterError(f"spacing {spacing} is not a multiple of {native.LINE_BYTES} bytes")
-    if not spacing <= window <= size:
+    if plan.window_bytes is not None:
+        require_window(window, spacing)
+    if window > size:
         raise ParameterError(
-            f"a window of {format_size(window)} does not lie between the spacing, {format_size(spacing)}, "
-            f"and the region, {format_size(size)}"
+            f"a window of {format_size(window)} does not fit into the region, {format_size(size)}",
+            "use a smaller window, or a larger region",
         )
     if not 1 <= chains <= native.MAX_CHAINS:
         raise ParameterError(

@@ -9,6 +9,7 @@ from hmexp import native
 from hmexp.errors import ParameterError
 from hmexp.memory.region import Region
 from hmexp.native import Access, Operation
+from hmexp.units import format_size
 
 Share = Literal["slices", "granules"]
 
@@ -76,7 +77,10 @@ class Walk:
             return
         if self.window_bytes % native.PAGE_BYTES or not 0 < self.window_bytes <= region.size_bytes:
             raise ParameterError(
-                f"window {self.window_bytes} is not a number of whole pages within the region"
+                f"a window of {format_size(self.window_bytes)} is not a number of whole pages within the "
+                "region",
+                f"use a multiple of {format_size(native.PAGE_BYTES)} from {format_size(native.PAGE_BYTES)} "
+                f"to {format_size(region.size_bytes)}",
             )
         if self.access != "sequential" or self.shared:
             raise ParameterError(

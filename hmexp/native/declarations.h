@@ -22,6 +22,30 @@ int hm_try_call(int call);		/* a system call with arguments that no kernel takes
 int hm_die_with_parent(void);		/* SIGKILL for us when the thread that started us ends */
 uint32_t hm_sources_crc(void);		/* returns fingerprint.py's number of the files that this was built from */
 
+/* ---- spawn.c ---- */
+enum hm_policy { HM_POLICY_AS_IS, HM_POLICY_LOCAL, HM_POLICY_PREFER, HM_POLICY_EVENLY, HM_POLICY_WEIGHTED };
+enum hm_stage { HM_STAGE_FORK, HM_STAGE_POLICY, HM_STAGE_HUGE, HM_STAGE_EXEC };
+
+struct hm_spawn {			/* a program that is not ours, and what it inherits */
+	const char *path;		/* with a slash */
+	const char *const *argv;	/* ends with NULL, as does the next */
+	const char *const *environment;
+	int policy;
+	const int32_t *nodes;		/* of the policy */
+	uint64_t node_count;
+	int without_huge;		/* no transparent huge pages */
+};
+
+struct hm_signal {
+	int32_t number;
+	int32_t code;			/* si_code: SI_KERNEL for the terminal's */
+	int32_t pid;			/* who sent it, if a process did */
+};
+
+int hm_spawn(const struct hm_spawn *how, int *pid, int *stage);
+int hm_signals_watch(const int32_t *numbers, uint64_t count, int *fd);	/* *fd: a struct hm_signal for each */
+int hm_signals_leave(int fd);
+
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
 	const int32_t *nodes;
@@ -69,6 +93,12 @@ struct hm_where {
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
 	     uint64_t first_page, uint64_t pages, struct hm_where *where);
 
+/* ---- mover.c: another process ---- */
+enum { HM_UNWRITTEN = -4096 };		/* no errno: a status that the kernel did not write */
+
+int hm_move_foreign(int pid, uint64_t count, const uint64_t *addresses, const int32_t *nodes, int32_t *status,
+		    int everybody, int64_t *taken_ns);	/* returns what move_pages(2) returns, or a negative errno */
+int64_t hm_split_foreign(int pidfd, uint64_t count, const uint64_t *addresses, uint64_t page_bytes);	/* a count */
 /* ---- foreign.c, stretches.c: the pages of any process ---- */
 enum {					/* what is known of a page of another process */
 	HM_PAGE_PRESENT = 1,

@@ -111,11 +111,11 @@ def find_obstacle(linkage: Linkage) -> str | None:
         return "it is linked statically, and such a program loads no library"
     if Path(linkage.loader).name.startswith("ld-musl"):
         return f"it is of another C library (its loader is {linkage.loader})"
-    secure = _find_privileges(linkage.path)
+    secure = find_privileges(linkage.path)
     return None if secure is None else f"it {secure}, and the loader then ignores LD_PRELOAD"
 
 
-def _find_privileges(path: Path) -> str | None:
+def find_privileges(path: Path) -> str | None:
     """What makes the execution of a program secure; None if nothing does."""
     found = path.stat()
     if found.st_mode & stat.S_ISUID and found.st_uid != os.geteuid():

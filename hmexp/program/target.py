@@ -18,6 +18,7 @@ _DEAD: Final = frozenset("ZXx")
 _STAT: Final = re.compile(r"(\d+) \((.*)\) (\S) (-?\d+) (.*)", re.DOTALL)
 #: Where in the rest of the line, after the parent, these numbers are.
 _FLAGS: Final = 4
+_MINOR_FAULTS: Final = 5
 _START: Final = 17
 
 
@@ -37,6 +38,8 @@ class Target:
         A letter: ``R``, ``S``, ``Z`` for one that has ended and waits for its parent.
     start_ticks : int
         When it was started, in clock ticks since boot: with the number, that is which process it is.
+    minor_faults : int
+        How often it has touched memory that was not there yet: while this stands still, it takes none.
     is_kernel_thread : bool
         Whether it is the kernel's own, and has no memory of its own.
     """
@@ -46,6 +49,7 @@ class Target:
     parent: int
     state: str
     start_ticks: int
+    minor_faults: int
     is_kernel_thread: bool
 
     @property
@@ -73,11 +77,11 @@ def read_target(pid: int, proc_root: Path = _PROC) -> Target:
         raise explain_refusal(pid, error, proc_root) from error
     match = _STAT.fullmatch(text.rstrip("\n"))
     rest = match[5].split() if match else []
-    if match is None or len(rest) <= _START or not (rest[_FLAGS].isdigit() and rest[_START].isdigit()):
+    numbers = [rest[at] for at in (_FLAGS, _MINOR_FAULTS, _START)] if len(rest) > _START else []
+    if match is None or not numbers or not all(word.isascii() and word.isdigit() for word in numbers):
         raise ProgramError(f"/proc/{pid}/stat does not look as documented: {text[:200]!r}")
-    return Target(
-        pid, match[2], int(match[4]), match[3], int(rest[_START]), bool(int(rest[_FLAGS]) & _KERNEL_THREAD)
-    )
+    flags, faults, start = map(int, numbers)
+    return Target(pid, match[2], int(match[4]), match[3], start, faults, bool(flags & _KERNEL_THREAD))
 
 
 def require_target(pid: int, proc_root: Path = _PROC) -> Target:

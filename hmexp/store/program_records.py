@@ -83,8 +83,9 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
         CPU time in the program [s].
     system_seconds : float
         CPU time in the kernel [s].
-    peak_bytes : int
-        Largest resident size of one process [bytes].
+    peak_bytes : int or None
+        Largest resident size of one process; None if it was below that of hmexp, which Linux counts before
+        exec, and nobody looked [bytes].
     minor_faults : int
         Page faults without reading from a device.
     major_faults : int
@@ -97,7 +98,7 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
 
     user_seconds: float
     system_seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     minor_faults: int
     major_faults: int
     voluntary_switches: int
@@ -183,6 +184,8 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
         Ways that were tried first, and why they were not taken.
     warnings : tuple of str
         What was said before the program was started.
+    notes : tuple of str
+        What was found out by its end.
     environment : dict of str to str
         What was added to the program's environment.
     pid : int
@@ -232,6 +235,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     promise: Promise = "none"
     refused: tuple[RefusedWay, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     environment: dict[str, str] = {}
     pid: int
     started: str
@@ -255,3 +259,14 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     def last_placement(self) -> PlacementSample | None:
         """The last placement that was read; None if none was."""
         return self.placements[-1] if self.placements else None
+
+    @property
+    def shown_placement(self) -> PlacementSample | None:
+        """The last placement of the program at work; None if none was read.
+
+        A program that ends gives its memory back first: what has less than half of the most pages that it
+        had is left out.
+        """
+        most = max((sum(each.anonymous_by_node.values()) for each in self.placements), default=0)
+        full = [each for each in self.placements if 2 * sum(each.anonymous_by_node.values()) >= most]
+        return full[-1] if full else None

@@ -140,7 +140,10 @@ def _points(shape: GranulePoint, granules: list[int], dram: str, *, huge: bool) 
 def _threads(asked: int) -> int:
     cpus = len(allowed_cpus())
     if not 0 <= asked <= cpus:
-        raise ParameterError(f"threads {asked} is outside 0..{cpus}, the CPUs of this process")
+        raise ParameterError(
+            f"threads {asked} is not a number of threads here: this process may use {cpus} CPUs",
+            f"use 1 to {cpus}, or auto (0 in a notebook) for all CPUs but one",
+        )
     return asked or max(1, cpus - 1)
 
 

@@ -95,8 +95,8 @@ class JournalDirectory:
         self.path = path
 
     @contextmanager
-    def locked(self, name: str, wait_seconds: float) -> Iterator[float]:
-        """Hold a lock of the whole machine; yields how long it took to get [s].
+    def locked(self, name: str, wait_seconds: float, *, shared: bool = False) -> Iterator[float]:
+        """Hold a lock of the whole machine, alone or `shared`; yields how long it took to get [s].
 
         Raises
         ------
@@ -113,7 +113,7 @@ class JournalDirectory:
             ) from error
         try:
             started = time.monotonic()
-            while not _try_lock(fd):
+            while not _try_lock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
                 if time.monotonic() - started > wait_seconds:
                     raise SettingsError(
                         f"another process has held {self.path / name}.lock for {wait_seconds:g} s",
@@ -185,9 +185,9 @@ def held_by(journals: list[Journal]) -> Mapping[str, Change]:
     return held
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -58,6 +58,11 @@ class Machine:
         return self.proc_root / "sys/kernel/numa_balancing"
 
     @property
+    def demotion(self) -> Path:
+        """Whether reclaim moves cold pages to slower nodes."""
+        return self.sys_root / "kernel/mm/numa/demotion_enabled"
+
+    @property
     def weights_directory(self) -> Path:
         """The weights of weighted interleave, a file for each node."""
         return self.sys_root / "kernel/mm/mempolicy/weighted_interleave"
@@ -101,7 +106,7 @@ class Machine:
     def knows(self, path: str) -> bool:
         """Whether this is one of the files that are ever written."""
         one = Path(path)
-        return one == self.numa_balancing or one.parent == self.weights_directory
+        return one in (self.numa_balancing, self.demotion) or one.parent == self.weights_directory
 
 
 #: The machine that this process runs on.

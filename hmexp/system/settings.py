@@ -8,7 +8,7 @@ Ctrl-C and SIGTERM included, and by the next command of hmexp if it was killed.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,12 +21,13 @@ from hmexp.system.setting_files import HERE, Machine, Setting
 from hmexp.system.sysfs import read_text
 
 __all__ = [
-    "HERE", "NUMA_BALANCING", "WEIGHTS", "Machine", "Setting", "ending_in_order", "interleave_weights",
-    "repair", "without_numa_balancing",
+    "DEMOTION", "HERE", "NUMA_BALANCING", "WEIGHTS", "Machine", "Setting", "ending_in_order",
+    "interleave_weights", "memory_tiering", "repair", "without_numa_balancing",
 ]  # fmt: skip
 
 NUMA_BALANCING: Final = "kernel.numa_balancing"
 WEIGHTS: Final = "weighted_interleave"
+DEMOTION: Final = "numa.demotion_enabled"
 #: Two sweeps side by side take turns at weights; one holds them while it populates a region.
 WAIT_SECONDS: Final = 120.0
 _SHORT_SECONDS: Final = 10.0
@@ -54,14 +55,30 @@ def without_numa_balancing(machine: Machine = HERE) -> Iterator[dict[str, Settin
 
 @contextmanager
 def interleave_weights(
-    weights: Mapping[int, int], machine: Machine = HERE, wait_seconds: float = WAIT_SECONDS
+    weights: Mapping[int, int],
+    machine: Machine = HERE,
+    wait_seconds: float = WAIT_SECONDS,
+    *,
+    shared: bool = False,
 ) -> Iterator[dict[str, Setting]]:
-    """Set weights of weighted interleave, alone on this machine until they are put back.
+    """Set weights of weighted interleave until they are put back.
+
+    Parameters
+    ----------
+    weights : mapping of int to int
+        By node.
+    machine : Machine
+        The machine.
+    wait_seconds : float
+        How long to wait for another who holds weights [s].
+    shared : bool
+        Whether others may hold the same weights meanwhile; without it, this process holds them alone.
 
     Raises
     ------
     SettingsError
-        If they cannot be set, could not be put back, or another holds them for too long.
+        If they cannot be set, could not be put back, or another holds them for too long, or, where they
+        are shared, holds other ones.
     """
     nodes, modes = machine.weight_files()
     missing = sorted(set(weights) - set(nodes))
@@ -73,12 +90,37 @@ def interleave_weights(
     wanted: dict[Path, str | None] = {nodes[node]: str(weight) for node, weight in weights.items()}
     # Writing a weight ends the automatic mode, and its values come back with it.
     wanted |= dict.fromkeys(modes)
-    with machine.journals.locked("weights", wait_seconds):
+    with machine.journals.locked("weights", wait_seconds, shared=shared):
         one_way = machine.one_way_mode()
         if one_way is not None:
             raise SettingsError(*one_way)
         with _held(wanted, machine) as before:
             yield {f"{WEIGHTS}.{path.name}": Setting(old, read_text(path)) for path, old in before.items()}
+
+
+@contextmanager
+def memory_tiering(machine: Machine = HERE) -> Iterator[dict[str, Setting]]:
+    """Let the kernel move pages between fast and slow nodes by itself, until it is put back.
+
+    NUMA balancing in its mode 2 moves hot pages up, and reclaim moves cold ones down.
+
+    Raises
+    ------
+    SettingsError
+        If the kernel cannot do so, the settings cannot be set, or another holds other ones.
+    """
+    wanted: dict[Path, str | None] = {machine.numa_balancing: "2", machine.demotion: "true"}
+    missing = [str(path) for path in wanted if read_text(path) is None]
+    if missing:
+        raise SettingsError(
+            f"the kernel has no {' and no '.join(missing)}",
+            "boot Linux 5.18 or later with CONFIG_NUMA_BALANCING=y and CONFIG_MIGRATION=y",
+        )
+    with _held(wanted, machine) as before:
+        yield {
+            name: Setting(before[path], read_text(path))
+            for name, path in ((NUMA_BALANCING, machine.numa_balancing), (DEMOTION, machine.demotion))
+        }
 
 
 def repair(machine: Machine = HERE) -> list[str]:
@@ -130,12 +172,14 @@ def _held(wanted: Mapping[Path, str | None], machine: Machine) -> Iterator[dict[
 
 
 def _begin(wanted: Mapping[Path, str | None], machine: Machine) -> tuple[int, Path, tuple[Change, ...]]:
-    held = held_by(machine.journals.read()[0])
+    alive = machine.journals.read()[0]
+    held = held_by(alive)
     changes = []
     for path, used in wanted.items():
         now = read_text(path)
         if now is None:
             raise SettingsError(f"{path} cannot be read", "run as root")
+        _require_agreement(path, used, alive)
         before = held[str(path)].before if str(path) in held else now
         changes.append(Change(str(path), before, used))
         if used is not None and now != used and not os.access(path, os.W_OK):
@@ -145,6 +189,17 @@ def _begin(wanted: Mapping[Path, str | None], machine: Machine) -> tuple[int, Pa
     except OSError as error:
         raise SettingsError(f"no journal can be written in {machine.directory}: {error.strerror}") from error
     return fd, journal, tuple(changes)
+
+
+def _require_agreement(path: Path, used: str | None, alive: Sequence[Journal]) -> None:
+    """Refuse to set what another process holds at another value: it would spoil what that one does."""
+    for journal in alive:
+        for change in journal.changes:
+            if change.path == str(path) and None not in (used, change.used) and used != change.used:
+                raise SettingsError(
+                    f"process {journal.pid} of hmexp holds {path} at {change.used}, and {used} is wanted",
+                    f"wait until process {journal.pid} has ended",
+                )
 
 
 def _end(fd: int, path: Path, machine: Machine) -> None:

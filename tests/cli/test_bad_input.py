@@ -105,6 +105,16 @@ def test_a_file_where_the_figures_go(run: Run, stored: Path) -> None:
     assert (stored / "report.html").read_text() == "a good report"
 
 
+def test_a_file_where_the_figures_of_a_study_go(run: Run, stored: Path) -> None:
+    for name in ("points.jsonl", "run.json"):
+        shutil.copy(EXAMPLE.with_name("example-placers") / name, stored / name)
+    (stored / "figures").write_text("mine")
+    done = run("report", str(stored))
+    assert done.status == 2 and "Traceback" not in done.stderr
+    assert f"{stored / 'figures'} is not a folder" in done.stderr and "-> move it away" in done.stderr
+    assert (stored / "figures").read_text() == "mine"
+
+
 def test_a_report_names_the_place_of_its_run(run: Run, stored: Path) -> None:
     assert run("report", str(stored / "run.json")).status == 0
     assert f"hmexp report {stored}" in (stored / "report.html").read_text()
@@ -158,6 +168,10 @@ def test_a_median_that_is_lost_is_said_so(run: Run, stored: Path, value: float |
         ("study granularity --granules 1", "use 4KiB"),
         ("study granularity --granules 12KiB", "use 8KiB"),
         ("measure --pattern 1:2 --emulate none", "needs 2 nodes"),
+        ("measure --pattern 0 --threads -1", "use 1 or more, or auto"),
+        ("measure --pattern 0 --launches 0", "launches 0 is not a whole number from 1"),
+        ("measure --pattern 0 --window 100 --size 1MiB", "use a multiple of 4KiB from 4KiB to 1MiB"),
+        ("latency --pattern 0 --window 100", "use 4KiB or more"),
         ("latency --pattern 0 --stores nt --loaded", "exclude each other"),
         ("latency --pattern 0 --load-pattern 0", "add --loaded"),
         ("lab run --timeout -1 -- true", "not a number of seconds"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -20,6 +22,7 @@ from hmexp.machine.doctor.kernel_options import parse_options, read_options
 from hmexp.machine.doctor.registry import Check, carry_out
 from hmexp.machine.doctor.results import find_file_system
 from hmexp.machine.doctor.screen import Screen
+from hmexp.system.lasting_record import LastingChange, LastingWeights
 
 GIB_KB = 1 << 20
 RELEASE = "6.12.0"
@@ -185,6 +188,36 @@ def test_what_is_worth_knowing(
     assert words in found.seen
     assert found.remedy is None if remedy is None else remedy in (found.remedy or "")
     assert diagnosis.ok
+
+
+WEIGHTS = "sys/kernel/mm/mempolicy/weighted_interleave"
+
+
+def lasting(boot: str) -> str:
+    """The record of weights 3 and 1 that were set for good, where automatic ones were."""
+    changes = [
+        LastingChange(f"/{WEIGHTS}/{name}", before, before, used)
+        for name, before, used in (("node0", "5", "3"), ("node2", "2", "1"), ("auto", "true", "false"))
+    ]
+    return json.dumps(asdict(LastingWeights(boot, 1, tuple(changes))))
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [("1", "3 for node 0, 1 for node 2"), ("9", f"changed them: /{WEIGHTS}/node2 is 9 now, not 1")],
+)
+def test_weights_that_were_set_for_good(tmp_path: Path, now: str, words: str) -> None:
+    files = {
+        "proc/sys/kernel/random/boot_id": "this-boot", "run/hmexp/weights.applied": lasting("this-boot"),
+        f"{WEIGHTS}/node0": "3", f"{WEIGHTS}/node2": now, f"{WEIGHTS}/auto": "false",
+    }  # fmt: skip
+    found = about(examine_tree(tmp_path, files), "lasting weights")
+    assert found.severity is Severity.KNOW and found.seen.endswith(words)
+    assert found.remedy == "hmexp weights --undo"
+    # Of another boot, they are gone.
+    files["run/hmexp/weights.applied"] = lasting("another-boot")
+    diagnosis = examine_tree(tmp_path, files)
+    assert "lasting weights" not in {each.about for each in diagnosis.findings}
 
 
 @pytest.mark.parametrize(

@@ -218,7 +218,9 @@ def test_store_latency_on_real_and_emulated_nodes(kind: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"ring": RingPlan(window_bytes=1 << 40)}, "does not lie between"),
+        ({"ring": RingPlan(window_bytes=1 << 40)}, "does not fit into the region"),
+        ({"ring": RingPlan(window_bytes=100)}, "use 4KiB or more"),
+        ({"ring": RingPlan(16384, window_bytes=16384)}, "use 32KiB or more"),
         ({"ring": RingPlan(100)}, "multiple of 64"),
         ({"chains": 0}, "1 to 16"),
         ({"chains": 17}, "1 to 16"),

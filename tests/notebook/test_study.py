@@ -136,7 +136,7 @@ def test_granularity(tmp_path: Path) -> None:
         ("granularity.ipynb", ["-p", "granule", "page"], "did you mean 'granules'"),
         ("granularity.ipynb", ["-y", 'granules: ["1TiB"]'], "1TiB"),
         ("granularity.ipynb", ["-p", "window", "1GiB"], "more than half of the region"),
-        ("granularity.ipynb", ["-p", "threads", "99999"], "outside 0.."),
+        ("granularity.ipynb", ["-p", "threads", "99999"], "is not a number of threads here"),
         ("granularity.ipynb", ["-p", "huge", "perhaps"], "perhaps"),
     ],
 )

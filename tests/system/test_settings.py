@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ import pytest
 from hmexp.errors import SettingsError
 from hmexp.store.parts import SettingRecord
 from hmexp.system.settings import (
+    DEMOTION,
     NUMA_BALANCING,
     WEIGHTS,
     Machine,
+    Setting,
     interleave_weights,
+    memory_tiering,
     repair,
     without_numa_balancing,
 )
@@ -171,6 +175,47 @@ def test_threads_take_turns_at_weights(machine: Machine) -> None:
         thread.join()
     assert seen == [True] * 4
     assert values(machine) == BEFORE
+
+
+def test_the_same_weights_are_shared_and_others_refused(machine: Machine) -> None:
+    """Of two programs that run at once: the last one puts back, and nobody waits for a third's weights."""
+    with ExitStack() as first, ExitStack() as second:
+        for stack in (first, second):
+            stack.enter_context(interleave_weights({0: 1, 2: 2}, machine, 0.05, shared=True))
+        other = interleave_weights({0: 1, 2: 3}, machine, 0.05, shared=True)
+        with (
+            pytest.raises(SettingsError, match=rf"process {os.getpid()} .*node2 at 2, and 3 is wanted"),
+            other,
+        ):
+            pass
+        with pytest.raises(SettingsError, match="another process"), interleave_weights({0: 1}, machine, 0.05):
+            pass
+        first.close()
+        assert values(machine) == BEFORE | {"node0": "1", "node2": "2"}
+    assert values(machine) == BEFORE
+    with interleave_weights({2: 3}, machine, 0.05, shared=True):
+        assert values(machine) == BEFORE | {"node2": "3"}
+
+
+def test_tiering_is_set_and_put_back_also_after_a_kill(machine: Machine) -> None:
+    with pytest.raises(SettingsError, match="demotion_enabled"), memory_tiering(machine):
+        pass
+    machine.demotion.parent.mkdir(parents=True)
+    machine.demotion.write_text("false\n")
+    with memory_tiering(machine) as settings:
+        assert settings[NUMA_BALANCING] == Setting("1", "2") and settings[DEMOTION].before == "false"
+        assert (values(machine)["numa_balancing"], machine.demotion.read_text().strip()) == ("2", "true")
+        # A worker that wants balancing off leaves it to the program that needs it on.
+        with without_numa_balancing(machine) as other:
+            assert other[NUMA_BALANCING].used == "2" and "at 2, and 0 is wanted" in str(other[NUMA_BALANCING])
+    pid = os.fork()
+    if pid == 0:
+        with memory_tiering(machine):
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert values(machine)["numa_balancing"] == "2"
+    assert len(repair(machine)) == 2
+    assert (values(machine), machine.demotion.read_text().strip()) == (BEFORE, "false")
 
 
 def test_weights_that_another_keeps_too_long_are_refused(machine: Machine) -> None:

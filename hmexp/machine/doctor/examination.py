@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 # Imported for their checks, which register themselves.
-from hmexp.machine.doctor import cpus, kernel, limits, memory, module, placing, policies, results
+from hmexp.machine.doctor import cpus, kernel, limits, memory, module, placing, policies, results, weights
 from hmexp.machine.doctor.finding import Diagnosis, Finding, Group
 from hmexp.machine.doctor.registry import CHECKS, carry_out
 from hmexp.machine.doctor.subject import Subject
 
 #: The modules with the checks.
-MODULES = (kernel, memory, policies, limits, placing, module, cpus, results)
+MODULES = (kernel, memory, policies, weights, limits, placing, module, cpus, results)
 
 
 def examine(subject: Subject | None = None) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ class Work:
     """Jobs that two processes take from one pile, each job once.
 
     A job writes files, and hands nothing back. What the second process did not do, for whatever reason, is
-    done again in this one, so that an error is raised where it can be told.
+    done again in this one, so that an error is raised where it is shown.
 
     Parameters
     ----------

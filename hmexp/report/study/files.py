@@ -54,7 +54,6 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
     """
     study = StudyResults.load(run_dir)
     folder = run_dir / "figures"
-    folder.mkdir(exist_ok=True)
     written = [
         write_atomically(run_dir / f"{stem}.csv", make(study).to_csv(lineterminator="\n"))
         for stem, make in TABLES.get(study.name, {}).items()

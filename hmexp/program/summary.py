@@ -1,0 +1,80 @@
+"""What became of a program, in a few lines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hmexp.store.program_records import FollowingRecord, PlacementSample, ProgramRun
+from hmexp.units import format_size
+
+
+def summarize(record: ProgramRun, folder: Path | None) -> list[str]:
+    """Say in lines which way was taken, where the pages were, and how the program ended.
+
+    Parameters
+    ----------
+    record : ProgramRun
+        Of a program that has ended.
+    folder : Path or None
+        Where its record is.
+    """
+    lines = [f"hmexp run: {record.way}: {record.why}"]
+    lines += [f"  not {each.way}: {each.reason}" for each in record.refused]
+    lines.append(f"  {_placed(record)}")
+    lines += [f"  {note}" for note in record.notes]
+    if record.following is not None:
+        lines.append(f"  {_followed(record.following)}")
+    if record.left_running:
+        numbers = ", ".join(map(str, record.left_running))
+        lines.append(
+            f"  left running: process {numbers}; "
+            "what hmexp had set for this program is put back, so its further pages may go elsewhere"
+        )
+    kept = f"; record: {folder}" if folder is not None else ""
+    lines.append(f"  {_ended(record)}{kept}")
+    return lines
+
+
+def _placed(record: ProgramRun) -> str:
+    seen = record.shown_placement
+    if seen is None:
+        return f"no placement was read: {record.unread or 'nobody looked'}"
+    total = sum(seen.anonymous_by_node.values())
+    nodes = ", ".join(f"node {node}: {pages}" for node, pages in seen.anonymous_by_node.items())
+    when = f"{seen.seconds:.1f} s after the start"
+    if record.pattern is None:
+        return f"{total} pages of private memory, {nodes} ({when})"
+    judged = seen.in_place + seen.misplaced
+    share = f", {100 * seen.in_place / judged:.2f} %" if judged else ""
+    placed = f"{seen.in_place} of {judged} pages in place by {record.pattern}{share}"
+    return f"{placed}; {nodes}{_ratio(seen)} ({when})"
+
+
+def _ratio(seen: PlacementSample) -> str:
+    """How many pages the other nodes have for each one of the first."""
+    counts = [pages for _, pages in sorted(seen.anonymous_by_node.items())]
+    if len(counts) < 2 or not counts[0]:
+        return ""
+    return " = " + ":".join(["1", *(f"{pages / counts[0]:.3f}" for pages in counts[1:])])
+
+
+def _followed(found: FollowingRecord) -> str:
+    lag = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.lag_seconds.items())
+    left = ", ".join(f"{pages} {reason}" for reason, pages in found.unmovable.items() if pages)
+    return (
+        f"moved {found.moved_pages} pages{f'; from first touch to place: {lag}' if lag else ''}"
+        f"{f'; not moved: {left}' if left else ''}{f'; {found.stopped}' if found.stopped else ''}"
+    )
+
+
+def _ended(record: ProgramRun) -> str:
+    how = f"killed by {record.signal}" if record.signal else f"exit status {record.status}"
+    seconds = record.elapsed_seconds or 0.0
+    used = record.usage
+    more = ""
+    if used is not None:
+        cpu_seconds = used.user_seconds + used.system_seconds
+        more = f", CPU {cpu_seconds:.2f} s"
+        if used.peak_bytes is not None:
+            more += f", at most {format_size(used.peak_bytes)} resident"
+    return f"{how} after {seconds:.2f} s{more}"

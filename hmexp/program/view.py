@@ -1,0 +1,169 @@
+"""What a follower sees of a process: the pages that it has in memory now, and nothing of those it has not."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp.native import PAGE_BYTES
+from hmexp.native.foreign import FILE, HUGE, OTHER, PRESENT, SHARED, ZERO, huge_page_bytes
+from hmexp.program.held import HeldProcess
+from hmexp.program.mappings import Mapping, read_mappings
+from hmexp.program.scan import open_sight
+from hmexp.program.wish import Pages
+
+Mask = npt.NDArray[np.bool_]
+
+#: Looked at in one go; more would take memory for pages that are not there [bytes].
+_PIECE_BYTES: Final = 1 << 30
+HUGE_PAGES: Final = huge_page_bytes() // PAGE_BYTES
+
+
+@dataclass(frozen=True)
+class View:
+    """The pages that a process has in memory, in private anonymous mappings.
+
+    Parameters
+    ----------
+    pages : numpy.ndarray
+        Virtual page numbers, ascending, dtype uint64, shape ``(pages,)``.
+    node : numpy.ndarray
+        Node of each, negative where it is not known, dtype int16, shape ``(pages,)``.
+    flags : numpy.ndarray
+        Bits of `hmexp.native.foreign`, dtype uint8, shape ``(pages,)``.
+    started_ns, ended_ns : int
+        When the scan began and ended [ns].
+    mappings : int
+        How many mappings were looked at.
+    faults : int
+        Minor faults that the process had had before.
+    """
+
+    pages: Pages
+    node: npt.NDArray[np.int16]
+    flags: npt.NDArray[np.uint8]
+    started_ns: int = 0
+    ended_ns: int = 0
+    mappings: int = 0
+    faults: int = 0
+
+    @property
+    def zero(self) -> Mask:
+        """The kernel's page of zeros."""
+        return self._flagged(ZERO, ZERO)
+
+    @property
+    def shared(self) -> Mask:
+        """Pages that other processes map, too."""
+        return self._flagged(SHARED | ZERO | OTHER, SHARED)
+
+    @property
+    def merged(self) -> Mask:
+        """Pages that are merged with others (KSM), or of no node."""
+        return self._flagged(OTHER | ZERO, OTHER)
+
+    @property
+    def huge(self) -> Mask:
+        """Pages that are part of a huge page."""
+        return self._flagged(HUGE, HUGE)
+
+    def _flagged(self, looked_at: int, wanted: int) -> Mask:
+        found: Mask = (self.flags & looked_at) == wanted
+        return found
+
+    def by_node(self) -> dict[int, int]:
+        """Pages on each node [pages]."""
+        seen = self.node[self.node >= 0]
+        return {node: int(n) for node, n in enumerate(np.bincount(seen)) if n} if seen.size else {}
+
+
+class Looker:
+    """Looks at the pages of one process, again and again.
+
+    Parameters
+    ----------
+    target : HeldProcess
+        The process.
+
+    Raises
+    ------
+    ProgramError
+        If this user may not look into the process, or it has ended.
+    """
+
+    def __init__(self, target: HeldProcess) -> None:
+        self._target = target
+        self._sight = open_sight(target.find_thread())
+
+    def close(self) -> None:
+        """Close the files of the process."""
+        self._sight.close()
+
+    def reopen(self) -> None:
+        """Look at the program that the process executes now."""
+        sight = open_sight(self._target.find_thread())
+        self._sight.close()
+        self._sight = sight
+
+    @property
+    def sees_huge(self) -> bool:
+        """Whether huge pages can be recognised."""
+        return self._sight.sees_huge
+
+    def look(self) -> View:
+        """Look at every page that is in memory.
+
+        `/proc/PID/maps` is read, which the kernel makes without looking at a page: the process is not held
+        up.
+
+        Raises
+        ------
+        ProcessLookupError
+            If the address space is gone: the process has ended, or executes another program.
+        ProgramError
+            If it may not be looked at any more.
+        """
+        started_ns = time.monotonic_ns()
+        # Before the scan: a fault that it misses must not be taken for seen.
+        faults = self._target.minor_faults
+        everything = read_mappings(self._target.thread, numa=False)
+        if not everything:
+            # That of a zombie is empty, and no error.
+            raise ProcessLookupError(f"process {self._target.pid} has no address space")
+        mappings = [each for each in everything if _is_followed(each)]
+        pages: list[Pages] = []
+        node: list[npt.NDArray[np.int16]] = []
+        flags: list[npt.NDArray[np.uint8]] = []
+        for start, stop in self._pieces(mappings):
+            scan = self._sight.scan(start, stop)
+            there = np.flatnonzero((scan.flags & (PRESENT | FILE)) == PRESENT)
+            pages.append(there.astype(np.uint64) + np.uint64(start // PAGE_BYTES))
+            node.append(scan.node[there])
+            flags.append(scan.flags[there])
+        return View(
+            np.concatenate(pages) if pages else np.empty(0, np.uint64),
+            np.concatenate(node) if node else np.empty(0, np.int16),
+            np.concatenate(flags) if flags else np.empty(0, np.uint8),
+            started_ns,
+            time.monotonic_ns(),
+            len(mappings),
+            faults,
+        )
+
+    def _pieces(self, mappings: list[Mapping]) -> list[tuple[int, int]]:
+        return [
+            (start, min(start + _PIECE_BYTES, stop))
+            for each in mappings
+            for begin, stop in self._sight.occupied(each.start, each.stop)
+            for start in range(begin, stop, _PIECE_BYTES)
+        ]
+
+
+def _is_followed(mapping: Mapping) -> bool:
+    """Private anonymous memory that may be reached; hugetlbfs has pages of certain nodes, and is left."""
+    private = mapping.sort.is_private_memory and mapping.permissions.endswith("p")
+    return private and not mapping.is_reservation and not mapping.path.startswith("/anon_hugepage")
