@@ -47,6 +47,8 @@ from hmexp.program.moves import move_program as move_program
 from hmexp.program.moves import undo_move as undo_move
 from hmexp.program.placement import ProgramPlacement as ProgramPlacement
 from hmexp.program.placement import read_placement as read_placement
+from hmexp.program.redis_parameters import RedisParameters as RedisParameters
+from hmexp.program.redis_study import make_redis_study as make_redis_study
 from hmexp.program.request import StartOptions as StartOptions
 from hmexp.program.ways import start as start
 from hmexp.report.comparison.outcome import Comparison as Comparison
@@ -65,8 +67,6 @@ from hmexp.store.records import PointRecord as PointRecord
 from hmexp.store.records import RunRecord as RunRecord
 from hmexp.study.experiment import Study as Study
 from hmexp.study.experiment import run_study as run_study
-from hmexp.program.redis_parameters import RedisParameters as RedisParameters
-from hmexp.program.redis_study import make_redis_study as make_redis_study
 from hmexp.study.granularity import GranuleParameters as GranuleParameters
 from hmexp.study.granularity import make_granule_study as make_granule_study
 from hmexp.study.placers import PlacerParameters as PlacerParameters

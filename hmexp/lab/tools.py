@@ -131,7 +131,7 @@ def fetch_unpacked(packages: Sequence[str]) -> Path:
 
     def build(work: Path) -> None:
         area = AptArea(release)
-        area.ensurefetch_unpacked()
+        area.ensure_fetched()
         with scratch(work) as directory:
             archives = area.download_with_dependencies(packages, Path(directory))
             root = work / f"{release}-{key}"

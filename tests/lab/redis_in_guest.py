@@ -1,7 +1,7 @@
 """A Redis on hybrid memory on a real kernel; run inside the lab by test_redis.py.
 
-Arguments: a folder for the log, and what is to be seen: `whole:WAY`, `full:WAY`, `moved`. One line is printed for each thing that was seen.
-Timing means nothing here: everything is waited for.
+Arguments: a folder for the log, and what is to be seen: `whole:WAY`, `full:WAY`, `moved`. One line is
+printed for each thing that was seen. Timing means nothing here: everything is waited for.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from hmexp.program.request import StartOptions
-from hmexp.program.started import Started
-from hmexp.program.ways import start
-
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.program.client.client import Requests, start_client
 from hmexp.program.redis import Measuring, look_at
 from hmexp.program.redis_server import RedisServer, attach_redis, redis_command
+from hmexp.program.request import StartOptions
+from hmexp.program.started import Started
+from hmexp.program.ways import start
 from hmexp.store.program_records import PlacementSample
 from hmexp.units import MIB
 
