@@ -13,7 +13,7 @@ from hmexp.errors import ProgramError
 from hmexp.program.choice import ChoiceOptions, MoveChoice, choose, members_of
 from hmexp.program.held import HeldProcess
 from hmexp.program.ledger import UNKNOWN, Ledger
-from hmexp.program.mover import Answers, Mover, Request
+from hmexp.program.mover import Answers, Mover, MoveRequest
 from hmexp.program.outcomes import count_outcomes
 from hmexp.program.pace import MovePace
 from hmexp.program.splitter import Splitter
@@ -247,7 +247,7 @@ class Chase:
         self, view: View, choice: MoveChoice, kept: npt.NDArray[np.int64], before_ns: npt.NDArray[np.int64]
     ) -> Answers:
         request = choice.request
-        chosen = Request(
+        chosen = MoveRequest(
             request.pages[kept], request.nodes[kept], request.weight[kept], request.refused[kept]
         )
         all_members = members_of(choice)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hmexp.errors import ParameterError
 from hmexp.program.ledger import MOST_REFUSALS, Ledger
-from hmexp.program.mover import Request
+from hmexp.program.mover import MoveRequest
 from hmexp.program.view import HUGE_PAGES, Mask, View
 from hmexp.program.wish import ANYWHERE, Nodes, Pages
 
@@ -46,7 +46,7 @@ class MoveChoice:
 
     Parameters
     ----------
-    request : Request
+    request : MoveRequest
         What to ask for.
     members : numpy.ndarray
         For each request its pages in the view: the index of the first, and behind the last, shape
@@ -63,7 +63,7 @@ class MoveChoice:
         Pages that were refused, and are asked for again [pages].
     """
 
-    request: Request
+    request: MoveRequest
     members: npt.NDArray[np.int64]
     split: Pages
     wrong: int
@@ -122,7 +122,7 @@ def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *,
     order = np.argsort(index)
     index, stop = index[order], stop[order]
     nodes = np.concatenate([wanted[small], groups.node[whole]]).astype(np.int32)[order]
-    request = Request(view.pages[index], nodes, stop - index, refused[index])
+    request = MoveRequest(view.pages[index], nodes, stop - index, refused[index])
     split = view.pages[groups.start[~groups.movable & groups.wrong]]
     return MoveChoice(
         request,

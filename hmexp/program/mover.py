@@ -28,7 +28,7 @@ _BATCH_AFTER: Final = (MOST_BATCH_PAGES, LEAST_BATCH_PAGES, 8, 1)
 
 
 @dataclass(frozen=True)
-class Request:
+class MoveRequest:
     """Pages to be moved; a huge page is asked for by its first page alone.
 
     Parameters
@@ -98,14 +98,14 @@ class Mover:
         self.call_times = Spans()
         self.errors: Counter[str] = Counter()
 
-    def move(self, target: HeldProcess, request: Request, limit_seconds: float) -> Answers:
+    def move(self, target: HeldProcess, request: MoveRequest, limit_seconds: float) -> Answers:
         """Ask for pages; what became of them only a scan says.
 
         Parameters
         ----------
         target : HeldProcess
             The process.
-        request : Request
+        request : MoveRequest
             The pages.
         limit_seconds : float
             After so long the others are left for the next time: by then the program has changed [s].
@@ -128,7 +128,7 @@ class Mover:
                     break
         return answers
 
-    def _batches(self, group: npt.NDArray[np.int64], request: Request) -> Iterator[npt.NDArray[np.int64]]:
+    def _batches(self, group: npt.NDArray[np.int64], request: MoveRequest) -> Iterator[npt.NDArray[np.int64]]:
         """The group in batches of the size that calls have by then."""
         until = np.cumsum(request.weight[group])
         most_pages = _BATCH_AFTER[min(int(request.refused[group[0]]), len(_BATCH_AFTER) - 1)]
@@ -142,7 +142,7 @@ class Mover:
             start = stop
 
     def _call(
-        self, target: HeldProcess, request: Request, part: npt.NDArray[np.int64], answers: Answers
+        self, target: HeldProcess, request: MoveRequest, part: npt.NDArray[np.int64], answers: Answers
     ) -> bool:
         """One call; returns whether others make sense."""
         call = move_foreign(

@@ -16,7 +16,7 @@ from hmexp.program.chase import ChaseStep
 from hmexp.program.choice import ChoiceOptions, choose, members_of
 from hmexp.program.follow_options import FollowOptions
 from hmexp.program.ledger import MOST_REFUSALS, UNKNOWN, Ledger
-from hmexp.program.mover import Request
+from hmexp.program.mover import MoveRequest
 from hmexp.program.oscillation import OscillationWatch, Round
 from hmexp.program.outcomes import count_outcomes
 from hmexp.program.pace import MovePace, PaceOptions
@@ -84,7 +84,7 @@ def test_a_huge_page_moves_whole_or_is_split_and_never_in_parts() -> None:
 def test_batches_are_of_one_node_and_refused_pages_come_last() -> None:
     pages = np.arange(6, dtype=np.uint64)
     refused = np.array([0, 1, 0, 0, 9, 0])
-    request = Request(pages, np.array([1, 1, 0, 1, 0, 0], np.int32), np.ones(6, np.int64), refused)
+    request = MoveRequest(pages, np.array([1, 1, 0, 1, 0, 0], np.int32), np.ones(6, np.int64), refused)
     assert [group.tolist() for group in request.groups()] == [[2, 5], [0, 3], [1], [4]]
 
 
