@@ -60,7 +60,8 @@ def test_it_measures_and_shows_its_records_again(tmp_path: Path, redis_here: Non
     text = shown(tmp_path / "out.ipynb")
     assert "No verdict: " in text or "Not judged" in text or "open" in text
     assert ("No verdict: this machine has one node with memory" in text) == ONE_NODE
-    assert text.count("image/png") == 3
+    # Three figures, and the picture that controls would change.
+    assert text.count("image/png") == 4
     assert "price_of_all_dram" in text
 
     again = tmp_path / "again"
@@ -68,7 +69,7 @@ def test_it_measures_and_shows_its_records_again(tmp_path: Path, redis_here: Non
     done = papermill("-p", "records", str(run.resolve()), cwd=again)
     assert done.returncode == 0, done.stderr
     assert {path.name for path in again.iterdir()} == {"out.ipynb"}
-    assert shown(again / "out.ipynb").count("image/png") == 3
+    assert shown(again / "out.ipynb").count("image/png") == 4
 
 
 def test_bad_input_fails_papermill_and_leaves_nothing(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from statistics import median, stdev
 from typing import Final
 
 import pandas as pd
 
+from hmexp.report.comparison.variation import quantile
 from hmexp.report.model.cost import Prices
 from hmexp.report.run.point import Estimate
 from hmexp.report.study.program import ProgramReading, readings_of
@@ -20,6 +23,8 @@ DECIDING: Final = ("throughput", "p99")
 LATENCIES: Final = ("p50", "p99", "p99_9")
 #: Part of the time from which on the client was the limit, not the server.
 BUSY: Final = 0.9
+_CONFIDENCE: Final = 0.95
+_FEW: Final = 2
 #: Part of the p99 from which on the tail is the client's own lateness.
 LATE: Final = 0.25
 
@@ -42,6 +47,9 @@ class RedisCell:
         Part of the pages on DRAM.
     readings : mapping of str to ProgramReading
         What was measured, by the name of the metric.
+    beside : mapping of str to Estimate
+        Each metric as a multiple of that of all DRAM, with its 95 % interval; where there are launches enough
+        for one.
     """
 
     value_bytes: int
@@ -50,6 +58,7 @@ class RedisCell:
     ratio: str
     dram_share: float
     readings: Mapping[str, ProgramReading]
+    beside: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def is_baseline(self) -> bool:
@@ -76,10 +85,12 @@ class RedisCell:
         metric : str
             `throughput`, or a latency: 0.5 is then twice the latency.
         """
-        reading = self.readings.get(metric)
-        if reading is None or not reading.has_interval or metric in self.invalid:
+        found = self.beside.get(metric)
+        if found is None or metric in self.invalid:
             return None
-        return reading.speed
+        if self.readings[metric].metric.better == "higher":
+            return found
+        return Estimate(1 / found.median, 1 / found.high, 1 / found.low)
 
     def worst(self, metric: str) -> float:
         """The largest value of a metric over the launches; 0 where it was not measured."""
@@ -101,7 +112,51 @@ def cells_of(study: StudyResults) -> list[RedisCell]:
                 value_bytes, read_percent, pattern, first.ratio or pattern, first.dram_share or 0.0, readings
             )
         )
-    return sorted(cells, key=lambda cell: (cell.value_bytes, -cell.read_percent, -cell.dram_share))
+    cells.sort(key=lambda cell: (cell.value_bytes, -cell.read_percent, -cell.dram_share))
+    noise = {metric: _noise(cells, metric) for metric in ("throughput", *LATENCIES)}
+    return [replace(cell, beside=_beside(cell, cells, noise)) for cell in cells]
+
+
+def _noise(cells: Sequence[RedisCell], metric: str) -> tuple[float, int]:
+    """Spread of launches of the same, pooled over all cells [natural logarithm], and its degrees of freedom.
+
+    Of three launches alone an interval would be far too narrow, or far too wide.
+    """
+    squares, freedom = 0.0, 0
+    for cell in cells:
+        logs = _logs(cell, metric)
+        if len(logs) > 1:
+            squares += stdev(logs) ** 2 * (len(logs) - 1)
+            freedom += len(logs) - 1
+    return (math.sqrt(squares / freedom) if freedom else 0.0), freedom
+
+
+def _beside(
+    cell: RedisCell, cells: Sequence[RedisCell], noise: Mapping[str, tuple[float, int]]
+) -> dict[str, Estimate]:
+    found: dict[str, Estimate] = {}
+    kind = (cell.value_bytes, cell.read_percent)
+    base = [each for each in cells if each.is_baseline and (each.value_bytes, each.read_percent) == kind]
+    if cell.is_baseline or not base:
+        return found
+    for metric, (pooled, freedom) in noise.items():
+        mine, theirs = _logs(cell, metric), _logs(base[0], metric)
+        if min(len(mine), len(theirs)) < _FEW:
+            continue
+        # Whatever varies more than the pool keeps its own spread.
+        errors = [max(stdev(logs), pooled) / math.sqrt(len(logs)) for logs in (mine, theirs)]
+        reach = quantile(_CONFIDENCE, freedom) * math.hypot(*errors)
+        middle = median(mine) - median(theirs)
+        low, centre, high = (math.exp(middle + shift) for shift in (-reach, 0.0, reach))
+        found[metric] = Estimate(centre, low, high)
+    return found
+
+
+def _logs(cell: RedisCell, metric: str) -> list[float]:
+    """Natural logarithms of the launches; empty where one has no logarithm."""
+    reading = cell.readings.get(metric)
+    samples = () if reading is None else reading.metric.samples
+    return [math.log(value) for value in samples] if samples and min(samples) > 0 else []
 
 
 def dumps_of(study: StudyResults) -> list[dict[str, ProgramReading]]:
@@ -134,7 +189,7 @@ def redis_frame(study: StudyResults, prices: Prices | None = None) -> pd.DataFra
             if reading is None:
                 continue
             row[f"{name} [{reading.metric.unit}]"] = reading.metric.median
-            row |= _beside(name, reading)
+            row |= _say_beside(name, cell)
         first = next(iter(cell.readings.values()))
         row |= {
             "way": first.way_taken, "misplaced_share": first.misplaced_share,
@@ -165,9 +220,8 @@ def dumps_frame(study: StudyResults) -> pd.DataFrame:
     return frame.set_index(["values", "ratio"]) if rows else frame
 
 
-def _beside(name: str, reading: ProgramReading) -> dict[str, object]:
-    of_dram = reading.of_dram
-    known = of_dram if reading.has_interval else None
+def _say_beside(name: str, cell: RedisCell) -> dict[str, object]:
+    of_dram, known = cell.readings[name].of_dram, cell.beside.get(name)
     return {
         f"{name} of DRAM": None if of_dram is None else of_dram.median,
         f"{name} low": None if known is None else known.low,

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmexp.report.figures import style
+from hmexp.report.run.point import Estimate
 from hmexp.report.study.redis import LATENCIES, RedisCell, by_requests, cells_of, dumps_of
 from hmexp.report.study.results import StudyResults
 from hmexp.units import format_size
@@ -169,10 +170,12 @@ def _draw_beside(
         reading = cell.readings.get(metric)
         if reading is None or reading.of_dram is None:
             continue
+        # Without an interval only a dot: one launch, or all DRAM itself.
+        shown = cell.beside.get(metric, Estimate(*[reading.of_dram.median] * 3))
         places.append(ratios.index(cell.ratio))
-        middles.append(reading.of_dram.median)
-        below.append(reading.of_dram.median - reading.of_dram.low)
-        above.append(reading.of_dram.high - reading.of_dram.median)
+        middles.append(shown.median)
+        below.append(shown.median - shown.low)
+        above.append(shown.high - shown.median)
     axes.errorbar(
         places, middles, yerr=[below, above], color=_colour(number), capsize=2.5,
         marker=style.SERIES_MARKERS[number % len(style.SERIES_MARKERS)],

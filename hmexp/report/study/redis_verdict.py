@@ -83,12 +83,11 @@ def _say_place(cell: RedisCell) -> str:
 def _say_cell(cell: RedisCell) -> str:
     words = []
     for metric in DECIDING:
-        of_dram, reading = cell.speed(metric), cell.readings.get(metric)
+        reading, change = cell.readings.get(metric), cell.beside.get(metric)
         if reading is None or reading.of_dram is None:
             continue
-        change = reading.of_dram
-        if of_dram is None:
-            words.append(f"{metric} × {change.median:.2f} (not judged)")
+        if change is None or metric in cell.invalid:
+            words.append(f"{metric} × {reading.of_dram.median:.2f} (not judged)")
         else:
             words.append(f"{metric} × {change.median:.2f} [{change.low:.2f}, {change.high:.2f}]")
     return f"{_say_place(cell)}: {', '.join(words) or 'nothing to compare with'}."
