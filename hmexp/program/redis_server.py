@@ -151,7 +151,8 @@ def redis_server(
     with tempfile.TemporaryDirectory(prefix="hmexp-redis-") as name:
         folder = Path(name)
         if dump is not None:
-            shutil.copyfile(dump, folder / "dump.rdb")
+            # It only reads it: nothing is saved here.
+            (folder / "dump.rdb").symlink_to(dump.resolve())
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 redis_command(folder, options),
