@@ -99,7 +99,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         ),
         (
             program_records.ProgramRun, program_records.RefusedWay, program_records.PlacementSample,
-            program_records.ProgramUsage, program_records.FollowingRecord, program_records.FallenBack,
+            program_records.ProgramUsage, program_records.FallenBack,
         ),
     ),
     (

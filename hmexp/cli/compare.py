@@ -93,6 +93,11 @@ def _run(options: argparse.Namespace) -> int:
             if not options.json
             else "see why, only_a and only_b",
         )
+    if comparison.incomplete:
+        raise SweepError(
+            f"the comparison is not complete: {'; '.join(comparison.incomplete)}",
+            "what could be compared is above; complete the runs by the commands that began them",
+        )
     slower = options.fail_on_slower and comparison.counts["slower"] > 0
     return ExitStatus.FAILED if slower else ExitStatus.OK
 
@@ -118,7 +123,10 @@ COMMAND = Command(
     "JSON: an object with a, b, labels, summary, counts (points by verdict), differences (of the machines), "
     "points (each with parameters, median_a, median_b, quotient, ci_low, ci_high, verdict and why), only_a, "
     "only_b and ambiguous.\n\n"
-    + describe_statuses("if no point could be compared, or with --fail-on-slower if a point is slower in B"),
+    + describe_statuses(
+        "if no point could be compared, points of a run are missing or failed, or with "
+        "--fail-on-slower if a point is slower in B"
+    ),
     _add_options,
     _run,
 )

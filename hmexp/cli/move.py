@@ -82,6 +82,11 @@ def _run(options: argparse.Namespace) -> int:
             "--pattern and --undo are two things to do" if options.undo else "there is no --pattern",
             "give --pattern to move the pages, or --undo to put them back",
         )
+    if options.undo and (options.keep or options.children):
+        raise ParameterError(
+            "--undo puts the pages of one process back and ends: it takes neither --keep nor --children",
+            "undo each process that was moved",
+        )
     how = _read_options(options)
     if options.dry_run:
         return _preview(options, how)

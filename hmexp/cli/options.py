@@ -197,6 +197,15 @@ def percent(text: str) -> float:
     return found / 100
 
 
+def kept_percent(text: str) -> float:
+    """A percentage that is to be kept: what is less than one percent was meant as a share."""
+    found = percent(text)
+    if found <= 0.01 and not text.strip().endswith("%"):
+        meant = f"; write {found * 1e4:g}" if found else "; write for example 90"
+        raise argparse.ArgumentTypeError(f"{text!r} would be {found * 100:g} percent{meant}")
+    return found
+
+
 def share(text: str) -> float:
     """A share: a number from 0 to 1, or a percentage with its sign."""
     if text.strip().endswith("%"):

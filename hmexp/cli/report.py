@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmexp.cli.options import DIRECTORY, Command, add_json, completed, percent, price, run_directory
+from hmexp.cli.options import DIRECTORY, Command, add_json, completed, kept_percent, price, run_directory
 from hmexp.cli.output import print_json
-from hmexp.cli.runs import require_measured, require_numbers
+from hmexp.cli.runs import require_complete, require_measured, require_numbers
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
@@ -29,7 +29,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--price-slow", type=price, metavar="PRICE", help="price of the slow memory per GiB")
     parser.add_argument(
-        "--keep", type=percent, default=0.9, metavar="PERCENT",
+        "--keep", type=kept_percent, default=0.9, metavar="PERCENT",
         help="find the cheapest ratio that keeps this much of all DRAM's bandwidth (default: 90)",
     )  # fmt: skip
 
@@ -40,8 +40,6 @@ def _run(options: argparse.Namespace) -> int:
     given = (options.price_dram, options.price_slow)
     if given.count(None) == 1:
         raise ParameterError("one price is missing", "give both --price-dram and --price-slow, per GiB")
-    if not options.keep:
-        raise ParameterError("--keep 0 keeps nothing", "give a percentage above 0, such as 90")
     require_measured(options.run_directory)
     study = read_run(options.run_directory).study
     if study is not None and None not in given:
@@ -59,9 +57,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace, results: Results) -> int:
     from hmexp.report.model.cost import Prices
+    from hmexp.report.page.earlier import require_no_loss
     from hmexp.report.page.html import write_report_of
 
     prices = None if options.price_dram is None else Prices(options.price_dram, options.price_slow)
+    require_no_loss(options.run_directory / "report.html", len(results.ok))
     written = write_report_of(results, options.run_directory, prices, options.keep)
     names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     files = [file for name in names if (file := options.run_directory / name).exists()]
@@ -70,6 +70,7 @@ def _sweep(options: argparse.Namespace, results: Results) -> int:
     else:
         print(f"Report: {written}")
     require_numbers(options.run_directory, results.points)
+    require_complete(options.run_directory, results.points, results.unfinished)
     return ExitStatus.OK
 
 
@@ -86,6 +87,7 @@ def _study(options: argparse.Namespace, results: Results) -> int:
         for file in files:
             print(f"Written: {file}")
     require_numbers(folder, results.points)
+    require_complete(folder, results.points, results.unfinished)
     return ExitStatus.OK
 
 
@@ -117,7 +119,8 @@ COMMAND = Command(
     "run.json alone. With prices, also say what each ratio costs. Of a study, write points.csv, "
     "its own tables and its figures.",
     "JSON: an object with run, report (null for a study), files, labels, counts (points by status) and "
-    "points (the rows of points.csv).\n\n" + describe_statuses("if no point of the run was measured"),
+    "points (the rows of points.csv).\n\n"
+    + describe_statuses("if points of the run are missing or failed, or none was measured"),
     _add_options,
     _run,
 )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hmexp.system.topology import Topology
 
 _log = logging.getLogger(__name__)
-_WAYS: Final = ("auto", "preload", "policy", "default", "node", "tiering", "numactl")
+_WAYS: Final = ("auto", "preload", "policy", "follow", "default", "node", "tiering", "numactl")
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -89,11 +89,12 @@ def _run(options: argparse.Namespace) -> int:
     started = _carry_out(prepared)
     if isinstance(started, int):
         return started
-    record = started.record
+    record, status = started.record, started.poll()
     for problem in started.problems:
         _log.error("%s", problem)
-    _report(record, started)
-    return record.status if record.status is not None else ExitStatus.INTERNAL
+    if record.ended is not None:
+        _report(record, started)
+    return ExitStatus.INTERNAL if status is None else status
 
 
 def _carry_out(prepared: PreparedStart) -> Started | int:
@@ -108,8 +109,11 @@ def _carry_out(prepared: PreparedStart) -> Started | int:
         except HmexpError as error:
             return _refuse(error, ExitStatus.REFUSED)
         attend(started, watch)
-        # Signals still change nothing: what was set is put back, and the record is written.
-        started.finish()
+        try:
+            # Signals still change nothing: what was set is put back, and the record is written.
+            started.finish()
+        except Exception:  # noqa: BLE001 # the program has a status, whatever we did wrong
+            _log.exception("internal error. This is a bug; please report it with these lines:")
     return started
 
 
@@ -186,12 +190,12 @@ def _report(record: ProgramRun, started: Started) -> None:
 COMMAND = Command(
     "run",
     "run any program on hybrid memory, by an exact pattern where that is possible",
-    "The program is started with its memory laid out by a pattern of nodes, in one of several ways: policy "
-    "(a memory policy that it inherits: weighted interleaving, Linux 6.9), or what one would choose "
-    "otherwise: "
-    "default (first touch), node (all on one), tiering (the kernel moves pages by itself) and numactl. auto "
-    "takes the first of preload, policy and follow that is possible, and keeps the reason against the "
-    "others.\n\n"
+    "The program is started with its memory laid out by a pattern of nodes, in one of several ways: preload "
+    "(a library gives large mappings to the kernel module), policy (a memory policy that it inherits: "
+    "weighted interleaving, Linux 6.9), follow (pages are moved to their place soon after they appear); or "
+    "what one would choose otherwise: default (first touch), node (all on one), tiering (the kernel moves "
+    "pages by itself) and numactl. auto takes the first of preload, policy and follow that is possible, and "
+    "keeps the reason against the others.\n\n"
     "The program's exit status, signals, terminal and standard streams are its own. hmexp writes to standard "
     "error, before the start and after the end (-q: nothing but warnings). Where the pages were over time, "
     "what the program used and how it was started is in a record (docs/records.md).",

@@ -33,10 +33,19 @@ def require_measured(folder: Path) -> None:
             f"{folder} has a run.json but no {POINTS}: its measurements are missing",
             "restore the file, or measure again; an existing report was left as it is",
         )
+    if size is not None and not file.is_file():
+        raise StoreError(f"{file} is not a file", "restore it from a copy of the run")
     if size == 0:
         raise StoreError(
             f"{file} is empty: no point has been measured yet",
             "run the command that began this run again, which resumes it",
+        )
+    with file_errors("read", file), file.open("rb") as lines:
+        whole = lines.readline().endswith(b"\n")
+    if not whole:
+        raise StoreError(
+            f"{file} has no complete line: no point can be read from it",
+            "restore it from a copy of the run, or run the command that began this run again",
         )
 
 
@@ -56,6 +65,26 @@ def require_numbers(folder: Path, points: Sequence[Point]) -> None:
     raise SweepError(
         f"no point of {folder} was measured ({what})" + (f": {reason}" if reason else ""),
         "remove what is in the way, and run the command that began this run again",
+    )
+
+
+def require_complete(folder: Path, points: Sequence[Point], unfinished: int) -> None:
+    """Refuse to call a run a success of which points failed or are missing.
+
+    Raises
+    ------
+    SweepError
+        With how many.
+    """
+    failed = [point for point in points if point.status == "failed"]
+    parts = [f"{len(failed)} failed"] if failed else []
+    parts += [f"{unfinished} not measured yet"] if unfinished else []
+    if not parts:
+        return
+    first = f", the first for: {failed[0].why}" if failed else ""
+    raise SweepError(
+        f"{folder} is not complete: of {len(points) + unfinished} points {' and '.join(parts)}{first}",
+        "what is there is shown; run the command that began this run again to measure the rest",
     )
 
 

@@ -71,7 +71,7 @@ class HeldProcess:
         self.pid = pid
         try:
             # First the process, then what is read of it: if it lives afterwards, all is of one process.
-            self.pidfd: Final = os.pidfd_open(pid)
+            self.pidfd = os.pidfd_open(pid)
         except (OSError, OverflowError) as error:
             raise _no_process(pid) from error
         self._lock_fd = -1
@@ -95,9 +95,9 @@ class HeldProcess:
     def close(self) -> None:
         """Let go of the process, and of its lock."""
         for fd in (self.pidfd, self._lock_fd):
-            with suppress(OSError):
+            if fd >= 0:
                 os.close(fd)
-        self._lock_fd = -1
+        self.pidfd = self._lock_fd = -1
 
     @property
     def ended(self) -> bool:

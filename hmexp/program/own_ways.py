@@ -1,12 +1,22 @@
-"""The ways that hmexp brings: the preload library."""
+"""The ways that hmexp brings: the preload library, and following."""
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import ExitStack
 
-from hmexp.program.checks import needs_pattern
+from hmexp.errors import StartError
+from hmexp.native.refusal import Call
+from hmexp.native.spawn import Inheritance, TaskPolicy
+from hmexp.program.checks import check_call, needs_pattern
+from hmexp.program.follow_options import FollowOptions
+from hmexp.program.follower import follow
+from hmexp.program.pace import PaceOptions
+from hmexp.program.policy import HUGE_BYTES
 from hmexp.program.preload import prepare
 from hmexp.program.request import Plan, Request
+from hmexp.store.following_records import Following
 
 
 def plan_preload(request: Request, held: ExitStack) -> Plan:
@@ -25,4 +35,35 @@ def plan_preload(request: Request, held: ExitStack) -> Plan:
         environment=found.environment,
         verify=found.verify,
         conclude=found.notes,
+    )
+
+
+def plan_follow(request: Request, _held: ExitStack) -> Plan:
+    """Let pages appear where the program touches them, and move them to their place soon after."""
+    pattern = needs_pattern(request, "follow")
+    check_call(Call.MOVE_PAGES, "follow")
+    check_call(Call.SET_MEMPOLICY, "follow")
+    privileges = request.executable.privileges
+    if privileges is not None and os.geteuid():
+        raise StartError(
+            f"{request.executable.path} {privileges}: this user may not move its pages",
+            "run as root, or use another way: --via policy",
+        )
+    options = FollowOptions(
+        pace=PaceOptions(pages_per_second=request.options.pages_per_second), children=True, from_birth=True
+    )
+
+    def attend(pid: int, stop: threading.Event) -> Following:
+        return follow(pid, pattern, options, stop)
+
+    # A policy of its own, even this one, keeps NUMA balancing from moving the pages back.
+    inherits = Inheritance(TaskPolicy.LOCAL, without_huge=pattern.granule_bytes < HUGE_BYTES)
+    return Plan(
+        "follow",
+        "first touch, and soon after each page is moved to its place by virtual page number",
+        "exact",
+        request.executable.path,
+        request.command,
+        inherits=inherits,
+        attend=attend,
     )

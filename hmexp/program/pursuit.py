@@ -84,6 +84,7 @@ class Pursuit:
 
     def _begin(self, pid: int) -> Chase:
         target = HeldProcess(pid)
+        journal = None
         try:
             target.lock()
             require_access(target, everybody=self.options.choice.everybody)
@@ -93,6 +94,8 @@ class Pursuit:
                 born_ns=int(self.effort.started * 1e9) if self.options.from_birth else None,
             )  # fmt: skip
         except BaseException:
+            if journal is not None:
+                journal.close()
             target.close()
             raise
 

@@ -11,8 +11,9 @@ from hmexp.native.spawn import Inheritance
 from hmexp.pattern import Pattern
 from hmexp.program.executable import Executable
 from hmexp.program.preload import THRESHOLD_BYTES
+from hmexp.store.following_records import Following
 from hmexp.store.parts import SettingRecord
-from hmexp.store.program_records import FollowingRecord, Promise
+from hmexp.store.program_records import Promise
 from hmexp.system.topology import Topology
 
 
@@ -112,6 +113,6 @@ class Plan:
     inherits: Inheritance = field(default_factory=Inheritance)
     settings: Mapping[str, SettingRecord] = field(default_factory=dict)
     verify: Callable[[int], None] | None = None
-    attend: Callable[[int, threading.Event], FollowingRecord] | None = None
+    attend: Callable[[int, threading.Event], Following] | None = None
     conclude: Callable[[], tuple[str, ...]] | None = None
     warnings: tuple[str, ...] = ()

@@ -42,6 +42,7 @@ def take_sample(pid: int, pattern: Pattern | None, seconds: float) -> tuple[Plac
         misplaced=found.misplaced,
         unmovable=found.unmovable,
         absent=found.absent,
+        outside=found.outside if pattern is not None else {},
         unseen=tuple(found.unseen[:_MOST_WORDS]),
         cost_seconds=found.cost_seconds,
     )

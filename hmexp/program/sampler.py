@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,6 +64,8 @@ class Sampler:
         self._thread = threading.Thread(target=self._run, name=f"hmexp-look-{pid}", daemon=True)
         #: Why no placement could be read; None as soon as one was.
         self.unread: str | None = None
+        #: What went wrong with looking.
+        self.problem: str | None = None
         #: Largest resident size of the program that was seen [bytes].
         self.peak_bytes: int | None = None
 
@@ -109,12 +112,19 @@ class Sampler:
         return tuple(sorted(alive))
 
     def _run(self) -> None:
+        try:
+            self._look_often()
+        except Exception:  # noqa: BLE001 # the program must not suffer, nor its terminal
+            self.problem = f"nobody looked any more, by a bug:\n{traceback.format_exc()}"
+
+    def _look_often(self) -> None:
         wait_seconds = _FIRST_SECONDS
         while not self._done.wait(wait_seconds):
             found = self.look()
             if found is None and _has_ended(self._pid):
                 return
-            cost_seconds = found.cost_seconds if found is not None else 0.0
+            # The first one also finds out about the machine.
+            cost_seconds = found.cost_seconds if found is not None and len(self._samples) > 1 else 0.0
             wait_seconds = max(min(2 * wait_seconds, self._longest_seconds), self._cost_parts * cost_seconds)
             if len(self._samples) > _MOST_SAMPLES:
                 del self._samples[1::2]

@@ -7,6 +7,7 @@ import resource
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from hmexp.process import signal_name
 from hmexp.program.counters import find_fallback, read_counters
 from hmexp.program.request import Plan
 from hmexp.program.sampler import Sampler
-from hmexp.store.program_records import FollowingRecord, PlacementSample, ProgramRun, ProgramUsage
+from hmexp.store.following_records import Following
+from hmexp.store.program_records import PlacementSample, ProgramRun, ProgramUsage
 from hmexp.store.programs import write_program
 from hmexp.store.run import now
 
@@ -158,8 +160,8 @@ class Started:
         elapsed_seconds = time.monotonic() - self._began
         self._sampler.stop()
         following = self._follower.stop() if self._follower is not None else None
-        if self._follower is not None and self._follower.problem is not None:
-            self.problems.append(self._follower.problem)
+        problems = (self._sampler.problem, None if self._follower is None else self._follower.problem)
+        self.problems += filter(None, problems)
         self.notes += self._conclude() if self._conclude is not None else ()
         self._put_back()
         after = read_counters()
@@ -221,19 +223,21 @@ class _Follower(threading.Thread):
     def __init__(self, plan: Plan, pid: int) -> None:
         super().__init__(name=f"hmexp-{plan.way}-{pid}", daemon=True)
         self._plan, self._pid = plan, pid
-        self._stop = threading.Event()
-        self.found: FollowingRecord | None = None
+        self._end = threading.Event()
+        self.found: Following | None = None
         self.problem: str | None = None
 
     def run(self) -> None:
         assert self._plan.attend is not None
         try:
-            self.found = self._plan.attend(self._pid, self._stop)
+            self.found = self._plan.attend(self._pid, self._end)
         except HmexpError as error:
             self.problem = f"{self._plan.way} has ended: {error}"
+        except Exception:  # noqa: BLE001 # the program must not suffer, nor its terminal
+            self.problem = f"{self._plan.way} has ended by a bug:\n{traceback.format_exc()}"
 
-    def stop(self) -> FollowingRecord | None:
-        self._stop.set()
+    def stop(self) -> Following | None:
+        self._end.set()
         if self.is_alive():
             self.join()
         return self.found

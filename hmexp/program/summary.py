@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hmexp.store.program_records import FollowingRecord, PlacementSample, ProgramRun
+from hmexp.store.following_records import Following, SpanOfTimes
+from hmexp.store.program_records import PlacementSample, ProgramRun
 from hmexp.units import format_size
 
 
@@ -22,6 +23,7 @@ def summarize(record: ProgramRun, folder: Path | None) -> list[str]:
     lines += [f"  not {each.way}: {each.reason}" for each in record.refused]
     lines.append(f"  {_placed(record)}")
     lines += [f"  {note}" for note in record.notes]
+    lines += _outside(record.shown_placement) if record.pattern is not None else []
     if record.following is not None:
         lines.append(f"  {_followed(record.following)}")
     if record.left_running:
@@ -58,13 +60,33 @@ def _ratio(seen: PlacementSample) -> str:
     return " = " + ":".join(["1", *(f"{pages / counts[0]:.3f}" for pages in counts[1:])])
 
 
-def _followed(found: FollowingRecord) -> str:
-    lag = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in found.lag_seconds.items())
-    left = ", ".join(f"{pages} {reason}" for reason, pages in found.unmovable.items() if pages)
-    return (
-        f"moved {found.moved_pages} pages{f'; from first touch to place: {lag}' if lag else ''}"
-        f"{f'; not moved: {left}' if left else ''}{f'; {found.stopped}' if found.stopped else ''}"
-    )
+def _outside(seen: PlacementSample | None) -> list[str]:
+    """Anonymous memory that no verdict is on, or that is elsewhere."""
+    if seen is None or not seen.outside:
+        return []
+    parts = ", ".join(f"{pages} of {sort}" for sort, pages in seen.outside.items())
+    return [f"  not where the pattern has them: {parts} [pages]"]
+
+
+def _followed(found: Following) -> str:
+    """What following did; where the pages were at last is in the placements."""
+    words = [
+        f"followed: {found.page_moves} pages moved in {found.calls} calls, {found.cpu_seconds:.2f} s of CPU"
+    ]
+    if found.lag_at_most.count:
+        words.append(f"from first touch to place at most {_span(found.lag_at_most)}")
+    if found.call_times.count:
+        words.append(f"a call took {_span(found.call_times)}")
+    if found.returned or found.untrue:
+        words.append(f"{found.returned} pages came back, {found.untrue} were reported moved and were not")
+    if found.why not in ("ended", "stopped"):
+        words.append(f"it stopped before the program: {found.reason}")
+    return "; ".join([*words, *found.notes])
+
+
+def _span(times: SpanOfTimes) -> str:
+    longest = times.longest_seconds or 0.0
+    return f"{times.median_seconds or 0.0:.3g} s (median), {longest:.3g} s (longest)"
 
 
 def _ended(record: ProgramRun) -> str:

@@ -24,7 +24,7 @@ from hmexp.program.kernel_ways import (
     plan_one_node,
     plan_tiering,
 )
-from hmexp.program.own_ways import plan_preload
+from hmexp.program.own_ways import plan_follow, plan_preload
 from hmexp.program.request import Plan, Request, StartOptions
 from hmexp.program.started import Started
 from hmexp.store.parts import SettingRecord
@@ -40,13 +40,14 @@ AUTO: Final = "auto"
 WAYS: Final[Mapping[str, Callable[[Request, ExitStack], Plan]]] = {
     "preload": plan_preload,
     "policy": plan_by_policy,
+    "follow": plan_follow,
     "default": plan_first_touch,
     "node": plan_one_node,
     "tiering": plan_tiering,
     "numactl": plan_numactl,
 }
 #: What `auto` tries, in this order.
-_ORDER: Final = ("preload", "policy")
+_ORDER: Final = ("preload", "policy", "follow")
 
 
 @dataclass(frozen=True)

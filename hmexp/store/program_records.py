@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from hmexp.store.following_records import Following
 from hmexp.store.machine import NodeRecord
 from hmexp.store.parts import SettingRecord
 from hmexp.store.provenance import Provenance
@@ -56,6 +57,8 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
         Misplaced pages that cannot be moved, such as shared ones [pages].
     absent : int
         Pages of private anonymous mappings that are not there yet [pages].
+    outside : dict of str to int
+        Anonymous pages that are not where the pattern has them, by what they are of, such as `stack` [pages].
     unseen : tuple of str
         What could not be seen, for people.
     cost_seconds : float
@@ -70,6 +73,7 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
     misplaced: int = 0
     unmovable: int = 0
     absent: int = 0
+    outside: dict[str, int] = {}
     unseen: tuple[str, ...] = ()
     cost_seconds: float = 0.0
 
@@ -103,36 +107,6 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
     major_faults: int
     voluntary_switches: int
     involuntary_switches: int
-
-
-class FollowingRecord(Stored, frozen=True, kw_only=True, gc=False):
-    """What following a program came to.
-
-    Parameters
-    ----------
-    moved_pages : int
-        Pages that were moved [pages].
-    unmovable : dict of str to int
-        Pages that could not be moved, by reason [pages].
-    lag_seconds : dict of str to float
-        Quantiles of the time from a page's first touch until it was in place, by name such as `p50` [s].
-    longest_call_seconds : float or None
-        Longest single call that moved pages, during which a thread that touches them waits [s].
-    cpu_seconds : float or None
-        CPU time of following [s].
-    scans : int
-        How often the program's pages were looked at.
-    stopped : str
-        Why it ended, for people.
-    """
-
-    moved_pages: int = 0
-    unmovable: dict[str, int] = {}
-    lag_seconds: dict[str, float] = {}
-    longest_call_seconds: float | None = None
-    cpu_seconds: float | None = None
-    scans: int = 0
-    stopped: str = ""
 
 
 class FallenBack(Stored, frozen=True, kw_only=True, gc=False):
@@ -206,7 +180,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
         Where its pages were, over time.
     unread : str or None
         Why no placement could be read; None if that was possible.
-    following : FollowingRecord or None
+    following : Following or None
         What following came to; None if it was placed in another way.
     fallen_back : FallenBack or None
         Whether the kernel took other nodes; None for ways without a policy.
@@ -246,7 +220,7 @@ class ProgramRun(Stored, frozen=True, kw_only=True, gc=False):
     usage: ProgramUsage | None = None
     placements: tuple[PlacementSample, ...] = ()
     unread: str | None = None
-    following: FollowingRecord | None = None
+    following: Following | None = None
     fallen_back: FallenBack | None = None
     left_running: tuple[int, ...] = ()
     settings: dict[str, SettingRecord] = {}

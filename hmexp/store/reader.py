@@ -28,6 +28,7 @@ _CURRENT: Final = b'{"schema":%d,' % SCHEMA
 _ID: Final = re.compile(rb'\{"schema":[0-9]+,"point_id":"([^"\\]+)",')
 #: A run.json has a few kilobytes; what is much larger is something else.
 _LARGEST_RUN_BYTES: Final = 64 << 20
+_RESTORE: Final = "restore it from a copy of the run; without it the measurements beside it say nothing"
 R = TypeVar("R", bound=MeasuredRecord)
 T = TypeVar("T")
 
@@ -213,21 +214,21 @@ def read_run(path: Path) -> RunRecord:
                 f"{path} is not a run directory: it has no {RUN}", "name a folder under results/"
             )
         if file.stat().st_size > _LARGEST_RUN_BYTES:
-            raise StoreError(f"{file} is too large to be the description of a run")
+            raise StoreError(f"{file} is too large to be the description of a run", _RESTORE)
         text = file.read_bytes()
     try:
         found = _object(text)
         require_schema(found.get("schema", OLDEST_SCHEMA), str(file))
         if "plan" not in found:
-            raise StoreError(f"{file} does not describe a run of hmexp: it has no plan")
+            raise StoreError(f"{file} does not describe a run of hmexp: it has no plan", _RESTORE)
         found.setdefault("name", path.name)
         if found.get("schema") == SCHEMA:
             return msgspec.convert(found, RunRecord, str_keys=True)
         return convert_run(found)
     except RecursionError as error:
-        raise StoreError(f"{file} is damaged: it is nested too deeply") from error
+        raise StoreError(f"{file} is damaged: it is nested too deeply", _RESTORE) from error
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{file} is damaged: {error}") from error
+        raise StoreError(f"{file} is damaged: {error}", _RESTORE) from error
 
 
 def require_schema(schema: object, where: str) -> None:

@@ -144,6 +144,10 @@ def plain() -> None:
             found
         )
         assert found["untrue"] == 0
+        # `hmexp placement` looks on its own.
+        status, text = command("placement", "--pid", str(program.pid), "--against", pattern, "--json")
+        verdict = record_of(text)["verdict"]
+        assert status == 0 and verdict["misplaced"] == 0 and verdict["in_place"] >= pages, verdict
         say(f"plain {pattern}: {short(found)} {there}")
     status, found = move(program, "--undo")
     there = program.where("0")

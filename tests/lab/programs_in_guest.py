@@ -178,7 +178,8 @@ if WEIGHTED:
         assert weights() == BEFORE | {0: "1", 2: "2"}, weights()
         pid = record_of("exact").pid
         seen = read_placement(pid, against=Pattern((0, 2, 2), PAGE_BYTES))
-        assert seen.misplaced == 0 and seen.in_place > 60_000, (seen.in_place, seen.misplaced)
+        # Pages that mremap has moved to another address keep their nodes.
+        assert seen.in_place > 65_536 and seen.misplaced < 100, (seen.in_place, seen.misplaced, seen.outside)
         status, errors = hmexp("run", "--pattern", "0,2,2,2", "--via", "policy", "--", "touch", "/tmp/never")
         assert status == 125 and "at 2, and 3 is wanted" in errors, (status, errors)
         assert str(running.pid) in errors and not Path("/tmp/never").exists()
@@ -191,7 +192,7 @@ if WEIGHTED:
         status, errors = running.end()
         assert status == 0 and weights() == BEFORE, (status, errors, weights())
         last = record_of("exact").shown_placement
-        assert last is not None and last.misplaced == 0, last
+        assert last is not None and last.in_place > 65_536 and last.misplaced < 100, last
         ratio = last.anonymous_by_node[2] / last.anonymous_by_node[0]
         assert abs(ratio / 2 - 1) < 0.02, last
         return f"{counts}; {errors.splitlines()[-2].strip()}; refused: a run of other weights"
@@ -236,6 +237,30 @@ else:
         return errors.strip().replace("\n", " ")
 
 
+@check("followed: all in place while it runs; and the first of the ways that is possible")
+def _() -> str:
+    running = run_program("followed", "0,2,2", "--via", "follow", "--look-every", "0.2", mib=64)
+    running.line()
+    pid, pattern = record_of("followed").pid, Pattern((0, 2, 2), PAGE_BYTES)
+    deadline = time.monotonic() + 120
+    while (seen := read_placement(pid, against=pattern)).misplaced or seen.in_place < 16_384:
+        assert time.monotonic() < deadline, (seen.in_place, seen.misplaced, seen.outside)
+        time.sleep(0.5)
+    running.send("alive")
+    assert running.line() == "alive True"
+    status, errors = running.end()
+    found = record_of("followed")
+    assert status == 0 and found.following is not None and found.following.page_moves > 10_000, errors
+    assert found.promise == "exact" and found.settings["kernel.numa_balancing"].used is not None
+    running = run_program("auto", "0,2,2", mib=16)
+    running.line()
+    assert running.end()[0] == 0
+    auto = record_of("auto")
+    assert (auto.asked, auto.way) == ("auto", "policy" if WEIGHTED else "follow")
+    assert [each.way for each in auto.refused] == (["preload"] if WEIGHTED else ["preload", "policy"])
+    return f"{errors.splitlines()[-2].strip()}; auto: {auto.way}, not {auto.refused[0].reason}"
+
+
 @check("Redis")
 def _() -> str:
     server, cli = shutil.which("redis-server"), shutil.which("redis-cli")
@@ -244,19 +269,8 @@ def _() -> str:
     pattern = "0,2,2" if WEIGHTED else "0,2"
     folder = RESULTS / "redis"
     folder.mkdir()
-    words = [
-        server,
-        "--port",
-        "7777",
-        "--save",
-        "",
-        "--dir",
-        str(folder),
-        "--daemonize",
-        "no",
-        "--logfile",
-        "log",
-    ]
+    words = [server, "--port", "7777", "--save", "", "--dir", str(folder), "--logfile", "log"]
+    words += ["--enable-debug-command", "local"]
     running = Run("run", "--pattern", pattern, "--via", "policy", "--record", str(folder), "--", *words)
 
     def ask(*command: str) -> str:
@@ -306,9 +320,11 @@ def _() -> str:
         assert status == 125 and "not installed" in errors
         return f"node 2 alone; first touch {counts}; tiering 2, true, then {before}; numactl is not installed"
     running = run_program("numactl", "0,2", "--via", "numactl", mib=64)
-    assert set(json.loads(running.line())) == {"0:0", "1:2"}
+    even = json.loads(running.line())
     status, errors = running.end()
-    assert status == 0, (status, errors)
+    total, slow = sum(even.values()), sum(pages for key, pages in even.items() if key.endswith(":2"))
+    # Whole huge pages take turns.
+    assert status == 0 and abs(slow / total - 0.5) < 0.1, (status, errors, even)
     return f"node 2 alone; first touch {counts}; tiering 2, true, then {before}; numactl"
 
 

@@ -202,6 +202,7 @@ def test_the_command(child: subprocess.Popen[bytes]) -> None:
         (["--pid", "2", "--pattern", str(NODE)], "process 2"),
         (["--pid", "1"], "there is no --pattern"),
         (["--pid", "1", "--pattern", "0", "--undo"], "--pattern and --undo are two things"),
+        (["--pid", "1", "--undo", "--keep"], "neither --keep nor --children"),
         (["--pid", "1", "--pattern", "0", "--rate", "0"], "rate 0 pages/s is not above 0"),
         (["--pid", "1", "--pattern", "0", "--cpu-share", "0"], "CPU share 0 is not above 0"),
         (["--pid", "-5", "--pattern", str(NODE)], "there is no process -5"),

@@ -133,6 +133,19 @@ class Comparison:
             )
         return (*lines, *self.matched.notes)
 
+    @property
+    def incomplete(self) -> tuple[str, ...]:
+        """What is missing of the runs themselves, in words: points not measured yet, or failed."""
+        parts = []
+        for name, run in (("A", self.a), ("B", self.b)):
+            failed = sum(reading.status == "failed" for reading in run.readings)
+            planned = len(run.readings) + run.unfinished
+            words = [f"{run.unfinished} are not measured yet"] if run.unfinished else []
+            words += [f"{failed} failed"] if failed else []
+            if words:
+                parts.append(f"of the {planned} points of {name} {' and '.join(words)}")
+        return tuple(parts)
+
     def _by_operation(self) -> Iterable[tuple[str, list[Compared]]]:
         groups: dict[str, list[Compared]] = {}
         for point in self.points:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.report.run.point import Point, short_pattern
+from hmexp.report.run.soundness import require_sound
 from hmexp.report.run.wording import say_parameter
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
@@ -118,6 +119,11 @@ class StoredRun:
         """Name of the run."""
         return self.run.name or self.folder.name
 
+    @property
+    def unfinished(self) -> int:
+        """Points of the plan that have no record yet."""
+        return max(0, (self.run.points or 0) - len(self.readings))
+
     @classmethod
     def load(cls, folder: Path) -> StoredRun:
         """Read a run directory.
@@ -128,7 +134,12 @@ class StoredRun:
             If it is none, cannot be read, or was written by a newer hmexp.
         """
         run = read_run(folder)
-        found = take_points(folder / POINTS, lambda record: Reading.from_record(record, run.dram_nodes))
+
+        def read(record: PointRecord) -> Reading:
+            require_sound([record], run, folder / POINTS)
+            return Reading.from_record(record, run.dram_nodes)
+
+        found = take_points(folder / POINTS, read)
         return cls(folder, run, tuple(found.values()))
 
 

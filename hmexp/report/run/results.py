@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.portrait import Row, draw_run
+from hmexp.report.run.soundness import require_sound
 from hmexp.report.run.wording import say_series
 from hmexp.store.machine import EmulationRecord, ProfileRecord
 from hmexp.store.reader import POINTS, read_run, take_points
@@ -41,9 +42,17 @@ class Results:
 
     @classmethod
     def load(cls, run_dir: Path) -> Results:
-        """Read `points.jsonl` and `run.json` of a run directory."""
+        """Read `points.jsonl` and `run.json` of a run directory.
+
+        Raises
+        ------
+        StoreError
+            If one cannot be read, or a point that is said to be measured cannot have been.
+        """
         run = read_run(run_dir)
-        found = cls.from_records(take_points(run_dir / POINTS, Sharing()).values(), run)
+        records = take_points(run_dir / POINTS, Sharing())
+        require_sound(records.values(), run, run_dir / POINTS)
+        found = cls.from_records(records.values(), run)
         return replace(found, folder=run_dir)
 
     @property
