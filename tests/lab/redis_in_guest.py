@@ -67,7 +67,9 @@ def redis_by(way: str, pattern: Pattern) -> Iterator[tuple[Started, RedisServer]
                 assert server.pid == started.pid
                 yield started, server
             record = started.stop(60)
-        say(f"{way}: ended with status {record.status}; {record.following or record.fallen_back}")
+        following = record.following
+        told = None if following is None else (following.why, following.reason, following.outcomes)
+        say(f"{way}: ended with status {record.status}; {told or record.fallen_back}")
         assert record.status == 0, record
         assert not started.problems, started.problems
 
@@ -179,7 +181,7 @@ def full_node(way: str) -> None:
         if record.fallen_back is not None:
             assert record.fallen_back.text is not None, record
         if record.following is not None:
-            assert sum(record.following.unmovable.values()) > 0, record.following
+            assert record.following.outcomes.no_room > 0 and not record.following.complete, record.following
     finally:
         hog.kill()
         hog.wait()
