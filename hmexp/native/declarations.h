@@ -46,6 +46,11 @@ int hm_spawn(const struct hm_spawn *how, int *pid, int *stage);
 int hm_signals_watch(const int32_t *numbers, uint64_t count, int *fd);	/* *fd: a struct hm_signal for each */
 int hm_signals_leave(int fd);
 
+/* ---- exit_stop.c: of a child of ours, all by one thread ---- */
+int hm_exit_stop_seize(int pid);
+int hm_exit_stop_wait(int pid, int *stopped);	/* *stopped: 1 in its exit, 0 if it has ended; not reaped */
+int hm_exit_stop_release(int pid);
+
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
 	const int32_t *nodes;
@@ -120,6 +125,7 @@ struct hm_sight {			/* what the pages of a process are seen by */
 	int32_t pagemap_fd;
 	int32_t kpageflags_fd;		/* negative: not readable */
 	int32_t frames_shown;
+	int32_t merging;		/* KSM has merged pages of some process */
 	uint64_t categories;		/* of PAGEMAP_SCAN, as hm_scan_categories() returned them; 0: none */
 	uint64_t page_bytes;
 	uint64_t huge_bytes;		/* of an entry of the level above the pages' */

@@ -143,6 +143,14 @@ static void tell_odd(struct scan *scan, uint64_t page, uint64_t page_flags)
 	}
 }
 
+/* Zero pages are known already where PAGEMAP_SCAN knows them; merged ones are few, or there are none at all. */
+static int needs_flags(const struct scan *scan, uint64_t page, uint64_t entry)
+{
+	if (!is_odd(entry) || !(entry & PAGEMAP_FRAME) || (scan->flags[page] & HM_PAGE_ZERO))
+		return 0;
+	return scan->sight->merging || !(scan->sight->categories & HM_SCAN_ZERO) || scan->nodes[page] == OPEN;
+}
+
 /* Ask for the flags of the frames of odd pages, of neighbouring frames at once. */
 static void look_at_odd(struct scan *scan, uint64_t page, unsigned long count)
 {
@@ -154,9 +162,10 @@ static void look_at_odd(struct scan *scan, uint64_t page, unsigned long count)
 		const uint64_t frame = entries[i] & PAGEMAP_FRAME;
 
 		run = 1;
-		if (!is_odd(entries[i]) || !frame || (scan->flags[page + i] & HM_PAGE_ZERO))
+		if (!needs_flags(scan, page + i, entries[i]))
 			continue;
-		while (i + run < count && is_odd(entries[i + run]) && (entries[i + run] & PAGEMAP_FRAME) == frame + run)
+		while (i + run < count && needs_flags(scan, page + i + run, entries[i + run]) &&
+		       (entries[i + run] & PAGEMAP_FRAME) == frame + run)
 			run++;
 		/* A frame beyond the end of the file is no memory that the kernel keeps books of. */
 		if (read_words(scan->sight->kpageflags_fd, frame, run, page_flags))
@@ -207,7 +216,8 @@ static unsigned long take_answers(struct scan *scan, uint64_t page, unsigned lon
 
 		if (status >= 0 && status < HM_MAX_NODES) {
 			node = (int16_t)status;
-		} else if (status == -EFAULT && is_odd(scan->batch->entries[i])) {
+		} else if (status == -EFAULT && is_odd(scan->batch->entries[i]) &&
+			   !(scan->sight->categories & HM_SCAN_ZERO)) {
 			scan->flags[page + i] = (scan->flags[page + i] & HM_PAGE_HUGE) | HM_PAGE_PRESENT | HM_PAGE_ZERO;
 			node = HM_NODE_NONE;
 		} else if (status == -ENOENT || status == -EBUSY || status == -EAGAIN) {

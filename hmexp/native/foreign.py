@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,6 +32,7 @@ HIDDEN: Final = -2
 #: Categories of PAGEMAP_SCAN that are asked for: present, swapped, the zero page, huge.
 CATEGORIES: Final = (1 << 3) | (1 << 4) | (1 << 5) | (1 << 6)
 _HUGE_SIZE: Final = Path("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size")
+_MERGED: Final = Path("/sys/kernel/mm/ksm/pages_shared")
 _STRETCHES: Final = 4096
 #: What a read of pagemap, or PAGEMAP_SCAN, says of an address space that is gone.
 _GONE: Final = frozenset({-errno.ENODATA, -errno.ESRCH})
@@ -107,6 +109,7 @@ class Sight:
     def __init__(self, pid: int, blocks: Blocks | None = None, *, categories: int = CATEGORIES) -> None:
         blocks = blocks or Blocks()
         self.pid = pid
+        self.blocks = blocks
         self.frames_shown = bool(lib.hm_frames_shown()) and blocks.nodes.size > 0
         self._pagemap = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY | os.O_CLOEXEC)
         self._kpageflags = _open_or_none("/proc/kpageflags") if self.frames_shown else -1
@@ -117,6 +120,8 @@ class Sight:
         self._sight.pagemap_fd = self._pagemap
         self._sight.kpageflags_fd = self._kpageflags
         self._sight.frames_shown = self.frames_shown
+        self._merging = _are_pages_merged()
+        self._sight.merging = self._merging
         self._sight.categories = self.categories
         self._sight.page_bytes = PAGE_BYTES
         self._sight.huge_bytes = huge_page_bytes()
@@ -147,7 +152,7 @@ class Sight:
     @property
     def sees_merged(self) -> bool:
         """Whether pages that KSM has merged can be distinguished from those shared after a fork."""
-        return self._kpageflags >= 0
+        return self._kpageflags >= 0 or not self._merging
 
     def occupied(self, start: int, stop: int, gap_bytes: int = 2 << 20) -> list[tuple[int, int]]:
         """The parts of an address range that have pages, or swapped ones, and gaps up to a size.
@@ -236,12 +241,21 @@ def share_memory(first: int, second: int) -> bool:
     return int(lib.hm_same_memory(first, second)) == 1
 
 
+@cache
 def huge_page_bytes() -> int:
     """Size of a transparent huge page [bytes]; 2 MiB where the kernel does not tell."""
     try:
         return int(_HUGE_SIZE.read_text())
     except (OSError, ValueError):
         return 2 << 20
+
+
+def _are_pages_merged() -> bool:
+    """Whether KSM has merged any page of this machine; so, too, where the kernel does not tell."""
+    try:
+        return _MERGED.read_text().strip() != "0"
+    except OSError:
+        return _MERGED.parent.exists()
 
 
 def _open_or_none(path: str) -> int:

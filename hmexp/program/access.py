@@ -35,7 +35,8 @@ def require_access(target: HeldProcess, *, everybody: bool) -> None:
         raise ProgramError(
             "a process cannot move its own pages while it looks at them", "name another process"
         )
-    require_target(target.pid)
+    # A thread of it: the first one may have ended before the others.
+    require_target(target.thread)
     if everybody and not has_capability(_CAP_SYS_NICE):
         raise ProgramError(
             "moving pages that other processes map, too, needs CAP_SYS_NICE",

@@ -13,6 +13,7 @@ from hmexp.program.scan import open_sight
 from hmexp.program.sight import say_limits
 from hmexp.program.tally import Counter, PageTally, PatternTally, is_judged
 from hmexp.program.target import Target, read_target, require_target
+from hmexp.program.windows import PageWindows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,12 +21,6 @@ if TYPE_CHECKING:
     from hmexp.native.foreign import Sight
     from hmexp.pattern import Pattern
 
-#: A part of a mapping that is looked at in one go; lists of its pages are as long [bytes].
-_WINDOW_BYTES: Final = 4 << 30
-#: A mapping beyond this is first asked where it has pages at all [bytes].
-_SPARSE_BYTES: Final = 1 << 30
-#: Addresses beyond these are the kernel's.
-_USER_END: Final = 1 << 63
 #: How often a process is read that executes another program in the meantime.
 _ATTEMPTS: Final = 3
 #: How many mappings are looked at a second time, because the two ways of looking disagree.
@@ -141,17 +136,14 @@ def _read_with(sight: Sight, target: Target, pattern: Pattern | None) -> Process
         # Of a process that ends, the address space goes first.
         require_target(target.pid)
         raise ProcessLookupError(target.pid)
-    placed, refused = [], 0
-    for mapping in mappings:
-        one, refusal = _place(sight, mapping, pattern)
-        placed.append(one)
-        refused = refused or refusal
+    windows = PageWindows(sight, mappings)
+    placed = [_place(windows, mapping, pattern) for mapping in mappings]
     placed, disagreements, changed = _compare(sight, target, placed, pattern)
     after = {(m.start, m.stop, m.path) for m in read_mappings(target.pid, numa=False)}
     changed += sum((mapping.start, mapping.stop, mapping.path) not in after for mapping in mappings)
     if read_target(target.pid).start_ticks != target.start_ticks:
         raise ProcessLookupError(target.pid)
-    unseen = say_limits(sight, [each.pages for each in placed], refused, has_numa=_has_numa(mappings))
+    unseen = say_limits(sight, [each.pages for each in placed], windows.refused, has_numa=_has_numa(mappings))
     if changed:
         unseen.append(
             f"{changed} of {len(mappings)} mappings changed while they were read: their pages were counted "
@@ -172,41 +164,23 @@ def _has_numa(mappings: Sequence[Mapping]) -> bool:
     return any(mapping.numa is not None for mapping in mappings)
 
 
-def _place(sight: Sight, mapping: Mapping, pattern: Pattern | None) -> tuple[PlacedMapping, int]:
-    """The mapping with its pages, and the errno by which `move_pages` refused to say."""
+def _place(windows: PageWindows, mapping: Mapping, pattern: Pattern | None) -> PlacedMapping:
     counter = Counter(mapping, pattern)
-    refused = 0
-    if mapping.sort is not Sort.SPECIAL and mapping.start < _USER_END:
-        parts = [(mapping.start, mapping.stop)]
-        if mapping.size_bytes > _SPARSE_BYTES:
-            parts = sight.occupied(mapping.start, mapping.stop)
-        if mapping.is_reservation and not _holds_pages(mapping):
-            parts = parts if sight.categories else []
-        for begin, end in parts:
-            for at in range(begin, end, _WINDOW_BYTES):
-                scan = sight.scan(at, min(at + _WINDOW_BYTES, end))
-                refused = refused or scan.refused
-                counter.add(scan)
-    return (
-        PlacedMapping(
-            start=mapping.start,
-            stop=mapping.stop,
-            permissions=mapping.permissions,
-            path=mapping.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
-            sort=mapping.sort.value,
-            policy=mapping.policy,
-            page_bytes=mapping.page_bytes,
-            pages=counter.tally(),
-            numa_maps=_by_numa_maps(mapping),
-            is_judged=is_judged(mapping),
-            verdict=counter.verdict(),
-        ),
-        refused,
+    for part in windows.parts_of(mapping):
+        counter.add(part)
+    return PlacedMapping(
+        start=mapping.start,
+        stop=mapping.stop,
+        permissions=mapping.permissions,
+        path=mapping.path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"),
+        sort=mapping.sort.value,
+        policy=mapping.policy,
+        page_bytes=mapping.page_bytes,
+        pages=counter.tally,
+        numa_maps=_by_numa_maps(mapping),
+        is_judged=is_judged(mapping),
+        verdict=counter.verdict(),
     )
-
-
-def _holds_pages(mapping: Mapping) -> bool:
-    return mapping.numa is None or bool(mapping.numa.pages or mapping.numa.counters)
 
 
 def _by_numa_maps(mapping: Mapping) -> dict[int, int] | None:
@@ -232,7 +206,7 @@ def _compare(
         if mapping is None or len(second) == _LOOKED_AT_AGAIN:
             changed += mapping is not None  # one that is gone is counted where all are
             continue
-        found, _ = _place(sight, mapping, pattern)
+        found = _place(PageWindows(sight, [mapping]), mapping, pattern)
         second[first.start] = found
         if found.agrees:
             continue

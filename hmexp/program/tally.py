@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from hmexp.native import foreign
 from hmexp.native.core import PAGE_BYTES
 from hmexp.program.mappings import HYBRIDMEM
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from hmexp.native.foreign import Scan
     from hmexp.pattern import Pattern
     from hmexp.program.mappings import Mapping
 
+Table = npt.NDArray[np.int64]
 _FLAGS: Final = 128
 #: Node -2 is the first row of a table, and -1 the second.
 _BELOW: Final = 2
@@ -104,7 +104,6 @@ class PatternTally(msgspec.Struct, frozen=True, kw_only=True):
     absent: int = 0
 
 
-@dataclass
 class Counter:
     """Adds up the pages of one mapping, a part at a time.
 
@@ -116,87 +115,96 @@ class Counter:
         Where they should be; None, and for a mapping that no verdict is on, they are only counted.
     """
 
-    mapping: Mapping
-    pattern: Pattern | None = None
-    _table: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, _FLAGS), dtype=np.int64))
-    _in_place: int = 0
-    _misplaced: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(_FLAGS, dtype=np.int64))
-
-    def __post_init__(self) -> None:
-        if not is_judged(self.mapping):
-            self.pattern = None
+    def __init__(self, mapping: Mapping, pattern: Pattern | None = None) -> None:
+        self._mapping = mapping
+        self._pattern = pattern if is_judged(mapping) else None
+        # Pages by node, from -2 up, and flags.
+        self._table: Table = np.zeros((_BELOW, _FLAGS), dtype=np.int64)
+        self._in_place = 0
+        self._misplaced: Table = np.zeros(_FLAGS, dtype=np.int64)
 
     def add(self, scan: Scan) -> None:
         """Count a part of the mapping."""
         key = (scan.node.astype(np.int32) + _BELOW) * _FLAGS + scan.flags
-        counts = np.bincount(key)
-        rows = max(-(-counts.size // _FLAGS), self._table.shape[0])
+        counts = np.bincount(key, minlength=self._table.size)
+        rows = -(-counts.size // _FLAGS)
         table = np.zeros((rows, _FLAGS), dtype=np.int64)
-        table[: self._table.shape[0]] = self._table
-        table.reshape(-1)[: counts.size] += counts
+        table.reshape(-1)[: counts.size] = counts
+        table[: self._table.shape[0]] += self._table
         self._table = table
-        if self.pattern is not None:
-            self._judge(scan, self.pattern)
+        if self._pattern is not None:
+            self._judge(scan, self._pattern)
 
     def _judge(self, scan: Scan, pattern: Pattern) -> None:
-        first = (scan.start + phase_bytes(self.mapping)) // PAGE_BYTES
+        first = (scan.start + phase_bytes(self._mapping)) // PAGE_BYTES
         expected = pattern.page_nodes(first, scan.node.size, PAGE_BYTES)
-        somewhere = scan.node >= 0
         right = scan.node == expected
         self._in_place += int(np.count_nonzero(right))
-        self._misplaced += np.bincount(scan.flags[somewhere & ~right], minlength=_FLAGS)
+        self._misplaced += np.bincount(scan.flags[(scan.node >= 0) & ~right], minlength=_FLAGS)
 
+    @cached_property
     def tally(self) -> PageTally:
-        """What the pages are."""
+        """What the pages are, once all are counted."""
+        if not self._table.any():
+            return _NOTHING
         by_flag = self._table.sum(axis=0)
         nodes = self._table.sum(axis=1)
-        present = _has(foreign.PRESENT) & ~_has(foreign.ZERO)
-
-        def count(selected: npt.NDArray[np.bool_]) -> int:
-            return int(by_flag[selected].sum())
-
+        counts = dict(zip(_KINDS, (_MEMBERS @ by_flag).tolist(), strict=True))
+        # What has no node though it is there and not of ordinary memory, is not merged.
+        counts["merged"] -= int(_MEMBERS[_MERGED] @ self._table[0])
         return PageTally(
-            by_node={row - _BELOW: int(n) for row, n in enumerate(nodes) if row >= _BELOW and n},
-            present=count(present),
-            swapped=count(_has(foreign.SWAPPED)),
-            file=count(present & _has(foreign.FILE)),
-            shared=count(present & _has(foreign.SHARED)),
-            huge=count(present & _has(foreign.HUGE)),
-            merged=count(present & _has(foreign.OTHER)) - self._strange(),
-            zero=count(_has(foreign.ZERO)),
-            hidden=int(nodes[0]) if nodes.size else 0,
-            lost=count(~_has(foreign.PRESENT) & _has(foreign.OTHER)),
+            by_node={row: n for row, n in enumerate(nodes[_BELOW:].tolist()) if n},
+            hidden=int(nodes[0]),
+            **counts,
         )
-
-    def _strange(self) -> int:
-        """Present pages that are no memory of a node."""
-        if not self._table.size:
-            return 0
-        return int(self._table[0][_has(foreign.PRESENT) & _has(foreign.OTHER)].sum())
 
     def verdict(self) -> PatternTally | None:
         """How that is against the pattern; None without one."""
-        if self.pattern is None:
+        if self._pattern is None:
             return None
-        tally = self.tally()
-        misplaced = self._misplaced
-        merged = int(misplaced[_has(foreign.OTHER)].sum())
-        shared = int(misplaced[_has(foreign.SHARED) & ~_has(foreign.OTHER)].sum())
-        huge = int(misplaced[_has(foreign.HUGE)].sum())
+        tally = self.tally
+        counts = dict(zip(_KINDS, (_MEMBERS @ self._misplaced).tolist(), strict=True))
+        merged, huge = counts["merged"], counts["huge"]
+        shared = int(self._misplaced[_has(foreign.SHARED) & ~_has(foreign.OTHER)].sum())
+        wrong = int(self._misplaced.sum())
         reasons = {"shared with another process": shared, "merged by KSM": merged}
-        wrong = int(misplaced.sum())
-        pages = self.mapping.size_bytes // PAGE_BYTES
         elsewhere = tally.swapped + tally.lost
+        pages = self._mapping.size_bytes // PAGE_BYTES
         return PatternTally(
             in_place=self._in_place,
             misplaced=wrong,
             unmovable=shared + merged,
             reasons={reason: n for reason, n in reasons.items() if n},
-            straddling=huge if self.pattern.granule_bytes < foreign.huge_page_bytes() else 0,
+            straddling=huge if self._pattern.granule_bytes < foreign.huge_page_bytes() else 0,
             swapped=elsewhere,
             unseen=tally.hidden,
             absent=pages - self._in_place - wrong - elsewhere - tally.hidden,
         )
+
+
+def _has(flag: int) -> npt.NDArray[np.bool_]:
+    return (np.arange(_FLAGS) & flag) > 0
+
+
+def _find_kinds() -> dict[str, npt.NDArray[np.bool_]]:
+    """Which combinations of flags each count of `PageTally` counts."""
+    there = _has(foreign.PRESENT) & ~_has(foreign.ZERO)
+    return {
+        "present": there,
+        "swapped": _has(foreign.SWAPPED),
+        "file": there & _has(foreign.FILE),
+        "shared": there & _has(foreign.SHARED),
+        "huge": there & _has(foreign.HUGE),
+        "merged": there & _has(foreign.OTHER),
+        "zero": _has(foreign.ZERO),
+        "lost": ~_has(foreign.PRESENT) & _has(foreign.OTHER),
+    }
+
+
+_NOTHING: Final = PageTally()
+_KINDS: Final = tuple(_find_kinds())
+_MERGED: Final = _KINDS.index("merged")
+_MEMBERS: Final = np.array(list(_find_kinds().values()), dtype=np.int64)
 
 
 def is_judged(mapping: Mapping) -> bool:
@@ -234,7 +242,3 @@ def add_verdicts(verdicts: list[PatternTally]) -> PatternTally:
         unseen=sum(each.unseen for each in verdicts),
         absent=sum(each.absent for each in verdicts),
     )
-
-
-def _has(flag: int) -> npt.NDArray[np.bool_]:
-    return (np.arange(_FLAGS) & flag) > 0

@@ -98,6 +98,12 @@ def require_target(pid: int, proc_root: Path = _PROC) -> Target:
             f"{target.title} is a thread of the kernel: it has no memory of its own",
             "name a program; `ps -e` lists them, the kernel's in brackets",
         )
+    if target.has_ended and (threads := _find_threads(pid, proc_root)):
+        raise ProgramError(
+            f"the first thread of {target.title} has ended, and with it /proc/{pid} has no memory any more; "
+            f"{len(threads)} threads run on",
+            f"name another thread: --pid {threads[0]}",
+        )
     if target.has_ended:
         raise ProgramError(
             f"{target.title} has ended: only its parent, process {target.parent}, has not asked for its "
@@ -105,6 +111,15 @@ def require_target(pid: int, proc_root: Path = _PROC) -> Target:
             "name a process that runs",
         )
     return target
+
+
+def _find_threads(pid: int, proc_root: Path) -> list[int]:
+    """The threads of a process besides its first."""
+    try:
+        found = [int(folder.name) for folder in (proc_root / str(pid) / "task").iterdir()]
+    except (OSError, ValueError):
+        return []
+    return sorted(thread for thread in found if thread != pid)
 
 
 def find_children(pid: int, proc_root: Path = _PROC) -> tuple[Target, ...]:

@@ -70,9 +70,16 @@ static void check(size_t page)
 		}
 }
 
-static void *nothing(void *argument)
+/* A stack of its own, that comes and goes. */
+static void *check_stack(void *argument)
 {
-	check((size_t)argument % pages);
+	volatile uint64_t own[16 * WORDS];
+
+	for (size_t i = 0; i < 16 * WORDS; i += 7)
+		own[i] = (size_t)argument ^ i;
+	for (size_t i = 0; i < 16 * WORDS; i += 7)
+		if (own[i] != ((size_t)argument ^ i))
+			wrong = 1;
 	return NULL;
 }
 
@@ -125,7 +132,7 @@ static void act(size_t round)
 		}
 	} else if (!strcmp(mode, "threads")) {
 		for (int i = 0; i < 8; i++)
-			if (!pthread_create(&thread, NULL, nothing, (void *)(round * 8 + i)))
+			if (!pthread_create(&thread, NULL, check_stack, (void *)(round * 8 + i)))
 				pthread_detach(thread);
 	} else if (!strcmp(mode, "exec") && now() - began > 1.5) {
 		execv(arguments[0], arguments);

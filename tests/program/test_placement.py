@@ -251,3 +251,26 @@ def test_frames_that_are_hidden_change_no_count() -> None:
     assert not by_frames
     assert (disagreements, nodes, shared) == ([], 1, {str(NODE): 32})
     assert any("move_pages was asked for the node of each page" in text for text in unseen)
+
+
+def test_a_program_whose_first_thread_has_ended() -> None:
+    code = (
+        "import ctypes, threading, time\n"
+        "threading.Thread(target=time.sleep, args=(60,)).start()\n"
+        "print(flush=True)\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=-1) as child:
+        try:
+            assert child.stdout is not None
+            child.stdout.readline()
+            deadline = time.monotonic() + 20
+            while "Z" not in Path(f"/proc/{child.pid}/stat").read_text() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            with pytest.raises(ProgramError, match=r"the first thread of .* has ended") as refused:
+                read_placement(child.pid)
+            assert refused.value.remedy is not None
+            thread = int(refused.value.remedy.split()[-1])
+            assert read_placement(thread, children=False).by_node
+        finally:
+            child.kill()

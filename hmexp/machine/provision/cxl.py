@@ -7,12 +7,36 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from hmexp.machine.provision.state import CxlState
+from hmexp.machine.provision.state import CxlState, HalfRegion
 from hmexp.system.sysfs import list_folder, read_text, real_path
 
 
-def read_cxl(sys_root: Path) -> tuple[CxlState, ...]:
-    """List the CXL memory devices that could become memory and are not mapped; empty where there are none."""
+def read_half_region(sys_root: Path, region: str | None, endpoint: str | None) -> HalfRegion | None:
+    """What is left of a region whose making was interrupted; None if nothing is, or if it was completed."""
+    if region is None or endpoint is None:
+        return None
+    folder = sys_root / "bus/cxl/devices"
+    is_there = os.path.lexists(folder / region)
+    if os.path.lexists(folder / region / "driver"):
+        return None
+    user = read_text(folder / endpoint / "region") or ""
+    holds = _size(folder / endpoint / "dpa_size") > 0 and user in ("", region)
+    if not is_there and not holds:
+        return None
+    root = real_path(folder / region).parent.name if is_there else None
+    return HalfRegion(region, root, endpoint, holds)
+
+
+def read_cxl(sys_root: Path, freed: str | None = None) -> tuple[CxlState, ...]:
+    """List the CXL memory devices that could become memory and are not mapped; empty where there are none.
+
+    Parameters
+    ----------
+    sys_root : Path
+        Where `/sys` is.
+    freed : str, optional
+        A decoder that counts as free, because it soon is.
+    """
     folder = sys_root / "bus/cxl/devices"
     entries = [each.name for each in list_folder(folder)]
     memories = sorted(each for each in entries if re.fullmatch(r"mem\d+", each, re.ASCII))
@@ -28,7 +52,7 @@ def read_cxl(sys_root: Path) -> tuple[CxlState, ...]:
     for name in memories:
         ram_bytes = _size(folder / name / "ram/size")
         decoders = list(_decoders(folder, entries, name, alone=len(memories) == 1))
-        used = [each for each in decoders if _size(folder / each / "dpa_size")]
+        used = [each for each in decoders if each != freed and _size(folder / each / "dpa_size")]
         if ram_bytes and decoders and not used:
             found.append(CxlState(name, ram_bytes, decoders[0], root, region))
     # The kernel's next region is one: the second device is planned when the first has become one.

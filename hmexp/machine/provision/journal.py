@@ -20,6 +20,9 @@ from hmexp.machine.provision.tools import ProvisionError
 from hmexp.system.sysfs import read_text
 
 DIRECTORY: Final = Path("/var/lib/hmexp")
+_TEXTS: Final = (
+    "auto_before", "doing", "boot_id", "goal", "goal_boot", "remaking", "mapping", "endpoint",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ class ProvisionLog:
         The region that was getting a namespace.
     known : tuple of str
         The namespaces that the region had before.
+    remaking : str or None
+        The namespace that was given up, to be created again in another mode.
+    mapping, endpoint : str or None
+        The region that was getting CXL memory, and the decoder of the device.
     goal : str or None
         The goal that hmexp made for the Optane modules, such as ``PersistentMemoryType=AppDirect``.
     goal_boot : str
@@ -55,6 +62,9 @@ class ProvisionLog:
     doing: str | None = None
     making: int | None = None
     known: tuple[str, ...] = ()
+    remaking: str | None = None
+    mapping: str | None = None
+    endpoint: str | None = None
     goal: str | None = None
     goal_boot: str = ""
 
@@ -72,7 +82,7 @@ class ProvisionLog:
             value = data.get(name)
             if isinstance(value, list) and all(isinstance(each, str) for each in value):
                 found[name] = tuple(value)
-        for name in ("auto_before", "doing", "boot_id", "goal", "goal_boot"):
+        for name in _TEXTS:
             if isinstance(data.get(name), str):
                 found[name] = data[name]
         if type(data.get("making")) is int:
@@ -84,6 +94,11 @@ class ProvisionLog:
         if uuid is None:
             return False
         return uuid in self.uuids or (self.making == region and uuid not in self.known)
+
+    def left_behind(self, name: str, uuid: str | None, region: int) -> bool:
+        """Whether an interruption may have left a namespace half made; it must be looked at, too."""
+        new = uuid is not None and self.making == region and uuid not in self.known
+        return self.doing is not None and (new or name == self.remaking)
 
 
 class ProvisionJournal:

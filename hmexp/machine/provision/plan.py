@@ -55,6 +55,8 @@ def make_undo_plan(state: ProvisionState, devices: frozenset[str]) -> ProvisionP
 
 def next_step(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | None:
     """The next step towards nodes; None if there is none."""
+    if state.half_region is not None:
+        return steps.drop_half_region(state, state.half_region)
     found = _next_space(state, wish)
     if found is not None:
         return found
@@ -78,6 +80,8 @@ def next_step(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | Non
 
 def next_undo(state: ProvisionState, devices: frozenset[str]) -> ProvisionStep | None:
     """The next step back to devices; None if there is none."""
+    if state.half_region is not None:
+        return steps.drop_half_region(state, state.half_region)
     for device in state.dax:
         if device.name in devices and device.mode == "system-ram":
             if device.online_blocks:

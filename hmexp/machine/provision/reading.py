@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from hmexp.machine.provision.cxl import read_cxl
+from hmexp.machine.provision.cxl import read_cxl, read_half_region
 from hmexp.machine.provision.journal import ProvisionLog
 from hmexp.machine.provision.state import DaxState, Mode, PmemArea, PmemSpace, ProvisionState
 from hmexp.machine.provision.steps import AUTO_ONLINE
@@ -50,7 +50,8 @@ def read_provision_state(
     dax = tuple(read_dax_states(shown, sys_root))
     auto_online = read_text(sys_root / AUTO_ONLINE)
     before = log.auto_before if log.boot_id == boot_id(proc_root) else None
-    cxl = read_cxl(sys_root)
+    half = read_half_region(sys_root, log.mapping, log.endpoint)
+    cxl = read_cxl(sys_root, None if half is None else half.endpoint)
     missing = []
     if list(_names(sys_root / "bus/nd/devices", r"region\d+")) and not tools.has("ndctl"):
         missing.append("ndctl")
@@ -61,6 +62,7 @@ def read_provision_state(
         spaces=spaces,
         dax=dax,
         cxl=cxl,
+        half_region=half,
         auto_online=auto_online,
         auto_before=before,
         is_compat=(sys_root / "module/dax_pmem_compat").exists(),
@@ -162,7 +164,9 @@ def _spaces(
         )
         # What was made by us and then given a file system by somebody is not ours any more.
         ours = space.mode == "devdax" and log.owns(uuid, region)
-        yield replace(space, is_empty=empty, is_ours=ours)
+        # Nobody can have used what is not even enabled since ndctl was killed.
+        half = _text(each, "state") == "disabled" and log.left_behind(space.name, uuid, region)
+        yield replace(space, is_empty=empty, is_ours=ours or half)
 
 
 def _is_zero(path: Path) -> bool:

@@ -131,6 +131,28 @@ class CxlState:
 
 
 @dataclass(frozen=True)
+class HalfRegion:
+    """What is left of a region of CXL memory whose making was interrupted.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``region0``.
+    root : str or None
+        The decoder of the host's window that has it; None if there is no such region any more.
+    endpoint : str
+        The decoder of the device, such as ``decoder2.0``.
+    holds : bool
+        Whether the decoder still holds memory for it.
+    """
+
+    name: str
+    root: str | None
+    endpoint: str
+    holds: bool
+
+
+@dataclass(frozen=True)
 class ProvisionState:
     """Everything that a plan depends on.
 
@@ -138,6 +160,8 @@ class ProvisionState:
     ----------
     areas, spaces, dax, cxl : tuple
         What there is.
+    half_region : HalfRegion or None
+        What an interruption has left of a region of CXL memory.
     auto_online : str or None
         What the kernel does with new memory; None if it does not say.
     auto_before : str or None
@@ -162,6 +186,7 @@ class ProvisionState:
     has_kmem: bool = True
     cxl_creates: bool = False
     missing: tuple[str, ...] = ()
+    half_region: HalfRegion | None = None
 
     def with_dax(self, new: DaxState) -> ProvisionState:
         """The same with one device added or replaced."""

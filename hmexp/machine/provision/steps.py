@@ -10,6 +10,7 @@ from hmexp.machine.provision.state import (
     OFFLINE,
     CxlState,
     DaxState,
+    HalfRegion,
     PmemArea,
     PmemSpace,
     ProvisionState,
@@ -62,6 +63,10 @@ class ProvisionStep:
         The DAX device that becomes memory by it.
     region : int or None
         The region that gets a new namespace by it.
+    space : str or None
+        The namespace that is given up for it.
+    mapping, endpoint : str or None
+        The region that gets CXL memory by it, or loses what it got, and the decoder of the device.
     """
 
     actions: tuple[ShellCommand | SysfsWrite, ...]
@@ -70,6 +75,9 @@ class ProvisionStep:
     after: ProvisionState
     device: str | None = None
     region: int | None = None
+    space: str | None = None
+    mapping: str | None = None
+    endpoint: str | None = None
 
 
 def _command(text: str, *more: str) -> ShellCommand:
@@ -110,8 +118,9 @@ def make_space(
         ),
     )
     return ProvisionStep(
-        (_command("ndctl create-namespace", *words),), f"{why}.", changes, after, region=area.number
-    )
+        (_command("ndctl create-namespace", *words),), f"{why}.", changes, after, region=area.number,
+        space=None if old is None else old.name,
+    )  # fmt: skip
 
 
 def leave_compat(state: ProvisionState) -> ProvisionStep:
@@ -219,6 +228,26 @@ def make_cxl_region(state: ProvisionState, memory: CxlState, wish: ProvisionWish
         f"{memory.next_region} maps it; a DAX device appears, and the driver kmem takes it.",
         replace(state.with_dax(made), cxl=_others(state, memory)),
         device=made.name,
+        mapping=memory.next_region,
+        endpoint=memory.endpoint,
+    )
+
+
+def drop_half_region(state: ProvisionState, half: HalfRegion) -> ProvisionStep:
+    """Take back what an interruption left of a region: it would hold the window, and the device's memory."""
+    devices = f"{_CXL}/devices"
+    actions = []
+    if half.root is not None:
+        actions.append(SysfsWrite(f"{devices}/{half.root}/delete_region", half.name))
+    if half.holds:
+        actions.append(SysfsWrite(f"{devices}/{half.endpoint}/dpa_size", "0"))
+    return ProvisionStep(
+        tuple(actions),
+        f"{half.name} was being made when hmexp was interrupted, and is not in use.",
+        "Its memory is free again.",
+        replace(state, half_region=None),
+        mapping=half.name,
+        endpoint=half.endpoint,
     )
 
 
