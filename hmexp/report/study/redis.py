@@ -78,7 +78,7 @@ class RedisCell:
         return found
 
     def speed(self, metric: str) -> Estimate | None:
-        """How fast it is beside all DRAM, with its interval; None where that cannot be said.
+        """How fast it is beside all DRAM, with its interval; None where that is unknown.
 
         Parameters
         ----------
