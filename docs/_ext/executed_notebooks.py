@@ -28,8 +28,8 @@ MEASURES = (
     "so small that it took seconds. It shows the tool; its numbers say nothing about any memory."
 )
 NEEDS = (
-    "This notebook starts servers, for minutes or hours, and needs `redis-server`: it is not executed on this "
-    "page. Open `notebooks/redis.ipynb`, or run `make redis`."
+    "This notebook starts servers, for minutes or hours, and needs `redis-server`: it is not executed on "
+    "this page. Open `notebooks/redis.ipynb`, or run `make redis`."
 )
 CONTROL = (
     "In JupyterLab this cell shows controls to play with. A page has no kernel behind it, so it is not "
