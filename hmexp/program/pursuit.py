@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Final
 
@@ -28,6 +29,8 @@ from hmexp.program.wish import Wish
 from hmexp.store.following_records import Following
 
 _log = logging.getLogger(__name__)
+#: With NUMA balancing, a calm is believed after so long [s].
+_BALANCING_SECONDS: Final = 10.0
 #: What each reason to stop means; `reason` has the details.
 REASONS: Final = {
     "still": "nothing is left to be moved that can be",
@@ -58,6 +61,10 @@ class Pursuit:
     """
 
     def __init__(self, pid: int, wish: Wish, options: FollowOptions, stop: threading.Event) -> None:
+        if read_settings().get("kernel.numa_balancing", "0") != "0":
+            # It takes its time to move pages away again.
+            settle_seconds = max(_BALANCING_SECONDS, options.settle_seconds)
+            options = replace(options, settle_seconds=settle_seconds)
         self.wish = wish
         self.options = options
         self._stop = stop

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,22 @@ def test_pages_that_appear_are_seen_and_a_program_that_ends(child: subprocess.Po
     child.wait()
     thread.join(timeout=60)
     assert found[0].why == "ended" and not found[0].complete and found[0].processes[0].ended
+
+
+def test_its_children_are_followed_too() -> None:
+    script = "sleep 600 & echo $!; read line; exec sleep 600"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdin is not None
+        sleeper = int(process.stdout.readline())
+        try:
+            alone = hmexp.follow(process.pid, HERE, STILL)
+            both = hmexp.follow(process.pid, HERE, replace(STILL, children=True))
+        finally:
+            process.kill()
+            os.kill(sleeper, signal.SIGKILL)
+    assert [each.pid for each in alone.processes] == [process.pid]
+    assert {each.pid for each in both.processes} == {process.pid, sleeper}
+    assert both.outcomes.pages == sum(each.outcomes.pages for each in both.processes) > alone.outcomes.pages
 
 
 def test_stopped_from_another_thread(child: subprocess.Popen[bytes]) -> None:
