@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import cache
 from types import TracebackType
 from typing import Final
 
@@ -153,7 +154,8 @@ class Pursuit:
         return self._judge(steps) if steps else None
 
     def _step_all(self, *, patient: bool) -> list[ChaseStep]:
-        room = self._room()
+        # Read once, and only if there is something to move.
+        room = cache(self._room)
         steps = []
         for chase in tuple(self.chases):
             if not (patient or chase.is_due or self._patience.wants_look(chase)):
