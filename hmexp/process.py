@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final, Literal
@@ -136,6 +138,78 @@ def end_child(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+
+
+@dataclass(frozen=True)
+class CommandEnd:
+    """A command that has ended.
+
+    Parameters
+    ----------
+    status : int
+        Its exit status; negative for the signal that killed it.
+    elapsed_seconds : float
+        From its start to its end [s].
+    cpu_seconds : float
+        What it used of the CPUs, with the children that it waited for [s].
+    """
+
+    status: int
+    elapsed_seconds: float
+    cpu_seconds: float
+
+
+def carry_out(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    output: IO[bytes],
+    timeout_seconds: float,
+) -> CommandEnd:
+    """Run a command of others to its end, without a terminal, in a group of its own.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The program and its arguments.
+    folder : Path
+        Where it runs.
+    environment : mapping
+        Its whole environment.
+    output : file
+        Where its standard output and standard error go.
+    timeout_seconds : float
+        After this, it and what it has started in its group are killed [s].
+
+    Raises
+    ------
+    ChildError
+        If it could not be started, or took too long.
+    """
+    begun = time.perf_counter()
+    try:
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+            stderr=subprocess.STDOUT, process_group=0,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise ChildError("Crashed", f"could not be started: {why}") from error
+    try:
+        # Unlike Popen.wait this takes the CPU time of this one child alone.
+        handle = os.pidfd_open(process.pid)
+        try:
+            if not select.select([handle], [], [], timeout_seconds)[0]:
+                raise ChildError("Timeout", f"took longer than {timeout_seconds:g} s and was stopped")
+        finally:
+            os.close(handle)
+        elapsed = time.perf_counter() - begun
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    except BaseException:
+        end_child(process)
+        raise
+    return CommandEnd(process.returncode, elapsed, usage.ru_utime + usage.ru_stime)
 
 
 def answer_once(answer: Callable[[bytes], bytes]) -> None:

@@ -26,10 +26,12 @@ from hmexp.store import (
     machine,
     parameters,
     parts,
+    program_points,
     program_records,
     provenance,
     records,
     results,
+    workload_records,
 )
 from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored
 
@@ -65,7 +67,19 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "The field `kind` says which of these a point has. The id of the point is a hash of them.",
         (
             parameters.LoopPoint, parameters.CostPoint, parameters.MappingsPoint, parameters.BehaviourPoint,
-            parameters.GranulePoint,
+            parameters.GranulePoint, program_points.ProgramPoint,
+        ),
+    ),
+    (
+        "Workloads",
+        (
+            "How a program is started, loaded, measured and stopped: what a workload file holds. The point "
+            "of a program has it as its `definition`."
+        ),
+        (
+            workload_records.WorkloadRecord, workload_records.CommandRecord, workload_records.ProgramCommand,
+            workload_records.ReadyRecord, workload_records.MeasureRecord, workload_records.StopRecord,
+            workload_records.MetricRecord,
         ),
     ),
     (
@@ -74,6 +88,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         (
             results.Measured, results.LaunchSummary, results.CostRecord, results.PopulateCost,
             results.Mappings, results.MappedRegion, results.Behaviour, results.Windows,
+            program_points.ProgramResult, program_points.MetricValues, program_points.ProgramLaunch,
+            program_points.ClientRecord,
         ),
     ),
     (

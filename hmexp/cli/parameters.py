@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -17,7 +17,12 @@ if TYPE_CHECKING:
 _READERS: Final[dict[type, Callable[[str], Any]]] = {int: whole, float: number, str: str}
 
 
-def add_parameters(parser: argparse.ArgumentParser, parameters: type[Any], texts: Mapping[str, str]) -> None:
+def add_parameters(
+    parser: argparse.ArgumentParser,
+    parameters: type[Any],
+    texts: Mapping[str, str],
+    leave: Collection[str] = (),
+) -> None:
     """Add an option for each field.
 
     Parameters
@@ -28,8 +33,12 @@ def add_parameters(parser: argparse.ArgumentParser, parameters: type[Any], texts
         The dataclass; its defaults say what each option takes.
     texts : mapping of str to str
         What each field is, by its name.
+    leave : collection of str
+        Fields that are no options.
     """
     for field in fields(parameters):
+        if field.name in leave:
+            continue
         default: Any = field.default
         many = isinstance(default, tuple)
         shown = " ".join(default) if many else "auto" if field.name == "threads" and not default else default

@@ -100,12 +100,15 @@ class Kind:
     ----------
     measuring, preparing, joining, comparing : str or None
         ``module:function``; None for the defaults.
+    balancing : bool
+        Whether the function deals with automatic NUMA balancing itself; else it is off meanwhile.
     """
 
     measuring: str
     preparing: str | None = None
     joining: str | None = None
     comparing: str | None = None
+    balancing: bool = False
 
     @property
     def measure(self) -> Callable[[Task], Taken]:
@@ -142,6 +145,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "mappings": Kind("hmexp.study.kinds:measure_growth"),
     "behaviour": Kind("hmexp.study.kinds:measure_behaviour"),
     "granule": Kind("hmexp.study.kinds:measure_granule", "hmexp.study.kinds:prepare_granule"),
+    "program": Kind(
+        "hmexp.program.point:measure_program",
+        "hmexp.program.point:prepare",
+        "hmexp.program.point:join",
+        "hmexp.program.point:compare",
+        balancing=True,
+    ),
 }
 
 

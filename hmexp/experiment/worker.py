@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import traceback
+from contextlib import ExitStack
 
 import msgspec
 
@@ -32,9 +33,11 @@ def run(task: Task) -> LaunchRecord:
     settings: dict[str, SettingRecord] = {}
     throttled = count_throttled()
     try:
-        with without_numa_balancing() as found:
+        kind = find_kind(task.parameters)
+        with ExitStack() as stack:
+            found = {} if kind.balancing else stack.enter_context(without_numa_balancing())
             settings |= {name: setting.to_record() for name, setting in found.items()}
-            taken = find_kind(task.parameters).measure(task)
+            taken = kind.measure(task)
         record = _measured(record, taken)
         settings |= taken.settings
     except (PlacerUnavailableError, PlacerUnsuitableError) as error:

@@ -46,6 +46,11 @@ int hm_spawn(const struct hm_spawn *how, int *pid, int *stage);
 int hm_signals_watch(const int32_t *numbers, uint64_t count, int *fd);	/* *fd: a struct hm_signal for each */
 int hm_signals_leave(int fd);
 
+/* ---- exit_stop.c: of a child of ours, all by one thread ---- */
+int hm_exit_stop_seize(int pid);
+int hm_exit_stop_wait(int pid, int *stopped);	/* *stopped: 1 in its exit, 0 if it has ended; not reaped */
+int hm_exit_stop_release(int pid);
+
 /* ---- pages.c ---- */
 struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % entries] */
 	const int32_t *nodes;

@@ -63,11 +63,17 @@ def command_texts(record: WorkloadRecord) -> Iterator[tuple[KeyPath, Words]]:
             yield (name, "command"), part.command
 
 
+def uses_folder(record: WorkloadRecord) -> bool:
+    """Whether a command names the folder of the workload file."""
+    return any("here" in names_in(text) for _, text in _filled_texts(record))
+
+
 def _filled_texts(record: WorkloadRecord) -> Iterator[tuple[KeyPath, str]]:
     """Every text in which placeholders are filled in."""
     for path, command in command_texts(record):
         for word in (command,) if isinstance(command, str) else command:
             yield path, word
+    yield ("program", "folder"), record.program.folder
     for name, value in record.program.environment.items():
         yield ("program", "environment", name), value
     if record.ready is not None and isinstance(record.ready.port, str):

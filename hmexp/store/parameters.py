@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hmexp.store.program_points import ProgramPoint
 from hmexp.store.schema import Tagged
 
 
@@ -172,4 +173,4 @@ class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
 
 
 #: A new kind adds its struct here, and that of its result to `hmexp.store.results.Result`.
-PointParameters = LoopPoint | CostPoint | MappingsPoint | BehaviourPoint | GranulePoint
+PointParameters = LoopPoint | CostPoint | MappingsPoint | BehaviourPoint | GranulePoint | ProgramPoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hmexp.store.curves import KneeRecord, LoadedRate
 from hmexp.store.details import Details, LoadedDetails
 from hmexp.store.evidence import NoiseRecord, PlacementRecord, Proof, SetupRecord
+from hmexp.store.program_points import ProgramResult
 from hmexp.store.schema import Remark, Stored, Tagged
 
 
@@ -282,4 +283,4 @@ class Windows(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
 
 
 #: What a launch measured, by the kind of its point. A new kind adds its struct here.
-Result = Measured | CostRecord | Mappings | Behaviour | Windows
+Result = Measured | CostRecord | Mappings | Behaviour | Windows | ProgramResult

@@ -43,6 +43,8 @@ class ProgramCommand(Stored, frozen=True, kw_only=True, gc=False):
         Whether `/bin/sh` runs it.
     environment : dict of str to str
         Variables that it gets beside those of hmexp.
+    folder : str
+        Where it runs.
     timeout_seconds : float
         Longest time that it may run, where it ends by itself [s].
     """
@@ -50,6 +52,7 @@ class ProgramCommand(Stored, frozen=True, kw_only=True, gc=False):
     command: Words
     shell: bool = False
     environment: dict[str, str] = {}
+    folder: str = "{dir}"
     timeout_seconds: float = 3600.0
 
 

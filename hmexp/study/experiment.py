@@ -105,7 +105,9 @@ class StudyPoint:
 
     @property
     def _given(self) -> dict[str, Remark]:
-        return msgspec.structs.asdict(self.parameters)
+        found: dict[str, Remark] = msgspec.to_builtins(self.parameters)
+        del found["kind"]
+        return found
 
     def to_record(self) -> PointParameters:
         """The parameters as they are stored."""

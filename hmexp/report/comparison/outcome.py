@@ -11,7 +11,8 @@ from typing import Final, Literal
 
 from hmexp.report.comparison.machine_state import Difference
 from hmexp.report.comparison.options import ComparisonOptions
-from hmexp.report.comparison.readings import Match, Reading, StoredRun
+from hmexp.report.comparison.reading import Reading
+from hmexp.report.comparison.readings import Match, StoredRun
 from hmexp.report.comparison.variation import LaunchNoise
 from hmexp.report.run.results import Results
 

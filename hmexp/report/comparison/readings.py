@@ -1,109 +1,26 @@
-"""A point as far as a comparison needs it, and which points of two runs are the same."""
+"""Which points of two runs are the same, and which of them may be compared."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
-from hmexp.report.run.point import Point, short_pattern
+from hmexp.report.comparison.program_readings import read_program
+from hmexp.report.comparison.reading import Key, Reading
 from hmexp.report.run.soundness import require_sound
-from hmexp.report.run.wording import say_parameter
+from hmexp.store.program_points import ProgramPoint
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
-from hmexp.store.results import Measured
-from hmexp.store.schema import Fact
-
-#: How much was measured, not what: points that differ in these alone are the same.
-EFFORT: Final = frozenset({"samples", "sample_seconds", "launches", "precision", "most_samples"})
-#: Says how a node is emulated; the profile and its truth are compared instead.
-_EMULATE: Final = "emulate"
-Key = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What was measured at one point of one run.
-
-    Parameters
-    ----------
-    parameters : dict
-        All that says what the point is, operation and pattern among them; not how much was measured.
-    median : float or None
-        Of all samples [unit]; None if the point has no number.
-    samples : ndarray
-        Raw samples [unit].
-    launches : ndarray
-        Median of each launch, if the record separates launches and has several; else empty [unit].
-    model : float or None
-        What the emulated nodes must show [unit].
-    page_bytes : int or None
-        Of the pages that were really used [bytes].
-    """
-
-    point_id: str
-    status: str
-    reason: str
-    parameters: dict[str, Fact]
-    ratio: str | None
-    unit: str | None
-    median: float | None
-    samples: npt.NDArray[np.float64]
-    launches: npt.NDArray[np.float64]
-    model: float | None
-    emulated: bool
-    profile: str | None
-    timing_valid: bool
-    page_bytes: int | None
-
-    @classmethod
-    def from_record(cls, record: PointRecord, dram_nodes: Iterable[int] = ()) -> Reading:
-        """Read one record; what is missing stays empty."""
-        point = Point.from_record(record, dram_nodes)
-        kept = {name: value for name, value in point.series if name not in EFFORT and name != _EMULATE}
-        median = None if point.estimate is None else point.estimate.median
-        return cls(
-            point_id=point.point_id,
-            status=point.status,
-            reason=point.why if point.status != "ok" else "",
-            parameters={"operation": point.operation, "pattern": point.pattern, **kept},
-            ratio=point.ratio,
-            unit=point.unit,
-            median=median if median is not None and median > 0 else None,
-            samples=np.array([value for value in point.samples if value > 0]),
-            launches=_launch_medians(point.result),
-            model=None if record.model is None else record.model.value,
-            emulated=record.emulated,
-            profile=record.profile,
-            timing_valid=record.timing_valid,
-            page_bytes=point.page_bytes,
-        )
-
-    def key(self, left_out: Collection[str] = (), *, by_ratio: bool = False) -> Key:
-        """What makes it the same point as one of another run."""
-        values = dict(self.parameters)
-        if by_ratio:
-            values["pattern"] = self.ratio
-        return tuple([(name, repr(values[name])) for name in sorted(values) if name not in left_out])
-
-    def describe(self, names: Iterable[str]) -> str:
-        """Write the parameters of these names for people."""
-        values = ((name, self.parameters.get(name)) for name in names)
-        return ", ".join(say_parameter(name, value) for name, value in values if value is not None)
-
-    def __str__(self) -> str:
-        return f"{self.parameters['operation']} {short_pattern(str(self.parameters['pattern']))}"
-
-
-def _launch_medians(result: Measured | None) -> npt.NDArray[np.float64]:
-    """The median of each launch of a result; empty unless there are several."""
-    medians = [] if result is None else [launch.median for launch in result.launches if launch.median > 0]
-    return np.array(medians if len(medians) > 1 else [])
+def read_record(record: PointRecord, dram_nodes: Iterable[int] = ()) -> tuple[Reading, ...]:
+    """The readings of a record: one, or for a program one for each metric."""
+    if not isinstance(record.parameters, ProgramPoint):
+        return (Reading.from_record(record, dram_nodes),)
+    return read_program(record, dram_nodes)
 
 
 @dataclass(frozen=True)
@@ -122,7 +39,7 @@ class StoredRun:
     @property
     def unfinished(self) -> int:
         """Points of the plan that have no record yet."""
-        return max(0, (self.run.points or 0) - len(self.readings))
+        return max(0, (self.run.points or 0) - len({reading.point_id for reading in self.readings}))
 
     @classmethod
     def load(cls, folder: Path) -> StoredRun:
@@ -135,12 +52,12 @@ class StoredRun:
         """
         run = read_run(folder)
 
-        def read(record: PointRecord) -> Reading:
+        def read(record: PointRecord) -> tuple[Reading, ...]:
             require_sound([record], run, folder / POINTS)
-            return Reading.from_record(record, run.dram_nodes)
+            return read_record(record, run.dram_nodes)
 
         found = take_points(folder / POINTS, read)
-        return cls(folder, run, tuple(found.values()))
+        return cls(folder, run, tuple(chain.from_iterable(found.values())))
 
 
 @dataclass(frozen=True)
@@ -222,6 +139,8 @@ def _other_machine(a: Reading, b: Reading) -> str | None:
 def _other_measure(a: Reading, b: Reading) -> str | None:
     if a.unit != b.unit:
         return f"other units: {a.unit} and {b.unit}"
+    if a.definition != b.definition:
+        return "the workload differs: its commands, its files or how its metrics are read"
     if None not in (a.page_bytes, b.page_bytes) and a.page_bytes != b.page_bytes:
         return f"other pages: {a.page_bytes} and {b.page_bytes} bytes"
     return None

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from hmexp.report.comparison.outcome import Compared, Comparison, Verdict
-from hmexp.report.comparison.readings import Reading, StoredRun
+from hmexp.report.comparison.reading import Reading
+from hmexp.report.comparison.readings import StoredRun
 from hmexp.report.comparison.variation import LaunchNoise
 from hmexp.store.schema import Fact
 

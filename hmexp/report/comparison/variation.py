@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from hmexp.report.comparison.readings import Reading
+from hmexp.report.comparison.reading import Reading
 from hmexp.store.records import RunRecord
 
 Floats = npt.NDArray[np.float64]

@@ -10,7 +10,8 @@ from typing import Final
 from hmexp.report.comparison.machine_state import differences
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison
-from hmexp.report.comparison.readings import Reading, StoredRun, match, why_not_comparable
+from hmexp.report.comparison.reading import Reading
+from hmexp.report.comparison.readings import StoredRun, match, why_not_comparable
 from hmexp.report.comparison.variation import (
     LaunchNoise,
     chance,
@@ -77,8 +78,8 @@ def _judge(point: Compared, least: float) -> Compared:
     quotient = point.quotient or 1.0
     if quotient == 1.0 or abs(math.log(quotient)) <= math.log1p(least):
         return point
-    # More GB/s is faster, more ns is slower.
-    faster = (quotient > 1) != (point.a.unit == "ns")
+    # More GB/s is faster, more ns is slower; of a program, its workload says which.
+    faster = (quotient > 1) != point.a.less_is_better
     return replace(point, verdict="faster" if faster else "slower")
 
 

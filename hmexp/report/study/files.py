@@ -10,10 +10,15 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hmexp.report.figures import gallery as figures
+from hmexp.report.page.program import render_program
 from hmexp.report.study.granularity import granules_frame
 from hmexp.report.study.granularity_figures import granularity, translation_cost
 from hmexp.report.study.matrix import cells_frame, disagreements_frame
 from hmexp.report.study.matrix_figures import heat_map
+from hmexp.report.study.prediction import prediction_frame
+from hmexp.report.study.prediction_figures import slowdown_curve
+from hmexp.report.study.program import programs_frame
+from hmexp.report.study.program_figures import program_metrics
 from hmexp.report.study.results import StudyResults
 from hmexp.report.study.setup_costs import costs_frame, far_frame
 from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs
@@ -28,12 +33,22 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
     },
     "granularity": {"granularity": granularity, "translation_cost": translation_cost},
     "matrix": {"matrix": heat_map},
+    "program": {"program": program_metrics},
+    "predict": {"predict": slowdown_curve, "program": program_metrics},
 }
 TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
     "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
     "granularity": {"granules": granules_frame},
     "matrix": {"matrix": cells_frame, "disagreements": disagreements_frame},
+    "program": {"program": programs_frame},
+    "predict": {"predict": prediction_frame, "program": programs_frame},
 }
+#: Studies with a page of their own: made of the figure of that stem.
+PAGES: Final[Mapping[str, tuple[str, Callable[[StudyResults, str], str]]]] = {
+    "program": ("program", render_program),
+    "predict": ("predict", render_program),
+}
+REPORT: Final = "report.html"
 
 
 def write_study(run_dir: Path) -> tuple[Path, ...]:
@@ -52,4 +67,9 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
     ]
     for stem, draw in FIGURES.get(study.name, {}).items():
         written += figures.save(draw(study), folder, stem)
+    page = PAGES.get(study.name)
+    if page is not None:
+        stem, render = page
+        svg = (folder / f"{stem}.svg").read_text(encoding="utf-8")
+        written.append(write_atomically(run_dir / REPORT, render(study, svg)))
     return tuple(written)

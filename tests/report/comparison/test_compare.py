@@ -23,7 +23,8 @@ from hmexp.errors import ParameterError, StoreError
 from hmexp.report.comparison.machine_state import differences
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.outcome import Comparison
-from hmexp.report.comparison.readings import Reading, StoredRun
+from hmexp.report.comparison.reading import Reading
+from hmexp.report.comparison.readings import StoredRun
 from hmexp.report.comparison.record import record_of
 from hmexp.report.comparison.variation import chance, discoveries, launch_noise, median_error, quantile
 from hmexp.report.comparison.verdicts import compare, compare_runs
