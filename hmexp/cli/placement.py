@@ -41,6 +41,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     from hmexp.program.placement import read_placement
 
+    if options.pid < 1:
+        raise ParameterError(f"--pid {options.pid} is not the number of a process", "`ps -e` lists them")
     against = _read_pattern(options)
     if options.watch is not None:
         return _watch(options, against)

@@ -134,6 +134,7 @@ def _totals(placement: PlacedProgram) -> list[str]:
 
 def _mappings(placement: PlacedProgram, *, every_mapping: bool) -> list[str]:
     nodes = list(placement.by_node)
+    several = len(placement.processes) > 1
     heads = ["pid", "address", "size", "is", *(f"node {node}" for node in nodes)]
     heads += ["in place", "misplaced"] if placement.pattern is not None else []
     heads += ["policy", "path"]
@@ -145,7 +146,7 @@ def _mappings(placement: PlacedProgram, *, every_mapping: bool) -> list[str]:
         found = sorted(with_pages, key=lambda each: -each[1].pages.present)[:_LISTED]
         more = len(with_pages) - len(found)
     rows = [_row(placement, pid, mapping, nodes) for pid, mapping in found]
-    lines = _align([heads, *rows], left={len(heads) - 2, len(heads) - 1, 3})
+    lines = _align([row if several else row[1:] for row in [heads, *rows]], left={-1, -2, 2 + several})
     if every_mapping:
         return ["mappings (pages by node)", *lines]
     rest = [f"{more} smaller ones"] if more else []
@@ -168,6 +169,7 @@ def _row(placement: PlacedProgram, pid: int, mapping: PlacedMapping, nodes: Sequ
 
 def _align(rows: Sequence[Sequence[str]], left: set[int]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    left = {column % len(widths) for column in left}
     return [
         "  "
         + "  ".join(
