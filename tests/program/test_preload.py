@@ -105,6 +105,12 @@ def test_a_closed_descriptor_is_kept_or_opened_again_and_never_confused(run: Run
     assert counters.ordinary == 0
 
 
+def test_without_a_descriptor_memory_is_ordinary_and_counted(run: Run) -> None:
+    _, counters = run("exhausted")
+    assert (counters.ordinary, counters.ordinary_bytes) == (1, 4 << 20)
+    assert "Too many open files" in counters.notes[0] and "EMFILE" in counters.notes[0]
+
+
 def test_a_filter_that_allows_three_calls_is_lived_with(run: Run) -> None:
     _, counters = run("seccomp")
     assert counters.mappings >= 20
@@ -233,6 +239,12 @@ def test_a_program_that_would_not_load_it_is_refused_before_it_starts(
     narrow.write_bytes(data[:4] + b"\1" + data[5:])
     narrow.chmod(0o755)
     assert "32-bit" in (obstacle(narrow) or "")
+    asan = tmp_path / "asan"
+    libraries = read_linkage(built / "subject").libraries
+    assert "libc.so.6" in libraries
+    asan.write_bytes(data.replace(b"\0libc.so.6\0", b"\0libasan.8\0"))
+    asan.chmod(0o755)
+    assert "sanitizer" in (obstacle(asan) or "")
     (tmp_path / "script").write_text(f"#!/usr/bin/env {strangers['static']}\n")
     (tmp_path / "script").chmod(0o755)
     assert "linked statically" in (obstacle(tmp_path / "script") or "")

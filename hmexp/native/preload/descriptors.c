@@ -81,7 +81,6 @@ void hm_keep_open(void)
 	int fd = open_now();
 
 	process = getpid();
-	pthread_atfork(NULL, NULL, in_child);
 	if (fd < 0) {
 		atomic_store(&hm_counters->last_errno, (uint64_t)errno);
 		hm_count(without_device, 1);
@@ -95,6 +94,12 @@ void hm_keep_open(void)
 		return;
 	}
 	atomic_store(&descriptor, fd);
+}
+
+/* Not before the constructors run: it may allocate. */
+void hm_watch_forks(void)
+{
+	pthread_atfork(NULL, NULL, in_child);
 }
 
 bool hm_device_noexec(void)

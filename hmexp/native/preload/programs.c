@@ -108,7 +108,7 @@ static bool is_harmed(const char *path)
 	enum hm_kind kind = HM_COVERED;
 	int before = errno;
 
-	if (hm_ready() && hm_settings.files && path) {
+	if (hm_ready() && *hm_settings.files && path) {
 		kind = hm_kind_of(path);
 		if (kind != HM_COVERED)
 			hm_note_name(hm_kind_names[kind], path);
