@@ -46,6 +46,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.study.experiment": ("Study", "run_study"),
     "hmexp.study.placers": ("PlacerParameters", "make_placer_study"),
     "hmexp.study.granularity": ("GranuleParameters", "make_granule_study"),
+    "hmexp.program.redis_parameters": ("RedisParameters",),
+    "hmexp.program.redis_study": ("make_redis_study",),
     "hmexp.machine.matrix.plan": ("MatrixParameters", "make_matrix", "run_matrix"),
     "hmexp.experiment.engine": ("Outcome",),
     "hmexp.campaign.run": ("run_campaign",),

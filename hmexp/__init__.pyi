@@ -47,6 +47,8 @@ from hmexp.program.moves import move_program as move_program
 from hmexp.program.moves import undo_move as undo_move
 from hmexp.program.placement import ProgramPlacement as ProgramPlacement
 from hmexp.program.placement import read_placement as read_placement
+from hmexp.program.redis_parameters import RedisParameters as RedisParameters
+from hmexp.program.redis_study import make_redis_study as make_redis_study
 from hmexp.program.request import StartOptions as StartOptions
 from hmexp.program.ways import start as start
 from hmexp.report.comparison.outcome import Comparison as Comparison

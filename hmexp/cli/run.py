@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -80,10 +81,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 def _run(options: argparse.Namespace) -> int:
     try:
         prepared = _prepare(options)
-    except StartError as error:
-        return _refuse(error, error.status)
     except HmexpError as error:
-        return _refuse(error, ExitStatus.REFUSED)
+        return _refuse(error, error.status if isinstance(error, StartError) else ExitStatus.REFUSED)
     for warning in prepared.warnings:
         _log.warning("%s", warning)
     started = _carry_out(prepared)
@@ -104,10 +103,9 @@ def _carry_out(prepared: PreparedStart) -> Started | int:
     with open_watch() as watch:
         try:
             started = prepared.spawn()
-        except StartError as error:
-            return _refuse(error, error.status)
         except HmexpError as error:
-            return _refuse(error, ExitStatus.REFUSED)
+            _remove_empty(prepared.request.options.record)
+            return _refuse(error, error.status if isinstance(error, StartError) else ExitStatus.REFUSED)
         attend(started, watch)
         try:
             # Signals still change nothing: what was set is put back, and the record is written.
@@ -171,6 +169,12 @@ def _folder(named: str, program: str) -> Path | None:
     except StoreError as error:
         _log.warning("no record is kept: %s", error)
         return None
+
+
+def _remove_empty(folder: Path | None) -> None:
+    if folder is not None:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def _refuse(error: HmexpError, status: int) -> int:

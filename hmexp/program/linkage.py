@@ -19,6 +19,7 @@ _NEEDED, _STRINGS = 1, 5
 #: Scripts whose interpreter is a script; Linux follows no more.
 _MOST_SCRIPTS: Final = 5
 _LONGEST_LINE: Final = 256
+_SANITIZERS: Final = ("libasan.", "libtsan.", "libhwasan.", "liblsan.")
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,8 @@ def find_obstacle(linkage: Linkage) -> str | None:
         return "it is linked statically, and such a program loads no library"
     if Path(linkage.loader).name.startswith("ld-musl"):
         return f"it is of another C library (its loader is {linkage.loader})"
+    if any(name.startswith(_SANITIZERS) for name in linkage.libraries):
+        return "it is built with a sanitizer, whose library must be the first that is loaded"
     secure = find_privileges(linkage.path)
     return None if secure is None else f"it {secure}, and the loader then ignores LD_PRELOAD"
 

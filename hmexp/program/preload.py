@@ -202,7 +202,7 @@ def prepare(
         "HMEXP_PRELOAD_COUNTERS": str(folder / "counters"),
         # Else gperftools takes its memory from the heap of the process (brk), which nobody can place.
         "TCMALLOC_SKIP_SBRK": "true",
-    }
+    } | _room_for_tls()
     return Preload(environment, ours, allocator, folder, tuple(command), _read_shortfall())
 
 
@@ -269,6 +269,14 @@ def _loadable(path: Path, folder: Path) -> str:
             "set TMPDIR to a folder without them",
         )
     return str(link)
+
+
+def _room_for_tls() -> dict[str, str]:
+    """Under LD_AUDIT, glibc has no room left for the thread-local variables of an allocator: more of it."""
+    if not os.environ.get("LD_AUDIT"):
+        return {}
+    tunables = (os.environ.get("GLIBC_TUNABLES", ""), "glibc.rtld.optional_static_tls=16384")
+    return {"GLIBC_TUNABLES": ":".join(filter(None, tunables))}
 
 
 def _read_shortfall() -> int | None:

@@ -6,7 +6,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -61,6 +61,8 @@ class Sampler:
         self._seen: Seen = {}
         self._quiet = threading.RLock()
         self._done = threading.Event()
+        self._file = _file_of(Path(f"/proc/{pid}"))
+        self._start_ticks = _starts_at(pid)
         self._thread = threading.Thread(target=self._run, name=f"hmexp-look-{pid}", daemon=True)
         #: Why no placement could be read; None as soon as one was.
         self.unread: str | None = None
@@ -107,9 +109,30 @@ class Sampler:
             yield
 
     def find_survivors(self) -> tuple[int, ...]:
-        """Processes of the program that were seen and still run, now that it has ended itself."""
-        alive = {pid for pid, ticks in self._seen.items() if pid != self._pid and _starts_at(pid) == ticks}
-        return tuple(sorted(alive))
+        """Processes of the program that still run, now that it has ended itself.
+
+        Those that were seen; and daemons, which leave their parent before anybody looks: processes of the
+        same file and group (cgroup) that were started since, and belong to init or a user's systemd.
+        """
+        seen = {pid for pid, ticks in self._seen.items() if pid != self._pid and _starts_at(pid) == ticks}
+        return tuple(sorted(seen | self._find_daemons()))
+
+    def _find_daemons(self) -> set[int]:
+        if self._file is None or self._start_ticks is None:
+            return set()
+        found = set()
+        group = read_text(Path("/proc/self/cgroup"))
+        for folder in Path("/proc").iterdir():
+            if not folder.name.isdigit() or int(folder.name) == self._pid or _file_of(folder) != self._file:
+                continue
+            if read_text(folder / "cgroup") != group:
+                continue  # a service, which somebody else has started
+            with suppress(HmexpError):
+                target = read_target(int(folder.name))
+                orphan = target.parent == 1 or read_target(target.parent).name == "systemd"
+                if target.start_ticks >= self._start_ticks and orphan and not target.has_ended:
+                    found.add(target.pid)
+        return found
 
     def _run(self) -> None:
         try:
@@ -144,3 +167,10 @@ def _starts_at(pid: int) -> int | None:
     except HmexpError:
         return None
     return None if target.has_ended else target.start_ticks
+
+
+def _file_of(folder: Path) -> str | None:
+    try:
+        return str(folder.joinpath("exe").readlink())
+    except OSError:
+        return None

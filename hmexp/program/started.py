@@ -86,7 +86,7 @@ class Started:
         #: What a person should know of how it went.
         self.notes: list[str] = []
         self._pattern = watch[0]
-        self._began = time.monotonic()
+        self._began = self._end = time.monotonic()
         self._own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._ended: Ended | None = None
         self._finished = False
@@ -157,7 +157,6 @@ class Started:
         if self._finished or ended is None:
             return self.record
         self._finished = True
-        elapsed_seconds = time.monotonic() - self._began
         self._sampler.stop()
         following = self._follower.stop() if self._follower is not None else None
         problems = (self._sampler.problem, None if self._follower is None else self._follower.problem)
@@ -171,7 +170,7 @@ class Started:
             notes=tuple(self.notes),
             status=ended.status,
             signal=signal_name(-ended.returncode) if ended.returncode < 0 else None,
-            elapsed_seconds=elapsed_seconds,
+            elapsed_seconds=self._end - self._began,
             usage=_usage(ended.usage, self._own_peak_bytes, self._sampler.peak_bytes),
             unread=self._sampler.unread,
             following=following,
@@ -187,12 +186,12 @@ class Started:
 
     def take_end(self, ended: Ended) -> None:
         """Hand over how it ended, where another has waited for it."""
-        self._ended = ended
+        self._ended, self._end = ended, time.monotonic()
 
     def _reap(self, flags: int) -> None:
         pid, raw, usage = os.wait4(self.pid, flags)
         if pid:
-            self._ended = Ended(os.waitstatus_to_exitcode(raw), usage)
+            self.take_end(Ended(os.waitstatus_to_exitcode(raw), usage))
 
     def _put_back(self) -> None:
         try:

@@ -29,8 +29,8 @@ def summarize(record: ProgramRun, folder: Path | None) -> list[str]:
     if record.left_running:
         numbers = ", ".join(map(str, record.left_running))
         lines.append(
-            f"  left running: process {numbers}; "
-            "what hmexp had set for this program is put back, so its further pages may go elsewhere"
+            f"  left running: process {numbers}. hmexp does not wait for daemons: what it had set is back, "
+            "and their further pages may go elsewhere. Let the program stay in the foreground"
         )
     kept = f"; record: {folder}" if folder is not None else ""
     lines.append(f"  {_ended(record)}{kept}")

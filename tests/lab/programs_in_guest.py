@@ -1,8 +1,8 @@
 """Programs under `hmexp run` on a machine with several nodes; run inside the lab by test_programs.py.
 
-Argument: a directory for results. One line is printed for each thing that was seen; what is not as it should
-be is printed, too, and the others are still looked at. Commands run in forked children, so that Python need
-not load everything each time.
+Arguments: a directory for results, and the kernel module. One line is printed for each thing that was seen;
+what is not as it should be is printed, too, and the others are still looked at. Commands run in forked
+children, so that Python need not load everything each time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from hmexp.system.settings import HERE
 from hmexp.system.sysfs import read_text
 from hmexp.system.topology import read_topology
 
-RESULTS = Path(sys.argv[1])
-WEIGHTED = bool(HERE.weight_files()[0])
+RESULTS, MODULE = map(Path, sys.argv[1:])
+#: Not where the kernel's automatic weights could not be restored (Linux 6.16 and later without an HMAT).
+WEIGHTED = bool(HERE.weight_files()[0]) and HERE.one_way_mode() is None
 STARTED = time.monotonic()
 FAILED: list[str] = []
 #: Maps memory [MiB], touches it, and prints the node of each page, as move_pages has it, by its page number.
@@ -232,8 +233,9 @@ else:
     @check("without weights, other shares are refused with another way")
     def _() -> str:
         status, errors = hmexp("run", "--pattern", "0,2,2", "--via", "policy", "--", "touch", "/tmp/never")
-        assert status == 125 and "does not know MPOL_WEIGHTED_INTERLEAVE" in errors, errors
-        assert "6.9" in errors and not Path("/tmp/never").exists()
+        why = "could not be restored" if HERE.weight_files()[0] else "does not know MPOL_WEIGHTED_INTERLEAVE"
+        assert status == 125 and why in errors and "--via follow" in errors, errors
+        assert not Path("/tmp/never").exists()
         return errors.strip().replace("\n", " ")
 
 
@@ -259,6 +261,25 @@ def _() -> str:
     assert (auto.asked, auto.way) == ("auto", "policy" if WEIGHTED else "follow")
     assert [each.way for each in auto.refused] == (["preload"] if WEIGHTED else ["preload", "policy"])
     return f"{errors.splitlines()[-2].strip()}; auto: {auto.way}, not {auto.refused[0].reason}"
+
+
+@check("preload: exact, static programs refused, and the first of the ways")
+def _() -> str:
+    subprocess.run(["insmod", MODULE], check=True)
+    running = run_program("preload", "2,0,2", "--via", "preload", "--look-every", "0.2")
+    counts = json.loads(running.line())
+    running.send("alive")
+    assert running.line() == "alive True"
+    status, errors = running.end()
+    assert status == 0 and set(counts) == {"0:2", "1:0", "2:2"}, (status, counts, errors)
+    found = record_of("preload")
+    assert found.promise == "exact" and "LD_PRELOAD" in found.environment
+    status, static = hmexp("run", "--via", "preload", "--pattern", "0,2", "--", "/sbin/ldconfig", "-p")
+    assert status == 125 and "statically" in static and "--via follow" in static, static
+    status, short = hmexp("run", "--pattern", "0,2", "--record", "none", "--", "sh", "-c", "exit 6")
+    assert status == 6 and "hmexp run: preload: " in short, short
+    subprocess.run(["rmmod", "hybridmem"], check=True)
+    return f"{counts}; {errors.splitlines()[1].strip()}; {static.splitlines()[0]}"
 
 
 @check("Redis")

@@ -129,9 +129,9 @@ def next_command_says_where_it_stood(undo: Sequence[str]) -> str | None:
 
 def killed_between(words: Sequence[str]) -> None:
     """Killed ever later, each time by the command that goes on, until one reaches the end."""
-    # The step that maps CXL memory does nine things, and begins anew each time.
-    stride = 3 if KIND == "cxl" else 1
     undo = [word for word in words if word == "--undo"]
+    # The step that maps CXL memory does nine things, and begins anew each time.
+    stride = 3 if KIND == "cxl" and not undo else 1
     seen, kills = set[str | None](), 0
     while (status := ended(start(words, kills * stride + 1))) == -signal.SIGKILL:
         kills += 1

@@ -17,10 +17,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("programs_in_guest.py")
 
 
-def test_programs(guest: Callable[..., LabResult], tmp_path: Path) -> None:
+def test_programs(guest: Callable[..., LabResult], built: Path, tmp_path: Path) -> None:
     """One boot for all of it; the guest says what it saw."""
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), str(tmp_path)]),
+        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), str(built / "hybridmem.ko")]),
         topology="dram-nvm",
         writable=[tmp_path],
         directory=ROOT,

@@ -105,6 +105,12 @@ def test_a_closed_descriptor_is_kept_or_opened_again_and_never_confused(run: Run
     assert counters.ordinary == 0
 
 
+def test_without_a_descriptor_memory_is_ordinary_and_counted(run: Run) -> None:
+    _, counters = run("exhausted")
+    assert (counters.ordinary, counters.ordinary_bytes) == (1, 4 << 20)
+    assert "Too many open files" in counters.notes[0] and "EMFILE" in counters.notes[0]
+
+
 def test_a_filter_that_allows_three_calls_is_lived_with(run: Run) -> None:
     _, counters = run("seccomp")
     assert counters.mappings >= 20
@@ -124,6 +130,11 @@ def strangers(built: Path) -> dict[str, Path]:
         built / "other", "-std=gnu11", SUBJECT, f"-Wl,--dynamic-linker={built / 'ld-other.so'}",
         "-ldl", "-pthread",
     )  # fmt: skip
+    (built / "shown.c").write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n"
+        'int main(void) { const char *p = getenv("LD_PRELOAD"); return puts(p ? p : "nothing") < 0; }\n'
+    )
+    compile_c(built / "shown", built / "shown.c", f"-Wl,--dynamic-linker={built / 'ld-other.so'}")
     compile_c(built / "static", "-std=gnu11", "-w", "-static", SUBJECT, "-pthread")
     return {
         "of another C library": built / "other",
@@ -143,6 +154,15 @@ def test_a_program_that_cannot_have_it_starts_without_and_is_noted(
         assert output == "ordinary\n"
         assert counters.uncovered == count and counters.names[-1] == (reason, str(path))
     assert f"{strangers['static']} (static)" in counters.notes[-1]
+    if how == "execv":  # what somebody else wants to be loaded stays
+        shown = built / "shown"
+        ours = os.pathsep.join((str(built / "library.so"), str(preload.find_jemalloc())))
+        libc = "libm.so.6"
+        for given, left in (
+            (f"{ours}:{libc}", libc), (f"{libc}:{ours}", libc), (f"{libc}:{ours} {libc}", f"{libc}:{libc}"),
+        ):  # fmt: skip
+            output, _ = run("exec", shown, how, plain=False, LD_PRELOAD=given)
+            assert output == f"{left}\n"
 
 
 def test_a_script_is_judged_by_its_interpreter_and_its_children_see_the_callers_preloads(
@@ -233,6 +253,12 @@ def test_a_program_that_would_not_load_it_is_refused_before_it_starts(
     narrow.write_bytes(data[:4] + b"\1" + data[5:])
     narrow.chmod(0o755)
     assert "32-bit" in (obstacle(narrow) or "")
+    asan = tmp_path / "asan"
+    libraries = read_linkage(built / "subject").libraries
+    assert "libc.so.6" in libraries
+    asan.write_bytes(data.replace(b"\0libc.so.6\0", b"\0libasan.8\0"))
+    asan.chmod(0o755)
+    assert "sanitizer" in (obstacle(asan) or "")
     (tmp_path / "script").write_text(f"#!/usr/bin/env {strangers['static']}\n")
     (tmp_path / "script").chmod(0o755)
     assert "linked statically" in (obstacle(tmp_path / "script") or "")

@@ -161,6 +161,16 @@ def test_the_program_outlives_a_killed_hmexp(tmp_path: Path) -> None:
     assert found.pid == pid and found.status is None and found.ended is None
 
 
+def test_a_daemon_is_named(tmp_path: Path) -> None:
+    """It leaves its parent at once; hmexp does not wait for it, and says so."""
+    code = "import os, time\nif os.fork(): os._exit(3)\nos.setsid()\nos.closerange(0, 99)\ntime.sleep(20)"
+    done = run("run", "--record", str(tmp_path), "--", sys.executable, "-c", code)
+    left = read_program(tmp_path).left_running
+    assert done.returncode == 3 and len(left) == 1
+    os.kill(left[0], signal.SIGKILL)
+    assert f"left running: process {left[0]}." in done.stderr
+
+
 class Terminal:
     """A shell with job control on a terminal of its own."""
 

@@ -207,17 +207,21 @@ def _is_bound(workshop: Workshop, region: str) -> bool:
 
 def _begin(workshop: Workshop, step: ProvisionStep) -> ProvisionLog:
     state, log = workshop.read(), workshop.journal.read()
-    known = tuple(each.uuid for each in state.spaces if each.region == step.region and each.uuid is not None)
+    if not step.resumes:
+        known = (each.uuid for each in state.spaces if each.region == step.region and each.uuid is not None)
+        log = replace(
+            log,
+            uuids=_owned(state, log),
+            making=step.region,
+            known=tuple(known),
+            remaking=step.space,
+            mapping=step.mapping,
+            endpoint=step.endpoint,
+        )
     log = replace(
         log,
         doing="; ".join(map(str, step.actions)),
         devices=log.devices if step.device is None else tuple(dict.fromkeys((*log.devices, step.device))),
-        uuids=_owned(state, log),
-        making=step.region,
-        known=known,
-        remaking=step.space,
-        mapping=step.mapping,
-        endpoint=step.endpoint,
         auto_before=step.after.auto_before or state.auto_before,
         boot_id=boot_id(workshop.proc_root),
     )

@@ -92,7 +92,13 @@ def next_undo(state: ProvisionState, devices: frozenset[str]) -> ProvisionStep |
 
 def find_refused(state: ProvisionState, wish: ProvisionWish) -> tuple[str, ...]:
     """What is left alone because it may hold data, in sentences."""
-    said = []
+    said = [
+        f"region{area.number} ({format_size(area.size_bytes)}) is left alone: it is disabled, so what it "
+        f"holds is unknown. To look: ndctl enable-region region{area.number}"
+        for area in state.areas
+        if not (area.is_enabled or area.is_interrupted)
+        and wish.selects(region=area.number, node=area.node, names=(f"region{area.number}",))
+    ]
     for space in state.spaces:
         if not _is_meant(state, space, wish) or not space.is_precious or space.name in wish.destroy:
             continue
@@ -144,6 +150,11 @@ def _plan(
 
 def _next_space(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | None:
     for area in state.areas:
+        meant = wish.selects(region=area.number, node=area.node, names=(f"region{area.number}",))
+        if not area.is_enabled:
+            if area.is_interrupted and meant:
+                return steps.enable_region(state, area)
+            continue
         for space in state.spaces:
             usable = not space.is_precious or space.name in wish.destroy
             here = space.region == area.number and space.mode != "devdax"
@@ -152,7 +163,6 @@ def _next_space(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | N
         mine = [each for each in state.spaces if each.region == area.number]
         # With a wished size one namespace is enough.
         enough = wish.size_bytes is not None and any(each.mode == "devdax" for each in mine)
-        meant = wish.selects(region=area.number, node=area.node, names=(f"region{area.number}",))
         if meant and area.available_bytes >= _LEAST_BYTES and not enough:
             return steps.make_space(state, area, wish, None)
     return None

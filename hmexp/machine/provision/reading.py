@@ -44,7 +44,7 @@ def read_provision_state(
         Where `/sys`, `/proc` and `/dev` are.
     """
     listed = parse_objects(_ask(tools, "ndctl", "list", "--regions", "--namespaces", "--idle"))
-    areas = tuple(_areas(listed, sys_root))
+    areas = tuple(_areas(listed, log, sys_root))
     spaces = tuple(_spaces(listed, log, dev_root))
     shown = parse_objects(_ask(tools, "daxctl", "list", "--devices", "--idle"))
     dax = tuple(read_dax_states(shown, sys_root))
@@ -132,7 +132,7 @@ def _blocks(one: Mapping[str, object], node: int | None, sys_root: Path) -> tupl
     return sum(state == "online" for state in states), max(1, len(states))
 
 
-def _areas(listed: tuple[Mapping[str, object], ...], sys_root: Path) -> Iterator[PmemArea]:
+def _areas(listed: tuple[Mapping[str, object], ...], log: ProvisionLog, sys_root: Path) -> Iterator[PmemArea]:
     for each in listed:
         match = re.fullmatch(r"region(\d{1,6})", _text(each, "dev"), re.ASCII)
         if match is None or _text(each, "type") not in ("pmem", ""):
@@ -144,6 +144,8 @@ def _areas(listed: tuple[Mapping[str, object], ...], sys_root: Path) -> Iterator
             max(0, _number(each, "size", 0) or 0),
             max(0, _number(each, "available_size", 0) or 0),
             node if node is not None and node >= 0 else None,
+            is_enabled=_text(each, "state") != "disabled",
+            is_interrupted=log.doing is not None and log.making == number,
         )
 
 

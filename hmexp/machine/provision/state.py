@@ -58,12 +58,18 @@ class PmemArea:
         Its size, and what no namespace has of it [bytes].
     node : int or None
         The node that its memory would become.
+    is_enabled : bool
+        Whether it can be used; the namespaces of one that cannot are not known.
+    is_interrupted : bool
+        Whether hmexp was interrupted as it made a namespace there.
     """
 
     number: int
     size_bytes: int
     available_bytes: int
     node: int | None = None
+    is_enabled: bool = True
+    is_interrupted: bool = False
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,8 @@ class ProvisionStep:
         The namespace that is given up for it.
     mapping, endpoint : str or None
         The region that gets CXL memory by it, or loses what it got, and the decoder of the device.
+    resumes : bool
+        Whether it belongs to a step that was interrupted: what is written down of that stays.
     """
 
     actions: tuple[ShellCommand | SysfsWrite, ...]
@@ -78,6 +80,7 @@ class ProvisionStep:
     space: str | None = None
     mapping: str | None = None
     endpoint: str | None = None
+    resumes: bool = False
 
 
 def _command(text: str, *more: str) -> ShellCommand:
@@ -121,6 +124,18 @@ def make_space(
         (_command("ndctl create-namespace", *words),), f"{why}.", changes, after, region=area.number,
         space=None if old is None else old.name,
     )  # fmt: skip
+
+
+def enable_region(state: ProvisionState, area: PmemArea) -> ProvisionStep:
+    """Enable a region: ndctl disables it as it gives it labels, and was killed then."""
+    enabled = replace(area, is_enabled=True)
+    return ProvisionStep(
+        (_command("ndctl enable-region", f"region{area.number}"),),
+        f"region{area.number} is disabled since hmexp was interrupted as it made a namespace there.",
+        "The region can be used again; what comes next depends on what it shows then.",
+        replace(state, areas=tuple(enabled if each == area else each for each in state.areas)),
+        resumes=True,
+    )
 
 
 def leave_compat(state: ProvisionState) -> ProvisionStep:

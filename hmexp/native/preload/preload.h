@@ -61,7 +61,7 @@ struct hm_settings {
 	size_t period_bytes;		/* of the whole pattern */
 	size_t threshold_bytes;
 	size_t page_bytes;
-	const char *files;		/* ours in LD_PRELOAD */
+	char files[4096];		/* ours in LD_PRELOAD; empty: unknown */
 };
 
 /* start.c */
@@ -75,6 +75,8 @@ void hm_note_name(const char *reason, const char *name);
 
 /* descriptors.c: the one descriptor, which programs may close */
 void hm_keep_open(void);
+void hm_watch_forks(void);
+void hm_find_real_descriptors(void);
 int hm_descriptor(void);
 bool hm_device_noexec(void);
 

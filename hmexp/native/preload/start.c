@@ -55,6 +55,7 @@ static bool read_pattern(void)
 static bool read_settings(void)
 {
 	unsigned long granule, threshold, page = getauxval(AT_PAGESZ);
+	const char *files;
 
 	if (!read_number("HMEXP_PRELOAD_GRANULE_BYTES", &granule) ||
 	    !read_number("HMEXP_PRELOAD_THRESHOLD_BYTES", &threshold) ||
@@ -64,7 +65,10 @@ static bool read_settings(void)
 	hm_settings.threshold_bytes = threshold;
 	hm_settings.granule_shift = (unsigned int)__builtin_ctzl(granule / page);
 	hm_settings.period_bytes = granule * hm_settings.length;
-	hm_settings.files = getenv("HMEXP_PRELOAD_FILES");
+	/* A copy: programs that set their title write over the environment. */
+	files = getenv("HMEXP_PRELOAD_FILES");
+	if (files && strlen(files) < sizeof(hm_settings.files))
+		strcpy(hm_settings.files, files);
 	return true;
 }
 
@@ -127,7 +131,9 @@ bool hm_ready(void)
 __attribute__((constructor)) static void at_load(void)
 {
 	hm_ready();
+	hm_watch_forks();
 	hm_find_real();
+	hm_find_real_descriptors();
 }
 
 /* Note a program that the library is not in; safe in the child of vfork(). */

@@ -60,6 +60,24 @@ def test_a_namespace_half_made(
     assert bool(plan.refused) is not ours
 
 
+@pytest.mark.parametrize(("log", "ours"), [(MAKING, True), (ProvisionLog(), False)])
+def test_a_region_that_ndctl_left_disabled(tmp_path: Path, log: ProvisionLog, ours: bool) -> None:
+    tools = Listing({})
+    region = {"dev": "region0", "size": GIB, "available_size": GIB, "type": "pmem", "state": "disabled"}
+    tools.said["ndctl"] = json.dumps([region])
+    plan = make_provision_plan(
+        read_provision_state(tools, log, tmp_path, tmp_path, tmp_path), ProvisionWish()
+    )
+    found = [str(action) for step in plan.steps for action in step.actions]
+    assert found[:1] == (["ndctl enable-region region0"] if ours else [])
+    # Of another's, nobody knows what it holds.
+    assert bool(plan.refused) is not ours
+    elsewhere = make_provision_plan(
+        read_provision_state(tools, log, tmp_path, tmp_path, tmp_path), ProvisionWish(regions=(1,))
+    )
+    assert elsewhere.steps == elsewhere.refused == ()
+
+
 def cxl_machine(root: Path, *, region: bool = True, bound: bool = False, held: int = GIB) -> Path:
     """A device `mem0` whose decoder has memory for a region, in the shape of Linux 6.12."""
     platform, bus = root / "devices", root / "bus/cxl/devices"

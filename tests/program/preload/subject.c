@@ -108,6 +108,35 @@ static bool ordinary(const void *at)
 	return !on_device(at);
 }
 
+/* Pages that move_pages() has not found on the node that their addresses say. */
+static unsigned long misplaced(char *at, unsigned long len)
+{
+	unsigned long granule, n = 0, pages = len / PAGE, i, wrong = 0;
+	const char *text = getenv("HMEXP_PRELOAD_PATTERN");
+	int nodes[64], *status;
+	void **address;
+
+	/* The stand-in has no nodes. */
+	if (!under_preload() || !getenv("HMEXP_SUBJECT_PROVES"))
+		return 0;
+	granule = strtoul(getenv("HMEXP_PRELOAD_GRANULE_BYTES"), NULL, 10);
+	for (; text && n < 64; text = strchr(text, ','), text += !!text) {
+		nodes[n++] = atoi(text);
+		if (!strchr(text, ','))
+			break;
+	}
+	address = calloc(pages, sizeof(*address));
+	status = calloc(pages, sizeof(*status));
+	for (i = 0; i < pages; i++)
+		address[i] = at + i * PAGE;
+	REQUIRE(!syscall(SYS_move_pages, 0, pages, address, NULL, status, 0));
+	for (i = 0; i < pages; i++)
+		wrong += status[i] != nodes[(uintptr_t)address[i] / granule % n];
+	free(address);
+	free(status);
+	return wrong;
+}
+
 static void fill(char *at, unsigned long len, unsigned int seed)
 {
 	unsigned long i;
@@ -169,9 +198,11 @@ static void case_fork(void)
 		REQUIRE(filled(at, 32 * MIB, 1));	/* the snapshot */
 		fill(at, 32 * MIB, 3);
 		REQUIRE(filled(at, 32 * MIB, 3) && placed(at));
+		REQUIRE(!misplaced(at, 32 * MIB));
 		_exit(0);
 	}
 	fill(at, 32 * MIB, 2);
+	REQUIRE(!misplaced(at, 32 * MIB));
 	REQUIRE(write(go[1], "x", 1) == 1);
 	REQUIRE(child_status(pid) == 0 && filled(at, 32 * MIB, 2));
 }
@@ -188,7 +219,7 @@ static void case_dontneed(void)
 	REQUIRE(zero(at + MIB, MIB) && filled(at, MIB, 2));
 	REQUIRE(!madvise(at, 8 * MIB, MADV_FREE));
 	fill(at, 8 * MIB, 4);
-	REQUIRE(filled(at, 8 * MIB, 4) && placed(at));
+	REQUIRE(filled(at, 8 * MIB, 4) && placed(at) && !misplaced(at, 8 * MIB));
 	errno = 0;
 	REQUIRE(madvise(at + 1, MIB, MADV_FREE) == -1 && errno == EINVAL);
 }
@@ -206,6 +237,8 @@ static void case_purge(void)
 		for (i = 0; i < 64 * MIB; i += 512)
 			REQUIRE(!clean[i]);
 		REQUIRE(placed(clean + 32 * MIB));
+		memset(clean, 1, 64 * MIB);
+		REQUIRE(!misplaced(clean - (uintptr_t)clean % PAGE + PAGE, 63 * MIB));
 		free(clean);
 	}
 }
@@ -227,6 +260,8 @@ static void case_mremap(void)
 	to = mremap(at, 2 * MIB, 8 * MIB, MREMAP_MAYMOVE);
 	REQUIRE(to != MAP_FAILED && to != at && filled(to, 2 * MIB, 1));
 	REQUIRE(zero(to + 2 * MIB, 6 * MIB));
+	fill(to, 8 * MIB, 6);
+	REQUIRE(!misplaced(to, 8 * MIB));
 	if (under_preload()) {
 		const char *text = getenv("HMEXP_PRELOAD_PATTERN");
 		unsigned long period = 1;
@@ -260,12 +295,13 @@ static void case_reserve(void)
 		     -1, 0) == at + 64 * MIB);
 	REQUIRE(placed(at + 64 * MIB));
 	fill(at + 64 * MIB, 32 * MIB, 1);
-	REQUIRE(filled(at + 64 * MIB, 32 * MIB, 1));
+	REQUIRE(filled(at + 64 * MIB, 32 * MIB, 1) && !misplaced(at + 64 * MIB, 32 * MIB));
 	/* As .NET and tcmalloc do, also in small steps. */
 	REQUIRE(!mprotect(at + 256 * MIB, 64 * 1024, RW));
 	REQUIRE(!mprotect(at + 256 * MIB + 64 * 1024, MIB, RW));
 	fill(at + 256 * MIB, MIB, 2);
 	REQUIRE(filled(at + 256 * MIB, MIB, 2) && placed(at + 256 * MIB));
+	REQUIRE(!misplaced(at + 256 * MIB, MIB));
 	/* A guard goes up and down again: nothing is lost. */
 	REQUIRE(!mprotect(at + 256 * MIB, MIB, PROT_NONE));
 	REQUIRE(!mprotect(at + 256 * MIB, MIB, RW));
@@ -345,9 +381,10 @@ static void case_locks(void)
 	REQUIRE(!mlockall(MCL_CURRENT | MCL_FUTURE));
 	at = map(4 * MIB);
 	REQUIRE(!mincore(at, 4 * MIB, in) && (in[0] & 1) && (in[1023] & 1));
-	REQUIRE(placed(at));
+	REQUIRE(placed(at) && !misplaced(at, 4 * MIB));
 	REQUIRE(!munlockall());
 	at = mmap(NULL, 4 * MIB, RW, ANON | MAP_POPULATE, -1, 0);
+	REQUIRE(!misplaced(at, 4 * MIB));
 	REQUIRE(!mincore(at, 4 * MIB, in) && (in[0] & 1) && (in[1023] & 1));
 	most.rlim_cur = most.rlim_max = MIB;
 	REQUIRE(!setrlimit(RLIMIT_MEMLOCK, &most));
@@ -392,7 +429,7 @@ static void case_closed(const char *how)
 	close_all(how);
 	at = map(4 * MIB);
 	fill(at, 4 * MIB, 1);
-	REQUIRE(placed(at));
+	REQUIRE(placed(at) && !misplaced(at, 4 * MIB));
 	/* Now the program's own files take every number that there is. */
 	close_all("raw");
 	file = mkstemp(name);
@@ -414,6 +451,24 @@ static void case_closed(const char *how)
 	at = map(4 * MIB);
 	REQUIRE(placed(at));
 	fill(at, 4 * MIB, 3);
+	REQUIRE(!misplaced(at, 4 * MIB));
+}
+
+/* No descriptor is left to open the device with: ordinary memory, until there is. */
+static void case_exhausted(void)
+{
+	struct rlimit few = { 3, 4096 };
+	char *at;
+
+	close_all("raw");
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &few));
+	at = map(4 * MIB);
+	fill(at, 4 * MIB, 1);
+	REQUIRE(filled(at, 4 * MIB, 1));
+	few.rlim_cur = 1024;
+	REQUIRE(!setrlimit(RLIMIT_NOFILE, &few) && ordinary(at));
+	at = map(4 * MIB);
+	REQUIRE(placed(at));
 }
 
 /* 11: a filter that kills for anything but mmap, munmap, madvise (and writing). */
@@ -458,6 +513,9 @@ static void *allocates(void *arg)
 
 		at[0] = at[len - 1] = 1;
 		free(at);
+		/* Else the one that forks waits for a processor, not for a lock. */
+		if (!(seed % 16))
+			usleep(500);
 	}
 	return NULL;
 }
@@ -505,6 +563,7 @@ static void case_malloc(void)
 	at = realloc(malloc(MIB), 64 * MIB);
 	memset(at, 1, 64 * MIB);
 	REQUIRE(placed((char *)at + 8 * MIB));
+	REQUIRE(!misplaced((char *)at - (uintptr_t)at % PAGE + PAGE, 63 * MIB));
 	free(at);
 	errno = 0;
 	{
@@ -573,6 +632,67 @@ static void case_exec(char *program, const char *how)
 	REQUIRE(placed(map(4 * MIB)));
 }
 
+/* A heap of @mib, in pieces of many sizes, proven page by page by its owner. */
+static void case_heap(unsigned long mib)
+{
+	unsigned long total = 0, n = 0, wrong = 0, pages = 0, i;
+	unsigned int seed = 1;
+	char **all = calloc(mib * 1024, sizeof(*all));
+	size_t *sizes = calloc(mib * 1024, sizeof(*sizes));
+
+	while (total < mib * MIB && n < mib * 1024) {
+		sizes[n] = 4096 + (size_t)rand_r(&seed) % (200 * 1024);
+		all[n] = malloc(sizes[n]);
+		REQUIRE(all[n]);
+		memset(all[n], (int)n | 1, sizes[n]);
+		total += sizes[n++];
+	}
+	for (i = 0; i < n; i++) {
+		char *first = all[i] + (-(uintptr_t)all[i] & (PAGE - 1));
+		unsigned long len = (sizes[i] - (size_t)(first - all[i])) & -PAGE;
+
+		REQUIRE(all[i][0] == (char)(i | 1) && all[i][sizes[i] - 1] == (char)(i | 1));
+		if (len >= PAGE)
+			wrong += misplaced(first, len);
+		pages += len / PAGE;
+	}
+	printf("%lu pages, %lu wrong\n", pages, wrong);
+	fflush(stdout);
+	if (getenv("HMEXP_SUBJECT_WAITS"))
+		getchar();
+	REQUIRE(!wrong);
+}
+
+/* 13: direct I/O to and from the memory, and buffers registered with io_uring. */
+static void case_direct(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
+	char *at = map(4 * MIB), *back = map(4 * MIB);
+
+	REQUIRE(fd >= 0);
+	fill(at, 4 * MIB, 1);
+	REQUIRE(pwrite(fd, at, 4 * MIB, 0) == 4 * MIB);
+	REQUIRE(pread(fd, back, 4 * MIB, 0) == 4 * MIB && filled(back, 4 * MIB, 1));
+	REQUIRE(!misplaced(back, 4 * MIB) && !misplaced(at, 4 * MIB));
+}
+
+static void case_uring(void)
+{
+	char *at = map(MIB), params[256] = { 0 };
+	struct iovec { void *base; size_t len; } one = { at, MIB };
+	long ring = syscall(425 /* io_uring_setup */, 4, params), done;
+
+	fill(at, MIB, 1);
+	if (ring < 0) {
+		printf("no io_uring: %s\n", strerror(errno));
+		return;
+	}
+	done = syscall(427 /* io_uring_register */, ring, 0, &one, 1);
+	puts(done ? strerror(errno) : "registered");
+	REQUIRE(!done || errno == EOPNOTSUPP);
+	REQUIRE(filled(at, MIB, 1) && !misplaced(at, MIB));
+}
+
 /* Started by another: is the library here? */
 static void case_hello(void)
 {
@@ -612,6 +732,14 @@ int main(int argc, char **argv)
 		case_dlopen(argv[2], argv[3]);
 	else if (!strcmp(name, "exec") && argc > 3)
 		case_exec(argv[2], argv[3]);
+	else if (!strcmp(name, "heap") && argc > 2)
+		case_heap(strtoul(argv[2], NULL, 10));
+	else if (!strcmp(name, "direct") && argc > 2)
+		case_direct(argv[2]);
+	else if (!strcmp(name, "uring"))
+		case_uring();
+	else if (!strcmp(name, "exhausted"))
+		case_exhausted();
 	else if (!strcmp(name, "hello"))
 		case_hello();
 	else
