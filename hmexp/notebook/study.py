@@ -14,6 +14,8 @@ import pandas as pd
 
 from hmexp.experiment.engine import Outcome
 from hmexp.notebook.sweep import not_run, refuse_unknown
+from hmexp.program.experiment import make_program_study
+from hmexp.program.parameters import ProgramParameters
 from hmexp.program.redis_parameters import RedisParameters
 from hmexp.program.redis_study import make_redis_study
 from hmexp.progress import notebook_display
@@ -133,5 +135,6 @@ def _find_run(records: str, given: Mapping[str, Any]) -> Path:
 _KINDS: Final[Mapping[str, tuple[Any, Maker]]] = {
     "placers": (PlacerParameters, make_placer_study),
     "granularity": (GranuleParameters, make_granule_study),
+    "program": (ProgramParameters, make_program_study),
     "redis": (RedisParameters, make_redis_study),
 }

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from hmexp.store.program_points import ProgramPoint
-
 from hmexp.program.redis_parameters import RedisParameters
 from hmexp.program.redis_study import make_redis_study
+from hmexp.store.program_points import ProgramPoint
 from hmexp.system.dax import NodeKind
 from hmexp.system.limits import Limits
 from hmexp.system.topology import Topology, read_topology
