@@ -47,11 +47,13 @@ from hmexp.program.moves import move_program as move_program
 from hmexp.program.moves import undo_move as undo_move
 from hmexp.program.placement import ProgramPlacement as ProgramPlacement
 from hmexp.program.placement import read_placement as read_placement
+from hmexp.program.redis_parameters import RedisParameters as RedisParameters
+from hmexp.program.redis_study import make_redis_study as make_redis_study
 from hmexp.program.request import StartOptions as StartOptions
 from hmexp.program.ways import start as start
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
-from hmexp.report.model.cost import Prices as Prices
+from hmexp.report.model.prices import Prices as Prices
 from hmexp.report.page.html import write_report as write_report
 from hmexp.report.run.dataset import Dataset as Dataset
 from hmexp.report.run.dataset import load as load

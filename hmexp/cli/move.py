@@ -130,8 +130,9 @@ def _read_pattern(options: argparse.Namespace) -> Pattern:
 def _preview(options: argparse.Namespace, how: FollowOptions) -> int:
     from hmexp.program.access import require_nodes
     from hmexp.program.following_text import describe_preview
+    from hmexp.program.foresight import preview, require_room
     from hmexp.program.held import HeldProcess
-    from hmexp.program.moves import preview, require_journal, require_room
+    from hmexp.program.moves import require_journal
     from hmexp.program.wish import PatternWish, Wish
 
     if options.undo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +26,8 @@ from hmexp.store.following_records import FollowedProcess, PageOutcomes
 #: How long to ask for pages before looking again: so long [s], or as many times as long as a look takes.
 _ROUND_SECONDS: Final = 1.0
 _ROUND_LOOKS: Final = 20
+#: How long a process that has no memory any more may take to end [s].
+_ENDING_SECONDS: Final = 20.0
 _EMPTY: Final = View(np.empty(0, np.uint64), np.empty(0, np.int16), np.empty(0, np.uint8))
 
 
@@ -149,6 +152,8 @@ class Chase:
                     return self._looker.look()
                 except (ProcessLookupError, ProgramError):
                     self._replace()
+            if self.target.ends_within(_ENDING_SECONDS):
+                raise ProcessLookupError(f"process {self.target.pid} has ended")
             raise ProgramError(
                 f"process {self.target.pid} has no memory to look at, though it has not ended",
                 "try again; it may be executing one program after another",
@@ -164,7 +169,7 @@ class Chase:
         try:
             self._looker.reopen()
         except ProgramError:
-            if self.target.ended:
+            if self.target.ends_within(_ENDING_SECONDS):
                 raise ProcessLookupError(f"process {self.target.pid} has ended") from None
             raise
         self.replaced += 1
@@ -176,13 +181,13 @@ class Chase:
         if self._journal is not None:
             self._journal.write_image(self.target)
 
-    def step(self, room_pages: dict[int, int], *, patient: bool = False) -> ChaseStep:
+    def step(self, room: Callable[[], dict[int, int]], *, patient: bool = False) -> ChaseStep:
         """Look, and ask for what is not in its place.
 
         Parameters
         ----------
-        room_pages : dict of int to int
-            Pages that each node can take; what is asked for is taken off [pages].
+        room : callable
+            Returns the pages that each node can take; what is asked for is taken off [pages].
         patient : bool
             Also ask for pages that were refused often.
 
@@ -204,7 +209,7 @@ class Chase:
             choice = choose(view, wanted, self.ledger, self._options, patient=patient)
         before_ns = self._first_touches(view, wanted, before)
         self.view, self._first = view, False
-        kept = self._fitting(choice, room_pages)
+        kept = self._fitting(choice, room() if choice.request.pages.size else {})
         answers = self._ask(view, choice, kept, before_ns)
         asked = int(choice.request.weight[kept][answers.done_ns > 0].sum())
         self.full = answers.full | {

@@ -102,9 +102,13 @@ class HeldProcess:
     @property
     def ended(self) -> bool:
         """Whether the process has ended."""
+        return self.ends_within(0)
+
+    def ends_within(self, seconds: float) -> bool:
+        """Whether the process ends within a time: its memory goes before it counts as ended [s]."""
         poll = select.poll()
         poll.register(self.pidfd, select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(int(seconds * 1000)))
 
     def find_thread(self) -> int:
         """Find a thread that has its memory, for `thread`: its first one may have ended before the others."""

@@ -7,6 +7,8 @@ import os
 import threading
 import time
 from contextlib import suppress
+from dataclasses import replace
+from functools import cache
 from types import TracebackType
 from typing import Final
 
@@ -28,6 +30,8 @@ from hmexp.program.wish import Wish
 from hmexp.store.following_records import Following
 
 _log = logging.getLogger(__name__)
+#: With NUMA balancing, a calm is believed after so long [s].
+_BALANCING_SECONDS: Final = 10.0
 #: What each reason to stop means; `reason` has the details.
 REASONS: Final = {
     "still": "nothing is left to be moved that can be",
@@ -58,6 +62,10 @@ class Pursuit:
     """
 
     def __init__(self, pid: int, wish: Wish, options: FollowOptions, stop: threading.Event) -> None:
+        if read_settings().get("kernel.numa_balancing", "0") != "0":
+            # It takes its time to move pages away again.
+            settle_seconds = max(_BALANCING_SECONDS, options.settle_seconds)
+            options = replace(options, settle_seconds=settle_seconds)
         self.wish = wish
         self.options = options
         self._stop = stop
@@ -146,7 +154,8 @@ class Pursuit:
         return self._judge(steps) if steps else None
 
     def _step_all(self, *, patient: bool) -> list[ChaseStep]:
-        room = self._room()
+        # Read once, and only if there is something to move.
+        room = cache(self._room)
         steps = []
         for chase in tuple(self.chases):
             if not (patient or chase.is_due or self._patience.wants_look(chase)):

@@ -190,6 +190,19 @@ def killed() -> None:
     say(f"killed at {there['right']} of {pages}, put back; stopped: {short(found)}")
 
 
+def growing() -> None:
+    """Pages that appear meanwhile are moved, too; the lag from first touch is bounded from both sides."""
+    program = Program("grow", 12)
+    status, found = move(program, "--pattern", "2", "--keep", "--limit", "25", "--cpu-share", "1")
+    there = program.where("2")
+    program.end()
+    most, least = found["lag_at_most"], found["lag_at_least"]
+    say(f"growing: {status} {short(found)} {there} lag at most {most} at least {least}")
+    assert found["why"] == "time" and most["count"] == least["count"] >= 64, found
+    assert most["median_seconds"] >= least["median_seconds"] > 0
+    assert found["outcomes"]["moved"] >= there["right"] > program.before["present"], (found, there)
+
+
 def hostile() -> None:
     """Whatever the program does meanwhile, it loses nothing, and the report adds up."""
     for mode in ("fork", "mremap", "dontneed", "threads", "mlock", "exec"):
@@ -399,7 +412,7 @@ def cpuset(program: Program) -> None:
 def all_parts() -> dict[str, Callable[[], None]]:
     return {
         part.__name__: part
-        for part in (plain, killed, hostile, ending, huge, rejoined, pinned, full, balanced, refused)
+        for part in (plain, killed, growing, hostile, ending, huge, rejoined, pinned, full, balanced, refused)
     }
 
 

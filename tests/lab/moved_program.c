@@ -27,7 +27,7 @@
 enum { PAGE = 4096, WORDS = PAGE / 8, MOST = 1 << 20, HUGE_BYTES = 2 << 20 };
 
 static char *base;
-static size_t pages;
+static size_t pages, most_pages;
 static uint8_t generation[MOST];
 static int first_node[MOST];
 static volatile int stop, wrong;
@@ -130,6 +130,11 @@ static void act(size_t round)
 				wrong = 1;
 			fill(page);
 		}
+	} else if (!strcmp(mode, "grow") && pages < most_pages) {
+		for (int i = 0; i < 64 && pages < most_pages; i++) {
+			pages++;
+			fill(pages - 1);
+		}
 	} else if (!strcmp(mode, "threads")) {
 		for (int i = 0; i < 8; i++)
 			if (!pthread_create(&thread, NULL, check_stack, (void *)(round * 8 + i)))
@@ -195,7 +200,9 @@ static void prepare(size_t bytes)
 	base = (char *)(((uintptr_t)whole + bytes + 2 * HUGE_BYTES) & ~(uintptr_t)(HUGE_BYTES - 1));
 	base = mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 	madvise(base, bytes, strcmp(mode, "huge") ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
-	pages = bytes / PAGE;
+	most_pages = pages = bytes / PAGE;
+	if (!strcmp(mode, "grow"))
+		pages /= 4;
 	if (!strcmp(mode, "mlock"))
 		mlockall(MCL_CURRENT | MCL_FUTURE);
 	if (!strcmp(mode, "undumpable"))

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 #: Parts of the script, by boot: each boot takes some minutes without KVM.
 PARTS = (
-    ("plain", "killed", "ending", "pinned", "refused"),
+    ("plain", "killed", "ending", "pinned", "growing", "refused"),
     ("hostile", "huge", "rejoined", "full", "balanced"),
 )
 

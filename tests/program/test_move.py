@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +19,9 @@ import pytest
 import hmexp
 from hmexp.errors import CapacityError, PatternError, ProgramError, StoreError
 from hmexp.native import PAGE_BYTES
+from hmexp.program.foresight import preview, require_room
 from hmexp.program.held import HeldProcess, TargetBusyError
-from hmexp.program.moves import preview, require_journal, require_room
+from hmexp.program.moves import require_journal
 from hmexp.program.undo import JournalWriter, read_journal
 from hmexp.program.wish import PatternWish
 from hmexp.store.following_records import MovePreview, PageOutcomes
@@ -78,6 +81,9 @@ def test_pages_that_appear_are_seen_and_a_program_that_ends(child: subprocess.Po
         target=lambda: found.append(hmexp.follow(child.pid, HERE, hmexp.FollowOptions(interval_seconds=0.02)))
     )
     thread.start()
+    with HeldProcess(child.pid) as target:
+        while not target.is_locked:
+            time.sleep(0.001)
     child.stdin.write(b"more\n")
     child.stdin.flush()
     assert child.stdout.readline() == b"ready\n"
@@ -87,6 +93,24 @@ def test_pages_that_appear_are_seen_and_a_program_that_ends(child: subprocess.Po
     child.wait()
     thread.join(timeout=60)
     assert found[0].why == "ended" and not found[0].complete and found[0].processes[0].ended
+
+
+def test_its_children_are_followed_too() -> None:
+    script = "sleep 600 & echo $!; read line; exec sleep 600"
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdin is not None
+        sleeper = int(process.stdout.readline())
+        try:
+            alone = hmexp.follow(process.pid, HERE, STILL)
+            foreseen = preview(process.pid, PatternWish(HERE), replace(STILL, children=True))
+            both = hmexp.follow(process.pid, HERE, replace(STILL, children=True))
+        finally:
+            process.kill()
+            os.kill(sleeper, signal.SIGKILL)
+    assert [each.pid for each in alone.processes] == [process.pid]
+    assert {each.pid for each in both.processes} == {process.pid, sleeper}
+    assert foreseen.pages == foreseen.by_node[NODE] + foreseen.outcomes.zero > alone.outcomes.pages
+    assert both.outcomes.pages == sum(each.outcomes.pages for each in both.processes) > alone.outcomes.pages
 
 
 def test_stopped_from_another_thread(child: subprocess.Popen[bytes]) -> None:
