@@ -68,7 +68,7 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.report.page.html": ("write_report",),
     "hmexp.report.comparison.outcome": ("Comparison",),
     "hmexp.report.comparison.verdicts": ("compare",),
-    "hmexp.report.model.cost": ("Prices",),
+    "hmexp.report.model.prices": ("Prices",),
     "hmexp.program.follower": ("FollowOptions", "follow"),
     "hmexp.program.moves": ("move_program", "undo_move"),
     "hmexp.store.following_records": ("Following",),

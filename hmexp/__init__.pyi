@@ -60,7 +60,7 @@ from hmexp.program.workload import Workload as Workload
 from hmexp.program.workload import find_workload as find_workload
 from hmexp.report.comparison.outcome import Comparison as Comparison
 from hmexp.report.comparison.verdicts import compare as compare
-from hmexp.report.model.cost import Prices as Prices
+from hmexp.report.model.prices import Prices as Prices
 from hmexp.report.page.html import write_report as write_report
 from hmexp.report.run.dataset import Dataset as Dataset
 from hmexp.report.run.dataset import load as load

@@ -53,8 +53,8 @@ def say_limits(sight: Sight, tallies: Sequence[PageTally], refused: int, *, has_
     if refused:
         remedy = explain(Call.MOVE_PAGES, refused)
         said.append(
-            f"the node of {hidden} pages: move_pages was refused ({os.strerror(refused)})"
-            + (f"; {remedy}" if remedy else "")
+            f"the node of each of {hidden} pages: move_pages was refused ({os.strerror(refused)}), so that "
+            "they are counted by numa_maps alone" + (f"; {remedy}" if remedy else "")
         )
     elif hidden:
         said.append(f"the node of {hidden} pages: they are of a device, or were busy each time")

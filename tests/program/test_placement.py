@@ -252,6 +252,27 @@ def test_frames_that_are_hidden_change_no_count() -> None:
     assert any("move_pages was asked for the node of each page" in text for text in unseen)
 
 
+def test_in_a_container_that_forbids_to_ask() -> None:
+    """As Docker does; then numa_maps alone counts by node, no page is judged, and both are said."""
+    script = (
+        "import subprocess, sys\n"
+        "from hmexp.pattern import Pattern\n"
+        "from hmexp.program.placement import read_placement\n"
+        "t = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
+        "print(read_placement(t.pid, against=Pattern((0,))).to_json())\n"
+        "t.communicate(b'\\n')"
+    )
+    profile = Path(__file__).parents[1] / "docker_profile.py"
+    words = [sys.executable, str(profile), "--", sys.executable, "-c", script]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
+    record = json.loads(done.stdout)
+    assert not record["processes"][0]["by_frames"]
+    assert record["by_node"].keys() == {str(NODE)} and record["by_node"][str(NODE)] > 100
+    assert not record["ok"] and record["verdict"]["unseen"] > 0 and not record["verdict"]["in_place"]
+    assert any("move_pages was refused" in text and "numa_maps alone" in text for text in record["unseen"])
+    assert any("seccomp" in text for text in record["unseen"])
+
+
 def test_a_program_whose_first_thread_has_ended() -> None:
     code = (
         "import ctypes, threading, time\n"

@@ -54,6 +54,7 @@ _DPI: Final = 160
 _COMPRESSION: Final = 3
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
 _ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
+_COLOUR: Final = re.compile(rf"((?:fill|stroke): ?)#({'|'.join(style.DARK)})\b")
 _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 
@@ -141,6 +142,8 @@ def inline_svg(svg: str, stem: str, description: str) -> str:
     if match is None:
         raise ValueError("this is not the text of an SVG file")
     body = _ID.sub(lambda found: f"{found.group(1)}{stem}-", svg[match.end() :])
+    # The page may be dark: each colour of the style can be set by it.
+    body = _COLOUR.sub(lambda found: f"{found[1]}var(--c{found[2]}, #{found[2]})", body)
     spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
     width = float(match.group(1).split()[2]) * 4 / 3

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmexp.report.figures import style
-from hmexp.report.model.cost import Market, Offer, Prices
+from hmexp.report.model.cost import Market, Offer
 from hmexp.report.model.mixtures import bandwidth_gbps, latency_ns
 from hmexp.report.model.predictions import endpoints
+from hmexp.report.model.prices import Prices
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.results import Results
 

@@ -31,6 +31,13 @@ SERIES_COLOURS: Final = (
 )  # fmt: skip
 SERIES_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 SERIES_LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+#: What the colours above are on a dark page: as far from its paper as they are from white, of the same hue.
+DARK: Final = {
+    "1c2127": "#e6e9ed", "646c75": "#a3acb6", "c9ced4": "#4a525c", "ffffff": "#1c2026", "e6e9ec": "#2f363e",
+    "0072b2": "#5cb3ec", "d55e00": "#ff9a4d", "009e73": "#3fd0a4", "8a6d9e": "#bfa1d6", "b3122a": "#ff9a9f",
+    "332288": "#a8a0ff", "aa4499": "#e58ad7", "44aa99": "#5fcfbc", "999933": "#c9c94e", "882255": "#e07aa8",
+    "ddaa33": "#edc35c", "777777": "#a0a0a0", "fdecea": "#3b1a1e", "fff4d6": "#362b10", "7a5200": "#f0c766",
+}  # fmt: skip
 _LABEL_COLOURS: Final = {True: ("#fdecea", BAD), False: ("#fff4d6", "#7a5200")}
 
 _RC: Final[dict[str, Any]] = {
