@@ -6,7 +6,7 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep placers granularity proof-at-scale test lab-test lab-debug lint known-answers bench
+.PHONY: help setup sweep placers granularity redis proof-at-scale test lab-test lab-debug lint known-answers bench
 .PHONY: screenshot example gallery docs clean
 
 # Another active environment must not leak into ours.
@@ -48,6 +48,10 @@ sweep: setup ## run the notebook's sweep and write results/RUN/report.html (SWEE
 placers: setup ## run notebooks/placers.ipynb: what each placer costs and survives (STUDY="-p size 16MiB ...")
 	@mkdir -p results
 	$(python) -m papermill notebooks/placers.ipynb results/placers.ipynb $(STUDY)
+
+redis: setup ## run notebooks/redis.ipynb: may a Redis live on hybrid memory? (needs redis-server, libhiredis-dev)
+	@mkdir -p results
+	$(python) -m papermill notebooks/redis.ipynb results/redis.ipynb $(STUDY)
 
 granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must be (STUDY="-p size 1GiB ...")
 	@mkdir -p results

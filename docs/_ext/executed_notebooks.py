@@ -27,6 +27,10 @@ MEASURES = (
     "On this page the notebook ran while this site was built, on an emulated node and with parameters "
     "so small that it took seconds. It shows the tool; its numbers say nothing about any memory."
 )
+NEEDS = (
+    "This notebook starts servers, for minutes or hours, and needs `redis-server`: it is not executed on "
+    "this page. Open `notebooks/redis.ipynb`, or run `make redis`."
+)
 CONTROL = (
     "In JupyterLab this cell shows controls to play with. A page has no kernel behind it, so it is not "
     "executed here: open `notebooks/{name}` to use them."
@@ -35,10 +39,11 @@ CONTROL = (
 
 @dataclass(frozen=True)
 class Page:
-    """A notebook of the site: what is said above it, and the parameters it is executed with."""
+    """A notebook of the site: what is said above it, the parameters, and whether it is executed."""
 
     note: str
     parameters: dict[str, object] = field(default_factory=dict)
+    executed: bool = True
 
 
 def pages() -> dict[str, Page]:
@@ -53,6 +58,7 @@ def pages() -> dict[str, Page]:
             READS.format(run="results/example-placers"), {"records": "../../results/example-placers"}
         ),
         "granularity.ipynb": Page(MEASURES, small | written | {"size": "16MiB", "window": "1MiB"}),
+        "redis.ipynb": Page(NEEDS, executed=False),
     }
 
 
@@ -82,6 +88,12 @@ def prepare(path: Path, page: Page) -> nbformat.NotebookNode:
             cells += [cell, say(CONTROL.format(name=path.name))]
             continue
         cells.append(cell)
+        if not page.executed:
+            if cell.cell_type == "code":
+                cell.metadata.tags = ["skip-execution"]
+            if cell is notebook.cells[0]:
+                cells.append(say(page.note))
+            continue
         if "parameters" in cell.metadata.get("tags", []):
             lines = [f"{name} = {value!r}" for name, value in page.parameters.items()]
             injected = nbformat.v4.new_code_cell("\n".join(lines))

@@ -30,7 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "sweep": "measure a grid of points and write a report",
     "measure": "measure the bandwidth of one pattern, beside all DRAM",
     "latency": "measure the latency of one pattern, idle or loaded",
-    "study": "measure placers or granularity, as the notebooks of these names do",
+    "study": "measure placers, granularity or a Redis, as the notebooks of these names do",
     "matrix": "measure every node's memory from every node's CPUs, beside what the firmware claims",
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",

@@ -13,7 +13,10 @@ from hmexp.cli.status import MEANINGS
 
 _FILES: Final = (
     ("results/RUN/", "What a run measured (points.jsonl, launches.jsonl, run.json) and what is made of it."),
-    ("results/latest", "A link to the newest sweep; latest-placers and latest-granularity to studies."),
+    (
+        "results/latest",
+        "A link to the newest sweep; latest-placers, latest-granularity and latest-redis to studies.",
+    ),
     ("/run/hmexp/", "The journal of settings of the machine that must be restored."),
 )
 _ENVIRONMENT: Final = (

@@ -1,4 +1,4 @@
-"""The commands ``hmexp study placers`` and ``hmexp study granularity``."""
+"""The commands ``hmexp study placers``, ``hmexp study granularity`` and ``hmexp study redis``."""
 
 from __future__ import annotations
 
@@ -41,15 +41,39 @@ _HELP: Final = {
     "sample_seconds": "shortest time of a sample [s]",
     "emulate": "auto (only without a real slow node), none, or NODE=PROFILE",
 }
+#: Those of the study of a Redis that the others do not have, or mean otherwise.
+_REDIS_HELP: Final = {
+    "ratios": "DRAM:slow ratios; 1:0, all DRAM, is always measured",
+    "reads": "shares of GET among the requests [%%]",
+    "values": "sizes of the values",
+    "data": "memory of the server; far over the last-level cache",
+    "keys": "keys that are asked for: uniform, or the exponent of Zipf's law",
+    "rate": "requests per second at which latency is measured",
+    "connections": "connections of the client",
+    "threads": "threads of the client",
+    "seconds": "time for throughput, and then for latency, in each launch [s]",
+    "dump": "yes or no: BGSAVE under writes, too",
+    "way": "how the pages get to their nodes; auto is the most exact way that works here",
+    "launches": "fresh servers for each point",
+    "settle_seconds": "how long the pages may take to be in place after the load [s]",
+    "dram": "DRAM node; auto is the one nearest to the CPUs",
+    "slow": "slow node; auto is the one nearest to the CPUs",
+}
 
 
 def _kinds() -> tuple[tuple[str, str, type[Any]], ...]:
+    from hmexp.program.redis_parameters import RedisParameters
     from hmexp.study.granularity import GranuleParameters
     from hmexp.study.placers import PlacerParameters
 
     return (
         ("placers", "measure what each placer costs, and what its placement survives", PlacerParameters),
         ("granularity", "measure bandwidth and latency against the granule", GranuleParameters),
+        (
+            "redis",
+            "measure what each ratio does to a Redis that is loaded, asked and dumped",
+            RedisParameters,
+        ),
     )
 
 
@@ -61,7 +85,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
             text,
             f"{text[:1].upper()}{text[1:]}. Safe to interrupt: run it again to resume.",
             describe_statuses("if a point failed"),
-            partial(add_parameters, parameters=parameters, texts=_HELP),
+            partial(
+                add_parameters, parameters=parameters, texts=_HELP | (_REDIS_HELP if name == "redis" else {})
+            ),
             _run,
         )
         command.add_to(kinds).set_defaults(study=name)
@@ -78,10 +104,20 @@ def _run(options: argparse.Namespace) -> int:
         print(f"note: {note}")
     written: list[Path] = []
     outcome = run_study(study, shown_display(), say, lambda run: written.extend(write_study(run)))
+    if study.name == "redis":
+        _say_verdict(outcome.path)
     for path in written:
         print(f"Written: {path}")
     outcome.require_complete()
     return ExitStatus.OK
+
+
+def _say_verdict(run: Path) -> None:
+    from hmexp.report.study.redis_verdict import redis_verdicts
+    from hmexp.report.study.results import StudyResults
+
+    for line in redis_verdicts(StudyResults.load(run)):
+        print(line)
 
 
 def _make(options: argparse.Namespace, topology: Topology) -> Study:
@@ -92,12 +128,16 @@ def _make(options: argparse.Namespace, topology: Topology) -> Study:
     parameters = take_parameters(options, kind)
     if isinstance(parameters, PlacerParameters):
         return make_placer_study(parameters, topology)
+    if options.study == "redis":
+        from hmexp.program.redis_study import make_redis_study
+
+        return make_redis_study(parameters, topology)
     return make_granule_study(parameters, topology)
 
 
 COMMAND = Command(
     "study",
-    "measure placers or granularity, as the notebooks of these names do",
+    "measure placers, granularity or a Redis, as the notebooks of these names do",
     "Answer one question with a set of measurements and figures of its own. `hmexp study STUDY --help` lists "
     "the options of each.",
     describe_statuses("if a point failed"),

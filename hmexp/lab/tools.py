@@ -99,12 +99,12 @@ def ensure_tools() -> Tools:
     missing = [NEEDS[program] for program in NEEDS if program not in found]
     if not missing:
         return Tools(found, None, dict(os.environ))
-    layer = _fetched(missing)
+    layer = fetch_unpacked(missing)
     tools = _with_layer(found, layer)
     if tools.run("qemu-system-x86_64", "--version").returncode != 0:
         # A library that was the machine's own when this was unpacked has gone since.
         shutil.rmtree(layer)
-        tools = _with_layer(found, _fetched(missing))
+        tools = _with_layer(found, fetch_unpacked(missing))
         said = tools.run("qemu-system-x86_64", "--version")
         if said.returncode != 0:
             raise LabNeedError(f"QEMU does not start: {said.stderr.strip()}", remedy(missing))
@@ -116,7 +116,14 @@ def remedy(packages: Sequence[str]) -> str:
     return "apt-get install " + " ".join(packages)
 
 
-def _fetched(packages: Sequence[str]) -> Path:
+def fetch_unpacked(packages: Sequence[str]) -> Path:
+    """Fetch packages of this Debian release with what they depend on, unpacked in the cache, once.
+
+    Raises
+    ------
+    LabNeedError
+        If they cannot be fetched.
+    """
     release = own_release()
     if release is None:
         raise LabNeedError(f"these packages are not installed: {', '.join(packages)}", remedy(packages))

@@ -125,7 +125,7 @@ struct hm_sight {			/* what the pages of a process are seen by */
 	int32_t pagemap_fd;
 	int32_t kpageflags_fd;		/* negative: not readable */
 	int32_t frames_shown;
-	int32_t merging;		/* KSM has merged pages of some process */
+	int32_t merging;		/* KSM has merged pages of some process, and kpageflags tells which */
 	uint64_t categories;		/* of PAGEMAP_SCAN, as hm_scan_categories() returned them; 0: none */
 	uint64_t page_bytes;
 	uint64_t huge_bytes;		/* of an entry of the level above the pages' */
@@ -147,6 +147,7 @@ struct hm_stretch {
 	uint64_t categories;
 };
 
+int hm_tells_merged(int kpageflags_fd);	/* returns 1 unless the kernel says of all anonymous pages that KSM merged them */
 int hm_frames_shown(void);		/* returns 1 if pagemap shows us frames */
 int64_t hm_scan_categories(int pagemap_fd, uint64_t wanted);	/* returns those that the kernel knows; 0: no such call */
 int64_t hm_stretches(int pagemap_fd, uint64_t categories, uint64_t start, uint64_t stop, uint64_t gap_bytes,

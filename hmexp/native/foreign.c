@@ -73,7 +73,8 @@ static int read_words(int fd, uint64_t first, unsigned long count, uint64_t *wor
 	return 0;
 }
 
-int hm_frames_shown(void)
+/* The entry of a page of our own stack, or 0. */
+static uint64_t read_own_entry(void)
 {
 	uint64_t entry = 0;
 	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
@@ -83,7 +84,21 @@ int hm_frames_shown(void)
 	if (read_words(fd, (uintptr_t)&entry / (uint64_t)sysconf(_SC_PAGESIZE), 1, &entry))
 		entry = 0;
 	close(fd);
-	return (entry & PAGEMAP_PRESENT) && (entry & PAGEMAP_FRAME);
+	return entry & PAGEMAP_PRESENT ? entry : 0;
+}
+
+int hm_frames_shown(void)
+{
+	return (read_own_entry() & PAGEMAP_FRAME) != 0;
+}
+
+/* Some kernels (6.12 is one) look at a bit that every anonymous page has. Our stack is not merged with anything. */
+int hm_tells_merged(int kpageflags_fd)
+{
+	const uint64_t frame = read_own_entry() & PAGEMAP_FRAME;
+	uint64_t page_flags = 0;
+
+	return frame && !read_words(kpageflags_fd, frame, 1, &page_flags) && !(page_flags & KPF_KSM);
 }
 
 /* Is a page of no file mapped more than once? After a fork, by KSM, as the zero page, or as memory of a device. */
@@ -138,7 +153,7 @@ static void tell_odd(struct scan *scan, uint64_t page, uint64_t page_flags)
 	} else if (page_flags & KPF_NOPAGE) {
 		scan->flags[page] |= HM_PAGE_OTHER;
 		scan->nodes[page] = HM_NODE_HIDDEN;
-	} else if (page_flags & KPF_KSM) {
+	} else if (scan->sight->merging && (page_flags & KPF_KSM)) {
 		scan->flags[page] |= HM_PAGE_OTHER;
 	}
 }

@@ -106,6 +106,11 @@ class Sight:
         (`PermissionError`).
     """
 
+    frames_shown: bool
+    """Whether nodes are found by frames; else ``move_pages`` is asked."""
+    sees_merged: bool
+    """Whether pages that KSM has merged can be distinguished from others that are shared."""
+
     def __init__(self, pid: int, blocks: Blocks | None = None, *, categories: int = CATEGORIES) -> None:
         blocks = blocks or Blocks()
         self.pid = pid
@@ -120,8 +125,10 @@ class Sight:
         self._sight.pagemap_fd = self._pagemap
         self._sight.kpageflags_fd = self._kpageflags
         self._sight.frames_shown = self.frames_shown
-        self._merging = _are_pages_merged()
-        self._sight.merging = self._merging
+        merging = _are_pages_merged()
+        tells = self._kpageflags >= 0 and bool(lib.hm_tells_merged(self._kpageflags))
+        self.sees_merged = tells or not merging
+        self._sight.merging = merging and tells
         self._sight.categories = self.categories
         self._sight.page_bytes = PAGE_BYTES
         self._sight.huge_bytes = huge_page_bytes()
@@ -148,11 +155,6 @@ class Sight:
     def sees_huge(self) -> bool:
         """Whether huge pages can be distinguished from others."""
         return bool(self.categories & (1 << 6)) or self._kpageflags >= 0
-
-    @property
-    def sees_merged(self) -> bool:
-        """Whether pages that KSM has merged can be distinguished from those shared after a fork."""
-        return self._kpageflags >= 0 or not self._merging
 
     def occupied(self, start: int, stop: int, gap_bytes: int = 2 << 20) -> list[tuple[int, int]]:
         """The parts of an address range that have pages, or swapped ones, and gaps up to a size.

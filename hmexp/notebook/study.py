@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pandas as pd
 
 from hmexp.experiment.engine import Outcome
 from hmexp.notebook.sweep import not_run, refuse_unknown
+from hmexp.program.experiment import make_program_study
+from hmexp.program.parameters import ProgramParameters
+from hmexp.program.redis_parameters import RedisParameters
+from hmexp.program.redis_study import make_redis_study
 from hmexp.progress import notebook_display
 from hmexp.report.figures import gallery as figures
 from hmexp.report.page import inline
@@ -27,7 +31,8 @@ from hmexp.study.placers import PlacerParameters, make_placer_study
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 
-_DPI: Final = 110
+#: Of pictures in a notebook.
+DPI: Final = 110
 #: The notebooks' own parameter beside those of their study: a run to show instead of measuring one.
 RECORDS: Final = "records"
 
@@ -43,11 +48,14 @@ class StudyNotebook:
         From the constructor, if a parameter cannot be used; nothing was written then.
     """
 
+    #: Parameters of the notebook beside those of its study.
+    more: ClassVar[tuple[str, ...]] = (RECORDS,)
+
     def __init__(self, name: str, namespace: Mapping[str, Any]) -> None:
         self.name = name
         kind, make = _KINDS[name]
         names = tuple(kind().to_record())
-        refuse_unknown((*names, RECORDS))
+        refuse_unknown((*names, *self.more))
         given = {key: namespace[key] for key in names if key in namespace}
         parameters = kind.from_mapping(given)
         self.outcome: Outcome | None = None
@@ -107,7 +115,7 @@ class StudyNotebook:
     def figure(self, stem: str) -> inline.Picture:
         """A figure of the study by the name of its file."""
         drawn = FIGURES[self.name][stem](self.results)
-        return inline.Picture(stem, figures.png_bytes(drawn, _DPI))
+        return inline.Picture(stem, figures.png_bytes(drawn, DPI))
 
     def require_complete(self) -> None:
         """Raise SweepError if a point failed: papermill must not end well then."""
@@ -127,4 +135,6 @@ def _find_run(records: str, given: Mapping[str, Any]) -> Path:
 _KINDS: Final[Mapping[str, tuple[Any, Maker]]] = {
     "placers": (PlacerParameters, make_placer_study),
     "granularity": (GranuleParameters, make_granule_study),
+    "program": (ProgramParameters, make_program_study),
+    "redis": (RedisParameters, make_redis_study),
 }

@@ -6,13 +6,16 @@ import os
 import signal
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from hmexp.errors import NativeError
+from hmexp.native import PAGE_BYTES
 from hmexp.native.exit_stop import ExitStop
 from hmexp.program.launcher import LaunchedProgram
 from hmexp.program.output import ProgramOutput
 from hmexp.store.program_records import PlacementSample, ProgramRun
+from hmexp.units import MIB
 
 _SHOWN: Final = 500
 #: Where the program cannot be stopped in its exit, it is looked at meanwhile: at first after this time, and
@@ -20,6 +23,8 @@ _SHOWN: Final = 500
 _FIRST_LOOK_SECONDS: Final = 0.2
 #: Looking takes one part in so many of its time at most.
 _COST_PARTS: Final = 200
+#: Part of a process's largest memory that must be there in the exit: else the look was not at all of it.
+_ENOUGH: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class Life:
     last : PlacementSample or None
         Where its pages were in its exit, or as late as somebody could look.
     unread : str or None
-        Why nobody could look in its exit.
+        Why nobody could look in its exit, or what was not there any more.
     timed_out : bool
         Whether it was killed because it took too long.
     """
@@ -68,11 +73,37 @@ def watch(launched: LaunchedProgram, timeout_seconds: float) -> Life:
             os.kill(launched.started.pid, signal.SIGKILL)
             stop.wait(timeout_seconds)
         last = launched.started.look() if stop.is_stopped and in_time else None
+        others = _say_others(launched.started.pid)
         exited = stop.seconds
     _end(launched)
     held = time.perf_counter() - exited
     run = launched.started.wait()
-    return Life(run, max(0.0, (run.elapsed_seconds or 0.0) - held), last, run.unread, not in_time)
+    unread = run.unread if last is None else others or _say_missing(last, run)
+    return Life(run, max(0.0, (run.elapsed_seconds or 0.0) - held), last, unread, not in_time)
+
+
+def _say_others(pid: int) -> str | None:
+    """What to say if most of its memory was of processes that it had started, as of a shell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    own, others = int(fields[7]), int(fields[8])
+    if others <= own:
+        return None
+    return f"{others} of {own + others} page faults were of processes that it had started and that had ended"
+
+
+def _say_missing(last: PlacementSample, run: ProgramRun) -> str | None:
+    """What to say if most of its memory was gone in its exit."""
+    seen = sum(last.by_node.values()) * PAGE_BYTES / MIB
+    peak = ((run.usage.peak_bytes if run.usage is not None else None) or 0) / MIB
+    if seen >= _ENOUGH * peak:
+        return None
+    return (
+        f"in its exit the program had {seen:.0f} MiB of the {peak:.0f} MiB that one of its processes had at "
+        "its peak, and the rest was not looked at"
+    )
 
 
 def _watch_from_outside(launched: LaunchedProgram, timeout_seconds: float, why: str) -> Life:

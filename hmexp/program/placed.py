@@ -63,12 +63,12 @@ class PlacedProgram(msgspec.Struct, frozen=True, kw_only=True, dict=True):
     @property
     def by_node(self) -> dict[int, int]:
         """Pages on each node, of all mappings [pages]."""
-        return _add(mapping.pages.by_node for mapping in self.mappings)
+        return _add(mapping.by_node for mapping in self.mappings)
 
     @property
     def anonymous_by_node(self) -> dict[int, int]:
         """Pages of private memory on each node: what a pattern is for [pages]."""
-        return _add(mapping.pages.by_node for mapping in self.mappings if mapping.is_judged)
+        return _add(mapping.by_node for mapping in self.mappings if mapping.is_judged)
 
     @property
     def by_kind(self) -> dict[str, int]:
@@ -84,8 +84,7 @@ class PlacedProgram(msgspec.Struct, frozen=True, kw_only=True, dict=True):
         """Pages on each node, by what they are of: the sorts of mappings [pages]."""
         sorts = dict.fromkeys(mapping.sort for mapping in self.mappings)
         return {
-            sort: _add(mapping.pages.by_node for mapping in self.mappings if mapping.sort == sort)
-            for sort in sorts
+            sort: _add(mapping.by_node for mapping in self.mappings if mapping.sort == sort) for sort in sorts
         }
 
     @cached_property

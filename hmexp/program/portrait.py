@@ -85,7 +85,7 @@ def _mappings(placement: PlacedProgram) -> Fragment:
 def _row(placement: PlacedProgram, pid: int, mapping: PlacedMapping) -> list[object]:
     what = element("span", mapping.sort, title=f"{mapping.permissions} {mapping.path} {mapping.policy}")
     row: list[object] = [pid, f"{mapping.start:x}", what, format_size(mapping.size_bytes)]
-    row += [f"{mapping.pages.by_node.get(node, 0):,}" for node in placement.by_node]
+    row += [f"{mapping.by_node.get(node, 0):,}" for node in placement.by_node]
     if placement.pattern is not None:
         verdict = mapping.verdict
         row += ["", ""] if verdict is None else [f"{verdict.in_place:,}", f"{verdict.misplaced:,}"]

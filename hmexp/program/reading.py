@@ -73,6 +73,11 @@ class PlacedMapping(msgspec.Struct, frozen=True, kw_only=True):
         return self.stop - self.start
 
     @property
+    def by_node(self) -> dict[int, int]:
+        """Its pages on each node: as ``numa_maps`` counts them, where a page's own node is hidden [pages]."""
+        return self.numa_maps if self.pages.hidden and self.numa_maps is not None else self.pages.by_node
+
+    @property
     def agrees(self) -> bool:
         """Whether both ways of looking found the same; so, too, where one could not look."""
         return self.numa_maps is None or self.pages.hidden > 0 or self.numa_maps == self.pages.by_node

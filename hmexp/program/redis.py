@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from hmexp.errors import HmexpError
+from hmexp.pattern import Pattern
 from hmexp.program.client.client import Requests, run_client, start_client
+from hmexp.program.placement import read_placement
 from hmexp.program.redis_protocol import RedisError
 from hmexp.program.redis_server import RedisServer, redis_server
 from hmexp.store.client_records import ClientStep
 from hmexp.store.program_records import PlacementSample
-from hmexp.store.redis_records import RedisMeasurement, SnapshotRecord
+from hmexp.store.redis_records import DumpRecord, RedisMeasurement, SnapshotRecord
 
 #: Where the pages of one process are.
 Look = Callable[[int], PlacementSample]
@@ -77,13 +82,11 @@ class Measuring:
         """Read every key and check its value."""
         return run_client(self.server.socket, self.requests, "verify").last("verify")
 
-    def measure(self, name: str, requests: Requests) -> RedisMeasurement:
+    def measure(self, requests: Requests) -> RedisMeasurement:
         """Send requests, and say what came of them.
 
         Parameters
         ----------
-        name : str
-            What the measurement is.
         requests : Requests
             The requests.
 
@@ -96,7 +99,6 @@ class Measuring:
         before = self.server.work()
         result = run_client(self.server.socket, requests, "run")
         return RedisMeasurement(
-            name=name,
             read_percent=requests.read_percent,
             zipf=requests.zipf,
             rate=requests.rate,
@@ -104,7 +106,7 @@ class Measuring:
             work=self.server.work().since(before),
         )
 
-    def snapshot(self, look: Look | None, requests: Requests) -> tuple[SnapshotRecord, RedisMeasurement]:
+    def snapshot(self, look: Look | None, requests: Requests) -> DumpRecord:
         """Dump while requests are answered, load the dump in a second server, and compare.
 
         Parameters
@@ -116,10 +118,8 @@ class Measuring:
 
         Returns
         -------
-        SnapshotRecord
-            The dump.
-        RedisMeasurement
-            The requests.
+        DumpRecord
+            The dump, and the requests.
 
         Raises
         ------
@@ -155,14 +155,14 @@ class Measuring:
             client_digest_loaded=loaded[1].digest,
             loaded_wrong=loaded[1].wrong,
         )
-        return record, RedisMeasurement(
-            name="dump",
+        measured = RedisMeasurement(
             read_percent=requests.read_percent,
             zipf=requests.zipf,
             rate=requests.rate,
             step=step,
             work=work,
         )
+        return DumpRecord(snapshot=record, requests=measured)
 
     def _versioned(self, requests: Requests) -> Requests:
         self.used += 1
@@ -183,16 +183,55 @@ class _Places:
 
 def _look_at_both(server: RedisServer, look: Look | None) -> _Places:
     if look is None:
-        return _Places(unread="nobody looks at placements here")
-    parent = None
+        return _Places(unread="nobody was to look")
+    children = server.children()
+    if not children:
+        return _Places(unread="the child had ended before it could be looked at; use more data")
     try:
-        [child, *_] = server.children() or [0]
-        parent = look(server.pid)
-        if not child:
-            return _Places(parent, unread="the child had ended before it could be looked at")
-        return _Places(parent, look(child))
-    except HmexpError as error:
-        return _Places(parent, unread=f"the child's or the parent's pages: {error.message}")
+        # It has to be there until both were looked at. The server itself works all the time.
+        with _stopped(children[0]):
+            return _Places(look(server.pid), look(children[0]))
+    except (HmexpError, ProcessLookupError) as error:
+        return _Places(unread=f"the child could not be looked at: {error}")
+
+
+@contextlib.contextmanager
+def _stopped(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def look_at(pid: int, pattern: Pattern | None = None) -> PlacementSample:
+    """Where the pages of one process are, without its children's.
+
+    Parameters
+    ----------
+    pid : int
+        The process.
+    pattern : Pattern, optional
+        What its private memory is compared with.
+
+    Raises
+    ------
+    ProgramError
+        If it has ended, or is not for this user to see.
+    """
+    found = read_placement(pid, children=False, against=pattern)
+    return PlacementSample(
+        seconds=0.0,
+        by_node=found.by_node,
+        anonymous_by_node=found.anonymous_by_node,
+        in_place=found.in_place,
+        misplaced=found.misplaced,
+        unmovable=found.unmovable,
+        absent=found.absent,
+        unseen=tuple(found.unseen),
+        cost_seconds=found.cost_seconds,
+    )
 
 
 def _wait_for_dump(server: RedisServer, started: float) -> float:

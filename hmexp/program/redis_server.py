@@ -1,4 +1,4 @@
-"""A Redis of ours: on a private socket in a private folder, started in a given way, asked, and ended."""
+"""A Redis on a private socket: started, asked, looked at from outside, and ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from hmexp.program.redis_protocol import RedisConnection, RedisError
 from hmexp.store.redis_records import ProcessWork
@@ -27,92 +27,33 @@ _LAST_WORDS_BYTES: Final = 2000
 _PATIENCE_SECONDS: Final = 20.0
 
 
-class StartedProcess(Protocol):
-    """A process that was started in some way."""
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-
-    def poll(self) -> int | None:
-        """Its exit status; None while it runs."""
-
-    def end(self) -> None:
-        """Wait for its end; the signal has been sent."""
-
-
-#: Starts a command with its output in a file.
-Launcher = Callable[[Sequence[str], Path], StartedProcess]
-
-
-@dataclass(frozen=True)
-class PlainProcess:
-    """A process started without any way: the kernel's default.
-
-    Parameters
-    ----------
-    process : subprocess.Popen
-        The process.
-    """
-
-    process: subprocess.Popen[bytes]
-
-    @classmethod
-    def launch(cls, command: Sequence[str], output: Path) -> PlainProcess:
-        """Start a command, its output in a file."""
-        with output.open("ab") as file:
-            return cls(
-                subprocess.Popen(
-                    list(command), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
-                )
-            )
-
-    @property
-    def pid(self) -> int:
-        """Its number."""
-        return self.process.pid
-
-    def poll(self) -> int | None:
-        """Its exit status; None while it runs."""
-        return self.process.poll()
-
-    def end(self) -> None:
-        """Wait for its end."""
-        self.process.wait()
-
-
 @dataclass(frozen=True)
 class RedisServer:
-    """A running Redis.
+    """A Redis that runs on this machine, whoever started it.
 
     Parameters
     ----------
-    started : StartedProcess
+    pid : int
         Its process.
-    folder : Path
-        Its socket, log and dump.
+    socket : Path
+        The Unix socket where it listens.
     connection : RedisConnection
         For commands.
     """
 
-    started: StartedProcess
-    folder: Path
+    pid: int
+    socket: Path
     connection: RedisConnection
 
     @property
-    def pid(self) -> int:
-        """The server's process."""
-        return self.started.pid
-
-    @property
-    def socket(self) -> Path:
-        """Where it listens."""
-        return self.folder / "redis.sock"
-
-    @property
     def dump(self) -> Path:
-        """Where it dumps its data."""
-        return self.folder / "dump.rdb"
+        """The file that it dumps its data to."""
+        found = self.connection.ask("CONFIG", "GET", "d*")
+        words = (
+            [each.decode() for each in found if isinstance(each, bytes)] if isinstance(found, list) else []
+        )
+        settings = dict(zip(words[::2], words[1::2], strict=True))
+        return Path(settings["dir"]) / settings["dbfilename"]
 
     def digest(self) -> str:
         """Redis's own digest of every key and value."""
@@ -128,21 +69,67 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(
-    launcher: Launcher = PlainProcess.launch,
-    *,
-    options: Sequence[str] = (),
-    dump: Path | None = None,
-    ready_seconds: float = 120.0,
+def attach_redis(
+    socket: Path, ready_seconds: float = 120.0, alive: Callable[[], bool] = lambda: True
 ) -> Iterator[RedisServer]:
-    """Start a Redis in a new folder; with the context it ends, and its folder goes.
-
-    It listens on a Unix socket only, and saves nothing by itself.
+    """Connect to a Redis that was started in whatever way, as soon as it answers.
 
     Parameters
     ----------
-    launcher : callable
-        Starts the command.
+    socket : Path
+        Its Unix socket.
+    ready_seconds : float
+        How long it may take until it answers [s].
+    alive : callable
+        Whether its process still runs.
+
+    Yields
+    ------
+    RedisServer
+        The server.
+
+    Raises
+    ------
+    RedisError
+        If it does not answer in time, or has ended.
+    """
+    with _connect(socket, ready_seconds, alive) as connection:
+        yield RedisServer(int(connection.info("server")["process_id"]), socket, connection)
+
+
+def redis_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
+    """The command of a Redis that listens on `redis.sock` in a folder only, and saves nothing by itself.
+
+    Parameters
+    ----------
+    folder : Path
+        Its socket, log and dump are there.
+    options : sequence of str
+        More of its options.
+
+    Raises
+    ------
+    RedisError
+        If it is not installed.
+    """
+    program = shutil.which(PROGRAM)
+    if program is None:
+        raise RedisError(f"{PROGRAM} is not installed", f"install it: apt-get install {PACKAGE}")
+    return [
+        program, "--port", "0", "--unixsocket", str(folder / "redis.sock"), "--dir", str(folder),
+        "--logfile", str(folder / "log"), "--save", "", "--appendonly", "no", "--daemonize", "no",
+        "--enable-debug-command", "local", *options,
+    ]  # fmt: skip
+
+
+@contextlib.contextmanager
+def redis_server(
+    options: Sequence[str] = (), dump: Path | None = None, ready_seconds: float = 120.0
+) -> Iterator[RedisServer]:
+    """Start a Redis in a new folder; with the context it ends, and its folder goes.
+
+    Parameters
+    ----------
     options : sequence of str
         More of the server's options.
     dump : Path, optional
@@ -160,25 +147,25 @@ def redis_server(
     RedisError
         If it is not installed, or does not answer in time.
     """
-    program = shutil.which(PROGRAM)
-    if program is None:
-        raise RedisError(f"{PROGRAM} is not installed", f"install it: apt-get install {PACKAGE}")
     # A Unix socket's path is short: not below a folder of results.
     with tempfile.TemporaryDirectory(prefix="hmexp-redis-") as name:
         folder = Path(name)
         if dump is not None:
-            shutil.copyfile(dump, folder / "dump.rdb")
-        command = [
-            program, "--port", "0", "--unixsocket", str(folder / "redis.sock"), "--dir", name,
-            "--save", "", "--appendonly", "no", "--daemonize", "no", "--enable-debug-command", "local",
-            *options,
-        ]  # fmt: skip
-        started = launcher(command, folder / "log")
+            # It only reads it: nothing is saved here.
+            (folder / "dump.rdb").symlink_to(dump.resolve())
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                redis_command(folder, options),
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
         try:
-            with _connect(started, folder, ready_seconds) as connection:
-                yield RedisServer(started, folder, connection)
+            with attach_redis(folder / "redis.sock", ready_seconds, lambda: process.poll() is None) as server:
+                yield server
+        except RedisError as error:
+            words = _last_words(folder)
+            raise RedisError(f"{error.message}; its log ends with: {words}", error.remedy) from error
         finally:
-            _end(started)
+            _end(process)
 
 
 def read_work(pid: int) -> ProcessWork:
@@ -214,13 +201,13 @@ def find_children(pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def _connect(started: StartedProcess, folder: Path, ready_seconds: float) -> RedisConnection:
+def _connect(socket: Path, ready_seconds: float, alive: Callable[[], bool]) -> RedisConnection:
     end = time.monotonic() + ready_seconds
     while True:
         try:
-            connection = RedisConnection(folder / "redis.sock")
-        except RedisError:
-            reason = "does not listen"
+            connection = RedisConnection(socket)
+        except RedisError as error:
+            reason = error.message
         else:
             try:
                 # A server that loads its dump refuses.
@@ -228,11 +215,11 @@ def _connect(started: StartedProcess, folder: Path, ready_seconds: float) -> Red
                 return connection
             except RedisError as error:
                 connection.close()
-                reason = f"is not ready ({error.message})"
-        if started.poll() is not None:
-            raise RedisError(f"{PROGRAM} ended at once: {_last_words(folder)}")
+                reason = f"it is not ready: {error.message}"
+        if not alive():
+            raise RedisError(f"the Redis of {socket} has ended at once")
         if time.monotonic() > end:
-            raise RedisError(f"{PROGRAM} {reason} after {ready_seconds:g} s: {_last_words(folder)}")
+            raise RedisError(f"no answer within {ready_seconds:g} s: {reason}")
         time.sleep(_POLL_SECONDS)
 
 
@@ -243,19 +230,15 @@ def _last_words(folder: Path) -> str:
     return "(it has no log)"
 
 
-def _end(started: StartedProcess) -> None:
-    children = find_children(started.pid)
-    _signal(started.pid, signal.SIGTERM)
-    end = time.monotonic() + _PATIENCE_SECONDS
-    while started.poll() is None and time.monotonic() < end:
-        time.sleep(_POLL_SECONDS)
-    if started.poll() is None:
+def _end(process: subprocess.Popen[bytes]) -> None:
+    children = find_children(process.pid)
+    process.terminate()
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
         # One that dumps outlives a server that is killed.
-        for pid in (started.pid, *children):
-            _signal(pid, signal.SIGKILL)
-    started.end()
-
-
-def _signal(pid: int, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, number)
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)

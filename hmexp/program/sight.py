@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hmexp.native.refusal import Call, explain
+from hmexp.system.sysfs import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,10 +39,12 @@ def say_limits(sight: Sight, tallies: Sequence[PageTally], refused: int, *, has_
             "frames need CAP_SYS_ADMIN"
         )
     if shared and not sight.sees_merged:
-        said.append(
-            f"which of {shared} shared pages KSM has merged: that is in /proc/kpageflags, for which "
-            "CAP_SYS_ADMIN is needed"
+        why = (
+            "the /proc/kpageflags of this kernel says it of all anonymous pages"
+            if os.access("/proc/kpageflags", os.R_OK)
+            else "that is in /proc/kpageflags, for which CAP_SYS_ADMIN is needed"
         )
+        said.append(f"which of {shared} shared pages KSM has merged{_say_merged(sight.pid)}: {why}")
     if not sight.sees_huge:
         said.append(
             "which pages are huge: this kernel shows that only with frames (CAP_SYS_ADMIN), Linux 6.7 and "
@@ -49,11 +53,17 @@ def say_limits(sight: Sight, tallies: Sequence[PageTally], refused: int, *, has_
     if refused:
         remedy = explain(Call.MOVE_PAGES, refused)
         said.append(
-            f"the node of {hidden} pages: move_pages was refused ({os.strerror(refused)})"
-            + (f"; {remedy}" if remedy else "")
+            f"the node of each of {hidden} pages: move_pages was refused ({os.strerror(refused)}), so that "
+            "they are counted by numa_maps alone" + (f"; {remedy}" if remedy else "")
         )
     elif hidden:
         said.append(f"the node of {hidden} pages: they are of a device, or were busy each time")
     if not has_numa:
         said.append("what numa_maps counts: this kernel was built without it (CONFIG_NUMA)")
     return said
+
+
+def _say_merged(pid: int) -> str:
+    """The kernel's own count, of which the same user may know."""
+    text = read_text(Path(f"/proc/{pid}/ksm_merging_pages"))
+    return f" ({text} of this process, by ksm_merging_pages)" if text else ""

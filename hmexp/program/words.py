@@ -159,7 +159,7 @@ def _mappings(placement: PlacedProgram, *, every_mapping: bool) -> list[str]:
 
 def _row(placement: PlacedProgram, pid: int, mapping: PlacedMapping, nodes: Sequence[int]) -> list[str]:
     row = [str(pid), f"{mapping.start:x}", format_size(mapping.size_bytes), mapping.sort]
-    row += [f"{mapping.pages.by_node.get(node, 0):,}" for node in nodes]
+    row += [f"{mapping.by_node.get(node, 0):,}" for node in nodes]
     if placement.pattern is not None:
         verdict = mapping.verdict
         row += ["-", "-"] if verdict is None else [f"{verdict.in_place:,}", f"{verdict.misplaced:,}"]

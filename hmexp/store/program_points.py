@@ -105,7 +105,8 @@ class ProgramLaunch(Stored, frozen=True, kw_only=True, gc=False):
     client : ClientRecord or None
         The client; None if there was none.
     unread : str or None
-        Why the program was looked at within the window, or not at all; None if it was looked at outside.
+        What is missing of the placement: why it was looked at within the window, or what was gone; None if
+        nothing is.
     run : ProgramRun
         How the program was started and how it ended.
     """

@@ -1,10 +1,16 @@
-"""What was seen of a Redis: its load, its requests, its dump, and where its pages were meanwhile."""
+"""What was seen of a Redis: its requests, its dump, and where its pages were meanwhile."""
 
 from __future__ import annotations
 
+from typing import Final
+
 from hmexp.store.client_records import ClientStep
-from hmexp.store.program_records import PlacementSample, ProgramRun
+from hmexp.store.program_records import PlacementSample
 from hmexp.store.schema import Stored
+
+#: Names of the workloads that a Redis is measured by: requests, and a dump under writes.
+REQUESTS: Final = "redis-open"
+DUMP: Final = "redis-dump"
 
 
 class ProcessWork(Stored, frozen=True, kw_only=True, gc=False):
@@ -103,8 +109,6 @@ class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
 
     Parameters
     ----------
-    name : str
-        What it is, such as `throughput` or `latency`.
     read_percent : int
         Share of GET [%].
     zipf : float
@@ -117,7 +121,6 @@ class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
         What the server did meanwhile, with the warm-up.
     """
 
-    name: str
     read_percent: int
     zipf: float
     rate: float
@@ -125,70 +128,16 @@ class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
     work: ProcessWork
 
 
-class RedisLaunch(Stored, frozen=True, kw_only=True, gc=False):
-    """One Redis from its start to its end.
+class DumpRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What `python -m hmexp.program.redis_dump` prints.
 
     Parameters
     ----------
-    label : str
-        Name of the ratio, such as `1:2`.
-    pattern : str or None
-        Node of each granule in turn; None without a pattern.
-    way : str
-        Way that was taken.
-    value_bytes : int
-        Size of each value [bytes].
-    keys : int
-        Number of keys.
-    round : int
-        Which round of launches, from 0.
-    version : str
-        Of the server.
-    allocator : str
-        The server's allocator.
-    used_bytes : int
-        What the server allocated after the load [bytes].
-    resident_bytes : int
-        What of the server was in memory after the load [bytes].
-    load : ClientStep
-        The load.
-    settled_seconds : float or None
-        How long it took after the load until pages were in place; None if they were not in time [s].
-    loaded : PlacementSample or None
-        Placement after the load.
-    ended : PlacementSample or None
-        Placement after the last requests.
-    unread : str or None
-        Why no placement could be read.
-    measurements : tuple of RedisMeasurement
-        The requests.
-    verified : ClientStep
-        Every key, read after the last requests.
-    snapshot : SnapshotRecord or None
-        The BGSAVE; None if there was none.
-    run : ProgramRun or None
-        How the server was started, and how it ended.
-    timing_valid : bool
-        False where the CPU itself is emulated in software: times mean nothing.
+    snapshot : SnapshotRecord
+        The BGSAVE.
+    requests : RedisMeasurement
+        The requests that were answered meanwhile.
     """
 
-    label: str
-    pattern: str | None
-    way: str
-    value_bytes: int
-    keys: int
-    round: int
-    version: str
-    allocator: str
-    used_bytes: int
-    resident_bytes: int
-    load: ClientStep
-    settled_seconds: float | None
-    loaded: PlacementSample | None
-    ended: PlacementSample | None
-    unread: str | None
-    measurements: tuple[RedisMeasurement, ...]
-    verified: ClientStep
-    snapshot: SnapshotRecord | None
-    run: ProgramRun | None
-    timing_valid: bool
+    snapshot: SnapshotRecord
+    requests: RedisMeasurement

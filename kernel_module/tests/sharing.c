@@ -159,6 +159,12 @@ static void sparse(void)
 	   fdinfo(fd, "shared_pages") == (long)(v.len / PAGE),
 	   "a shared mapping keeps what it reads");
 	munmap(shared, v.len);
+	shared = mmap(NULL, MIB, PROT_READ, MAP_PRIVATE, fd, 8 * MIB);
+	ok(shared != MAP_FAILED && !mlock(shared, MIB) &&
+	   all_zero(shared, MIB) && !munlock(shared, MIB) &&
+	   !madvise(shared, MIB, MADV_DONTNEED) && !mlock(shared, MIB),
+	   "what may only be read can be locked");
+	munmap(shared, MIB);
 	munmap(v.at, v.len);
 	close(fd);
 }

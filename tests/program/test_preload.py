@@ -130,6 +130,11 @@ def strangers(built: Path) -> dict[str, Path]:
         built / "other", "-std=gnu11", SUBJECT, f"-Wl,--dynamic-linker={built / 'ld-other.so'}",
         "-ldl", "-pthread",
     )  # fmt: skip
+    (built / "shown.c").write_text(
+        "#include <stdio.h>\n#include <stdlib.h>\n"
+        'int main(void) { const char *p = getenv("LD_PRELOAD"); return puts(p ? p : "nothing") < 0; }\n'
+    )
+    compile_c(built / "shown", built / "shown.c", f"-Wl,--dynamic-linker={built / 'ld-other.so'}")
     compile_c(built / "static", "-std=gnu11", "-w", "-static", SUBJECT, "-pthread")
     return {
         "of another C library": built / "other",
@@ -149,6 +154,15 @@ def test_a_program_that_cannot_have_it_starts_without_and_is_noted(
         assert output == "ordinary\n"
         assert counters.uncovered == count and counters.names[-1] == (reason, str(path))
     assert f"{strangers['static']} (static)" in counters.notes[-1]
+    if how == "execv":  # what somebody else wants to be loaded stays
+        shown = built / "shown"
+        ours = os.pathsep.join((str(built / "library.so"), str(preload.find_jemalloc())))
+        libc = "libm.so.6"
+        for given, left in (
+            (f"{ours}:{libc}", libc), (f"{libc}:{ours}", libc), (f"{libc}:{ours} {libc}", f"{libc}:{libc}"),
+        ):  # fmt: skip
+            output, _ = run("exec", shown, how, plain=False, LD_PRELOAD=given)
+            assert output == f"{left}\n"
 
 
 def test_a_script_is_judged_by_its_interpreter_and_its_children_see_the_callers_preloads(

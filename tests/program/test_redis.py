@@ -103,8 +103,6 @@ def test_a_stopped_server_is_in_the_tail_of_all_that_was_due(server: RedisServer
 def test_a_wrong_value_is_found(server: RedisServer) -> None:
     few = replace(SMALL, keys=20)
     run_client(server.socket, few, "load")
-    old = server.connection.ask("DUMP", key(0))
-    assert old is not None
     with RedisConnection(server.socket) as connection:
         connection.ask("DEL", key(3))
         connection.ask("SETRANGE", key(4), "50", "!")
@@ -114,7 +112,8 @@ def test_a_wrong_value_is_found(server: RedisServer) -> None:
     step = run_client(server.socket, few, "verify").last("verify")
     assert (step.missing, step.damaged, step.failed, step.stale, step.wrong) == (1, 2, 1, 0, 4)
     assert step.problem is not None and step.problem.startswith("GET of key:0000000000")
-    assert step.invalid_because == (f"4 answers were wrong ({step.problem})",)
+    # A busy machine may be another reason.
+    assert f"4 answers were wrong ({step.problem})" in step.invalid_because
     strict = [str(build_client()), f"--socket={server.socket}", "--keys=20", "--strict", "verify"]
     done = subprocess.run(strict, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
@@ -165,6 +164,11 @@ def test_a_client_without_a_cpu_makes_its_result_invalid(server: RedisServer) ->
     assert thread.cpu_wait_seconds > thread.cpu_seconds
     assert step.client.saturated
     assert "the client was busy" in step.invalid_because[0]
+    busy = [str(build_client()), f"--socket={server.socket}", "--keys=2000", "--most-busy=0.0001"]
+    done = subprocess.run(
+        [*busy, "--seconds=0.1", "--warmup=0", "verify", "rush"], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "it was the limit, not the server" in done.stderr
 
 
 def test_a_dump_under_writes_is_the_data_of_its_fork(server: RedisServer) -> None:
@@ -173,9 +177,10 @@ def test_a_dump_under_writes_is_the_data_of_its_fork(server: RedisServer) -> Non
     # The child takes its time, so that there are writes while it works.
     server.connection.ask("CONFIG", "SET", "rdb-key-save-delay", "200")
     try:
-        record, measured = measuring.snapshot(None, replace(SMALL, read_percent=50, warmup_seconds=0))
+        found = measuring.snapshot(None, replace(SMALL, read_percent=50, warmup_seconds=0))
     finally:
         server.connection.ask("CONFIG", "SET", "rdb-key-save-delay", "0")
+    record, measured = found.snapshot, found.requests
     assert record.holds, record
     assert record.seconds > 0.4 and record.fork_seconds > 0 and record.copied_bytes > 0
     assert record.dump_bytes > 2000 * 100
@@ -185,7 +190,7 @@ def test_a_dump_under_writes_is_the_data_of_its_fork(server: RedisServer) -> Non
     assert server.digest() != record.digest_loaded
     assert measuring.verify().wrong == 0
     # A third measurement knows which versions are used up.
-    assert measuring.measure("again", replace(SMALL, read_percent=50)).step.wrong == 0
+    assert measuring.measure(replace(SMALL, read_percent=50)).step.wrong == 0
 
 
 def test_what_cannot_be_is_said(server: RedisServer, tmp_path: Path) -> None:
@@ -195,7 +200,10 @@ def test_what_cannot_be_is_said(server: RedisServer, tmp_path: Path) -> None:
         run_client(server.socket, replace(SMALL, read_percent=50), "run")
     with pytest.raises(ClientError, match=r"no connection to .*nobody"):
         run_client(tmp_path / "nobody", SMALL, "load")
-    with pytest.raises(RedisError, match="ended at once"), redis_server(options=("--no-such-option", "1")):
+    with (
+        pytest.raises(RedisError, match=r"(?s)ended at once; its log ends with: .*no-such-option"),
+        redis_server(options=("--no-such-option", "1")),
+    ):
         pass
 
 
@@ -208,7 +216,7 @@ def test_a_server_that_dies_is_said(redis_here: None) -> None:
             os.kill(server.pid, signal.SIGKILL)
             with pytest.raises(ClientError, match="the server is gone"):
                 client.finish()
-    assert not server.folder.exists()
+    assert not server.socket.parent.exists()
 
 
 @pytest.mark.parametrize(

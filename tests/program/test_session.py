@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +142,17 @@ def test_a_program_that_ends_is_looked_at_in_its_exit() -> None:
     assert launch.run.status == 0
 
 
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("{python} -c \"x = bytearray(b'x') * (60 << 20)\"", "that one of its processes had at its peak"),
+        ("sh -c \"{python} -c 'x = bytearray(60 << 20)'; true\"", "of processes that it had started"),
+    ],
+)
+def test_memory_that_is_gone_in_the_exit_is_no_proof(command: str, words: str) -> None:
+    assert words in str(measure(batch(command), "node").launches[0].unread)
+
+
 def test_a_client_measures_and_the_program_ends_with_all_that_it_has_started(tmp_path: Path) -> None:
     text = client("awk 'BEGIN {{ while (i < 1e6) i++ }}'; echo '{{\"p99\": 2.5}}'").replace(
         'source = "program"', 'source = "client"'
@@ -224,3 +238,34 @@ def test_launches_join_to_a_median_with_an_interval() -> None:
     compared = compare(joined)
     assert compared is not None and compared.unit == "s" and len(compared.launches) == 3
     assert join([one]).metrics[0].ci_low is None
+
+
+def test_a_launch_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "launch"
+    folder.mkdir()
+    script = f"""
+import os, signal, subprocess, sys
+from pathlib import Path
+from hmexp.program.warden import Warden
+from hmexp.program.remains import MARK
+warden = Warden(Path({str(folder)!r}))
+# One that is known, with a child that has left the session, and one that only has the mark.
+known = subprocess.Popen(["sh", "-c", "setsid sleep 4321 & sleep 4321"])
+warden.watch(known.pid)
+subprocess.Popen(
+    ["sleep", "4321"], env={{**os.environ, MARK: warden.mark}}, start_new_session=True, stdout=sys.stderr
+)
+print("started", flush=True)
+sys.stdin.read()
+"""
+    launch = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    assert launch.stdout is not None and launch.stdout.readline() == b"started\n"
+    assert running() and folder.exists()
+    launch.kill()
+    launch.communicate()
+    deadline = time.monotonic() + 20
+    while (running() or folder.exists()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert running() == [] and not folder.exists()

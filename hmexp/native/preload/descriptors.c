@@ -171,17 +171,37 @@ static bool is_kept(int fd)
 	return fd >= 0 && fd == atomic_load(&descriptor);
 }
 
-#define REAL(name)						\
-	static __typeof__(name) *real;				\
-	if (!real)						\
-		real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
+static struct {
+	__typeof__(close) *close;
+	__typeof__(dup2) *dup2;
+	__typeof__(dup3) *dup3;
+	__typeof__(closefrom) *closefrom;
+} real;
+
+#define FIND(name) (real.name = (__typeof__(real.name))dlsym(RTLD_NEXT, #name))
+
+/* Only constructors of others come before ours. */
+#define NEEDED(name)				\
+	do {					\
+		if (!real.name)			\
+			FIND(name);		\
+	} while (0)
+
+/* At the start: the loader's lock may be held by nobody in the child of a fork. */
+void hm_find_real_descriptors(void)
+{
+	FIND(close);
+	FIND(dup2);
+	FIND(dup3);
+	FIND(closefrom);
+}
 
 HM_EXPORT int close(int fd)
 {
-	REAL(close);
+	NEEDED(close);
 	if (is_kept(fd) && process == getpid() && is_ours(fd))
 		return 0;	/* as if it were closed */
-	return real(fd);
+	return real.close(fd);
 }
 
 /* The caller wants this number for something else: ours takes another. */
@@ -202,18 +222,18 @@ static void give_way(int number)
 
 HM_EXPORT int dup2(int from, int to)
 {
-	REAL(dup2);
+	NEEDED(dup2);
 	if (from != to)
 		give_way(to);
-	return real(from, to);
+	return real.dup2(from, to);
 }
 
 HM_EXPORT int dup3(int from, int to, int flags)
 {
-	REAL(dup3);
+	NEEDED(dup3);
 	if (from != to)
 		give_way(to);
-	return real(from, to, flags);
+	return real.dup3(from, to, flags);
 }
 
 HM_EXPORT int close_range(unsigned int first, unsigned int last, int flags)
@@ -235,15 +255,15 @@ HM_EXPORT void closefrom(int first)
 {
 	int fd = atomic_load(&descriptor);
 
-	REAL(closefrom);
+	NEEDED(closefrom);
 	if (first < 0)
 		first = 0;
 	if (fd < first) {
-		real(first);
+		real.closefrom(first);
 		return;
 	}
 	if (first < fd && syscall(SYS_close_range, first, fd - 1, 0))
 		for (; first < fd; first++)
 			syscall(SYS_close, first);
-	real(fd + 1);
+	real.closefrom(fd + 1);
 }

@@ -76,6 +76,7 @@ void hm_note_name(const char *reason, const char *name);
 /* descriptors.c: the one descriptor, which programs may close */
 void hm_keep_open(void);
 void hm_watch_forks(void);
+void hm_find_real_descriptors(void);
 int hm_descriptor(void);
 bool hm_device_noexec(void);
 

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -52,41 +53,55 @@ static size_t entries(char *const *list)
 	return n;
 }
 
-/* LD_PRELOAD without what is ours; NULL if nothing is left of it. */
-static char *without_ours(char *entry)
+static bool is_separator(char c)
 {
-	size_t ours = strlen(hm_settings.files);
-	char *value = entry + strlen(PRELOAD), *rest;
+	return c == ':' || c == ' ';
+}
 
-	if (strncmp(value, hm_settings.files, ours))
+/*
+ * LD_PRELOAD without what is ours, in @text, which has room for all of @entry;
+ * NULL if nothing is left of it.
+ */
+static char *without_ours(char *entry, char *text)
+{
+	size_t ours = strlen(hm_settings.files), before;
+	char *value = entry + strlen(PRELOAD), *at = value, *rest;
+
+	while ((at = strstr(at, hm_settings.files))) {
+		rest = at + ours;
+		if ((at == value || is_separator(at[-1])) &&
+		    (!*rest || is_separator(*rest)))
+			break;
+		at++;
+	}
+	if (!at)
 		return entry;
-	rest = value + ours;
-	if (!*rest)
+	before = (size_t)(at - entry);
+	/* One separator goes with it. */
+	if (*rest)
+		rest++;
+	else if (at > value)
+		before--;
+	if (!*rest && before == strlen(PRELOAD))
 		return NULL;
-	return *rest == ':' || *rest == ' ' ? rest + 1 : entry;
+	memcpy(text, entry, before);
+	strcpy(text + before, rest);
+	return text;
 }
 
 /*
  * Fill @to with the environment for a program that the library cannot be in;
  * @text has room for the LD_PRELOAD that is left.
  */
-static void strip(char **to, char *text, size_t room, char *const *from)
+static void strip(char **to, char *text, char *const *from)
 {
 	for (; *from; from++) {
-		char *left;
+		char *left = *from;
 
-		if (strncmp(*from, PRELOAD, strlen(PRELOAD))) {
-			*to++ = *from;
-			continue;
-		}
-		left = without_ours(*from);
-		if (!left)
-			continue;
-		if (left != *from) {
-			snprintf(text, room, PRELOAD "%s", left);
-			left = text;
-		}
-		*to++ = left;
+		if (!strncmp(left, PRELOAD, strlen(PRELOAD)))
+			left = without_ours(left, text);
+		if (left)
+			*to++ = left;
 	}
 	*to = NULL;
 }
@@ -126,8 +141,7 @@ static bool is_harmed(const char *path)
 	size_t n_ = entries(given_);						\
 	if (n_ && n_ < ENVIRONMENT_MOST && is_harmed(path)) {			\
 		char **copy_ = alloca((n_ + 1) * sizeof(*copy_));		\
-		size_t room_ = longest_preload(given_);				\
-		strip(copy_, alloca(room_), room_, given_);			\
+		strip(copy_, alloca(longest_preload(given_)), given_);		\
 		use_ = copy_;							\
 	}									\
 	use_; })

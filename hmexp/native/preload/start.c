@@ -133,6 +133,7 @@ __attribute__((constructor)) static void at_load(void)
 	hm_ready();
 	hm_watch_forks();
 	hm_find_real();
+	hm_find_real_descriptors();
 }
 
 /* Note a program that the library is not in; safe in the child of vfork(). */

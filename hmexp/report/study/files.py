@@ -19,6 +19,8 @@ from hmexp.report.study.prediction import prediction_frame
 from hmexp.report.study.prediction_figures import slowdown_curve
 from hmexp.report.study.program import programs_frame
 from hmexp.report.study.program_figures import program_metrics
+from hmexp.report.study.redis import dumps_frame, redis_frame
+from hmexp.report.study.redis_figures import redis_beside_dram, redis_dumps, redis_latency
 from hmexp.report.study.results import StudyResults
 from hmexp.report.study.setup_costs import costs_frame, far_frame
 from hmexp.report.study.setup_figures import mappings_against_size, misplacement, setup_costs
@@ -35,6 +37,11 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
     "matrix": {"matrix": heat_map},
     "program": {"program": program_metrics},
     "predict": {"predict": slowdown_curve, "program": program_metrics},
+    "redis": {
+        "redis_beside_dram": redis_beside_dram,
+        "redis_latency": redis_latency,
+        "redis_dumps": redis_dumps,
+    },
 }
 TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
     "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
@@ -42,6 +49,7 @@ TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]
     "matrix": {"matrix": cells_frame, "disagreements": disagreements_frame},
     "program": {"program": programs_frame},
     "predict": {"predict": prediction_frame, "program": programs_frame},
+    "redis": {"requests": redis_frame, "dumps": dumps_frame},
 }
 #: Studies with a page of their own: made of the figure of that stem.
 PAGES: Final[Mapping[str, tuple[str, Callable[[StudyResults, str], str]]]] = {

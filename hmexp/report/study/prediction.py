@@ -12,7 +12,7 @@ import pandas as pd
 from hmexp.errors import MeasurementError
 from hmexp.program.slowdown import MeasuredTime, Slowdown, SlowdownCurve
 from hmexp.report.study.program import ProgramReading, primary, readings_of
-from hmexp.report.study.program_verdict import unjudged
+from hmexp.report.study.program_verdict import unjudged, unproven
 from hmexp.report.study.results import StudyResults
 
 #: A prediction that is off by more is poor.
@@ -128,7 +128,7 @@ def say_prediction(study: StudyResults) -> list[str]:
             f"The curve is a polynomial of degree {found.curve.terms}, because only {found.curve.terms} "
             "ratios with slow memory were measured."
         )
-    return sentences
+    return [*sentences, *unproven(readings_of(study))]
 
 
 def prediction_frame(study: StudyResults) -> pd.DataFrame:

@@ -120,7 +120,7 @@ def programs_frame(study: StudyResults) -> pd.DataFrame:
 
 def primary(readings: Sequence[ProgramReading]) -> list[ProgramReading]:
     """The readings of the metric that decides."""
-    return [reading for reading in readings if reading.metric.name == readings[0].metric.name]
+    return [each for each in readings if each.metric.name == readings[0].metric.name]
 
 
 def say_pattern(point: ProgramPoint) -> str:

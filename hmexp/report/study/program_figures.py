@@ -16,6 +16,7 @@ from hmexp.report.study.results import StudyResults
 _PANEL_INCHES: Final = (4.9, 3.1)
 _MOST_COLUMNS: Final = 2
 _BESIDE: Final = 1.3
+_MOST_OF_MEDIAN: Final = 1.6
 
 
 @style.styled()
@@ -64,7 +65,8 @@ def _draw(axes: Axes, readings: Sequence[ProgramReading], ways: Sequence[str]) -
         for reading, x in places:
             assert reading.of_dram is not None
             style.draw_estimate(axes, x, reading.of_dram, colour, marker)
-            highest = max(highest, reading.of_dram.high)
+            # One wide interval must not make all others a line.
+            highest = max(highest, min(reading.of_dram.high, _MOST_OF_MEDIAN * reading.of_dram.median))
     _share_axis(axes, readings)
     axes.set_ylim(0, highest * 1.12)
 

@@ -26,9 +26,9 @@ def verdicts(study: StudyResults, keep: float = KEEP) -> list[str]:
     readings = readings_of(study)
     why_not = unjudged(study, readings)
     if why_not is not None:
-        return [why_not]
+        return [why_not, *unproven(readings)]
     found = [_judge(reading, keep) for reading in primary(readings) if not reading.is_baseline]
-    return [*found, *_smallest(primary(readings), keep), *_cautions(study)]
+    return [*found, *_smallest(primary(readings), keep), *_cautions(study), *unproven(readings)]
 
 
 def unjudged(study: StudyResults, readings: Sequence[ProgramReading]) -> str | None:
@@ -45,6 +45,15 @@ def unjudged(study: StudyResults, readings: Sequence[ProgramReading]) -> str | N
     if not any(reading.is_baseline for reading in readings):
         return "No verdict: the program on DRAM alone was not measured, and nothing can be compared with it."
     return None
+
+
+def unproven(readings: Sequence[ProgramReading]) -> list[str]:
+    """The sentence on launches of which the placement is not known in full, by the first reason."""
+    reasons = [each.unread for reading in primary(readings) for each in reading.launches if each.unread]
+    if not reasons:
+        return []
+    count = f"{len(reasons)} launch{'es' if len(reasons) > 1 else ''}"
+    return [f"In {count} the placement is not proven in full: {reasons[0]}."]
 
 
 def say_reading(reading: ProgramReading) -> str:
@@ -98,9 +107,6 @@ def _cautions(study: StudyResults) -> list[str]:
         "or CXL memory, and the verdict is on this node alone."
         for node in unknown
     ]
-    within = [each.unread for r in readings_of(study) for each in r.launches if each.unread is not None]
-    if within:
-        found.append(f"hmexp looked at pages within the window of {len(within)} launches: {within[0]}.")
     ways = {reading.way_taken for reading in readings_of(study)}
     if ways & {"policy", "follow"} and "node" in ways:
         found.append(

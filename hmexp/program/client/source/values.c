@@ -5,7 +5,6 @@
 #include "values.h"
 
 #define UNKNOWN UINT32_MAX
-#define LOCKED 0x80000000u
 
 struct header {
 	uint64_t key;
@@ -18,24 +17,26 @@ struct header {
  * group: when all of it is answered, the key holds one of the group, and nothing older.
  */
 struct key_state {
+	/* Written under the lock, read without it. */
 	uint32_t issued; /* the last version sent */
 	uint32_t lowest; /* the lowest that may still be there */
 	uint32_t group; /* the first of the SETs that overlap now */
-	uint32_t busy; /* SETs under way; the top bit is a lock */
+	uint32_t busy; /* SETs under way */
+	uint32_t lock;
 };
 
 static struct key_state *lock(struct table *table, uint64_t key)
 {
 	struct key_state *state = &table->states[key];
 
-	while (__atomic_fetch_or(&state->busy, LOCKED, __ATOMIC_ACQUIRE) & LOCKED)
+	while (__atomic_exchange_n(&state->lock, 1, __ATOMIC_ACQUIRE))
 		;
 	return state;
 }
 
 static void unlock(struct key_state *state)
 {
-	__atomic_fetch_and(&state->busy, ~LOCKED, __ATOMIC_RELEASE);
+	__atomic_store_n(&state->lock, 0, __ATOMIC_RELEASE);
 }
 
 void table_begin(struct table *table, uint64_t keys, uint32_t value_bytes, uint32_t first_version)
@@ -60,10 +61,10 @@ uint32_t table_issue(struct table *table, uint64_t key)
 	uint32_t version;
 
 	version = state->issued + 1;
-	if (state->lowest == UNKNOWN && !(state->busy & ~LOCKED))
+	if (state->lowest == UNKNOWN && !state->busy)
 		version = table->first_version;
-	state->issued = version;
-	if (!(state->busy & ~LOCKED))
+	__atomic_store_n(&state->issued, version, __ATOMIC_RELAXED);
+	if (!state->busy)
 		state->group = version;
 	state->busy++;
 	unlock(state);
@@ -77,8 +78,8 @@ void table_answered(struct table *table, uint64_t key, bool done)
 	if (!done)
 		state->group = state->lowest;
 	state->busy--;
-	if (!(state->busy & ~LOCKED))
-		state->lowest = state->group;
+	if (!state->busy)
+		__atomic_store_n(&state->lowest, state->group, __ATOMIC_RELAXED);
 	unlock(state);
 }
 
@@ -96,8 +97,10 @@ bool table_accepts(struct table *table, uint64_t key, uint32_t version, uint32_t
 		return version >= lowest &&
 		       version <= __atomic_load_n(&table->states[key].issued, __ATOMIC_RELAXED);
 	state = lock(table, key);
-	if (state->lowest == UNKNOWN && !(state->busy & ~LOCKED))
-		state->issued = state->lowest = version;
+	if (state->lowest == UNKNOWN && !state->busy) {
+		__atomic_store_n(&state->issued, version, __ATOMIC_RELAXED);
+		__atomic_store_n(&state->lowest, version, __ATOMIC_RELAXED);
+	}
 	unlock(state);
 	return true;
 }
