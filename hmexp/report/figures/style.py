@@ -139,20 +139,7 @@ def framed(
         figure.text(left, y / height, line, size=8.5, va="top", color=MUTED)
         y -= _LINE_INCHES
     y -= 0.08
-    for label, lines in zip(results.labels, labels, strict=True):
-        face, ink = _LABEL_COLOURS[label == FUNCTIONAL_ONLY]
-        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": ink, "linewidth": 0.8}
-        figure.text(
-            left + 0.06 / width,
-            y / height,
-            "\n".join(lines),
-            size=8.5,
-            weight="bold",
-            va="top",
-            color=ink,
-            bbox=box,
-        )
-        y -= _label_inches(lines)
+    y = _write_labels(figure, results.labels, labels, y)
     if key_rows:
         figure.legend(
             *key, loc="upper left", bbox_to_anchor=(left, (y + 0.05) / height), ncols=columns,
@@ -162,6 +149,22 @@ def framed(
         where = (footer - 0.04 - _LINE_INCHES * number) / height
         figure.text(left, where, line, size=8, va="top", color=BAD)
     return figure
+
+
+def _write_labels(
+    figure: Figure, labels: Sequence[str], wrapped: Sequence[Sequence[str]], y_inches: float
+) -> float:
+    """Write labels in boxes, one below the other, and return where they end [inches]."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    for label, lines in zip(labels, wrapped, strict=True):
+        face, ink = _LABEL_COLOURS[label == FUNCTIONAL_ONLY]
+        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": ink, "linewidth": 0.8}
+        figure.text(
+            0.18 / width, y_inches / height, "\n".join(lines), size=8.5, weight="bold", va="top", color=ink,
+            bbox=box,
+        )  # fmt: skip
+        y_inches -= _label_inches(lines)
+    return y_inches
 
 
 def _label_inches(lines: Sequence[str]) -> float:
