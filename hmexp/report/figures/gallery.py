@@ -25,6 +25,7 @@ from hmexp.report.figures.deviation import model_error
 from hmexp.report.figures.distributions import latency_distribution
 from hmexp.report.figures.heat_map import ratio_by_mix, shares_of_dram
 from hmexp.report.figures.loaded_latency import loaded_latency, loaded_operations
+from hmexp.report.figures.scale import group_thousands
 from hmexp.report.figures.strips import placement_strips, strips_of
 from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
 from hmexp.report.model.predictions import predict
@@ -93,6 +94,7 @@ _FIGURES: Final[Mapping[str, tuple[Callable[[Results], object], Callable[[Result
 def svg_text(figure: Figure, stem: str) -> str:
     """Render a figure as SVG: the same bytes for the same data, at any time and on any machine."""
     buffer = io.StringIO()
+    group_thousands(figure)
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with style.styled(**{"svg.hashsalt": stem}):
         # By its canvas: savefig draws each figure twice, the first time only to lay it out.
@@ -103,6 +105,7 @@ def svg_text(figure: Figure, stem: str) -> str:
 def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
     """Render a figure as PNG."""
     buffer = io.BytesIO()
+    group_thousands(figure)
     before = figure.dpi
     with style.styled():
         figure.dpi = dpi
