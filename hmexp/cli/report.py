@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hmexp.cli.options import DIRECTORY, Command, add_json, completed, kept_percent, price, run_directory
+from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
 from hmexp.cli.output import print_json
+from hmexp.cli.question import add_question, read_question
 from hmexp.cli.runs import require_complete, require_measured, require_numbers
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
+    from hmexp.report.model.decision import Question
     from hmexp.report.run.results import Results
 
 
@@ -23,51 +25,45 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     completed(run, DIRECTORY)
     add_json(parser, "what was measured and which files were written")
-    parser.add_argument(
-        "--price-dram", type=price, metavar="PRICE",
-        help="price of DRAM per GiB: the report then says what each ratio costs",
-    )  # fmt: skip
-    parser.add_argument("--price-slow", type=price, metavar="PRICE", help="price of the slow memory per GiB")
-    parser.add_argument(
-        "--keep", type=kept_percent, default=0.9, metavar="PERCENT",
-        help="find the cheapest ratio that keeps this much of all DRAM's bandwidth (default: 90)",
-    )  # fmt: skip
+    add_question(parser)
 
 
 def _run(options: argparse.Namespace) -> int:
     from hmexp.store.reader import collector_paused, read_run
 
-    given = (options.price_dram, options.price_slow)
-    if given.count(None) == 1:
-        raise ParameterError("one price is missing", "give both --price-dram and --price-slow, per GiB")
+    question = read_question(options)
     require_measured(options.run_directory)
     study = read_run(options.run_directory).study
-    if study is not None and None not in given:
+    if study is not None and (question.needs or question.prices or question.capacity_bytes):
         raise ParameterError(
-            f"{options.run_directory} is a study of {study}, which has no ratios to put a price on",
-            "leave --price-dram and --price-slow out, or name the run of a sweep",
+            f"{options.run_directory} is a study of {study}, which has no ratios to choose from",
+            "leave needs, prices and capacity out, or name the run of a sweep",
         )
     from hmexp.report.run.results import Results
 
     # Read once: of a large run that is most of what its tables take.
     with collector_paused():
         results = Results.load(options.run_directory)
-        return _sweep(options, results) if study is None else _study(options, results)
+        return _sweep(options, results, question) if study is None else _study(options, results)
 
 
-def _sweep(options: argparse.Namespace, results: Results) -> int:
-    from hmexp.report.model.cost import Prices
+def _sweep(options: argparse.Namespace, results: Results, question: Question) -> int:
+    from hmexp.report.model.decision import decide
+    from hmexp.report.model.decision_words import say_verdict
     from hmexp.report.page.earlier import require_no_loss
+    from hmexp.report.page.first import to_json
     from hmexp.report.page.html import write_report_of
 
-    prices = None if options.price_dram is None else Prices(options.price_dram, options.price_slow)
+    decision = decide(results, question)
     require_no_loss(options.run_directory / "report.html", len(results.ok))
-    written = write_report_of(results, options.run_directory, prices, options.keep)
+    written = write_report_of(results, options.run_directory, question)
     names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     files = [file for name in names if (file := options.run_directory / name).exists()]
     if options.json:
-        print_json(_describe(options, results, files, str(written)))
+        described = _describe(options, results, files, str(written))
+        print_json(described | {"decision": to_json(decision, results)})
     else:
+        print(" ".join(say_verdict(decision, results)))
         print(f"Report: {written}")
     require_numbers(options.run_directory, results.points)
     require_complete(options.run_directory, results.points, results.unfinished)
@@ -75,14 +71,15 @@ def _sweep(options: argparse.Namespace, results: Results) -> int:
 
 
 def _study(options: argparse.Namespace, results: Results) -> int:
-    """A study has tables and figures of its own, and no page."""
+    """A study has tables and figures of its own; one over a program has a page, too."""
     from hmexp.report.model.tables import write_points
     from hmexp.report.study.files import write_study
 
     folder = options.run_directory
     files = [write_points(results, folder / "points.csv"), *write_study(folder)]
     if options.json:
-        print_json(_describe(options, results, files, None))
+        page = next((str(file) for file in files if file.name == "report.html"), None)
+        print_json(_describe(options, results, files, page))
     else:
         for file in files:
             print(f"Written: {file}")
@@ -116,10 +113,14 @@ COMMAND = Command(
     "report",
     "write report.html, the tables and the figures of a run again",
     "Write report.html, points.csv, samples.csv and the figures of a run again, from its points.jsonl and "
-    "run.json alone. With prices, also say what each ratio costs. Of a study, write points.csv, "
-    "its own tables and its figures.",
-    "JSON: an object with run, report (null for a study), files, labels, counts (points by status) and "
-    "points (the rows of points.csv).\n\n"
+    "run.json alone. Its first page says which ratio keeps what is needed: each --need, or --keep of every "
+    "bandwidth. With prices, it also says what each ratio costs. Of a study, write points.csv, its own "
+    "tables and its figures.",
+    "  hmexp report results/latest --need 'read>=90' --need 'latency<=1.5x' \\\n"
+    "    --capacity 1TiB --price-dram 8 --price-slow 3 --currency EUR\n\n"
+    "JSON: an object with run, report (null for a study without a page), files, labels, counts (points by "
+    "status), points (the rows of points.csv) and, of a sweep, decision (question, verdict, ratio, needs, "
+    "ratios and trust).\n\n"
     + describe_statuses("if points of the run are missing or failed, or none was measured"),
     _add_options,
     _run,

@@ -104,10 +104,20 @@ def _run(options: argparse.Namespace) -> int:
         print(f"note: {note}")
     written: list[Path] = []
     outcome = run_study(study, shown_display(), say, lambda run: written.extend(write_study(run)))
+    if study.name == "redis":
+        _say_verdict(outcome.path)
     for path in written:
         print(f"Written: {path}")
     outcome.require_complete()
     return ExitStatus.OK
+
+
+def _say_verdict(run: Path) -> None:
+    from hmexp.report.study.redis_verdict import redis_verdicts
+    from hmexp.report.study.results import StudyResults
+
+    for line in redis_verdicts(StudyResults.load(run)):
+        print(line)
 
 
 def _make(options: argparse.Namespace, topology: Topology) -> Study:

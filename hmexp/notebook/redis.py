@@ -14,7 +14,7 @@ from hmexp.errors import ParameterError
 from hmexp.notebook.study import DPI, StudyNotebook
 from hmexp.notebook.widgets import Play
 from hmexp.report.figures import gallery as figures
-from hmexp.report.model.cost import Prices
+from hmexp.report.model.prices import Prices
 from hmexp.report.page.inline_html import Html
 from hmexp.report.study.program_verdict import KEEP
 from hmexp.report.study.redis import LATENCIES, cells_of, redis_frame

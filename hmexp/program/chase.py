@@ -132,7 +132,7 @@ class Chase:
 
     @property
     def sees_huge(self) -> bool:
-        """Whether huge pages can be recognised."""
+        """See `Looker`."""
         return self._looker.sees_huge
 
     def look(self) -> View:
@@ -152,15 +152,16 @@ class Chase:
                     return self._looker.look()
                 except (ProcessLookupError, ProgramError):
                     self._replace()
-            if self.target.ends_within(_ENDING_SECONDS):
-                raise ProcessLookupError(f"process {self.target.pid} has ended")
-            raise ProgramError(
-                f"process {self.target.pid} has no memory to look at, though it has not ended",
-                "try again; it may be executing one program after another",
-            )
+            problem = f"process {self.target.pid} has no memory to look at, though it has not ended"
+            raise self._without_memory(ProgramError(problem))
         finally:
             self.scans += 1
             self.scan_cpu_seconds += time.thread_time() - started
+
+    def _without_memory(self, error: ProgramError) -> Exception:
+        """The memory of a process goes before it counts as ended."""
+        gone = self.target.ends_within(_ENDING_SECONDS)
+        return ProcessLookupError(f"process {self.target.pid} has ended") if gone else error
 
     def _replace(self) -> None:
         """The address space is gone: another program is executed, or the process has ended."""
@@ -168,10 +169,8 @@ class Chase:
             raise ProcessLookupError(f"process {self.target.pid} has ended")
         try:
             self._looker.reopen()
-        except ProgramError:
-            if self.target.ends_within(_ENDING_SECONDS):
-                raise ProcessLookupError(f"process {self.target.pid} has ended") from None
-            raise
+        except ProgramError as error:
+            raise self._without_memory(error) from error
         self.replaced += 1
         self.ledger.forget()
         self.splitter.forget()
@@ -202,11 +201,11 @@ class Chase:
         """
         before = self.view
         view, wanted, returned = self._fresh()
-        choice = choose(view, wanted, self.ledger, self._options, patient=patient)
+        choice = self._choose(view, wanted, patient=patient)
         if choice.split.size and self.splitter.split(choice.split):
             view, wanted, more = self._fresh()
             returned += more
-            choice = choose(view, wanted, self.ledger, self._options, patient=patient)
+            choice = self._choose(view, wanted, patient=patient)
         before_ns = self._first_touches(view, wanted, before)
         self.view, self._first = view, False
         kept = self._fitting(choice, room() if choice.request.pages.size else {})
@@ -222,6 +221,10 @@ class Chase:
             int(choice.request.weight.sum() - choice.request.weight[kept].sum()),
             max(0, view.faults - before.faults), choice.trying, answers.fatal,
         )  # fmt: skip
+
+    def _choose(self, view: View, wanted: Nodes, *, patient: bool) -> MoveChoice:
+        given_up = self.splitter.given_up
+        return choose(view, wanted, self.ledger, self._options, patient=patient, given_up=given_up)
 
     def _fresh(self) -> tuple[View, Nodes, int]:
         view = self.look()
@@ -263,8 +266,8 @@ class Chase:
         members = all_members[np.isin(np.repeat(np.arange(len(request.pages)), request.weight), kept)]
         if self._journal is not None:
             self._journal.note(view.pages[members], view.node[members])
-        look_seconds = (view.ended_ns - view.started_ns) / 1e9
-        answers = self._mover.move(self.target, chosen, max(_ROUND_SECONDS, _ROUND_LOOKS * look_seconds))
+        limit_seconds = max(_ROUND_SECONDS, _ROUND_LOOKS * (view.ended_ns - view.started_ns) / 1e9)
+        answers = self._mover.move(self.target, chosen, limit_seconds)
         owner = np.repeat(np.arange(len(chosen.pages)), chosen.weight)
         answered = answers.done_ns[owner] > 0
         self.ledger.answered(

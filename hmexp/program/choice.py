@@ -89,7 +89,15 @@ def wrong_pages(view: View, wanted: Nodes) -> Mask:
     return found
 
 
-def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *, patient: bool) -> MoveChoice:
+def choose(
+    view: View,
+    wanted: Nodes,
+    ledger: Ledger,
+    options: ChoiceOptions,
+    *,
+    patient: bool,
+    given_up: frozenset[int] = frozenset(),
+) -> MoveChoice:
     """Choose what to ask for.
 
     Parameters
@@ -104,6 +112,8 @@ def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *,
         Which pages may be moved.
     patient : bool
         Also ask for pages that were refused often.
+    given_up : frozenset of int
+        Huge pages that are not to be split any more, by their number.
     """
     wrong = wrong_pages(view, wanted) & ~view.zero & ~view.merged
     shared = wrong & view.shared
@@ -116,19 +126,24 @@ def choose(view: View, wanted: Nodes, ledger: Ledger, options: ChoiceOptions, *,
     # A huge page moves as a whole, or not at all.
     groups = _group_huge(view, wanted, wrong)
     whole = groups.movable & groups.wrong
+    stuck = ~groups.movable & groups.wrong
+    blocks = view.pages[groups.start] // np.uint64(HUGE_PAGES)
+    left = stuck & (options.huge == "leave" or np.isin(blocks, np.array(sorted(given_up), dtype=np.uint64)))
+    for begin, end in zip(groups.start[left], groups.stop[left], strict=True):
+        wrong[begin:end] = False
     first = groups.start[whole]
     index = np.concatenate([small, first])
     stop = np.concatenate([small + 1, groups.stop[whole]])
-    order = np.argsort(index)
+    order = np.argsort(index, kind="stable")
     index, stop = index[order], stop[order]
     nodes = np.concatenate([wanted[small], groups.node[whole]]).astype(np.int32)[order]
     request = MoveRequest(view.pages[index], nodes, stop - index, refused[index])
-    split = view.pages[groups.start[~groups.movable & groups.wrong]]
+    split = view.pages[groups.start[stuck & ~left]]
     return MoveChoice(
         request,
         np.stack([index, stop], axis=1) if index.size else np.empty((0, 2), np.int64),
-        split if options.huge == "split" else split[:0],
-        int(wrong.sum() if options.huge == "split" else (stop - index).sum()),
+        split,
+        int(wrong.sum()),
         int((wanted != ANYWHERE).sum()),
         int(shared.sum()),
         int((wrong & (refused > 0) & (refused < MOST_REFUSALS)).sum()),

@@ -74,7 +74,14 @@ def plan_one_node(request: Request, _held: ExitStack) -> Plan:
 
 def plan_tiering(request: Request, held: ExitStack) -> Plan:
     """First touch, and then the kernel moves hot pages up and cold ones down."""
-    settings = held.enter_context(memory_tiering())
+    try:
+        settings = held.enter_context(memory_tiering())
+    except SettingsError as error:
+        remedy = f"{error.remedy}; or" if error.remedy else "or"
+        raise StartError(
+            f"tiering by the kernel: {error.message}",
+            f"{remedy} use another way: --via default, --via policy",
+        ) from error
     return Plan(
         "tiering",
         "first touch, and the kernel moves hot pages to fast nodes and cold ones to slow nodes "

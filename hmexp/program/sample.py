@@ -36,6 +36,7 @@ def take_sample(pid: int, pattern: Pattern | None, seconds: float) -> tuple[Plac
     sample = PlacementSample(
         seconds=seconds,
         processes=len(found.processes),
+        mappings=len(found.mappings),
         by_node=found.by_node,
         anonymous_by_node=found.anonymous_by_node,
         in_place=found.in_place,

@@ -42,9 +42,14 @@ class Splitter:
         self._times.clear()
 
     @property
+    def given_up(self) -> frozenset[int]:
+        """Huge pages that are not split any more, by their number."""
+        return frozenset(block for block, times in self._times.items() if times >= MOST_SPLITS)
+
+    @property
     def rejoined(self) -> int:
         """Huge pages that were split several times: something joins them again."""
-        return sum(times >= MOST_SPLITS for times in self._times.values())
+        return len(self.given_up)
 
     def split(self, pages: Pages) -> bool:
         """Split the huge pages that these are part of, but for those that were split too often.

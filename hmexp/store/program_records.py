@@ -45,6 +45,8 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
         Time since the program was started [s].
     processes : int
         Processes that were looked at.
+    mappings : int
+        Their mappings, of which the kernel allows each process `vm.max_map_count`.
     by_node : dict of int to int
         Pages on each node [pages].
     anonymous_by_node : dict of int to int
@@ -67,6 +69,7 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
 
     seconds: float
     processes: int = 1
+    mappings: int = 0
     by_node: dict[int, int] = {}
     anonymous_by_node: dict[int, int] = {}
     in_place: int = 0

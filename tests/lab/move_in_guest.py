@@ -47,7 +47,7 @@ class Program:
     def __init__(self, mode: str, mib: int = MIB, seconds: float = 600, user: int | None = None) -> None:
         self.process = subprocess.Popen(
             ["taskset", "1", PROGRAM, mode, str(mib), str(seconds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=user,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, user=user, group=user,
         )  # fmt: skip
         self.pid = self.process.pid
         assert self._line().startswith("ready")
@@ -220,8 +220,11 @@ def hostile() -> None:
             program.end()
             say(f"  the program itself: {there}")
         say(f"hostile {mode}: {status} {short(found)}")
-        if mode in ("mlock", "threads"):
+        if mode == "mlock":
             assert found["complete"], found
+        if mode == "threads":
+            # Stacks come and go.
+            assert found["outcomes"]["waiting"] <= total(found) // 50, found
 
 
 def ending() -> None:
@@ -290,7 +293,7 @@ def rejoined() -> None:
     program = Program("huge", 12)
     status, found = move(program, "--pattern", "0,2,2", "--limit", "90")
     say(f"rejoined: {status} {short(found)} {found['reason'][:120]} {found['counters']}")
-    assert found["why"] in ("oscillating", "still", "time"), found
+    assert found["why"] in ("oscillating", "still"), found
     assert found["complete"] == (status == 0) and (status == 0) == (found["outcomes"]["huge"] == 0), found
     program.end()
     (THP / "khugepaged/pages_to_scan").write_text("1")
@@ -425,6 +428,8 @@ def run() -> None:
         say(f"a program that sleeps: {error.code}")
     sleeper.kill()
     Path("/proc/sys/kernel/numa_balancing").write_text("0")
+    sortable = np.random.default_rng(1).permutation(60)
+    say(f"argsort works in this emulator: {bool((sortable[np.argsort(sortable)] == np.arange(60)).all())}")
     (THP / "enabled").write_text("madvise")
     (THP / "khugepaged/pages_to_scan").write_text("1")
     (THP / "khugepaged/scan_sleep_millisecs").write_text("600000")

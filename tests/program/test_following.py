@@ -74,7 +74,9 @@ def test_a_huge_page_moves_whole_or_is_split_and_never_in_parts() -> None:
         HUGE_PAGES, 4 * HUGE_PAGES,
     ]  # fmt: skip
     left = choose(seen, mixed, Ledger(), ChoiceOptions(huge="leave"), patient=False)
-    assert left.split.size == 0 and left.request.pages.tolist() == [3]
+    assert left.split.size == 0 and left.request.pages.tolist() == [3] and left.wrong == 1
+    some = choose(seen, mixed, Ledger(), ChoiceOptions(), patient=False, given_up=frozenset({1}))
+    assert some.split.tolist() == [4 * HUGE_PAGES] and some.wrong == 1 + 4
     outcomes = count_outcomes(seen, mixed, Ledger(), frozenset())
     assert outcomes.huge == HUGE_PAGES // 2 + 4 and outcomes.pages == len(pages)
     # One that could be moved whole is not in the way of itself.

@@ -103,8 +103,6 @@ def test_a_stopped_server_is_in_the_tail_of_all_that_was_due(server: RedisServer
 def test_a_wrong_value_is_found(server: RedisServer) -> None:
     few = replace(SMALL, keys=20)
     run_client(server.socket, few, "load")
-    old = server.connection.ask("DUMP", key(0))
-    assert old is not None
     with RedisConnection(server.socket) as connection:
         connection.ask("DEL", key(3))
         connection.ask("SETRANGE", key(4), "50", "!")
@@ -114,7 +112,8 @@ def test_a_wrong_value_is_found(server: RedisServer) -> None:
     step = run_client(server.socket, few, "verify").last("verify")
     assert (step.missing, step.damaged, step.failed, step.stale, step.wrong) == (1, 2, 1, 0, 4)
     assert step.problem is not None and step.problem.startswith("GET of key:0000000000")
-    assert step.invalid_because == (f"4 answers were wrong ({step.problem})",)
+    # A busy machine may be another reason.
+    assert f"4 answers were wrong ({step.problem})" in step.invalid_because
     strict = [str(build_client()), f"--socket={server.socket}", "--keys=20", "--strict", "verify"]
     done = subprocess.run(strict, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (
@@ -165,6 +164,11 @@ def test_a_client_without_a_cpu_makes_its_result_invalid(server: RedisServer) ->
     assert thread.cpu_wait_seconds > thread.cpu_seconds
     assert step.client.saturated
     assert "the client was busy" in step.invalid_because[0]
+    busy = [str(build_client()), f"--socket={server.socket}", "--keys=2000", "--most-busy=0.0001"]
+    done = subprocess.run(
+        [*busy, "--seconds=0.1", "--warmup=0", "verify", "rush"], capture_output=True, text=True
+    )
+    assert done.returncode == 1 and "it was the limit, not the server" in done.stderr
 
 
 def test_a_dump_under_writes_is_the_data_of_its_fork(server: RedisServer) -> None:

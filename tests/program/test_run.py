@@ -56,7 +56,7 @@ def test_streams_status_policy_and_record(tmp_path: Path) -> None:
     """Nothing of hmexp is in the program's streams; what it inherits shows in /proc; the record has all."""
     script = (
         "cat; grep -E 'THP_enabled|SigIgn' /proc/self/status; grep -m1 heap /proc/self/numa_maps; "
-        "echo wrong >&2; exec 3>&-; exit 7"
+        "echo wrong >&2; echo open; ls /proc/self/fd; exit 7"
     )
     record = tmp_path / "record"
     options = ("--record", str(record), "--pattern", str(NODE))
@@ -68,6 +68,8 @@ def test_streams_status_policy_and_record(tmp_path: Path) -> None:
     # Python ignores SIGPIPE for itself alone.
     assert ignored is not None and not int(ignored[1], 16) >> (signal.SIGPIPE - 1) & 1
     assert f" interleave=static:{NODE} heap " in done.stdout
+    # The last is the folder that ls reads: nothing of hmexp is open.
+    assert done.stdout.partition("\nopen\n")[2].split() == ["0", "1", "2", "3"]
     found = read_program(record)
     assert found.command == ("sh", "-c", script, "--", "a b")
     assert (found.status, found.signal, found.way, found.promise) == (7, None, "policy", "exact")

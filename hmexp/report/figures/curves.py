@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -12,16 +13,17 @@ from matplotlib.lines import Line2D
 
 from hmexp.measure.quantity import LATENCIES, is_latency
 from hmexp.report.figures import style
+from hmexp.report.figures.labels import PanelLabel, Place, place_labels
 from hmexp.report.figures.layout import Layout, panel_title, side_by_side
+from hmexp.report.figures.scale import clip
 from hmexp.report.model.predictions import SOURCE_NAMES, ModelCurve, Prediction, curve, predict
-from hmexp.report.run.numbers import signed, with_unit
+from hmexp.report.run.numbers import digits, signed, with_unit
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
 
 _PANEL_HEIGHT: Final = 3.2
 _PANEL_WIDTH: Final = 4.9
-_WIDEST: Final = 14.4
 _MANY_SAMPLES: Final = 4000
 _HALF: Final = 0.5
 _EDGE: Final = 22.0
@@ -68,7 +70,7 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
         f"{what} against the share of DRAM",
         ". ".join(filter(None, (style.common_parameters(results, points), _say_error(points, predictions)))),
         (
-            max(6.8, min(_PANEL_WIDTH, _WIDEST / len(operations)) * len(operations)),
+            style.panels_width(_PANEL_WIDTH, len(operations)),
             _PANEL_HEIGHT * len(layout.rows) + 0.2,
         ),
         key=_key(points, results, layout, predictions),
@@ -78,6 +80,7 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
         style.say_nothing(figure.subplots(), f"No {what.lower()} point was measured.")
         return figure
     panels = figure.subplots(len(layout.rows), len(operations), squeeze=False, sharey="col")
+    named: list[tuple[Axes, _Names]] = []
     for row, axes_row in zip(layout.rows, panels, strict=True):
         for operation, axes in zip(operations, axes_row, strict=True):
             inside = [p for p in points if p.operation == operation and layout.holds(row, p)]
@@ -86,11 +89,45 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
             )
             axes.set_ylabel("ns per access" if is_latency(operation) else "GB/s of payload")
             style.share_axis(axes, inside or points, results.slow_name, labelled=row is layout.rows[-1])
-            _draw_panel(axes, inside, results, layout, predictions)
-    for axes in panels[0]:
+            named.append((axes, _draw_panel(axes, inside, results, layout, predictions)))
+    for number, (operation, axes) in enumerate(zip(operations, panels[0], strict=True)):
         # One scale per column, from zero: heights can be compared by eye.
-        axes.set_ylim(0, axes.get_ylim()[1] * 1.08)
+        axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
+        column = [p for p in points if p.operation == operation]
+        shown = [value for p in column for value in (*p.samples, p.value.high)]
+        peak = max((names.peak for other, names in named if other in panels[:, number]), default=0.0)
+        clip(axes, shown, "ns" if is_latency(operation) else "GB/s", least=peak)
+    room = figure.get_figwidth() / len(operations) - 0.75, _PANEL_HEIGHT - 0.9
+    for axes, names in named:
+        names.write(axes, room)
     return figure
+
+
+@dataclass
+class _Names:
+    """What is to be named in a panel once its scale is known, and what the names must not cover."""
+
+    single: bool
+    baseline: Point | None = None
+    best: Point | None = None
+    optimum: float | None = None
+    peak: float = 0.0
+    drawn: list[tuple[float, float]] = field(default_factory=list)
+
+    def write(self, axes: Axes, room: tuple[float, float]) -> None:
+        if not self.single:
+            return
+        top = axes.get_ylim()[1]
+        labels = []
+        if self.best is not None:
+            labels.append(
+                _name_best(axes, self.best, min(top * 0.9, max(y for _, y in self.drawn if y < top)))
+            )
+        if self.baseline is not None and self.baseline.value.median < top:
+            labels.append(_name_baseline(self.baseline))
+        if self.optimum is not None:
+            labels.append(_name_optimum(axes, self.optimum, self.peak))
+        place_labels(axes, labels, self.drawn, room)
 
 
 def _say_error(points: Sequence[Point], predictions: dict[str, Prediction]) -> str:
@@ -104,27 +141,31 @@ def _say_error(points: Sequence[Point], predictions: dict[str, Prediction]) -> s
 
 def _draw_panel(
     axes: Axes, points: Sequence[Point], results: Results, layout: Layout, predictions: dict[str, Prediction]
-) -> None:
+) -> _Names:
+    names = _Names(len({p.series for p in points}) == 1)
     if not points:
         axes.text(0.5, 0.5, "no point measured", ha="center", color=style.MUTED, transform=axes.transAxes)
-        return
-    single = len({p.series for p in points}) == 1
-    top = max(point.value.high for point in points)
+        return names
     for series in dict.fromkeys(p.series for p in points):
         group = [p for p in points if p.series == series]
         model = curve(group, results, predictions)
         if model is not None:
             _draw_model(axes, model, group, results, layout)
-            top = max(top, float(model.values.max()))
-        if single and model is not None and model.best is not None:
-            _name_optimum(axes, model.best, float(model.values.max()))
+            names.optimum, names.peak = model.best, max(names.peak, float(model.values.max()))
+            names.drawn += [
+                (float(x) * 100, float(y)) for x, y in zip(model.shares, model.values, strict=True)
+            ]
         for point in (p for p in group if p.share == 1):
-            _draw_baseline(axes, point, layout, named=single)
+            _draw_baseline(axes, point, layout)
+            names.baseline = point
     for point, x, aside in side_by_side([p for p in points if not p.added]):
         _draw_point(axes, point, x, aside, layout)
+        names.drawn += [(x, y) for y in (point.value.low, point.value.median, point.value.high)]
+        names.drawn += [(x + aside, value) for value in point.samples]
     asked = [p for p in points if not p.added]
-    if single and len(asked) > 1 and not is_latency(asked[0].operation):
-        _name_best(axes, max(asked, key=lambda p: p.value.median), top)
+    if len(asked) > 1 and not is_latency(asked[0].operation):
+        names.best = max(asked, key=lambda p: p.value.median)
+    return names
 
 
 def _draw_model(
@@ -163,37 +204,40 @@ def _draw_point(axes: Axes, point: Point, x: float, aside: float, layout: Layout
     style.draw_estimate(axes, x, point.value, colour, layout.marker(point))
 
 
-def _draw_baseline(axes: Axes, point: Point, layout: Layout, *, named: bool) -> None:
+def _draw_baseline(axes: Axes, point: Point, layout: Layout) -> None:
     colour = layout.colour(point) if layout.hue else style.MUTED
     axes.axhline(point.value.median, color=colour, linewidth=1, linestyle=_DOTTED, zorder=1)
-    if named:
-        axes.annotate(
-            f"all DRAM {with_unit(point)}", (-6, point.value.median), xytext=(2, 3),
-            textcoords="offset points", ha="left", va="bottom", size=7.5, color=style.MUTED,
-        )  # fmt: skip
 
 
-def _name_optimum(axes: Axes, best: float, peak: float) -> None:
-    axes.plot([best * 100] * 2, [0, peak], color=style.FAINT, linewidth=1, zorder=1)
-    left = best > _HALF
-    axes.annotate(
-        f"model's optimum\n{best * 100:.0f} % DRAM · {peak:.1f} GB/s",
-        (best * 100, 0), xytext=(-5 if left else 5, 5), textcoords="offset points",
-        ha="right" if left else "left", va="bottom", size=7.5, color=style.MUTED,
-    )  # fmt: skip
+def _name_baseline(point: Point) -> PanelLabel:
+    """Along its line: at the left, where all slow is, or wherever there is room."""
+    places = tuple(
+        Place(x, point.value.median, ha, va)
+        for x, ha in ((-6, "left"), (25, "center"), (50, "center"), (75, "center"), (106, "right"))
+        for va in ("bottom", "top")
+    )
+    return PanelLabel(f"all DRAM {with_unit(point)}", places, {"color": style.MUTED})
 
 
-def _name_best(axes: Axes, best: Point, top: float) -> None:
+def _name_optimum(axes: Axes, best: float, peak: float) -> PanelLabel:
+    x = best * 100
+    axes.plot([x] * 2, [0, peak], color=style.FAINT, linewidth=1, zorder=1)
+    sides = ("right", "left") if best > _HALF else ("left", "right")
+    heights = (0.0, 0.12, 0.25, 0.4, 0.55, 0.7)
+    places = tuple(Place(x, axes.get_ylim()[1] * h, side, "bottom") for h in heights for side in sides)
+    text = f"model's optimum\n{x:.0f} % DRAM · {digits(peak)} GB/s"
+    return PanelLabel(text, places, {"color": style.MUTED})
+
+
+def _name_best(axes: Axes, best: Point, top: float) -> PanelLabel:
     # Above everything drawn, so that it covers nothing; a ring says which point is meant.
     x = best.share * 100
     axes.plot([x], [best.value.median], "o", color="none", markeredgecolor=style.INK, markersize=10, zorder=3)
     side = "left" if x < _EDGE else "right" if x > 100 - _EDGE else "center"
-    shift = {"left": -5, "right": 5, "center": 0}[side]
-    axes.annotate(
-        f"best measured: {best.ratio}, {with_unit(best)}", (x, top), xytext=(shift, 6),
-        textcoords="offset points", ha=side, va="bottom", size=8, weight="bold",
-    )  # fmt: skip
-    axes.update_datalim([(x, top * 1.08)])
+    at = {"left": -6.0, "right": 106.0, "center": x}[side]
+    places = tuple(Place(at, y, side, "bottom") for y in (top, top * 1.04))
+    text = f"best measured: {best.ratio}, {with_unit(best)}"
+    return PanelLabel(text, places, {"weight": "bold"})
 
 
 def _key(

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from hmexp.report.figures import style
 from hmexp.report.figures.layout import Layout, panel_title, side_by_side
+from hmexp.report.figures.scale import clip_limit
 from hmexp.report.model.predictions import SOURCE_NAMES, Prediction, predict
 from hmexp.report.model.tables import NO_MODEL
 from hmexp.report.run.numbers import signed
@@ -16,6 +17,7 @@ from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
 
+_FAR: Final = 100.0
 BAND_PERCENT: Final = 10.0
 
 
@@ -34,7 +36,7 @@ def model_error(results: Results) -> Figure:
         f"{', '.join(said) or 'no model'}"
         + ("; hollow: the endpoints the model is made from, 0 by construction" if hollow else "")
     )
-    size = (max(6.8, 3.3 * len(operations)), 2.5 * len(layout.rows) + 0.2)
+    size = (style.panels_width(3.3, len(operations)), 2.5 * len(layout.rows) + 0.2)
     title = "Measurement against model"
     figure = style.framed(results, title, subtitle, size, key=layout.key(points), left_out=results.not_ok)
     if not points:
@@ -52,6 +54,15 @@ def model_error(results: Results) -> Figure:
             for point, x, _ in side_by_side(inside):
                 _draw_error(axes, point, x, predictions[point.point_id], layout)
     reach = max(1.5 * BAND_PERCENT, *(abs(limit) * 1.1 for limit in panels[0][0].get_ylim()))
+    far = [abs(p.value.median / predictions[p.point_id].value - 1) * 100 for p in points]
+    limit = clip_limit([*far, BAND_PERCENT])
+    if limit is not None and max(far) > max(1.5 * BAND_PERCENT, limit):
+        reach = max(1.5 * BAND_PERCENT, limit)
+        beyond = sum(value > reach for value in far)
+        figure.text(
+            0.995, 0.01, f"clipped: {beyond} beyond ±{reach:.0f} %, up to {max(far):,.0f} %",
+            ha="right", va="bottom", size=8, color=style.BAD,
+        )  # fmt: skip
     panels[0][0].set_ylim(-reach, reach)
     return figure
 
@@ -69,8 +80,8 @@ def _draw_error(axes: Axes, point: Point, x: float, prediction: Prediction, layo
     if outside or layout.hue is None:
         up = middle >= 0
         axes.annotate(
-            signed(middle), (x, high if up else low),
+            signed(middle, 1 if abs(middle) < _FAR else 0), (x, high if up else low),
             xytext=(0, 4 if up else -4), textcoords="offset points",
-            ha="center", va="bottom" if up else "top", size=7.5,
+            ha="center", va="bottom" if up else "top", size=8,
             color=style.BAD if outside else style.MUTED, weight="bold" if outside else "normal",
         )  # fmt: skip

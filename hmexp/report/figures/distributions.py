@@ -12,6 +12,7 @@ from hmexp.report.figures import style
 from hmexp.report.figures.curves import latency_operations
 from hmexp.report.figures.layout import panel_title
 from hmexp.report.figures.pattern_lines import PatternLines, only, panels_of
+from hmexp.report.figures.scale import clip
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
@@ -36,7 +37,7 @@ def latency_distribution(results: Results) -> Figure:
         results,
         "Distribution of latency",
         f"{subtitle}; {style.common_parameters(results, points)}",
-        (max(6.8, _PANEL_WIDTH * len(operations)), _PANEL_HEIGHT * len(rows) + 0.2),
+        (style.panels_width(_PANEL_WIDTH, len(operations)), _PANEL_HEIGHT * len(rows) + 0.2),
         key=lines.key(),
         left_out=[p for p in results.not_ok if p.operation in operations],
     )
@@ -53,8 +54,10 @@ def latency_distribution(results: Results) -> Figure:
             axes.grid(visible=True, which="major")
             for point in inside:
                 _draw(axes, point, lines)
-            axes.set_xlim(left=0)
             axes.set_ylim(0, 103)
+    for operation, axes in zip(operations, panels[0], strict=True):
+        axes.set_xlim(left=0)
+        clip(axes, [v for p in points if p.operation == operation for v in p.samples], "ns", "x")
     return figure
 
 

@@ -25,6 +25,7 @@ from hmexp.report.figures.deviation import model_error
 from hmexp.report.figures.distributions import latency_distribution
 from hmexp.report.figures.heat_map import ratio_by_mix, shares_of_dram
 from hmexp.report.figures.loaded_latency import loaded_latency, loaded_operations
+from hmexp.report.figures.scale import group_thousands
 from hmexp.report.figures.strips import placement_strips, strips_of
 from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
 from hmexp.report.model.predictions import predict
@@ -54,6 +55,7 @@ _DPI: Final = 160
 _COMPRESSION: Final = 3
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
 _ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
+_COLOUR: Final = re.compile(rf"((?:fill|stroke): ?)#({'|'.join(style.DARK)})\b")
 _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 
@@ -92,6 +94,7 @@ _FIGURES: Final[Mapping[str, tuple[Callable[[Results], object], Callable[[Result
 def svg_text(figure: Figure, stem: str) -> str:
     """Render a figure as SVG: the same bytes for the same data, at any time and on any machine."""
     buffer = io.StringIO()
+    group_thousands(figure)
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
     with style.styled(**{"svg.hashsalt": stem}):
         # By its canvas: savefig draws each figure twice, the first time only to lay it out.
@@ -102,6 +105,7 @@ def svg_text(figure: Figure, stem: str) -> str:
 def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
     """Render a figure as PNG."""
     buffer = io.BytesIO()
+    group_thousands(figure)
     before = figure.dpi
     with style.styled():
         figure.dpi = dpi
@@ -141,6 +145,8 @@ def inline_svg(svg: str, stem: str, description: str) -> str:
     if match is None:
         raise ValueError("this is not the text of an SVG file")
     body = _ID.sub(lambda found: f"{found.group(1)}{stem}-", svg[match.end() :])
+    # The page may be dark: each colour of the style can be set by it.
+    body = _COLOUR.sub(lambda found: f"{found[1]}var(--c{found[2]}, #{found[2]})", body)
     spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
     width = float(match.group(1).split()[2]) * 4 / 3

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from hmexp.report.figures import style
@@ -16,11 +17,17 @@ from hmexp.report.run.point import Estimate, Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series, say_operation, say_series
 
-#: Blue to yellow, evenly from dark to light: distinguishable with any colour vision, and in print.
-_COLOURS: Final = "cividis"
+#: White is what all DRAM does; orange is less, blue is more: distinguishable with any colour vision. In grey
+#: both darken, so the numbers of what is not less than all DRAM are bold.
+_COLOURS: Final = LinearSegmentedColormap.from_list(
+    "centred", ["#b35806", "#f1a340", "#ffffff", "#92c5de", "#2166ac"]
+)
 _MOST_PANELS: Final = 6
-_TOP: Final = 1.2
-_DARK: Final = 0.55
+#: The colour is full at nothing, and at twice all DRAM.
+_TOP: Final = 2.0
+#: Not of the style: they stay on a dark page, as the cells do.
+_ON_LIGHT, _ON_DARK = "#101010", "#fefefe"
+_DARK: Final = 0.5
 _CELL_INCHES: Final = (1.25, 0.46)
 
 Cells = dict[tuple[str, str], Estimate]
@@ -85,7 +92,7 @@ def _draw(
     values = np.full((len(patterns), len(operations)), np.nan)
     for (pattern, operation), estimate in cells.items():
         values[patterns.index(pattern), operations.index(operation)] = estimate.median
-    axes.imshow(values, cmap=_COLOURS, vmin=0, vmax=_TOP, aspect="auto")
+    axes.imshow(values, cmap=_COLOURS, vmin=0.0, vmax=_TOP, aspect="auto")
     for row, pattern in enumerate(patterns):
         for column, operation in enumerate(operations):
             found = cells.get((pattern, operation))
@@ -103,9 +110,12 @@ def _write(axes: Axes, found: Estimate | None, column: int, row: int) -> None:
     if found is None:
         axes.text(column, row, "–", ha="center", va="center", color=style.MUTED, size=8)
         return
-    light = min(1.0, found.median / _TOP) > _DARK
-    ink = style.INK if light else style.PAPER
+    red, green, blue, _ = _COLOURS(min(1.0, found.median / _TOP))
+    ink = _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > _DARK else _ON_DARK
+    weight = "bold" if found.median >= 1 else "normal"
     text = f"{found.median * 100:.0f} %"
     if found.low != found.high:
         text += f"\n[{found.low * 100:.0f}, {found.high * 100:.0f}]"
-    axes.text(column, row, text, ha="center", va="center", color=ink, size=7.5, linespacing=1.15)
+    axes.text(
+        column, row, text, ha="center", va="center", color=ink, size=7.5, linespacing=1.15, weight=weight
+    )

@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from hmexp.report.figures import style
-from hmexp.report.model.cost import Market, Offer, Prices
+from hmexp.report.model.cost import Market, Offer
 from hmexp.report.model.mixtures import bandwidth_gbps, latency_ns
 from hmexp.report.model.predictions import endpoints
+from hmexp.report.model.prices import Prices
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.results import Results
 
@@ -32,12 +33,13 @@ _MOST_PANELS: Final = 12
 def cost_performance(results: Results, found: Sequence[Market], prices: Prices) -> Figure:
     """Draw what was measured against its price, a panel for each operation and set of parameters."""
     shown = found[:_MOST_PANELS]
-    subtitle = f"prices as given: DRAM {prices.dram:g}, {results.slow_name} {prices.slow:g} per GiB"
+    slow = f"{results.slow_name} {prices.say(prices.slow)}"
+    subtitle = f"prices as given: DRAM {prices.say(prices.dram)}, {slow} per GiB"
     if len(found) > len(shown):
         subtitle += f"; {len(found) - len(shown)} more sets of parameters are not drawn"
     columns = max(1, min(_COLUMNS, len(shown)))
     rows = max(1, -(-len(shown) // columns))
-    size = (max(6.8, 4.3 * columns), 3.3 * rows + 0.2)
+    size = (style.panels_width(4.3, columns), 2.9 * rows + 0.2)
     figure = style.framed(results, TITLE, subtitle, size, key=_key())
     panels = figure.subplots(rows, columns, squeeze=False)
     if not shown:
@@ -56,7 +58,7 @@ def _draw(axes: Axes, market: Market, results: Results, prices: Prices) -> None:
     title = market.operation.capitalize() + (f", {market.where}" if market.where else "")
     axes.set_title(title)
     axes.set_ylabel("ns per access (less is better)" if latency else "GB/s of payload")
-    axes.set_xlabel("price per GiB")
+    axes.set_xlabel(f"price per GiB{f' [{prices.currency}]' if prices.currency else ''}")
     axes.grid(visible=True, which="major")
     _draw_model(axes, market, results, prices)
     front = market.front
@@ -99,7 +101,7 @@ def _draw_offer(axes: Axes, offer: Offer) -> None:
     beaten = offer.standing == "beaten"
     axes.annotate(
         text, (offer.price, point.value.high), xytext=(0, 5), textcoords="offset points", ha="center",
-        va="bottom", size=7 if beaten else 7.5, color=style.MUTED if beaten else style.INK,
+        va="bottom", size=8, color=style.MUTED if beaten else style.INK,
         weight="normal" if beaten else "bold",
     )  # fmt: skip
 

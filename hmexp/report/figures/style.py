@@ -31,6 +31,13 @@ SERIES_COLOURS: Final = (
 )  # fmt: skip
 SERIES_MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 SERIES_LINES: Final[tuple[Any, ...]] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+#: What the colours above are on a dark page: as far from its paper as they are from white, of the same hue.
+DARK: Final = {
+    "1c2127": "#e6e9ed", "646c75": "#a3acb6", "c9ced4": "#4a525c", "ffffff": "#1c2026", "e6e9ec": "#2f363e",
+    "0072b2": "#5cb3ec", "d55e00": "#ff9a4d", "009e73": "#3fd0a4", "8a6d9e": "#bfa1d6", "b3122a": "#ff9a9f",
+    "332288": "#a8a0ff", "aa4499": "#e58ad7", "44aa99": "#5fcfbc", "999933": "#c9c94e", "882255": "#e07aa8",
+    "ddaa33": "#edc35c", "777777": "#a0a0a0", "fdecea": "#3b1a1e", "fff4d6": "#362b10", "7a5200": "#f0c766",
+}  # fmt: skip
 _LABEL_COLOURS: Final = {True: ("#fdecea", BAD), False: ("#fff4d6", "#7a5200")}
 
 _RC: Final[dict[str, Any]] = {
@@ -70,6 +77,10 @@ Key = tuple[list[Artist], list[str]]
 NO_KEY: Final[Key] = ([], [])
 _LINE_INCHES: Final = 0.175
 _MAX_REASONS: Final = 4
+_TICK_INCHES: Final = 0.25
+#: What a landscape page of A4 or Letter holds, so that text is printed in its own size.
+_PAGE_INCHES: Final = 10.0
+_LEAST_PANEL_INCHES: Final = 2.4
 _REASON_WIDTH: Final = 118
 
 
@@ -109,11 +120,13 @@ def framed(
     """
     width, plots = size_inches
     chars = int(width * 13.4)
+    # Bold letters in a box: none of a label may be cut off.
+    labels = [textwrap.wrap(label, int(width * 11.5)) for label in results.labels]
     notes = [line for text in _left_out_lines(list(left_out)) for line in textwrap.wrap(text, chars)]
     subtitles = textwrap.wrap(subtitle, chars)
     columns = _key_columns(key[1], width - 0.3)
     key_rows = -(-len(key[0]) // columns)
-    header = 0.45 + _LINE_INCHES * len(subtitles) + 0.32 * len(results.labels) + 0.2 * key_rows
+    header = 0.45 + _LINE_INCHES * len(subtitles) + sum(map(_label_inches, labels)) + 0.2 * key_rows
     footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
     height = header + plots + footer
     area = (0.0, footer / height, 1.0, plots / height)
@@ -126,13 +139,7 @@ def framed(
         figure.text(left, y / height, line, size=8.5, va="top", color=MUTED)
         y -= _LINE_INCHES
     y -= 0.08
-    for label in results.labels:
-        face, ink = _LABEL_COLOURS[label == FUNCTIONAL_ONLY]
-        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": ink, "linewidth": 0.8}
-        figure.text(
-            left + 0.06 / width, y / height, label, size=8.5, weight="bold", va="top", color=ink, bbox=box
-        )
-        y -= 0.32
+    y = _write_labels(figure, results.labels, labels, y)
     if key_rows:
         figure.legend(
             *key, loc="upper left", bbox_to_anchor=(left, (y + 0.05) / height), ncols=columns,
@@ -140,8 +147,33 @@ def framed(
         )  # fmt: skip
     for number, line in enumerate(notes):
         where = (footer - 0.04 - _LINE_INCHES * number) / height
-        figure.text(left, where, line, size=7.5, va="top", color=BAD)
+        figure.text(left, where, line, size=8, va="top", color=BAD)
     return figure
+
+
+def _write_labels(
+    figure: Figure, labels: Sequence[str], wrapped: Sequence[Sequence[str]], y_inches: float
+) -> float:
+    """Write labels in boxes, one below the other, and return where they end [inches]."""
+    width, height = figure.get_figwidth(), figure.get_figheight()
+    for label, lines in zip(labels, wrapped, strict=True):
+        face, ink = _LABEL_COLOURS[label == FUNCTIONAL_ONLY]
+        box = {"boxstyle": "round,pad=0.35", "facecolor": face, "edgecolor": ink, "linewidth": 0.8}
+        figure.text(
+            0.18 / width, y_inches / height, "\n".join(lines), size=8.5, weight="bold", va="top", color=ink,
+            bbox=box,
+        )  # fmt: skip
+        y_inches -= _label_inches(lines)
+    return y_inches
+
+
+def _label_inches(lines: Sequence[str]) -> float:
+    return 0.32 + _LINE_INCHES * (len(lines) - 1)
+
+
+def panels_width(inches: float, panels: int) -> float:
+    """Width of a row of panels: at most a landscape page, unless they are too many for it [inches]."""
+    return max(6.8, min(inches * panels, max(_PAGE_INCHES, _LEAST_PANEL_INCHES * panels)))
 
 
 def _key_columns(labels: Sequence[str], width_inches: float) -> int:
@@ -187,7 +219,7 @@ def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, *, labelled:
     ratios: dict[float, str] = {0.0: "0:1", 100.0: "1:0"}
     for point in points:
         ratios.setdefault(round(point.share * 100, 1), point.ratio or "?")
-    chosen = _apart(sorted(ratios), smallest_gap=7.5)
+    chosen = _apart(sorted(ratios), smallest_gap=_tick_gap(axes))
     axes.set_xlim(-6, 106)
     axes.set_xticks(chosen, [f"{ratios[x]}\n{x:.0f} %" for x in chosen])
     axes.set_xticks(sorted(ratios), minor=True)
@@ -196,7 +228,15 @@ def share_axis(axes: Axes, points: Sequence[Point], slow_name: str, *, labelled:
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="x", which="minor", length=2)
     if labelled:
-        axes.set_xlabel(f"pages DRAM:{slow_name}, and share on DRAM")
+        axes.set_xlabel(f"DRAM:{slow_name} pages, DRAM share")
+
+
+def _tick_gap(axes: Axes) -> float:
+    """How far apart two ticks must be so that their labels do not meet [percent of DRAM share]."""
+    figure, place = axes.get_figure(), axes.get_subplotspec()
+    columns = 1 if place is None else place.get_gridspec().ncols
+    width = 6.8 if not isinstance(figure, Figure) else figure.get_figwidth()
+    return max(7.5, _TICK_INCHES / max(0.8, width / columns - 0.7) * 112)
 
 
 def _apart(ordered: Sequence[float], smallest_gap: float) -> list[float]:

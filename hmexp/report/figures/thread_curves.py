@@ -14,6 +14,7 @@ from hmexp.report.figures import style
 from hmexp.report.figures.curves import bandwidth_operations
 from hmexp.report.figures.layout import panel_title
 from hmexp.report.figures.pattern_lines import PatternLines, only, panels_of
+from hmexp.report.figures.scale import clip
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
@@ -43,7 +44,7 @@ def bandwidth_against_threads(results: Results) -> Figure:
         results,
         "Bandwidth against threads",
         style.common_parameters(results, points),
-        (max(6.8, _PANEL_WIDTH * len(operations)), _PANEL_HEIGHT * len(rows) + 0.2),
+        (style.panels_width(_PANEL_WIDTH, len(operations)), _PANEL_HEIGHT * len(rows) + 0.2),
         key=lines.key(),
         left_out=left_out,
     )
@@ -60,8 +61,9 @@ def bandwidth_against_threads(results: Results) -> Figure:
             axes.grid(visible=True, which="major", axis="y")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
             _draw(axes, inside, lines)
-    for axes in panels[0]:
+    for operation, axes in zip(operations, panels[0], strict=True):
         axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
+        clip(axes, [p.value.high for p in points if p.operation == operation], "GB/s")
     return figure
 
 

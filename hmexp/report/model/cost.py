@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from hmexp.errors import ParameterError
 from hmexp.report.model.advice import KEEP, baseline, relative
 from hmexp.report.model.predictions import endpoints
-from hmexp.report.run.numbers import digits, percent
+from hmexp.report.model.prices import Prices
+from hmexp.report.run.numbers import percent
 from hmexp.report.run.point import Estimate, Point, short_pattern
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import Series, say_series
@@ -30,38 +31,6 @@ COLUMNS: Final[dict[str, str]] = {
     "ci_low": "Float64", "ci_high": "Float64", "unit": "string", "of_all_dram": "Float64",
     "of_all_dram_low": "Float64", "of_all_dram_high": "Float64", "standing": "string", "emulated": "boolean",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Prices of memory, both in the same currency.
-
-    Parameters
-    ----------
-    dram, slow : float
-        Of DRAM, and of the slow memory [per GiB].
-
-    Raises
-    ------
-    ParameterError
-        If one is not a positive number.
-    """
-
-    dram: float
-    slow: float
-
-    def __post_init__(self) -> None:
-        for name in ("dram", "slow"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not (math.isfinite(value) and value > 0):
-                raise ParameterError(
-                    f"the price of {name} memory, {value!r}, is not a positive number",
-                    "give prices per GiB, both in the same currency",
-                )
-
-    def of(self, dram_share: float) -> float:
-        """Price of a mixture [per GiB]."""
-        return dram_share * self.dram + (1 - dram_share) * self.slow
 
 
 @dataclass(frozen=True)
@@ -293,4 +262,4 @@ def _kept(offer: Offer) -> str:
 
 
 def _price(offer: Offer, prices: Prices) -> str:
-    return f"{digits(offer.price)} per GiB, {percent(offer.price / prices.dram)} of all DRAM's price"
+    return f"{prices.say(offer.price)} per GiB, {percent(offer.price / prices.dram)} of all DRAM's price"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -23,10 +24,12 @@ from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
-from hmexp.report.model.cost import Prices
+from hmexp.report.model.decision import Question, decide
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import predict
+from hmexp.report.model.prices import Prices
 from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
+from hmexp.report.page.first import first_page
 from hmexp.report.page.rows import failed_row, point_row
 from hmexp.report.page.second import Work
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
@@ -40,9 +43,12 @@ from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
+_UNIT: Final = re.compile(r"(?<=[\d≥≤±]) (?=[\d%×±A-Za-z])")
 
 
-def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP) -> Path:
+def write_report(
+    run_dir: Path, prices: Prices | None = None, keep: float = KEEP, question: Question | None = None
+) -> Path:
     """Write `report.html`, `points.csv`, `samples.csv` and `figures/` of a run.
 
     Everything is made from `points.jsonl` and `run.json`; each file is replaced whole or not at all.
@@ -55,6 +61,8 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
         Of memory: then the report also says what each ratio costs, and writes `cost.csv`.
     keep : float
         Share of all DRAM's bandwidth that the cheapest ratio is to keep.
+    question : Question, optional
+        What the first page answers, instead of `prices` and `keep`.
 
     Returns
     -------
@@ -67,13 +75,12 @@ def write_report(run_dir: Path, prices: Prices | None = None, keep: float = KEEP
         If the run cannot be read, or a file cannot be written.
     """
     with collector_paused():
-        return write_report_of(Results.load(run_dir), run_dir, prices, keep)
+        return write_report_of(Results.load(run_dir), run_dir, question or Question((), keep, prices))
 
 
-def write_report_of(
-    results: Results, run_dir: Path, prices: Prices | None = None, keep: float = KEEP
-) -> Path:
+def write_report_of(results: Results, run_dir: Path, question: Question) -> Path:
     """Write what `write_report` writes, of a run that was read already."""
+    prices, keep = question.prices, question.keep
     shown = excerpt(results)
     wanted = figures.wanted_figures(shown)
     found = offers.markets(shown, prices) if prices is not None else []
@@ -90,7 +97,8 @@ def write_report_of(
     ).carry_out()
     drawn = {stem: (folder / f"{stem}.svg").read_text(encoding="utf-8") for stem in wanted}
     said = offers.sentences(found, shown, prices, keep) if prices is not None else []
-    return write_atomically(run_dir / "report.html", render(results, drawn, said, shown))
+    page = render(results, drawn, said, shown, question)
+    return write_atomically(run_dir / "report.html", page)
 
 
 def _save(draw: Callable[[], Figure], folder: Path, stem: str) -> None:
@@ -108,7 +116,11 @@ def _write_costs(results: Results, run_dir: Path, prices: Prices | None) -> None
 
 
 def render(
-    results: Results, svgs: Mapping[str, str], costs: Sequence[str] = (), shown: Results | None = None
+    results: Results,
+    svgs: Mapping[str, str],
+    costs: Sequence[str] = (),
+    shown: Results | None = None,
+    question: Question | None = None,
 ) -> str:
     """Make the page.
 
@@ -122,18 +134,23 @@ def render(
         What is to be said of prices.
     shown : Results, optional
         The part of a large run that is shown, if it was chosen already.
+    question : Question, optional
+        What the first page answers.
     """
-    source = resources.files("hmexp.report.page").joinpath("template.html.j2").read_text(encoding="utf-8")
     environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_template),
+    )  # fmt: skip
+    environment.filters["nb"] = _unbroken
     shown = excerpt(results) if shown is None else shown
     advice = replace(advise(shown), cautions=tuple(cautions(results)))
     predictions = predict(shown)
     drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
     varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
-    return environment.from_string(source).render(
+    return environment.get_template("template.html.j2").render(
         results=results,
+        dark_figures=" ".join(f"--c{name}: {colour};" for name, colour in style.DARK.items()),
+        first=first_page(decide(results, question), results),
         note=shown.note,
         costs=costs,
         functional_only=FUNCTIONAL_ONLY,
@@ -153,9 +170,18 @@ def render(
         emulation=_emulation(results),
         provenance=list(flatten(_plain(results.run.provenance))),
         raw_run=msgspec.json.format(msgspec.json.encode(results.run), indent=2).decode(),
-        commands=commands(results),
+        commands=commands(results, question),
         absent=absent_figures(svgs),
     )
+
+
+def _template(name: str) -> str:
+    return resources.files("hmexp.report.page").joinpath(name).read_text(encoding="utf-8")
+
+
+def _unbroken(text: str) -> str:
+    """Keep a number beside its sign or unit."""
+    return _UNIT.sub("\u00a0", text)
 
 
 def _counts(results: Results) -> dict[str, int]:
@@ -238,14 +264,15 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield f"{prefix}{name}", MISSING if value is None else str(value)
 
 
-def commands(results: Results) -> list[str]:
-    """Return the commands that repeat this sweep and remake this report."""
+def commands(results: Results, question: Question | None = None) -> list[str]:
+    """Return the commands that repeat this sweep and remake this report, with what it was asked."""
     given = {k: v for k, v in results.run.parameters.items() if v is not None}
+    asked = [] if question is None else question.options()
     # JSON is YAML: one quoting for every type.
     parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
     return [
         f"papermill notebooks/sweep.ipynb out.ipynb{parameters}",
-        f"hmexp report {shlex.quote(_place(results))}",
+        " ".join(["hmexp report", shlex.quote(_place(results)), *map(shlex.quote, asked)]),
     ]
 
 

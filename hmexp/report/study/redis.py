@@ -11,7 +11,7 @@ from typing import Final
 import pandas as pd
 
 from hmexp.report.comparison.variation import quantile
-from hmexp.report.model.cost import Prices
+from hmexp.report.model.prices import Prices
 from hmexp.report.run.point import Estimate
 from hmexp.report.study.program import ProgramReading, readings_of
 from hmexp.report.study.results import StudyResults

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from hmexp.report.model.cost import Prices
+from hmexp.report.model.prices import Prices
 from hmexp.report.study.program import readings_of
 from hmexp.report.study.program_verdict import KEEP, unjudged
 from hmexp.report.study.redis import DECIDING, RedisCell, cells_of

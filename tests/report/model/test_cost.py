@@ -15,7 +15,8 @@ import pytest
 
 from hmexp.errors import ParameterError
 from hmexp.report.figures.pareto import cost_performance
-from hmexp.report.model.cost import Prices, cheapest, frame_of, markets, sentences
+from hmexp.report.model.cost import cheapest, frame_of, markets, sentences
+from hmexp.report.model.prices import Prices
 from hmexp.report.page.html import write_report
 from hmexp.report.run.results import Results
 

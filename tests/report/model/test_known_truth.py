@@ -18,7 +18,8 @@ from hmexp.measure.statistics import summarise
 from hmexp.memory.emulation import Emulation, EmulationRequest, NodeSpeed
 from hmexp.pattern import Pattern
 from hmexp.report.model.advice import KEEP, advise
-from hmexp.report.model.cost import Prices, cheapest, markets
+from hmexp.report.model.cost import cheapest, markets
+from hmexp.report.model.prices import Prices
 
 STEPS = 8
 PAGES = 4096

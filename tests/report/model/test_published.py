@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from hmexp.report.model.advice import Advice, advise
-from hmexp.report.model.cost import Prices, cheapest, markets
+from hmexp.report.model.cost import cheapest, markets
 from hmexp.report.model.predictions import predict
+from hmexp.report.model.prices import Prices
 from hmexp.report.model.tables import frame_of
 from hmexp.report.run.results import Results
 

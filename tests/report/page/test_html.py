@@ -81,7 +81,7 @@ def test_is_written_again_to_the_same_bytes(written: Path) -> None:
 def test_says_emulated_in_the_page_and_in_each_figure(written: Path) -> None:
     folder = written
     text = (folder / "report.html").read_text()
-    header, body = text.split('<section id="advice">')
+    header, body = text.split('<section id="answer"')
     assert EMULATED in header
     figures = re.findall(r"<svg.*?</svg>", body, flags=re.DOTALL)
     assert len(figures) == len(STEMS)

@@ -34,6 +34,7 @@ struct options {
 	uint64_t backlog; /* most requests under way, open loop */
 	uint64_t seed;
 	bool strict; /* a wrong answer, or none, is a failure */
+	double most_busy; /* share of a thread's time above which it is a failure; 0: none is */
 	uint32_t first_version; /* that a SET writes to a key of unknown version; 0: not without knowing */
 };
 

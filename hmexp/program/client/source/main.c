@@ -56,20 +56,35 @@ static void merge(struct tally *into, const struct tally *from, uint64_t length)
 	}
 }
 
-static void print_threads(const struct worker *workers, unsigned int threads, FILE *out)
+/* Share of its time that a thread was on a CPU, or ready for one. */
+static double busy_share(const struct worker *worker)
+{
+	const struct usage *usage = &worker->tally.usage;
+
+	return usage->elapsed > 0 ? (usage->cpu + usage->waited) / usage->elapsed : 0;
+}
+
+static double busiest(const struct worker *workers, unsigned int threads)
 {
 	double share = 0;
+
+	for (unsigned int t = 0; t < threads; t++)
+		if (busy_share(&workers[t]) > share)
+			share = busy_share(&workers[t]);
+	return share;
+}
+
+static void print_threads(const struct worker *workers, unsigned int threads, FILE *out)
+{
+	double share = busiest(workers, threads);
 
 	fputs("\"client\": {\"threads\": [", out);
 	for (unsigned int t = 0; t < threads; t++) {
 		const struct usage *usage = &workers[t].tally.usage;
-		double busy = usage->elapsed > 0 ? (usage->cpu + usage->waited) / usage->elapsed : 0;
 
 		fprintf(out,
 			"%s{\"elapsed_seconds\": %.6f, \"cpu_seconds\": %.6f, \"cpu_wait_seconds\": %.6f}",
 			t ? ", " : "", usage->elapsed, usage->cpu, usage->waited);
-		if (busy > share)
-			share = busy;
 	}
 	fprintf(out, "], \"busy_share\": %.4f, \"saturated\": %s}", share,
 		share > saturated_share ? "true" : "false");
@@ -190,6 +205,7 @@ int main(int argc, char **argv)
 	struct options options;
 	struct table table;
 	uint64_t unanswered = 0, wrong = 0;
+	double busy = 0;
 	struct worker *workers;
 
 	parse_options(&options, argc, argv);
@@ -217,6 +233,8 @@ int main(int argc, char **argv)
 			fputs(", ", stdout);
 		/* An answer that comes later would be taken for one of the next step. */
 		unanswered = serve(options.steps[i], workers, &options, &wrong, stdout);
+		if (is_timed(options.steps[i]) && busiest(workers, options.threads) > busy)
+			busy = busiest(workers, options.threads);
 		if (unanswered)
 			break;
 	}
@@ -226,5 +244,10 @@ int main(int argc, char **argv)
 	if (options.strict && (wrong || unanswered))
 		die(EXIT_WRONG, "%" PRIu64 " answers were wrong, %" PRIu64 " requests have no answer", wrong,
 		    unanswered);
+	if (options.most_busy > 0 && busy > options.most_busy)
+		die(EXIT_WRONG,
+		    "the client was busy for %.0f %% of its time: it was the limit, not the server; give it more "
+		    "threads, or fewer connections",
+		    busy * 100);
 	return 0;
 }

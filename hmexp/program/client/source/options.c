@@ -38,13 +38,14 @@ static const char help[] =
 	"  --seed N            of keys, operations and arrivals (1)\n"
 	"  --first-version N   that is written to keys not read before, above any there; 0: read them first (0)\n"
 	"  --strict            end with status 1 if an answer is wrong or missing\n"
+	"  --most-busy SHARE   end with status 1 if a thread of run or rush was busy for more of its time; 0: never (0)\n"
 	"\n"
 	"The result is one JSON object on standard output.\n";
 
 enum option_id {
 	O_HELP = 1, O_SOCKET, O_HOST, O_PORT, O_KEYS, O_VALUE, O_READ, O_ZIPF, O_RATE, O_ARRIVALS,
 	O_CONNECTIONS, O_THREADS, O_PIPELINE, O_SECONDS, O_WARMUP, O_DRAIN, O_INTERVAL, O_BACKLOG, O_SEED,
-	O_FIRST_VERSION, O_STRICT,
+	O_FIRST_VERSION, O_STRICT, O_MOST_BUSY,
 };
 
 static const struct option known[] = {
@@ -69,6 +70,7 @@ static const struct option known[] = {
 	{ "seed", required_argument, NULL, O_SEED },
 	{ "first-version", required_argument, NULL, O_FIRST_VERSION },
 	{ "strict", no_argument, NULL, O_STRICT },
+	{ "most-busy", required_argument, NULL, O_MOST_BUSY },
 	{ NULL, 0, NULL, 0 },
 };
 
@@ -142,6 +144,9 @@ static void take_server(struct options *options, int id, const char *name, const
 		break;
 	case O_FIRST_VERSION:
 		options->first_version = (uint32_t)whole(name, text, 0, 4e9);
+		break;
+	case O_MOST_BUSY:
+		options->most_busy = number(name, text, 0, 1);
 		break;
 	case O_STRICT:
 		options->strict = true;

@@ -1,0 +1,93 @@
+"""How far the numbers of a run can be trusted, in a few lines, the gravest first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from hmexp.report.model.advice import cautions
+from hmexp.report.run.facts import proof_ok
+from hmexp.report.run.point import Point
+from hmexp.report.run.results import Results
+from hmexp.report.run.wording import say_operation
+
+Level = Literal["good", "warn", "bad"]
+_ORDER: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "good": 2}
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A reason to trust a run, or not to."""
+
+    level: Level
+    name: str
+    text: str
+
+
+def grounds(results: Results) -> tuple[Ground, ...]:
+    """Say what the speeds are of, what is missing, what was proven, and how much noise there is."""
+    found = [_machine(results), *_points(results), *_proof(results), *_noise(results)]
+    return tuple(sorted(found, key=lambda ground: _ORDER[ground.level]))
+
+
+def _machine(results: Results) -> Ground:
+    if not results.timing_valid:
+        return Ground(
+            "bad", "Functional only", "pages are real, timings mean nothing: nothing here is a speed"
+        )
+    if results.emulated:
+        profile = results.emulation.profile if results.emulation is not None else None
+        name = (profile.title or profile.name) if profile is not None else "unnamed profile"
+        return Ground(
+            "warn", "Emulated",
+            f"{name}, modelled in software on ordinary DRAM. It says what the model would do: do not base a "
+            "purchase on it",
+        )  # fmt: skip
+    return Ground("good", "Real", "every speed was measured on the memory that it is said to be of")
+
+
+def _points(results: Results) -> list[Ground]:
+    planned, ok = max(results.run.points or 0, len(results.points)), len(results.ok)
+    if ok == planned:
+        return [Ground("good", "Complete", f"all {ok:,} points of the plan were measured")]
+    failed = f", {len(results.not_ok):,} failed or were skipped" if results.not_ok else ""
+    text = f"{ok:,} of {planned:,} points of the plan were measured{failed}: what is missing decides nothing"
+    return [Ground("bad", "Incomplete", text)]
+
+
+def _proof(results: Results) -> list[Ground]:
+    if not results.ok:
+        return []
+    proofs = [proof_ok(point.record) for point in results.ok]
+    proven = sum(proof is True for proof in proofs)
+    if proven == len(proofs):
+        return [Ground("good", "Proven", "every page of every point was in its place, before and after")]
+    text = f"of {len(proofs):,} measured points, the placement of {len(proofs) - proven:,} was not verified"
+    return [Ground("bad", "Not proven", text)]
+
+
+def _noise(results: Results) -> list[Ground]:
+    if not (results.ok and results.timing_valid):
+        return []
+    found = [Ground("warn", "Doubtful", text.rstrip(".")) for text in cautions(results)]
+    widest = max(results.ok, key=_width)
+    launches = sorted({point.launches for point in results.ok})
+    samples = sum(len(point.samples) for point in results.ok)
+    text = (
+        f"the widest 95 % interval is ± {_width(widest) * 50:.1f} % of its median "
+        f"({say_operation(widest.operation)}, {widest.ratio}); {samples:,} samples"
+    )
+    if launches[0] > 1:
+        text += f", in {_span(launches)} launches a point, so that intervals cover drift between processes"
+        return [*found, Ground("good", "Noise", text)]
+    text += ", some points in a single launch: their intervals do not cover drift between processes"
+    return [*found, Ground("warn", "Noise", text)]
+
+
+def _width(point: Point) -> float:
+    value = point.value
+    return (value.high - value.low) / value.median if value.median > 0 else float("inf")
+
+
+def _span(numbers: list[int]) -> str:
+    return f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
