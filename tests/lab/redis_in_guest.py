@@ -168,6 +168,8 @@ def full_node(way: str) -> None:
             measuring = Measuring(server, REQUESTS)
             measuring.load()
             time.sleep(20)
+            # Kept in the record: what is said of falling back goes by it.
+            assert started.look() is not None, started.record.unread
             found = look_at(server.pid, PATTERN)
             assert found.misplaced * PAGE_BYTES > 20 * MIB, found
             verified = measuring.verify()
