@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,6 +81,30 @@ def test_every_page_as_the_program_finds_it_itself(*, forked: bool) -> None:
 def test_a_category_that_the_kernel_refuses_is_left_out() -> None:
     with target() as (pid, _), Sight(pid) as plain, Sight(pid, categories=CATEGORIES | 1 << 40) as more:
         assert more.categories == plain.categories
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root is shown frames")
+def test_a_kernel_that_calls_all_pages_merged_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As Linux 6.12 does: its kpageflags has KPF_KSM for every anonymous page."""
+    known = blocks()
+    frames = known.nodes.size * known.block_bytes // foreign.PAGE_BYTES
+    fd = os.memfd_create("kpageflags")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(np.full(frames, 1 << 21, dtype=np.uint64))
+        monkeypatch.setattr(foreign, "_are_pages_merged", lambda: True)
+        with target("fork") as (pid, said):
+            start = said["areas"]["small"]["start"]
+            stop = start + said["areas"]["small"]["bytes"]
+            with Sight(pid, known) as sight:
+                assert sight.sees_merged
+                assert count(sight.scan(start, stop)) == {"PRESENT": 2001, "SHARED": 2000, "ZERO": 1}
+            monkeypatch.setattr(foreign, "_open_or_none", lambda _: os.dup(fd))
+            with Sight(pid, known) as sight:
+                assert not sight.sees_merged
+                assert count(sight.scan(start, stop)) == {"PRESENT": 2001, "SHARED": 2000, "ZERO": 1}
+    finally:
+        os.close(fd)
 
 
 def test_ended() -> None:
