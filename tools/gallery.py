@@ -33,10 +33,14 @@ MOST_BYTES = 1_000_000
 #: Part of the notebook's picture: from its top, in pixels.
 SCREEN_HEIGHT = 3000
 NOTEBOOK = "notebook_"
+#: Of tools/report_look.py.
+REPORT = "report_"
 PAGE = ROOT / "docs" / "gallery.md"
 BEGIN, END = "<!-- pictures: make gallery -->", "<!-- end of pictures -->"
 #: Which decision a figure is for; one that is not named here is shown with its own title alone.
 DECISIONS = {
+    "report_a4": "The first page of a report, printed: which ratio to set, and why.",
+    "report_phone": "The same on a phone.",
     "node_capability": "Is this node usable?",
     "ratio_by_mix": "Is my workload safe? Its mix of reads and writes, in percent of all DRAM.",
     "bandwidth_against_threads": "How many threads, writers above all, before it collapses?",
@@ -130,8 +134,9 @@ def main() -> int:
             )
         options.out.mkdir(parents=True, exist_ok=True)
         for old in options.out.glob("*.png"):
-            # A notebook's picture stays until there is a new one: it takes a browser to make.
-            if old.stem.startswith(NOTEBOOK) and not options.screenshot:
+            # What takes a browser to make stays until there is a new one.
+            kept = old.stem.startswith(REPORT) or (old.stem.startswith(NOTEBOOK) and not options.screenshot)
+            if kept:
                 pictures[old.stem] = old.read_bytes()
             old.unlink()
         for name, png in pictures.items():

@@ -71,14 +71,15 @@ def _sweep(options: argparse.Namespace, results: Results, question: Question) ->
 
 
 def _study(options: argparse.Namespace, results: Results) -> int:
-    """A study has tables and figures of its own, and no page."""
+    """A study has tables and figures of its own; one over a program has a page, too."""
     from hmexp.report.model.tables import write_points
     from hmexp.report.study.files import write_study
 
     folder = options.run_directory
     files = [write_points(results, folder / "points.csv"), *write_study(folder)]
     if options.json:
-        print_json(_describe(options, results, files, None))
+        page = next((str(file) for file in files if file.name == "report.html"), None)
+        print_json(_describe(options, results, files, page))
     else:
         for file in files:
             print(f"Written: {file}")
@@ -117,8 +118,8 @@ COMMAND = Command(
     "tables and its figures.",
     "  hmexp report results/latest --need 'read>=90' --need 'latency<=1.5x' \\\n"
     "    --capacity 1TiB --price-dram 8 --price-slow 3 --currency EUR\n\n"
-    "JSON: an object with run, report (null for a study), files, labels, counts (points by status), "
-    "points (the rows of points.csv) and, of a sweep, decision (question, verdict, ratio, needs, "
+    "JSON: an object with run, report (null for a study without a page), files, labels, counts (points by "
+    "status), points (the rows of points.csv) and, of a sweep, decision (question, verdict, ratio, needs, "
     "ratios and trust).\n\n"
     + describe_statuses("if points of the run are missing or failed, or none was measured"),
     _add_options,

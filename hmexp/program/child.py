@@ -82,7 +82,7 @@ class _Attendant:
 
     def _stop_too(self, *, newly: bool) -> None:
         """Stop when the program has, so that the shell takes its terminal back until `fg` or `bg`."""
-        while newly and _is_in_foreground():
+        while newly and _is_in_foreground(self._pid):
             os.kill(os.getpid(), signal.SIGSTOP)
             time.sleep(_GROUP_SECONDS)
             newly = self._continue()
@@ -112,14 +112,14 @@ class _Attendant:
             os.kill(self._pid, number)
 
 
-def _is_in_foreground() -> bool:
-    """Whether the terminal is ours: then a shell waits for us, and must see that we have stopped."""
+def _is_in_foreground(pid: int) -> bool:
+    """Whether the terminal is ours, or the program's: then a shell waits for us, and must see us stop."""
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC | os.O_NOCTTY)
     except OSError:
         return False
     try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
+        return os.tcgetpgrp(terminal) in (os.getpgrp(), os.getpgid(pid))
     except OSError:
         return False
     finally:

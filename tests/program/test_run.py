@@ -243,6 +243,25 @@ def test_the_terminal_is_the_programs(terminal: Terminal, tmp_path: Path) -> Non
     terminal.expect("status 9")
 
 
+def test_a_shell_keeps_its_jobs(terminal: Terminal) -> None:
+    """It has a group of its own: it stops a job, suspends itself, and comes back."""
+    shell = shlex.join([*HMEXP, "-q", "run", "--record", "none", "--", "bash", "--norc", "-i"])
+    terminal.send(f"stty -echo; PS1='inner''> ' {shell}\n")
+    terminal.expect("inner> ")
+    terminal.send("sh -c 'echo it wor''ks; exec sleep 60'\n")
+    terminal.expect("it works")
+    terminal.send("\x1a")
+    terminal.expect("Stopped +sh")
+    terminal.send("kill %1; suspend\n")
+    terminal.expect("Stopped .*bash --norc")
+    terminal.send("fg\n")
+    terminal.expect("inner> ")
+    terminal.send("exit 4\n")
+    terminal.expect(r"\$ ")
+    terminal.send("echo status $?\n")
+    terminal.expect("status 4")
+
+
 def test_a_program_started_from_python(tmp_path: Path) -> None:
     """The seam for sweeps: looked at on demand, stopped at the end, its record complete."""
     code = "import time; x = bytes(1) * 8 + b'1' * (24 << 20); time.sleep(60)"

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 
 NODE = str(near_dram(read_topology()))
+#: How long what is to be ended sleeps: its own for each process that runs tests [s].
+LONG = str(1_000_000 + os.getpid())
 PAGES = (8 << 20) // os.sysconf("SC_PAGESIZE")
 #: It fills its memory, and answers lines.
 SERVER = """
@@ -39,15 +42,15 @@ for line in sys.stdin:
     print("answered", line.strip(), flush=True)
 """
 #: The same without memory: it starts in no time.
-SHELL = """
+SHELL = f"""
 echo starting
-setsid sleep 4321 &
+setsid sleep {LONG} &
 echo ready
 while read line; do
   [ "$line" = die ] && exit 3
   echo latency 5; echo latency 7; echo answered $line
 done
-sleep 4321
+sleep {LONG}
 """
 ELAPSED = """
 [[metrics]]
@@ -116,7 +119,7 @@ def running() -> list[str]:
             words = (entry / "cmdline").read_bytes().split(b"\0")
         except OSError:
             continue
-        if b"4321" in words:
+        if LONG.encode() in words:
             found.append(entry.name)
     return found
 
@@ -178,12 +181,12 @@ def test_a_client_that_is_the_limit_makes_the_launch_invalid() -> None:
     [
         (batch("false"), "the program ended with status 1"),
         (batch("sh -c 'echo no room >&2; exit 4'"), "its output ended with: no room"),
-        (batch("sleep 4321", "timeout_seconds = 0.3"), "took longer than 0.3 s and was stopped"),
+        (batch(f"sleep {LONG}", "timeout_seconds = 0.3"), "took longer than 0.3 s and was stopped"),
         (batch("sh -c 'kill -SEGV $$'"), "was killed by SIGSEGV"),
         (batch("no-such-program"), "no-such-program"),
         (prepared("sh -c 'echo lost; exit 2'"), "prepare[1]: the command ended with status 2"),
         (prepared("no-such-program"), "could not be started: No such file"),
-        (prepared("sleep 4321", "timeout_seconds = 0.2"), "took longer than 0.2 s and was stopped"),
+        (prepared(f"sleep {LONG}", "timeout_seconds = 0.2"), "took longer than 0.2 s and was stopped"),
         (ready('line = "^steady$"'), "there was no line that matches '^steady$'"),
         (ready('port = "{port}"'), "there was no connection to port"),
         (ready('command = "false"'), "there was no success of false"),
@@ -194,12 +197,15 @@ def test_a_client_that_is_the_limit_makes_the_launch_invalid() -> None:
         (TALKING.replace('"largest"', '"only"'), "2 numbers match"),
     ],
 )  # fmt: skip
-def test_each_failure_is_an_error_that_says_what_happened(text: str, words: str) -> None:
+def test_each_failure_is_an_error_that_says_what_happened(
+    text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(HmexpError) as caught:
         measure(text)
     assert words in str(caught.value)
     assert running() == []
-    assert not list(Path(os.environ.get("TMPDIR", "/tmp")).glob("hmexp-program-*/server"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def sample(**given: Any) -> PlacementSample:
@@ -250,10 +256,10 @@ from hmexp.program.warden import Warden
 from hmexp.program.remains import MARK
 warden = Warden(Path({str(folder)!r}))
 # One that is known, with a child that has left the session, and one that only has the mark.
-known = subprocess.Popen(["sh", "-c", "setsid sleep 4321 & sleep 4321"])
+known = subprocess.Popen(["sh", "-c", "setsid sleep {LONG} & sleep {LONG}"])
 warden.watch(known.pid)
 subprocess.Popen(
-    ["sleep", "4321"], env={{**os.environ, MARK: warden.mark}}, start_new_session=True, stdout=sys.stderr
+    ["sleep", "{LONG}"], env={{**os.environ, MARK: warden.mark}}, start_new_session=True, stdout=sys.stderr
 )
 print("started", flush=True)
 sys.stdin.read()

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
-from hmexp.measure.quantity import is_latency, is_loaded
+from hmexp.measure.quantity import is_loaded
 from hmexp.report.model.advice import KEEP, baseline
 from hmexp.report.model.needs import Outcome, Requirement, require_measured, usual_needs
 from hmexp.report.model.prices import Prices
 from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_series
+from hmexp.units import format_size, parse_size
 
 Mark = Literal["kept", "not kept", "inconclusive", "not measured"]
 Verdict = Literal["yes", "no", "cannot say"]
@@ -44,6 +45,20 @@ class Question:
     keep: float = KEEP
     prices: Prices | None = None
     capacity_bytes: int | None = None
+
+    def options(self) -> list[str]:
+        """The options of `hmexp report` that ask it."""
+        words = [word for need in self.needs for word in ("--need", str(need))]
+        if self.keep != KEEP:
+            words += ["--keep", f"{self.keep * 100:g}"]
+        if self.capacity_bytes is not None:
+            rounded = format_size(self.capacity_bytes)
+            whole = parse_size(rounded) == self.capacity_bytes
+            words += ["--capacity", rounded if whole else str(self.capacity_bytes)]
+        if self.prices is not None:
+            words += ["--price-dram", f"{self.prices.dram:g}", "--price-slow", f"{self.prices.slow:g}"]
+            words += ["--currency", self.prices.currency] if self.prices.currency else []
+        return words
 
 
 @dataclass(frozen=True)
@@ -281,8 +296,3 @@ def _single(point: Point, column: Criterion, results: Results, names: Sequence[s
 def _badness(answer: Answer, need: Requirement) -> tuple[int, float]:
     rank = 3 if answer.mark is None else _WORST[answer.mark]
     return rank, _margin(need, answer.value) if answer.value is not None else -1.0
-
-
-def plain_unit(operation: str) -> str:
-    """The unit of an operation's own values."""
-    return "ns" if is_latency(operation) else "GB/s"

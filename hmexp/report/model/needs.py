@@ -50,6 +50,13 @@ class Requirement:
         """True if less is better."""
         return _less_is_better(self.of)
 
+    def __str__(self) -> str:
+        """As it is written: `read>=90`."""
+        sense = "<=" if self.is_latency else ">="
+        if self.unit == "x" and not self.is_latency:
+            return f"{self.of}{sense}{self.limit * 100:g}%"
+        return f"{self.of}{sense}{self.limit:g}{self.unit}"
+
     def holds(self, operation: str) -> bool:
         """True if this need is one of that operation."""
         return operation.startswith("mix_") if self.of == MIX else operation == self.of

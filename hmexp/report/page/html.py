@@ -170,7 +170,7 @@ def render(
         emulation=_emulation(results),
         provenance=list(flatten(_plain(results.run.provenance))),
         raw_run=msgspec.json.format(msgspec.json.encode(results.run), indent=2).decode(),
-        commands=commands(results),
+        commands=commands(results, question),
         absent=absent_figures(svgs),
     )
 
@@ -264,14 +264,15 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield f"{prefix}{name}", MISSING if value is None else str(value)
 
 
-def commands(results: Results) -> list[str]:
-    """Return the commands that repeat this sweep and remake this report."""
+def commands(results: Results, question: Question | None = None) -> list[str]:
+    """Return the commands that repeat this sweep and remake this report, with what it was asked."""
     given = {k: v for k, v in results.run.parameters.items() if v is not None}
+    asked = [] if question is None else question.options()
     # JSON is YAML: one quoting for every type.
     parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
     return [
         f"papermill notebooks/sweep.ipynb out.ipynb{parameters}",
-        f"hmexp report {shlex.quote(_place(results))}",
+        " ".join(["hmexp report", shlex.quote(_place(results)), *map(shlex.quote, asked)]),
     ]
 
 

@@ -44,7 +44,7 @@ def ask(
     ],
 )
 def test_needs_are_read(text: str, need: Requirement, head: str) -> None:
-    assert parse_need(text) == need and need.short == head
+    assert parse_need(text) == need == parse_need(str(need)) and need.short == head
 
 
 @pytest.mark.parametrize(
