@@ -25,6 +25,8 @@ JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
+# `no`: without the lab's tests that take minutes each.
+LONG ?= yes
 # The kernel of `make lab-debug`: a version that the distribution has, a source tree or tarball; and where it is built.
 DEBUG_SOURCE ?= 6.1
 DEBUG_BUILD ?= build/debug-kernel
@@ -67,7 +69,7 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 	@set -e; for kernel in $(KERNELS); do \
 		echo "== Linux $$kernel"; \
 		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
-			$(python) -m pytest -m lab tests/lab $(TEST); \
+			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long)" tests/lab $(TEST); \
 	done
 
 lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)

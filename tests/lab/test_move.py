@@ -15,7 +15,7 @@ import pytest
 from hmexp.lab import LabResult
 from hmexp.lab.errors import LabNeedError
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]

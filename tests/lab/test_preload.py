@@ -13,7 +13,11 @@ import pytest
 
 from hmexp.lab import LabResult
 
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.long,
+    pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler"),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("preload_in_guest.py")

@@ -11,7 +11,7 @@ import pytest
 
 from hmexp.lab import LabResult
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("programs_in_guest.py")

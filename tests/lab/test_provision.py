@@ -42,6 +42,7 @@ def test_from_raw_to_nodes_and_back(
     assert result.splats == ()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("where", "what"),
     [("between", "raw"), ("within", "raw"), ("through", "raw"), ("through", "labels"), ("between", "cxl")],

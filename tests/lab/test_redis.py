@@ -17,7 +17,7 @@ from hmexp.lab.kernels import Kernel
 from hmexp.lab.tools import fetch_unpacked
 from hmexp.program.client.build import build_client
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("redis_in_guest.py")
