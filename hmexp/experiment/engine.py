@@ -54,7 +54,9 @@ class Outcome:
         if not self.counts.get("ok"):
             raise SweepError(
                 none_measured(self.counts, self.skipped),
-                "remove what is in the way: `hmexp placers` and `hmexp doctor` say what it is",
+                "remove what is in the way: `hmexp placers` and `hmexp doctor` say what it is"
+                if sum(self.counts.values())
+                else "the time was over before a point was finished: give a longer budget, or none",
             )
 
 

@@ -80,7 +80,7 @@ def strip_parameters(folder: Path) -> None:
         (remove_points, "its measurements are missing"),
         (empty_points, "no point has been measured yet"),
         (loop_points, "cannot read"),
-        (fold_points, "cannot read"),
+        (fold_points, "is not a file"),
         (nest_run, "run.json is damaged"),
         (nest_in_run, "run.json is damaged"),
         (strip_parameters, "line 1 of"),

@@ -145,25 +145,29 @@ def test_a_value_that_was_overwritten_is_stale(server: RedisServer) -> None:
     assert result.last("run").damaged == result.last("run").missing == 0
 
 
-def test_a_client_without_a_cpu_makes_its_result_invalid(server: RedisServer) -> None:
-    """Beside a loop of higher priority on its only CPU, the client is what limits."""
+def test_a_client_that_may_be_the_limit_says_so(server: RedisServer) -> None:
+    """Time on a CPU counts, and time without one: beside a loop of higher priority on its only CPU."""
     cpu = max(os.sched_getaffinity(0))
     run_client(server.socket, SMALL, "load")
+    reads = replace(SMALL, read_percent=100, pipeline=16, seconds=0.5)
     with subprocess.Popen([sys.executable, "-c", SPIN]) as loop:
         try:
             os.sched_setaffinity(loop.pid, {cpu})
-            os.sched_setaffinity(server.pid, os.sched_getaffinity(0) - {cpu} or {cpu})
-            with start_client(server.socket, replace(SMALL, seconds=1.0), "verify", "rush") as client:
+            with start_client(server.socket, reads, "rush") as client:
                 os.sched_setaffinity(client.process.pid, {cpu})
                 os.setpriority(os.PRIO_PROCESS, client.process.pid, 19)
                 step = client.finish().last("rush")
         finally:
             loop.kill()
-            os.sched_setaffinity(server.pid, os.sched_getaffinity(0))
     [thread] = step.client.threads
-    assert thread.cpu_wait_seconds > thread.cpu_seconds
-    assert step.client.saturated
-    assert "the client was busy" in step.invalid_because[0]
+    assert thread.cpu_wait_seconds > thread.cpu_seconds > 0
+    share = (thread.cpu_wait_seconds + thread.cpu_seconds) / thread.elapsed_seconds
+    assert step.client.busy_share == pytest.approx(share, abs=0.001)
+    assert step.client.saturated == (step.client.busy_share > 0.9)
+    for share, saturated in ((0.95, True), (0.85, False)):
+        usage = msgspec.structs.replace(step.client, busy_share=share, saturated=saturated)
+        reasons = msgspec.structs.replace(step, client=usage).invalid_because
+        assert any("the client was busy 95%" in reason for reason in reasons) == saturated
     busy = [str(build_client()), f"--socket={server.socket}", "--keys=2000", "--most-busy=0.0001"]
     done = subprocess.run(
         [*busy, "--seconds=0.1", "--warmup=0", "verify", "rush"], capture_output=True, text=True

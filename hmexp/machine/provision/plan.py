@@ -55,9 +55,7 @@ def make_undo_plan(state: ProvisionState, devices: frozenset[str]) -> ProvisionP
 
 def next_step(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | None:
     """The next step towards nodes; None if there is none."""
-    if state.half_region is not None:
-        return steps.drop_half_region(state, state.half_region)
-    found = _next_space(state, wish)
+    found = _clear_up(state) or _next_space(state, wish)
     if found is not None:
         return found
     # New memory must not come online before it is said where to.
@@ -76,6 +74,13 @@ def next_step(state: ProvisionState, wish: ProvisionWish) -> ProvisionStep | Non
             return steps.bring_online(state, device, wish)
         return _prepare(state, device, wakes=wakes) or steps.make_memory(state, device, wish)
     return _restore(state)
+
+
+def _clear_up(state: ProvisionState) -> ProvisionStep | None:
+    """What an interruption makes necessary before all else."""
+    if state.half_region is not None:
+        return steps.drop_half_region(state, state.half_region)
+    return None if state.has_left_compat else steps.leave_compat(state)
 
 
 def next_undo(state: ProvisionState, devices: frozenset[str]) -> ProvisionStep | None:

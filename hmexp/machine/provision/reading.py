@@ -63,6 +63,7 @@ def read_provision_state(
         dax=dax,
         cxl=cxl,
         half_region=half,
+        has_left_compat="dax_pmem_compat" not in (log.doing or ""),
         auto_online=auto_online,
         auto_before=before,
         is_compat=(sys_root / "module/dax_pmem_compat").exists(),

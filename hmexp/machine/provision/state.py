@@ -168,6 +168,9 @@ class ProvisionState:
         What there is.
     half_region : HalfRegion or None
         What an interruption has left of a region of CXL memory.
+    has_left_compat : bool
+        False if an interruption came while dax_pmem_compat was being replaced: perhaps no driver has the
+        devices.
     auto_online : str or None
         What the kernel does with new memory; None if it does not say.
     auto_before : str or None
@@ -193,6 +196,7 @@ class ProvisionState:
     cxl_creates: bool = False
     missing: tuple[str, ...] = ()
     half_region: HalfRegion | None = None
+    has_left_compat: bool = True
 
     def with_dax(self, new: DaxState) -> ProvisionState:
         """The same with one device added or replaced."""

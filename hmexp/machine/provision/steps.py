@@ -149,7 +149,7 @@ def leave_compat(state: ProvisionState) -> ProvisionStep:
         "dax_pmem_compat has the devices, and a device of its model cannot become memory.",
         "The DAX devices appear on the bus `dax`. The kernel needs CONFIG_DEV_DAX_KMEM (and "
         "CONFIG_MEMCG_KMEM).",
-        replace(state, is_compat=False),
+        replace(state, is_compat=False, has_left_compat=True),
     )
 
 

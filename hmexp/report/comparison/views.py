@@ -100,14 +100,31 @@ def page(comparison: Comparison) -> str:
     )
     points, hidden = shown(comparison.points, MOST_PAGE_ROWS)
     reach = _reach(points)
+    css, verdict = say_verdict(comparison)
     return environment.from_string(source).render(
         comparison=comparison,
+        css=css,
+        verdict=verdict,
         rows=[(point, _cells(point, comparison.varying), _bar(point, reach)) for point in points],
         hidden=hidden,
         heads=_HEADS[1:],
         reach_percent=f"{math.expm1(reach) * 100:.3g}",
         bar_width=_BAR_WIDTH,
     )
+
+
+def say_verdict(comparison: Comparison) -> tuple[str, str]:
+    """The answer in a sentence, and how it looks: `bad`, `good` or `open`."""
+    counts = comparison.counts
+    told = counts["slower"] + counts["faster"]
+    if not comparison.compared:
+        return "open", "Cannot say: no point could be compared."
+    of = f"{comparison.compared} points that could be compared"
+    if not told:
+        unsure = " Of points that are missing or failed nothing is known." if comparison.incomplete else ""
+        return "open" if unsure else "good", f"No: nothing beyond the noise in {of}.{unsure}"
+    parts = [f"{counts[what]} are {what} in B" for what in ("slower", "faster") if counts[what]]
+    return "bad" if counts["slower"] else "good", f"Yes: of {of}, {' and '.join(parts)}."
 
 
 def _reach(points: Iterable[Compared]) -> float:

@@ -28,7 +28,7 @@ def say_question(decision: Decision, results: Results) -> str:
         text += f", for {say_size(capacity)} of memory"
     if prices is not None:
         text += f", at {prices.say(prices.dram)} per GiB of DRAM and {prices.say(prices.slow)} of "
-        text += results.slow_name
+        text += "slow memory" if results.slow_name == "slow" else results.slow_name
     return text + "?"
 
 

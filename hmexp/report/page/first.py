@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -26,6 +27,8 @@ SIGNS: Final = {"kept": "✓", "not kept": "✗", "inconclusive": "?", "not meas
 _CLASSES: Final = {"kept": "yes", "not kept": "no", "inconclusive": "open", "not measured": "open", None: ""}
 #: Rows that a person would read.
 MOST_ROWS: Final = 40
+#: So many to each side of the ratio that the page speaks of are printed: it stays one sheet.
+_PRINTED_ASIDE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class AnswerLine:
     ratio: str
     pattern: str
     chosen: bool
+    far: bool
     money: tuple[str, ...]
     mark: str
     sign: str
@@ -94,7 +98,7 @@ def first_page(decision: Decision, results: Results) -> FirstPage:
             column.need.short if column.required else name_of(column.need.of) for column in decision.columns
         ),
         money_heads=_money_heads(decision),
-        lines=tuple(_line(row, decision) for row in rows),
+        lines=tuple(_line(row, decision, far=_is_far(row, rows, decision)) for row in rows),
         hidden=len(decision.rows) - len(rows),
         several=any(answer.where for row in rows for answer in row.answers),
     )
@@ -128,12 +132,20 @@ def _cell(answer: Answer, column: Criterion) -> Kept:
     )
 
 
-def _line(row: JudgedRatio, decision: Decision) -> AnswerLine:
+def _is_far(row: JudgedRatio, rows: Sequence[JudgedRatio], decision: Decision) -> bool:
+    """True if a row is not printed: far from the ratio that the page speaks of, and not all DRAM."""
+    middle = rows.index(decision.shown) if decision.shown in rows else 0
+    least = max(0, min(middle - _PRINTED_ASIDE, len(rows) - 2 * _PRINTED_ASIDE - 1))
+    return row.share < 1 and not least <= rows.index(row) <= least + 2 * _PRINTED_ASIDE
+
+
+def _line(row: JudgedRatio, decision: Decision, *, far: bool) -> AnswerLine:
     mark = row.mark if any(column.required for column in decision.columns) else "not measured"
     return AnswerLine(
         ratio=row.ratio,
         pattern=short_pattern(row.pattern),
         chosen=row is decision.chosen,
+        far=far,
         money=_money(row, decision),
         mark=mark,
         sign=SIGNS[mark],

@@ -60,6 +60,14 @@ def test_a_namespace_half_made(
     assert bool(plan.refused) is not ours
 
 
+def test_drivers_that_were_being_replaced(tmp_path: Path) -> None:
+    """Without either driver no device is seen that would ask for it."""
+    log = ProvisionLog(doing="modprobe -r dax_pmem_compat; modprobe -r dax_pmem; modprobe -i dax_pmem")
+    state = read_provision_state(Listing({}), log, tmp_path, tmp_path, tmp_path)
+    [step, *_] = make_provision_plan(state, ProvisionWish()).steps
+    assert "; ".join(map(str, step.actions)) == log.doing
+
+
 @pytest.mark.parametrize(("log", "ours"), [(MAKING, True), (ProvisionLog(), False)])
 def test_a_region_that_ndctl_left_disabled(tmp_path: Path, log: ProvisionLog, ours: bool) -> None:
     tools = Listing({})
