@@ -62,6 +62,7 @@ def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterat
     records = [json.loads(line) for line in (like / "points.jsonl").read_text().splitlines()]
     sizes, granules = [1 << n for n in range(24, 34)], [4096 << n for n in range(0, 12, 2)]
     placers, threads = ["first_touch", "move_pages", "hybridmem", "mbind"], itertools.count(1)
+    dram = set(json.loads((like / "run.json").read_text())["dram_nodes"])
     grid = ((n, *rest) for n in threads for rest in itertools.product(placers, granules, sizes))
     made = 0
     for number, placer, granule, size in grid:
@@ -70,6 +71,7 @@ def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterat
             threads = number * _APART + record["parameters"]["threads"]
             changed = {"placer": placer, "granule_bytes": granule, "size_bytes": size, "threads": threads}
             record["parameters"] |= changed
+            record["dram_share"] = dram_share(record["parameters"]["pattern"], size // granule, dram)
             text = json.dumps(record["parameters"], sort_keys=True)
             record["point_id"] = hashlib.sha256(text.encode()).hexdigest()[:12]
             factor = noise.gauss(drift, 0.01)
@@ -83,6 +85,13 @@ def make_points(like: Path, count: int, seed: int, drift: float = 1.0) -> Iterat
             made += 1
             if made == count:
                 return
+
+
+def dram_share(pattern: str, granules: int, dram: set[int]) -> float:
+    """Return the part of a region that is DRAM; a report refuses records that say otherwise."""
+    nodes = [int(node) in dram for node in pattern.split(",")]
+    periods, rest = divmod(granules, len(nodes))
+    return (periods * sum(nodes) + sum(nodes[:rest])) / granules
 
 
 def make_run(folder: Path, like: Path, count: int, seed: int, as_written: bool = False) -> Path:

@@ -13,7 +13,7 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
 
-#: Of a DRAM share: a last granule that is cut short counts as a whole one here.
+#: Of a DRAM share, which is written with as many digits as it has.
 _TOLERANCE: Final = 0.001
 _UNITS: Final = ("GB/s", "ns")
 
@@ -76,11 +76,13 @@ def _wrong_proof(record: PointRecord, _: LoopPoint, __: frozenset[int]) -> str |
 
 
 def _wrong_share(record: PointRecord, given: LoopPoint, dram: frozenset[int]) -> str | None:
-    share = _share(given.pattern, given.size_bytes // given.granule_bytes, dram)
+    share = _share(given.pattern, given.size_bytes, given.granule_bytes, dram)
     if share is None:
         return "its pattern is none"
+    # A size that granules do not fill was rounded up to whole pages, by less than a granule.
+    rounded = given.granule_bytes / given.size_bytes if given.size_bytes % given.granule_bytes else 0.0
     found = record.dram_share
-    if found is None or not math.isclose(found, share, abs_tol=_TOLERANCE):
+    if found is None or not math.isclose(found, share, abs_tol=_TOLERANCE + rounded):
         said = "no DRAM share" if found is None else f"a DRAM share of {found:g}"
         return f"it has {said}, where its pattern and the DRAM nodes of run.json make {share:g}"
     return None
@@ -88,15 +90,16 @@ def _wrong_share(record: PointRecord, given: LoopPoint, dram: frozenset[int]) ->
 
 # A large run has the same few patterns again and again.
 @lru_cache(maxsize=1024)
-def _share(pattern: str, granules: int, dram: frozenset[int]) -> float | None:
+def _share(pattern: str, size_bytes: int, granule_bytes: int, dram: frozenset[int]) -> float | None:
     try:
         nodes = Pattern.parse(pattern).nodes
     except PatternError:
         return None
     # Of the region, in which the last period may be cut short.
-    periods, rest = divmod(max(1, granules), len(nodes))
+    granules = -(-size_bytes // granule_bytes)
+    periods, rest = divmod(granules, len(nodes))
     fast = periods * sum(node in dram for node in nodes) + sum(node in dram for node in nodes[:rest])
-    return fast / max(1, granules)
+    return fast / granules
 
 
 _LOOKS: Final[tuple[Callable[[PointRecord, LoopPoint, frozenset[int]], str | None], ...]] = (
