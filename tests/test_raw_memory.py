@@ -16,8 +16,12 @@ from hmexp.native import PAGE_BYTES, PageMapping
 TESTS = Path(__file__).resolve().parent
 #: What reads, writes or drops memory at an address that the caller made up.
 POKES = {"madvise", "munmap", "mprotect", "mremap", "memmove", "memset", "from_address", "string_at", "cast"}
-#: Its own module; and a program that runs alone in a virtual machine.
-ALLOWED = {TESTS / "raw_memory.py", TESTS / "lab" / "placers_in_guest.py"}
+#: Its own module; and programs that run alone, in a virtual machine or as the process that is looked at.
+ALLOWED = {
+    TESTS / "raw_memory.py",
+    TESTS / "program" / "target.py",
+    *(TESTS / "lab").glob("*_in_guest.py"),
+}
 
 
 def find_pokes(source: str) -> list[str]:
