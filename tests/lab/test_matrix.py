@@ -41,7 +41,13 @@ CASES = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.topology)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, marks=[pytest.mark.long] * (len(case.nodes) > 2), id=case.topology)
+        for case in CASES
+    ],
+)
 def test_the_matrix_says_that_the_firmware_is_wrong(
     guest: Callable[..., LabResult], tmp_path: Path, case: Case
 ) -> None:
