@@ -12,7 +12,7 @@ from hmexp.cli.options import FILE, completed, kept_percent, price, size
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hmexp.report.model.decision import Question
+    from hmexp.report.model.question import Question
 
 _LARGEST_BYTES: Final = 1 << 20
 _EXAMPLE: Final = (
@@ -63,8 +63,8 @@ def read_question(options: argparse.Namespace) -> Question:
     ParameterError
         Naming the option, or the key of the file.
     """
-    from hmexp.report.model.decision import Question
-    from hmexp.report.model.needs import parse_need
+    from hmexp.report.model.question import Question
+    from hmexp.measure.need import parse_need
     from hmexp.report.model.prices import Prices
     from hmexp.units import parse_size
 

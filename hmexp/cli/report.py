@@ -15,7 +15,7 @@ from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hmexp.report.model.decision import Question
+    from hmexp.report.model.question import Question
     from hmexp.report.run.results import Results
 
 

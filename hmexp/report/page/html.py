@@ -24,10 +24,11 @@ from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
-from hmexp.report.model.decision import Question, decide
+from hmexp.report.model.decision import decide
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import predict
 from hmexp.report.model.prices import Prices
+from hmexp.report.model.question import Question
 from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
 from hmexp.report.page.first import first_page
 from hmexp.report.page.rows import failed_row, point_row
