@@ -158,7 +158,9 @@ def decide(results: Results, question: Question | None = None) -> Decision:
     """
     asked = question_of(results.run, question)
     planned = dict.fromkeys(p.operation for p in results.points if p.operation)
-    require_measured(asked.needs, tuple(planned))
+    # A search leaves out what cannot change its answer, perhaps all points that a need is for.
+    own = () if results.run.search is None else results.run.search.needs
+    require_measured([need for need in asked.needs if str(need) not in own], tuple(planned))
     needs = asked.needs or usual_needs(results.ok, asked.keep)
     columns = (*(Criterion(need, True) for need in needs), *_further(needs, results))  # noqa: FBT003
     if not needs:
@@ -229,7 +231,8 @@ def _answer(points: Sequence[Point], column: Criterion, results: Results) -> Ans
     """The worst of a ratio's points for one need."""
     unit = column.need.unit
     if not points:
-        return Answer("not measured" if column.required else None, None, unit, reason="not in this run")
+        reason = "not in this run" if results.run.search is None else "left out by the search"
+        return Answer("not measured" if column.required else None, None, unit, reason=reason)
     names = results.varying(results.select(points[0].operation, ok_only=False))
     answers = [_single(point, column, results, names) for point in points]
     if any(point.operation != points[0].operation for point in points):

@@ -48,7 +48,7 @@ class Question:
 
 
 def question_of(run: RunRecord, given: Question | None = None) -> Question:
-    """The question that a run is asked: that which was given, with the needs of its own search if it named none.
+    """The question that a run is asked: what was given, or the needs of its own search if that names none.
 
     Parameters
     ----------

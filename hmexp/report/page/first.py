@@ -95,7 +95,8 @@ def first_page(decision: Decision, results: Results) -> FirstPage:
         money=() if row is None else tuple(say_money(decision, row, results)),
         trust=grounds(results),
         heads=tuple(
-            head_of(column.need) if column.required else name_of(column.need.of) for column in decision.columns
+            head_of(column.need) if column.required else name_of(column.need.of)
+            for column in decision.columns
         ),
         money_heads=_money_heads(decision),
         lines=tuple(_line(row, decision, far=_is_far(row, rows, decision)) for row in rows),
