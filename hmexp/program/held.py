@@ -8,13 +8,11 @@ import select
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import ProgramError
 from hmexp.system.sysfs import read_text, split_lines
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 #: Fields of /proc/PID/stat behind the name, counted from 0 (proc_pid_stat(5) counts from 1, with the name).
 _STATE, _MINFLT, _START = 0, 7, 19
@@ -53,7 +51,7 @@ def read_stat(pid: int, proc_root: Path = Path("/proc")) -> Stat | None:
     return Stat(fields[_STATE], int(fields[_MINFLT]), int(fields[_START]))
 
 
-class HeldProcess:
+class HeldProcess(Closing):
     """A process, held so that its number cannot be taken for another's.
 
     Parameters
@@ -83,14 +81,6 @@ class HeldProcess:
         self.thread = pid
         self.find_thread()
         self.name: Final = read_text(Path(f"/proc/{pid}/comm")) or ""
-
-    def __enter__(self) -> HeldProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the process, and of its lock."""

@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from types import TracebackType
 from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import HmexpError, ProgramError
 from hmexp.native import PAGE_BYTES
 from hmexp.program.access import describe_refusal, require_access
@@ -41,7 +41,7 @@ REASONS: Final = {
 }
 
 
-class Pursuit:
+class Pursuit(Closing):
     """Follows a process, and those that come from it if that is wanted.
 
     Parameters
@@ -81,12 +81,8 @@ class Pursuit:
         #: Of processes that have ended.
         self.former: list[Chase] = []
 
-    def __enter__(self) -> Pursuit:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of every process."""
         for chase in (*self.chases, *self.former):
             chase.close()
 
