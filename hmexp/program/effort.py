@@ -1,4 +1,4 @@
-"""What a follower reports at the end: where the pages are, by a look of its own, and what it took to get there."""
+"""What a follower reports at the end: where the pages are, by a look of its own, and what that has taken."""
 
 from __future__ import annotations
 
