@@ -98,9 +98,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _carry_out(prepared: PreparedStart) -> Started | int:
     """Start the program and attend to it until it has ended."""
-    from hmexp.program.child import attend, open_watch
+    from hmexp.program.child import ForegroundWatch, attend
 
-    with open_watch() as watch:
+    with ForegroundWatch() as watch:
         try:
             started = prepared.spawn()
         except HmexpError as error:
