@@ -107,7 +107,7 @@ def test_a_filter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_exact_ways_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel takes nodes in the order of their numbers: 3,0 has the ratio of its policy, not its order."""
+    """The kernel takes nodes in the order of their numbers: a policy has the ratio of 3,0, not its order."""
     nodes = Topology((replace(NODES[0], free_bytes=8 * GIB), NODES[3]))
     monkeypatch.setattr(ways, "read_topology", lambda: nodes)
     for text, way in (("0,3", "policy"), ("3,0", "follow")):

@@ -24,7 +24,7 @@ HERE = Pattern((NODE,))
 #: As of a program that was started for it: it may end before anybody looks.
 OFTEN = hmexp.FollowOptions(interval_seconds=0.005, slow_seconds=0.01, from_birth=True)
 PAGES = (4 << 20) // PAGE_BYTES
-#: Touches 4 MiB that it keeps, says so, and waits for a line; a word on its command line is what it does then.
+#: Touches 4 MiB that it keeps, says so, and waits for a line; its argument is what it does then.
 CHILD = """
 import mmap, os, sys
 block = mmap.mmap(-1, 4 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
@@ -111,6 +111,10 @@ def test_what_was_seen_is_in_the_record(tmp_path: Path) -> None:
     assert not any("it stopped before" in line for line in summarize(started.record, None))
 
 
+def count_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_children_that_have_ended_are_let_go() -> None:
     """A program may have any number of them; each would cost four open files and its list of pages."""
     script = "for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 0.1; done; read line"
@@ -120,9 +124,9 @@ def test_children_that_have_ended_are_let_go() -> None:
 
         def count() -> None:
             while not ended.wait(0.02):
-                open_files.append(len(os.listdir("/proc/self/fd")))
+                open_files.append(count_files())
 
-        before = len(os.listdir("/proc/self/fd"))
+        before = count_files()
         counter = threading.Thread(target=count)
         counter.start()
         options = hmexp.FollowOptions(

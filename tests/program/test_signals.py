@@ -14,6 +14,7 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,8 @@ for line in sys.stdin:
 os._exit(3)
 """
 NAMES = (
-    "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT", "SIGWINCH", "SIGRTMIN",
+    "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT", "SIGWINCH",
+    "SIGRTMIN",
 )  # fmt: skip
 
 
@@ -98,10 +100,8 @@ def session() -> Iterator[Session]:
     for pid in found.group():
         os.kill(pid, signal.SIGKILL)
     os.close(found.fd)
-    try:
+    with suppress(ChildProcessError):
         os.waitpid(found.pid, 0)
-    except ChildProcessError:
-        pass
 
 
 def resize(session: Session) -> None:
@@ -140,13 +140,10 @@ def test_each_signal_comes_once(session: Session) -> None:
 
 def test_a_stopped_group_goes_on_once(session: Session) -> None:
     """SIGSTOP and SIGCONT to the group, as by kill(1), and to hmexp alone."""
-    for send in (
-        lambda number: os.killpg(session.pid, number),
-        lambda number: os.kill(session.pid, number),
-    ):
-        send(signal.SIGSTOP)
+    for send in (os.killpg, os.kill):
+        send(session.pid, signal.SIGSTOP)
         assert os.WIFSTOPPED(os.waitpid(session.pid, os.WUNTRACED)[1])
-        send(signal.SIGCONT)
+        send(session.pid, signal.SIGCONT)
         session.expect(r"seen SIGCONT (\d+)\r\n")
     os.kill(session.pid, signal.SIGUSR1)
     session.expect(r"seen SIGUSR1 (1)\r\n")
