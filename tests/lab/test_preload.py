@@ -81,12 +81,25 @@ def programs(packages: tuple[Path, str], tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(("refusals", "module", "meaning", "heap", "allocators", "java"), id="meaning"),
+        pytest.param(("redis", "full"), id="redis"),
+        pytest.param(("unharmed",), id="unharmed"),
+    ],
+)
 def test_programs_keep_their_meaning_and_get_their_pattern(
-    guest: Callable[..., LabResult], built: Path, packages: tuple[Path, str], programs: Path
+    guest: Callable[..., LabResult],
+    built: Path,
+    packages: tuple[Path, str],
+    programs: Path,
+    parts: tuple[str, ...],
 ) -> None:
-    """One boot for all: `preload_in_guest.py` has the parts."""
+    """A boot for each, of some minutes: `preload_in_guest.py` has the parts."""
+    script = shlex.join([sys.executable, str(SCRIPT), str(built), str(programs), *parts])
     result = guest(
-        f"{packages[1]} && {shlex.join([sys.executable, str(SCRIPT), str(built), str(programs)])}",
+        f"{packages[1]} && {script}",
         topology="module-tests",
         directory=ROOT,
         timeout_seconds=1800,

@@ -130,7 +130,7 @@ def test_a_filter_that_allows_three_calls_is_lived_with(run: Run) -> None:
 
 
 def test_no_child_hangs_that_is_forked_amid_allocating_threads(run: Run) -> None:
-    run("forks", "4", "20", plain=False)
+    run("forks", "64", "50", plain=False)
 
 
 @pytest.fixture(scope="session")
