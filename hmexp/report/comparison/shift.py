@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-#: With fewer values no change can be told from noise: nothing is known of the noise itself.
+#: With fewer values no change shows beyond the noise: nothing is known of the noise itself.
 LEAST_VALUES: Final = 5
 _ROWS: Final = 2000
 _SEED: Final = 1977

@@ -19,7 +19,7 @@ CHANCE: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Step:
+class RunValue:
     """A point in one run.
 
     Parameters
@@ -50,7 +50,7 @@ class Trend:
         The point, as the newest run has it.
     unit : str
         Of the values.
-    steps : tuple of Step
+    steps : tuple of RunValue
         The runs in which it can be compared, the oldest first.
     left_out : mapping of str to str
         Why it cannot be compared in other runs.
@@ -60,7 +60,7 @@ class Trend:
 
     reading: Reading
     unit: str
-    steps: tuple[Step, ...]
+    steps: tuple[RunValue, ...]
     left_out: Mapping[str, str]
     chance: float
 
@@ -74,7 +74,7 @@ class Trend:
         """True if there are enough runs for a change to be found."""
         return len(self.steps) >= LEAST_VALUES
 
-    def is_worse(self, step: Step) -> bool:
+    def is_worse(self, step: RunValue) -> bool:
         """True if the level that begins there is slower than the one before."""
         return step.change is not None and (step.change > 1) == self.reading.less_is_better
 
@@ -152,6 +152,6 @@ def _trend(
     edges = [0, *starts, len(logs)]
     means = [math.fsum(logs[a:b]) / (b - a) for a, b in pairwise(edges) if b > a]
     changes = {at: math.exp(means[n + 1] - means[n]) for n, at in enumerate(starts)}
-    steps = tuple(Step(*value, changes.get(number)) for number, value in enumerate(values))
+    steps = tuple(RunValue(*value, changes.get(number)) for number, value in enumerate(values))
     unit = "of its model" if newest.emulated else newest.unit or ""
     return Trend(newest, unit, steps, left_out, p)
