@@ -28,6 +28,7 @@ COMMANDS: Final[dict[str, str]] = {
     "placers": "list the ways of placing pages: what each promises and needs, and whether it works here",
     "presets": "list the presets of sweeps: what each is for, how many points, how long here",
     "sweep": "measure a grid of points and write a report",
+    "find": "find the cheapest ratio that keeps what is needed, in few launches",
     "measure": "measure the bandwidth of one pattern, beside all DRAM",
     "latency": "measure the latency of one pattern, idle or loaded",
     "study": "measure placers, granularity or a Redis, as the notebooks of these names do",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from hmexp.errors import EmulationError
 from hmexp.memory.profile_file import Contents, read_profile
@@ -71,6 +71,16 @@ class Profile:
     def duplex(self) -> bool:
         """Whether a node has a link or a medium, so that all bandwidths are scaled by one factor."""
         return self.dram.carriers is not None or self.slow.carriers is not None
+
+    def identity(self) -> dict[str, Any]:
+        """What a run is told apart by: every figure. Parts that a profile does not have change nothing."""
+        found = asdict(self)
+        del found["intervals"]
+        for part in ("dram", "slow"):
+            for later in ("carriers", "family"):
+                if found[part][later] is None:
+                    del found[part][later]
+        return found
 
     def to_record(self) -> ProfileRecord:
         """The profile as it is stored."""

@@ -133,8 +133,8 @@ def open_run(
         Name of the run directory, or ``auto``.
     described : RunRecord
         First content of `run.json`, but for the name and the time. A directory that was made for another
-        plan is never touched. Its study begins the name of a new directory; `latest` points at sweeps
-        alone, studies have a `latest-STUDY`.
+        plan is never touched. Its study begins the name of a new directory, or `find` that of a search;
+        `latest` points at sweeps of a grid alone, the others have a `latest-STUDY` and `latest-find`.
     say : callable
         Receives what a person should know.
     finished : bool
@@ -147,7 +147,8 @@ def open_run(
         at work in the directory.
     """
     _require_name(name)
-    kind, plan = described.study or "sweep", described.plan
+    plan = described.plan
+    kind = described.study or ("sweep" if described.search is None else "find")
     with file_errors("make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
