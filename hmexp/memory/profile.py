@@ -73,7 +73,7 @@ class Profile:
         return self.dram.carriers is not None or self.slow.carriers is not None
 
     def identity(self) -> dict[str, Any]:
-        """What a run is told apart by: every figure. Parts that a profile does not have change nothing."""
+        """What tells runs apart: every figure. Parts that a profile does not have change nothing."""
         found = asdict(self)
         del found["intervals"]
         for part in ("dram", "slow"):
