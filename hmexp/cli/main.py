@@ -33,6 +33,7 @@ COMMANDS: Final[dict[str, str]] = {
     "latency": "measure the latency of one pattern, idle or loaded",
     "study": "measure placers, granularity or a Redis, as the notebooks of these names do",
     "matrix": "measure every node's memory from every node's CPUs, beside what the firmware claims",
+    "profile": "list, show and check profiles: memories as data, to be emulated anywhere",
     "report": "write report.html, the tables and the figures of a run again",
     "runs": "list, show, tag and remove runs, and follow a point over many of them",
     "compare": "compare runs: did anything change beyond the noise",
