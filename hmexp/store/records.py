@@ -10,7 +10,16 @@ from __future__ import annotations
 from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.machine import Calibration, ClaimsRecord, EmulationRecord, NodeRecord
 from hmexp.store.parameters import PointParameters
-from hmexp.store.parts import BudgetRecord, LaunchPart, MachineState, Model, Multiple, SettingRecord, Status
+from hmexp.store.parts import (
+    BudgetRecord,
+    LaunchPart,
+    MachineState,
+    Model,
+    Multiple,
+    SearchRecord,
+    SettingRecord,
+    Status,
+)
 from hmexp.store.provenance import Provenance
 from hmexp.store.results import Result
 from hmexp.store.schema import SCHEMA, Remark, Stored
@@ -163,6 +172,10 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         Number of points by status, after the last try.
     budget : BudgetRecord or None
         What a budget of time left undone; None without a budget.
+    search : SearchRecord or None
+        What `hmexp find` looked for, and whether that was decided; None for a sweep of a whole grid.
+    tags : tuple of str
+        Words that a person has given the run, see `hmexp runs tag`.
     started : str
         When the run began, in UTC and ISO 8601.
     finished : str or None
@@ -209,6 +222,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     added: tuple[str, ...] = ()
     counts: dict[str, int] = {}
     budget: BudgetRecord | None = None
+    search: SearchRecord | None = None
+    tags: tuple[str, ...] = ()
     started: str = ""
     finished: str | None = None
     reported: bool | None = None

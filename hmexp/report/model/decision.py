@@ -11,54 +11,19 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, Literal
 
+from hmexp.measure.need import Outcome, Requirement
 from hmexp.measure.quantity import is_loaded
-from hmexp.report.model.advice import KEEP, baseline
-from hmexp.report.model.needs import Outcome, Requirement, require_measured, usual_needs
+from hmexp.report.model.advice import baseline
+from hmexp.report.model.needs import measured, require_measured, usual_needs
 from hmexp.report.model.prices import Prices
+from hmexp.report.model.question import Question, question_of
 from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_series
-from hmexp.units import format_size, parse_size
 
 Mark = Literal["kept", "not kept", "inconclusive", "not measured"]
 Verdict = Literal["yes", "no", "cannot say"]
 _WORST: Final[dict[Mark, int]] = {"not kept": 0, "not measured": 1, "inconclusive": 2, "kept": 3}
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the person who decides wants to know.
-
-    Parameters
-    ----------
-    needs : tuple of Requirement
-        What a ratio has to keep; empty for `keep` of every bandwidth.
-    keep : float
-        Share of all DRAM's bandwidth, where no need is given.
-    prices : Prices or None
-        Of memory.
-    capacity_bytes : int or None
-        How much memory is to be bought [bytes].
-    """
-
-    needs: tuple[Requirement, ...] = ()
-    keep: float = KEEP
-    prices: Prices | None = None
-    capacity_bytes: int | None = None
-
-    def options(self) -> list[str]:
-        """The options of `hmexp report` that ask it."""
-        words = [word for need in self.needs for word in ("--need", str(need))]
-        if self.keep != KEEP:
-            words += ["--keep", f"{self.keep * 100:g}"]
-        if self.capacity_bytes is not None:
-            rounded = format_size(self.capacity_bytes)
-            whole = parse_size(rounded) == self.capacity_bytes
-            words += ["--capacity", rounded if whole else str(self.capacity_bytes)]
-        if self.prices is not None:
-            words += ["--price-dram", f"{self.prices.dram:g}", "--price-slow", f"{self.prices.slow:g}"]
-            words += ["--currency", self.prices.currency] if self.prices.currency else []
-        return words
 
 
 @dataclass(frozen=True)
@@ -191,9 +156,11 @@ def decide(results: Results, question: Question | None = None) -> Decision:
     ParameterError
         If a need is of an operation that the run has no point of.
     """
-    asked = question or Question()
+    asked = question_of(results.run, question)
     planned = dict.fromkeys(p.operation for p in results.points if p.operation)
-    require_measured(asked.needs, tuple(planned))
+    # A search leaves out what cannot change its answer, perhaps all points that a need is for.
+    own = () if results.run.search is None else results.run.search.needs
+    require_measured([need for need in asked.needs if str(need) not in own], tuple(planned))
     needs = asked.needs or usual_needs(results.ok, asked.keep)
     columns = (*(Criterion(need, True) for need in needs), *_further(needs, results))  # noqa: FBT003
     if not needs:
@@ -264,7 +231,8 @@ def _answer(points: Sequence[Point], column: Criterion, results: Results) -> Ans
     """The worst of a ratio's points for one need."""
     unit = column.need.unit
     if not points:
-        return Answer("not measured" if column.required else None, None, unit, reason="not in this run")
+        reason = "not in this run" if results.run.search is None else "left out by the search"
+        return Answer("not measured" if column.required else None, None, unit, reason=reason)
     names = results.varying(results.select(points[0].operation, ok_only=False))
     answers = [_single(point, column, results, names) for point in points]
     if any(point.operation != points[0].operation for point in points):
@@ -285,11 +253,11 @@ def _single(point: Point, column: Criterion, results: Results, names: Sequence[s
     if not results.timing_valid:
         mark = "not measured" if column.required else None
         return Answer(mark, None, need.unit, where, "timings mean nothing")
-    value = need.measure(point, baseline(results.peers(point)))
+    value = measured(need, point, baseline(results.peers(point)))
     if value is None:
         mark = "not measured" if column.required else None
         return Answer(mark, None, need.unit, where, "all DRAM was not measured")
-    outcome: Outcome = need.judge(value)
+    outcome: Outcome = need.judge(value.low, value.high)
     return Answer(outcome if column.required else None, value, need.unit, where)
 
 
