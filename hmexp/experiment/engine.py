@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from hmexp.errors import SweepError
+from hmexp.experiment.launcher import forking
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.protocol import Experiment, P, count_launches
 from hmexp.experiment.rounds import Watchers, measure_rest
@@ -109,6 +110,7 @@ def carry_out(
     results = resolve_results(options.results)
     with (
         settings_in_order(watchers.say),
+        forking(options.start),
         open_run(
             results, options.run, plan.describe(), watchers.say, finished=options.repeat > 0
         ) as directory,

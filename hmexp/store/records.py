@@ -10,7 +10,16 @@ from __future__ import annotations
 from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.machine import Calibration, ClaimsRecord, EmulationRecord, NodeRecord
 from hmexp.store.parameters import PointParameters
-from hmexp.store.parts import BudgetRecord, LaunchPart, MachineState, Model, Multiple, SettingRecord, Status
+from hmexp.store.parts import (
+    BudgetRecord,
+    LaunchPart,
+    MachineState,
+    Model,
+    Multiple,
+    SettingRecord,
+    Start,
+    Status,
+)
 from hmexp.store.provenance import Provenance
 from hmexp.store.results import Result
 from hmexp.store.schema import SCHEMA, Remark, Stored
@@ -107,10 +116,14 @@ class LaunchRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
     purpose : str
         Why the launch was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was
         time left).
+    start : str
+        How the process began: `exec` (Python started anew) or `fork` (of a process that had imported
+        everything).
     """
 
     launch: int = 0
     purpose: str = "planned"
+    start: Start = "exec"
 
 
 class PointRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):

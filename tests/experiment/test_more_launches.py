@@ -20,7 +20,8 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
-from hmexp.sweep.parameters import SweepParameters, parse_budget
+from hmexp.sweep.checks import parse_budget
+from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.run import SweepExperiment, run_sweep
 from hmexp.system.topology import read_topology

@@ -43,6 +43,7 @@ from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
+_STARTS: Final = {"fork": "forked from one that has imported everything", "exec": "Python started anew"}
 _UNIT: Final = re.compile(r"(?<=[\d≥≤±]) (?=[\d%×±A-Za-z])")
 
 
@@ -220,6 +221,11 @@ def _method(results: Results) -> dict[str, str]:
         "samples": spread(len(p.samples) for p in results.ok),
         "launches": spread(p.launches for p in results.ok),
         "seconds": spread(p.loop.sample_seconds for p in results.ok if p.loop is not None),
+        "start": " or ".join(
+            text
+            for start, text in _STARTS.items()
+            if any(launch.start == start for p in results.ok for launch in p.record.launches)
+        ),
     }
 
 
