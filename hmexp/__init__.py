@@ -43,6 +43,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.sweep.plan": ("SweepPlan", "make_plan"),
     "hmexp.sweep.explanation": ("Explanation", "explain"),
     "hmexp.sweep.run": ("run_sweep",),
+    "hmexp.measure.need": ("Requirement", "parse_need"),
+    "hmexp.sweep.find": ("Find", "make_find", "run_find"),
     "hmexp.study.experiment": ("Study", "run_study"),
     "hmexp.study.placers": ("PlacerParameters", "make_placer_study"),
     "hmexp.study.granularity": ("GranuleParameters", "make_granule_study"),

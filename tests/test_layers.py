@@ -28,7 +28,7 @@ LAYERS = (
     ("native",),
     ("store",),
     ("lab",),
-    ("pattern", "ratio", "units", "errors", "markup"),
+    ("pattern", "ratio", "units", "errors", "closing", "markup"),
 )
 HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
 

@@ -44,9 +44,10 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "run.json",
         "One object: a `RunRecord`.",
         (
-            records.RunRecord, parts.BudgetRecord, machine.NodeRecord, machine.ClaimsRecord,
-            machine.ClaimRecord, machine.EmulationRecord,
-            machine.ProfileRecord, machine.SpeedRecord, machine.Calibration, provenance.Provenance,
+            records.RunRecord, parts.BudgetRecord, parts.SearchRecord, machine.NodeRecord,
+            machine.ClaimsRecord, machine.ClaimRecord, machine.EmulationRecord,
+            machine.ProfileRecord, machine.SpeedRecord, machine.LinkRecord,
+            machine.MediumRecord, machine.FamilyCurveRecord, machine.Calibration, provenance.Provenance,
             provenance.MemoryDevices, provenance.Checkout, limits.LimitsRecord, limits.AllowedNodesRecord,
             limits.MemoryLimitRecord, limits.CpuQuotaRecord,
         ),

@@ -12,7 +12,7 @@ from hmexp.cli.options import FILE, completed, kept_percent, price, size
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hmexp.report.model.decision import Question
+    from hmexp.report.model.question import Question
 
 _LARGEST_BYTES: Final = 1 << 20
 _EXAMPLE: Final = (
@@ -29,11 +29,20 @@ _KINDS: Final[Mapping[str, tuple[type, ...]]] = {
 
 
 def add_question(parser: argparse.ArgumentParser) -> None:
-    """Add the options of a question."""
+    """Add the options of a question, of a run that has an answer for some."""
+    add_needs(parser, " (default: --keep of every bandwidth)")
+    parser.add_argument(
+        "--keep", type=kept_percent, default=0.9, metavar="PERCENT",
+        help="find the cheapest ratio that keeps this much of all DRAM's bandwidth (default: 90)",
+    )  # fmt: skip
+
+
+def add_needs(parser: argparse.ArgumentParser, default: str = "") -> None:
+    """Add the options of needs, prices and a capacity."""
     parser.add_argument(
         "--need", action="append", metavar="NEED", default=None,
         help="what a ratio has to keep, once a need: read>=90 (percent of all DRAM), mix>=85 (every mix), "
-        "write>=4GB/s, latency<=1.5x, latency<=600ns (default: --keep of every bandwidth)",
+        f"write>=4GB/s, latency<=1.5x, latency<=600ns{default}",
     )  # fmt: skip
     given = parser.add_argument(
         "--needs", type=Path, metavar="FILE",
@@ -49,10 +58,6 @@ def add_question(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--price-slow", type=price, metavar="PRICE", help="price of the slow memory per GiB")
     parser.add_argument("--currency", metavar="NAME", help="of the prices, such as EUR")
-    parser.add_argument(
-        "--keep", type=kept_percent, default=0.9, metavar="PERCENT",
-        help="find the cheapest ratio that keeps this much of all DRAM's bandwidth (default: 90)",
-    )  # fmt: skip
 
 
 def read_question(options: argparse.Namespace) -> Question:
@@ -63,9 +68,9 @@ def read_question(options: argparse.Namespace) -> Question:
     ParameterError
         Naming the option, or the key of the file.
     """
-    from hmexp.report.model.decision import Question
-    from hmexp.report.model.needs import parse_need
+    from hmexp.measure.need import parse_need
     from hmexp.report.model.prices import Prices
+    from hmexp.report.model.question import Question
     from hmexp.units import parse_size
 
     found = {} if options.needs is None else _read(options.needs)
@@ -87,7 +92,8 @@ def read_question(options: argparse.Namespace) -> Question:
         )
     prices = None if dram is None else Prices(dram, slow, (currency or "").strip())
     capacity = chosen("capacity")
-    return Question(needs, options.keep, prices, None if capacity is None else parse_size(capacity))
+    keep = getattr(options, "keep", 0.9)
+    return Question(needs, keep, prices, None if capacity is None else parse_size(capacity))
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
 from hmexp.cli.output import print_json
 from hmexp.cli.question import add_question, read_question
-from hmexp.cli.runs import require_complete, require_measured, require_numbers
+from hmexp.cli.runs import require_complete, require_measured, require_numbers, require_searched
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hmexp.report.model.decision import Question
+    from hmexp.report.model.question import Question
     from hmexp.report.run.results import Results
 
 
@@ -66,6 +66,7 @@ def _sweep(options: argparse.Namespace, results: Results, question: Question) ->
         print(" ".join(say_verdict(decision, results)))
         print(f"Report: {written}")
     require_numbers(options.run_directory, results.points)
+    require_searched(options.run_directory, results.run)
     require_complete(options.run_directory, results.points, results.unfinished)
     return ExitStatus.OK
 

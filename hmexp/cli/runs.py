@@ -11,6 +11,7 @@ from hmexp.errors import ParameterError, StoreError, SweepError
 
 if TYPE_CHECKING:
     from hmexp.report.run.point import Point
+    from hmexp.store.records import RunRecord
 
 
 def require_measured(folder: Path) -> None:
@@ -65,6 +66,25 @@ def require_numbers(folder: Path, points: Sequence[Point]) -> None:
     raise SweepError(
         f"no point of {folder} was measured ({what})" + (f": {reason}" if reason else ""),
         "remove what is in the way, and run the command that began this run again",
+    )
+
+
+def require_searched(folder: Path, run: RunRecord) -> None:
+    """Refuse to call a search a success that has not come to its end.
+
+    Raises
+    ------
+    SweepError
+        With what was in the way.
+    """
+    if run.search is None or run.search.open is None:
+        return
+    why = {"time": "its time was over", "failures": "points of it failed"}.get(
+        run.search.open, "it was interrupted"
+    )
+    raise SweepError(
+        f"the search of {folder} has not come to its end: {why}",
+        "what is there is shown; run the command that began this run again, which resumes it",
     )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any, Final
 
 from hmexp.cli.machine import this_machine
@@ -46,17 +47,32 @@ _SINGLE: Final[tuple[tuple[str, Callable[[str], Any], str], ...]] = (
 )
 
 
-def _add_options(parser: argparse.ArgumentParser) -> None:
+def add_sweep(parser: argparse.ArgumentParser, leave: Collection[str] = (), **usual: Any) -> None:
+    """Add the options of a sweep.
+
+    Parameters
+    ----------
+    parser : argparse.ArgumentParser
+        Of the command.
+    leave : collection of str
+        Options that the command does not have.
+    **usual
+        What it takes for some that are not given.
+    """
     from hmexp.sweep.parameters import SweepParameters
 
-    default = SweepParameters()
+    default = replace(SweepParameters(), **usual)
     for name, read, text in _LISTS:
+        if name in leave:
+            continue
         values = getattr(default, name.replace("-", "_"))
         shown = " ".join("auto" if name == "threads" and not value else str(value) for value in values)
         parser.add_argument(
             f"--{name}", nargs="+", type=read, metavar=name.upper(), help=f"{text} (default: {shown})"
         )
     for name, read, text in _SINGLE:
+        if name in leave:
+            continue
         shown = getattr(default, name.replace("-", "_"))
         # `run` is the command's function: the option is kept under a name of its own.
         action = parser.add_argument(
@@ -78,6 +94,14 @@ def _target(name: str) -> str:
     return "run_name" if name == "run" else name.replace("-", "_")
 
 
+def take_sweep(options: argparse.Namespace) -> dict[str, Any]:
+    """The parameters of a sweep that were given."""
+    from hmexp.sweep.parameters import SweepParameters
+
+    given = {name: getattr(options, _target(name), None) for name in SweepParameters.names()}
+    return {name: value for name, value in given.items() if value is not None}
+
+
 def _run(options: argparse.Namespace) -> int:
     from hmexp.report.page.html import write_report
     from hmexp.sweep.explanation import explain
@@ -85,11 +109,7 @@ def _run(options: argparse.Namespace) -> int:
     from hmexp.sweep.plan import make_plan
     from hmexp.sweep.run import run_sweep
 
-    given = {name: getattr(options, _target(name)) for name in SweepParameters.names()}
-    parameters = SweepParameters.from_mapping(
-        {name: value for name, value in given.items() if value is not None}
-    )
-    plan = make_plan(parameters, this_machine())
+    plan = make_plan(SweepParameters.from_mapping(take_sweep(options)), this_machine())
     print(plan.headline)
     for note in plan.notes:
         print(f"note: {note}")
@@ -110,6 +130,6 @@ COMMAND = Command(
     "  hmexp sweep --preset quick\n"
     "  hmexp sweep --patterns 1:0 3:1 1:1 --operations read latency --explain\n"
     "  hmexp sweep --emulate 2=cxl-expander --budget 10min\n\n" + describe_statuses("if a point failed"),
-    _add_options,
+    add_sweep,
     _run,
 )

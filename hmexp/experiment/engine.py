@@ -13,10 +13,12 @@ from pathlib import Path
 import msgspec
 
 from hmexp.errors import SweepError
+from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.launcher import forking
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.protocol import Experiment, P, count_launches
-from hmexp.experiment.rounds import Watchers, measure_rest
+from hmexp.experiment.rounds import Watchers, measure_chosen, measure_rest
+from hmexp.experiment.schedule import Search
 from hmexp.memory.emulation import Emulation
 from hmexp.store.run import RunDirectory, now, open_run, resolve_results
 from hmexp.system.settings import ending_in_order, repair
@@ -79,10 +81,17 @@ def none_measured(counts: Mapping[str, int], reasons: Iterable[str]) -> str:
     return f"no point was measured ({what})" + (f": {shown}" if shown else "")
 
 
+#: Makes a search of what a run directory has, and of when the time is over [s of the monotonic clock].
+Seek = Callable[[Backlog[P], float | None], Search[P]]
+
+
 def carry_out(
-    plan: Experiment[P], watchers: Watchers, report: Callable[[Path], object] | None = None
+    plan: Experiment[P],
+    watchers: Watchers,
+    report: Callable[[Path], object] | None = None,
+    seek: Seek[P] | None = None,
 ) -> Outcome:
-    """Measure every point of a plan that was not measured yet.
+    """Measure every point of a plan that was not measured yet, or those that a search asks for.
 
     Every launch is stored at once, so being killed loses at most the launch in flight; the same call
     again resumes. Failed launches are tried again, finished points are not touched.
@@ -96,6 +105,8 @@ def carry_out(
     report : callable, optional
         Writes the report of the run directory it is given. A run that is killed meanwhile is resumed,
         rather than measured again.
+    seek : callable, optional
+        Makes the search, if not every point is to be measured.
 
     Raises
     ------
@@ -121,7 +132,13 @@ def carry_out(
         directory.update(fresh)
         emulation = _emulation(plan, directory, watchers)
         deadline = None if seconds is None else started + seconds
-        measure_rest(plan, directory, emulation, watchers, deadline)
+        if seek is None:
+            measure_rest(plan, directory, emulation, watchers, deadline)
+        else:
+            found = measure_chosen(
+                plan, directory, emulation, watchers, lambda backlog: seek(backlog, deadline)
+            )
+            directory.update(msgspec.structs.replace(directory.run, search=found))
         outcome = _conclude(plan, directory, reported=report is None)
         if report is not None:
             report(outcome.path)
@@ -176,10 +193,13 @@ def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -
         record for record in records
         if record.status == "ok" and (len(record.launches) or 1) < wanted[record.point_id].launches
     ]  # fmt: skip
-    complete = len(records) == len(wanted) and not failures and not short
+    search = directory.run.search
+    complete = len(records) == len(wanted) and not short if search is None else search.open is None
+    complete = complete and not failures
     directory.update(
         msgspec.structs.replace(
             directory.run,
+            points=len(wanted) if search is None else len(records),
             counts={str(status): count for status, count in counts.items()},
             finished=now() if complete else None,
             reported=reported,

@@ -14,10 +14,22 @@ from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.launcher import launch
 from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.experiment.protocol import Experiment, P, count_launches
-from hmexp.experiment.schedule import PLANNED, REPEATED, RETRIED, SPARE, Budget, Step, in_rounds, unstable
+from hmexp.experiment.schedule import (
+    PLANNED,
+    REPEATED,
+    RETRIED,
+    SPARE,
+    Budget,
+    Chooser,
+    Clock,
+    Search,
+    Step,
+    in_rounds,
+    unstable,
+)
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.memory.emulation import Emulation
-from hmexp.store.parts import BudgetRecord
+from hmexp.store.parts import BudgetRecord, SearchRecord
 from hmexp.store.run import RunDirectory
 
 #: Points that a sentence names.
@@ -68,13 +80,44 @@ def measure_rest(
         work.done = sum(len(found) for found in backlog.launches.values())
         work.total = count_launches(plan)
         if backlog.points:
-            budget = Budget(plan, backlog, plan.estimate(), deadline)
-            work.measure(budget.steps(), budget=budget)
+            budget = Budget(plan, backlog, Clock(plan.estimate(), deadline))
+            work.measure(budget.steps(), chooser=budget)
         backlog.settle(short=True)
         _report_rest(plan, backlog, directory, watchers.say)
     # What did not fit into the time is not done, however many launches others had beyond those asked for.
     total = work.total if deadline is None else work.done + _missing(plan, backlog)
     watchers.display.show(Progress(total if deadline is None else work.done, total, work.failed, 0.0, ""))
+
+
+def measure_chosen(
+    plan: Experiment[P],
+    directory: RunDirectory,
+    emulation: Emulation | None,
+    watchers: Watchers,
+    seek: Callable[[Backlog[P]], Search[P]],
+) -> SearchRecord:
+    """Make the launches that a search asks for, and store every point that it looked at.
+
+    Parameters
+    ----------
+    plan, directory, emulation, watchers
+        As for `measure_rest`.
+    seek : callable
+        Makes the search, of what the run directory has.
+
+    Returns
+    -------
+    SearchRecord
+        How it ended.
+    """
+    backlog = Backlog(plan, directory, watchers.say)
+    search = seek(backlog)
+    work = _Work(plan, directory, emulation, watchers, backlog, total=search.most_launches)
+    work.done = sum(len(found) for found in backlog.launches.values())
+    work.measure(search.steps(), chooser=search)
+    backlog.settle(short=True)
+    watchers.display.show(Progress(work.done, work.done, work.failed, 0.0, ""))
+    return search.record()
 
 
 @dataclass
@@ -91,7 +134,7 @@ class _Work(Generic[P]):
     failed: int = 0
     said: set[str] = field(default_factory=set)
 
-    def measure(self, steps: Iterable[Step[P]], left: int = 0, budget: Budget[P] | None = None) -> None:
+    def measure(self, steps: Iterable[Step[P]], left: int = 0, chooser: Chooser[P] | None = None) -> None:
         """Make launches; `left` of them, if that is known, for the time that is left."""
         started, measured = time.monotonic(), 0
         for point, number, why in steps:
@@ -107,8 +150,8 @@ class _Work(Generic[P]):
             begun = time.monotonic()
             self._launch(point, number, why)
             measured += 1
-            if budget is not None:
-                budget.took(point, time.monotonic() - begun)
+            if chooser is not None:
+                chooser.took(point, time.monotonic() - begun)
             if why in (PLANNED, REPEATED):
                 self.backlog.settle()
 

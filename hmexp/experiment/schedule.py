@@ -1,11 +1,11 @@
-"""In which order launches are made: in rounds, or as a budget of time lets them."""
+"""In which order launches are made: in rounds, as a budget of time lets them, or as a search chooses them."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable, Iterator
-from typing import Final, Generic
+from typing import Final, Generic, Protocol
 
 from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.kinds import find_samples
@@ -14,6 +14,7 @@ from hmexp.experiment.protocol import Experiment, P
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.measure.measurement import UNSTABLE
 from hmexp.measure.statistics import summarise_launches
+from hmexp.store.parts import SearchRecord
 
 #: Why a launch was made.
 PLANNED: Final = "planned"
@@ -21,6 +22,27 @@ REPEATED: Final = "repeat"
 RETRIED: Final = "unstable"
 SPARE: Final = "budget"
 Step = tuple[P, int, str]
+
+
+class Chooser(Protocol[P]):
+    """Who says which launch comes next, by what those before it have shown."""
+
+    def steps(self) -> Iterator[Step[P]]:
+        """One launch after the other."""
+
+    def took(self, point: P, seconds: float) -> None:
+        """Learn how long a launch took, with its process."""
+
+
+class Search(Chooser[P], Protocol[P]):
+    """A chooser that looks for something, and leaves out the points that cannot change what it finds."""
+
+    @property
+    def most_launches(self) -> int:
+        """Launches that it takes at most."""
+
+    def record(self) -> SearchRecord:
+        """What it looked for, and how it ended."""
 
 
 def in_rounds(plan: Experiment[P], backlog: Backlog[P]) -> list[Step[P]]:
@@ -47,6 +69,31 @@ def unstable(plan: Experiment[P], backlog: Backlog[P]) -> list[P]:
     return wide
 
 
+class Clock(Generic[P]):
+    """Which launches still end in time, by what others took.
+
+    Parameters
+    ----------
+    estimate : callable
+        How long a launch of a point takes of which there was none yet.
+    deadline : float
+        When the time is over [s of the monotonic clock].
+    """
+
+    def __init__(self, estimate: Callable[[P], Span], deadline: float) -> None:
+        self._estimate, self._deadline = estimate, deadline
+        self._took: dict[tuple[str, int], float] = {}
+
+    def took(self, point: P, seconds: float) -> None:
+        """Learn how long a launch took, with its process."""
+        self._took[point.alike] = max(seconds, self._took.get(point.alike, 0.0))
+
+    def fits(self, point: P) -> bool:
+        """Whether a launch of a point should end in time."""
+        known = self._took.get(point.alike)
+        return time.monotonic() + (self._estimate(point).high if known is None else known) <= self._deadline
+
+
 class Budget(Generic[P]):
     """The best use of a time: a launch of each point, coarse first, then of those that are known the least.
 
@@ -58,27 +105,14 @@ class Budget(Generic[P]):
         What is measured.
     backlog : Backlog
         What is missing of it.
-    estimate : callable
-        How long a launch of a point takes of which there was none yet.
-    deadline : float
-        When the time is over [s of the monotonic clock].
+    clock : Clock
+        Which launches still end in time.
     """
 
-    def __init__(
-        self, plan: Experiment[P], backlog: Backlog[P], estimate: Callable[[P], Span], deadline: float
-    ) -> None:
-        self._plan, self._backlog, self._estimate, self._deadline = plan, backlog, estimate, deadline
-        self._took: dict[tuple[str, int], float] = {}
+    def __init__(self, plan: Experiment[P], backlog: Backlog[P], clock: Clock[P]) -> None:
+        self._plan, self._backlog = plan, backlog
+        self.took, self.fits = clock.took, clock.fits
         self._widths: dict[tuple[str, int], float] = {}
-
-    def took(self, point: P, seconds: float) -> None:
-        """Learn how long a launch took, with its process."""
-        self._took[point.alike] = max(seconds, self._took.get(point.alike, 0.0))
-
-    def fits(self, point: P) -> bool:
-        """Whether a launch of a point should end in time."""
-        known = self._took.get(point.alike)
-        return time.monotonic() + (self._estimate(point).high if known is None else known) <= self._deadline
 
     def steps(self) -> Iterator[Step[P]]:
         """One launch after the other, each chosen by what those before it have shown."""

@@ -139,3 +139,33 @@ class BudgetRecord(Stored, frozen=True, kw_only=True, gc=False):
     asked: str
     not_measured: tuple[str, ...] = ()
     fewer_launches: tuple[str, ...] = ()
+
+
+class SearchRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """What a search for the cheapest ratio was for, and how it ended.
+
+    Parameters
+    ----------
+    needs : tuple of str
+        What a ratio has to keep, such as `read>=90%`.
+    patterns : tuple of str
+        The ratios that there were to choose from, as patterns, from the least DRAM up.
+    looked_at : tuple of str
+        Those of them that were measured.
+    launches : int
+        Launches that were made of points [launches].
+    grid_launches : int
+        Launches that all points of the grid would have taken [launches].
+    open : str or None
+        Why the search has not come to its end: time or failures; None if it has.
+    noise : tuple of str
+        Patterns that stayed inconclusive with as many launches as a point may have.
+    """
+
+    needs: tuple[str, ...]
+    patterns: tuple[str, ...]
+    looked_at: tuple[str, ...] = ()
+    launches: int = 0
+    grid_launches: int = 0
+    open: str | None = None
+    noise: tuple[str, ...] = ()

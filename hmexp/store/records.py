@@ -16,6 +16,7 @@ from hmexp.store.parts import (
     MachineState,
     Model,
     Multiple,
+    SearchRecord,
     SettingRecord,
     Start,
     Status,
@@ -176,6 +177,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         Number of points by status, after the last try.
     budget : BudgetRecord or None
         What a budget of time left undone; None without a budget.
+    search : SearchRecord or None
+        What `hmexp find` looked for, and whether that was decided; None for a sweep of a whole grid.
     started : str
         When the run began, in UTC and ISO 8601.
     finished : str or None
@@ -222,6 +225,7 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     added: tuple[str, ...] = ()
     counts: dict[str, int] = {}
     budget: BudgetRecord | None = None
+    search: SearchRecord | None = None
     started: str = ""
     finished: str | None = None
     reported: bool | None = None

@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Set
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
+from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import append_line, drop_torn_line, file_errors, replace_file, sync_folder
 from hmexp.store.lock import hold, require_held
@@ -47,7 +47,7 @@ def resolve_results(text: str) -> Path:
     return here / "results"
 
 
-class RunDirectory:
+class RunDirectory(Closing):
     """One run, held by one process at a time. Made by `open_run`; a context manager."""
 
     def __init__(self, path: Path, lock_fd: int, run: RunRecord) -> None:
@@ -106,14 +106,6 @@ class RunDirectory:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def open_run(
     results: Path,
@@ -133,8 +125,8 @@ def open_run(
         Name of the run directory, or ``auto``.
     described : RunRecord
         First content of `run.json`, but for the name and the time. A directory that was made for another
-        plan is never touched. Its study begins the name of a new directory; `latest` points at sweeps
-        alone, studies have a `latest-STUDY`.
+        plan is never touched. Its study begins the name of a new directory, or `find` that of a search;
+        `latest` points at sweeps of a grid alone, the others have a `latest-STUDY` and `latest-find`.
     say : callable
         Receives what a person should know.
     finished : bool
@@ -147,7 +139,8 @@ def open_run(
         at work in the directory.
     """
     _require_name(name)
-    kind, plan = described.study or "sweep", described.plan
+    plan = described.plan
+    kind = described.study or ("sweep" if described.search is None else "find")
     with file_errors("make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":

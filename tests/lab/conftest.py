@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import hmexp.lab
 from hmexp.lab.errors import LabNeedError
 from hmexp.lab.headers import headers_directory
 from hmexp.lab.kernels import Kernel, find_kernel
-from hmexp.lab.tools import Tools, ensure_tools
+from hmexp.lab.tools import Tools, ensure_tools, fetch_unpacked
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
@@ -100,3 +101,28 @@ def built(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, f"make {target}\n{done.stdout}\n{done.stderr}"
         assert "warning" not in done.stdout + done.stderr
     return place
+
+
+@pytest.fixture(scope="session")
+def lay_over() -> Callable[[Mapping[str, str]], tuple[Path, str]]:
+    """Have Debian's packages that this machine may not have, without an installation.
+
+    Given for each package a file of it, the fixture returns the root that has these files, and a command for
+    the guest's shell that links them into their places there.
+    """
+
+    def lay(packages: Mapping[str, str]) -> tuple[Path, str]:
+        missing = [package for package, file in packages.items() if not Path(file).exists()]
+        if not missing:
+            return Path("/"), "true"
+        try:
+            tree = fetch_unpacked(missing)
+        except LabNeedError as error:
+            if os.environ.get(REQUIRED_VARIABLE):
+                raise
+            # A developer without a network; with HMEXP_LAB_REQUIRED, as in CI, this is a failure.
+            pytest.skip(f"{', '.join(missing)} cannot be had here: {error.message}")
+        parts = " ".join(shlex.quote(f"{tree}/usr/{name}") for name in ("bin", "sbin", "lib"))
+        return tree, f"cp -rsn {parts} /usr"
+
+    return lay

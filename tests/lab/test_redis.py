@@ -51,15 +51,20 @@ def redis_variables() -> Mapping[str, str]:
     return variables
 
 
+@pytest.mark.parametrize("what", ["whole", "moved", "full"])
 def test_a_redis_on_hybrid_memory(
-    guest: Callable[..., LabResult], kernel: Kernel, tmp_path: Path, redis_variables: Mapping[str, str]
+    guest: Callable[..., LabResult],
+    kernel: Kernel,
+    tmp_path: Path,
+    redis_variables: Mapping[str, str],
+    what: str,
 ) -> None:
     version = tuple(int(part) for part in kernel.release.split("+")[0].split("-")[0].split(".")[:2])
     # Weighted interleave is there since 6.9.
     ways = ["policy", "follow"] if version >= (6, 9) else ["follow"]
-    whole, full = [f"whole:{way}" for way in ways], [f"full:{way}" for way in ways]
+    parts = ["moved"] if what == "moved" else [f"{what}:{way}" for way in ways]
     result = guest(
-        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), *whole, "moved", *full]),
+        shlex.join([sys.executable, str(SCRIPT), str(tmp_path), *parts]),
         topology="three-dram",
         writable=[tmp_path],
         directory=ROOT,

@@ -85,8 +85,9 @@ def _clear_up(state: ProvisionState) -> ProvisionStep | None:
 
 def next_undo(state: ProvisionState, devices: frozenset[str]) -> ProvisionStep | None:
     """The next step back to devices; None if there is none."""
-    if state.half_region is not None:
-        return steps.drop_half_region(state, state.half_region)
+    found = _clear_up(state)
+    if found is not None:
+        return found
     for device in state.dax:
         if device.name in devices and device.mode == "system-ram":
             if device.online_blocks:

@@ -49,7 +49,9 @@ def read_provision_state(
     shown = parse_objects(_ask(tools, "daxctl", "list", "--devices", "--idle"))
     dax = tuple(read_dax_states(shown, sys_root))
     auto_online = read_text(sys_root / AUTO_ONLINE)
-    before = log.auto_before if log.boot_id == boot_id(proc_root) else None
+    # Settings and drivers are as they were after a boot.
+    is_this_boot = log.boot_id == boot_id(proc_root)
+    before = log.auto_before if is_this_boot else None
     half = read_half_region(sys_root, log.mapping, log.endpoint)
     cxl = read_cxl(sys_root, None if half is None else half.endpoint)
     missing = []
@@ -63,7 +65,7 @@ def read_provision_state(
         dax=dax,
         cxl=cxl,
         half_region=half,
-        has_left_compat="dax_pmem_compat" not in (log.doing or ""),
+        has_left_compat=not (is_this_boot and "dax_pmem_compat" in (log.doing or "")),
         auto_online=auto_online,
         auto_before=before,
         is_compat=(sys_root / "module/dax_pmem_compat").exists(),

@@ -7,51 +7,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from hmexp.measure.need import Requirement
 from hmexp.measure.quantity import is_loaded
-from hmexp.report.model.advice import KEEP
 from hmexp.report.model.judgement import Criterion, JudgedRatio, judge, margin
-from hmexp.report.model.needs import Requirement, require_measured, usual_needs
+from hmexp.report.model.needs import require_measured, usual_needs
 from hmexp.report.model.prices import Prices
+from hmexp.report.model.question import Question, question_of
 from hmexp.report.run.results import Results
-from hmexp.units import format_size, parse_size
 
 Verdict = Literal["yes", "no", "cannot say"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the person who decides wants to know.
-
-    Parameters
-    ----------
-    needs : tuple of Requirement
-        What a ratio has to keep; empty for `keep` of every bandwidth.
-    keep : float
-        Share of all DRAM's bandwidth, where no need is given.
-    prices : Prices or None
-        Of memory.
-    capacity_bytes : int or None
-        How much memory is to be bought [bytes].
-    """
-
-    needs: tuple[Requirement, ...] = ()
-    keep: float = KEEP
-    prices: Prices | None = None
-    capacity_bytes: int | None = None
-
-    def options(self) -> list[str]:
-        """The options of `hmexp report` that ask it."""
-        words = [word for need in self.needs for word in ("--need", str(need))]
-        if self.keep != KEEP:
-            words += ["--keep", f"{self.keep * 100:g}"]
-        if self.capacity_bytes is not None:
-            rounded = format_size(self.capacity_bytes)
-            whole = parse_size(rounded) == self.capacity_bytes
-            words += ["--capacity", rounded if whole else str(self.capacity_bytes)]
-        if self.prices is not None:
-            words += ["--price-dram", f"{self.prices.dram:g}", "--price-slow", f"{self.prices.slow:g}"]
-            words += ["--currency", self.prices.currency] if self.prices.currency else []
-        return words
 
 
 @dataclass(frozen=True)
@@ -125,9 +89,11 @@ def decide(results: Results, question: Question | None = None) -> Decision:
     ParameterError
         If a need is of an operation that the run has no point of.
     """
-    asked = question or Question()
+    asked = question_of(results.run, question)
     planned = dict.fromkeys(p.operation for p in results.points if p.operation)
-    require_measured(asked.needs, tuple(planned))
+    # A search leaves out what cannot change its answer, perhaps all points that a need is for.
+    own = () if results.run.search is None else results.run.search.needs
+    require_measured([need for need in asked.needs if str(need) not in own], tuple(planned))
     needs = asked.needs or usual_needs(results.ok, asked.keep)
     columns = (*(Criterion(need, True) for need in needs), *_further(needs, results))  # noqa: FBT003
     if not needs:

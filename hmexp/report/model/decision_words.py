@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from hmexp.measure.need import Requirement
 from hmexp.report.model.decision import Decision
 from hmexp.report.model.judgement import Answer, JudgedRatio
-from hmexp.report.model.needs import Requirement, name_of
+from hmexp.report.model.needs import name_of
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.point import Estimate, short_pattern
 from hmexp.report.run.results import Results

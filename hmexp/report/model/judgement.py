@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from hmexp.measure.need import Outcome, Requirement
 from hmexp.report.model.advice import baseline
-from hmexp.report.model.needs import Outcome, Requirement
+from hmexp.report.model.needs import measured
 from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_series
@@ -111,7 +112,8 @@ def _answer(
     """The worst of a ratio's points for one need; `names` are what tells points of an operation apart."""
     unit = column.need.unit
     if not points:
-        return Answer("not measured" if column.required else None, None, unit, reason="not in this run")
+        reason = "not in this run" if results.run.search is None else "left out by the search"
+        return Answer("not measured" if column.required else None, None, unit, reason=reason)
     worst, answer = min(
         ((point, _single(point, column, results)) for point in points),
         key=lambda pair: _badness(pair[1], column.need),
@@ -130,11 +132,11 @@ def _single(point: Point, column: Criterion, results: Results) -> Answer:
     if not results.timing_valid:
         mark = "not measured" if column.required else None
         return Answer(mark, None, need.unit, reason="timings mean nothing")
-    value = need.measure(point, baseline(results.peers(point)))
+    value = measured(need, point, baseline(results.peers(point)))
     if value is None:
         mark = "not measured" if column.required else None
         return Answer(mark, None, need.unit, reason="all DRAM was not measured")
-    outcome: Outcome = need.judge(value)
+    outcome: Outcome = need.judge(value.low, value.high)
     return Answer(outcome if column.required else None, value, need.unit)
 
 

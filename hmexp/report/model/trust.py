@@ -10,6 +10,7 @@ from hmexp.report.run.facts import proof_ok
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
+from hmexp.store.parts import SearchRecord
 
 Level = Literal["good", "warn", "bad"]
 _ORDER: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "good": 2}
@@ -47,12 +48,30 @@ def _machine(results: Results) -> Ground:
 
 
 def _points(results: Results) -> list[Ground]:
+    search = results.run.search
+    if search is not None:
+        return [_search(search, results)]
     planned, ok = max(results.run.points or 0, len(results.points)), len(results.ok)
     if ok == planned:
         return [Ground("good", "Complete", f"all {ok:,} points of the plan were measured")]
     failed = f", {len(results.not_ok):,} failed or were skipped" if results.not_ok else ""
     text = f"{ok:,} of {planned:,} points of the plan were measured{failed}: what is missing decides nothing"
     return [Ground("bad", "Incomplete", text)]
+
+
+def _search(search: SearchRecord, results: Results) -> Ground:
+    took = (
+        f"a search measured {len(search.looked_at)} of {len(search.patterns)} ratios, in {search.launches:,} "
+        f"launches; the whole grid would have taken {search.grid_launches:,}"
+    )
+    if search.open is not None or results.not_ok:
+        why = "the time was over" if search.open == "time" else "points failed or are missing"
+        return Ground("bad", "Not decided", f"{took}. It has not come to its end: {why}")
+    if search.noise:
+        text = f"{took}. Noise left {len(search.noise)} of them inconclusive"
+        return Ground("warn", "Searched", text)
+    text = f"{took}. Those left out cannot change the answer, unless less DRAM were faster than more"
+    return Ground("good", "Searched", text)
 
 
 def _proof(results: Results) -> list[Ground]:

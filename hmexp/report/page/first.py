@@ -17,7 +17,7 @@ from hmexp.report.model.decision_words import (
     say_verdict,
 )
 from hmexp.report.model.judgement import Answer, Criterion, JudgedRatio
-from hmexp.report.model.needs import name_of
+from hmexp.report.model.needs import head_of, name_of
 from hmexp.report.model.trust import Ground, grounds
 from hmexp.report.run.point import short_pattern
 from hmexp.report.run.results import Results
@@ -96,7 +96,8 @@ def first_page(decision: Decision, results: Results) -> FirstPage:
         money=() if row is None else tuple(say_money(decision, row, results)),
         trust=grounds(results),
         heads=tuple(
-            column.need.short if column.required else name_of(column.need.of) for column in decision.columns
+            head_of(column.need) if column.required else name_of(column.need.of)
+            for column in decision.columns
         ),
         money_heads=_money_heads(decision),
         lines=tuple(_line(row, decision, far=_is_far(row, rows, decision)) for row in rows),

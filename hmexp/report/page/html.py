@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
-import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,11 +22,13 @@ from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
-from hmexp.report.model.decision import Decision, Question, decide
+from hmexp.report.model.decision import Decision, decide
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import predict
 from hmexp.report.model.prices import Prices
+from hmexp.report.model.question import Question
 from hmexp.report.model.tables import model_source, write_csv, write_points, write_samples
+from hmexp.report.page.commands import commands
 from hmexp.report.page.first import first_page
 from hmexp.report.page.rows import failed_row, point_row
 from hmexp.report.page.second import Work
@@ -38,7 +38,6 @@ from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
-from hmexp.store.run import resolve_results
 from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
@@ -269,23 +268,3 @@ def flatten(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield f"{prefix}{name}", ", ".join(map(str, value)) or MISSING
         else:
             yield f"{prefix}{name}", MISSING if value is None else str(value)
-
-
-def commands(results: Results, question: Question | None = None) -> list[str]:
-    """Return the commands that repeat this sweep and remake this report, with what it was asked."""
-    given = {k: v for k, v in results.run.parameters.items() if v is not None}
-    asked = [] if question is None else question.options()
-    # JSON is YAML: one quoting for every type.
-    parameters = f" -y {shlex.quote(json.dumps(given, ensure_ascii=False))}" if given else ""
-    return [
-        f"papermill notebooks/sweep.ipynb out.ipynb{parameters}",
-        " ".join(["hmexp report", shlex.quote(_place(results)), *map(shlex.quote, asked)]),
-    ]
-
-
-def _place(results: Results) -> str:
-    """Where the run is, as a person would type it."""
-    folder = results.folder
-    if folder is None or folder.parent.resolve() == resolve_results("auto").resolve():
-        return f"results/{results.name}"
-    return str(folder.absolute())
