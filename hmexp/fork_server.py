@@ -214,7 +214,7 @@ def _be_child(owner: socket.socket, handles: list[int], answer: Callable[[bytes]
         sys.argv[1] = str(os.getppid())
         answer_once(answer)
         status = 0
-    except BaseException:  # noqa: BLE001 - what ends a process of its own is told on its standard error
+    except BaseException:  # noqa: BLE001 - whatever ends the child stands on its standard error
         traceback.print_exc()
     finally:
         sys.stderr.flush()

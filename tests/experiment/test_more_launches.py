@@ -199,6 +199,7 @@ def test_what_is_no_number_of_launches_is_refused(values: dict[str, Any]) -> Non
         SweepParameters.from_mapping(values)
 
 
+@pytest.mark.slow
 def test_the_command_repeats(tmp_path: Path) -> None:
     small = ["--size", "1MiB", "--samples", "2", "--sample-seconds", "0.001", "--operations", "read"]
     command = [sys.executable, "-m", "hmexp", "sweep", *small, "--patterns", "0", "--emulate", "none"]
