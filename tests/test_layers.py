@@ -24,11 +24,12 @@ LAYERS = (
     ("measure",),
     ("memory",),
     ("system",),
+    ("fork_server",),
     ("process",),
     ("native",),
     ("store",),
     ("lab",),
-    ("pattern", "ratio", "units", "errors", "markup"),
+    ("pattern", "ratio", "units", "errors", "closing", "markup"),
 )
 HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
 

@@ -7,10 +7,10 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from types import TracebackType
 from typing import Any, Final, Self
 
 from hmexp.campaign.file import Campaign, Entry
+from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import file_errors, replace_file
 from hmexp.store.lock import hold, require_held
@@ -80,7 +80,7 @@ class Step:
     wanted: bool
 
 
-class CampaignFolder:
+class CampaignFolder(Closing):
     """The folder, read; `held` to change it."""
 
     def __init__(self, campaign: Campaign) -> None:
@@ -112,14 +112,6 @@ class CampaignFolder:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
         """What is to be done with each entry; those named in `again` are measured again."""

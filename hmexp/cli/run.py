@@ -43,8 +43,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--via", choices=_WAYS, default="auto",
-        help="how pages get to their nodes (default: auto, the first that is possible of preload, policy, "
-        "follow)",
+        help="how pages get to their nodes (default: auto, the first of preload, policy and follow that puts "
+        "each page in its place here)",
     )  # fmt: skip
     parser.add_argument(
         "--granule", type=granule, default="page",
@@ -98,9 +98,9 @@ def _run(options: argparse.Namespace) -> int:
 
 def _carry_out(prepared: PreparedStart) -> Started | int:
     """Start the program and attend to it until it has ended."""
-    from hmexp.program.child import attend, open_watch
+    from hmexp.program.child import ForegroundWatch, attend
 
-    with open_watch() as watch:
+    with ForegroundWatch() as watch:
         try:
             started = prepared.spawn()
         except HmexpError as error:
@@ -198,8 +198,9 @@ COMMAND = Command(
     "(a library gives large mappings to the kernel module), policy (a memory policy that it inherits: "
     "weighted interleaving, Linux 6.9), follow (pages are moved to their place soon after they appear); or "
     "what one would choose otherwise: default (first touch), node (all on one), tiering (the kernel moves "
-    "pages by itself) and numactl. auto takes the first of preload, policy and follow that is possible, and "
-    "keeps the reason against the others.\n\n"
+    "pages by itself) and numactl. auto takes the first of preload, policy and follow that is "
+    "possible and puts each page in its place, else policy by the ratio alone, and keeps the reason against "
+    "the others.\n\n"
     "The program's exit status, signals, terminal and standard streams are its own. hmexp writes to standard "
     "error, before the start and after the end (-q: nothing but warnings). Where the pages were over time, "
     "what the program used and how it was started is in a record (docs/records.md).",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from hmexp import native
+from hmexp.closing import Closing
 from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError, UnitError
 from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import Emulation, unhindered
@@ -62,7 +61,7 @@ class SetupCost:
         )
 
 
-class Region:
+class Region(Closing):
     """Memory laid out by a pattern. Made by `allocate`; a context manager.
 
     Attributes
@@ -153,14 +152,6 @@ class Region:
     def close(self) -> None:
         """Give the memory back; closing twice is allowed."""
         self.mapping.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         emulated = "" if self.emulation is None else f", EMULATED {self.emulation.profile.name}"

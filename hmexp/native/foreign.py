@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from hmexp.closing import Closing
 from hmexp.native.core import PAGE_BYTES, check, ffi, lib
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     import numpy.typing as npt
 
 #: Bits of `Scan.flags`.
@@ -83,7 +82,7 @@ class Scan:
     refused: int = 0
 
 
-class Sight:
+class Sight(Closing):
     """What the pages of a process are seen by; a context manager that keeps files open.
 
     It stays with the address space that the process had when it was opened: once the process has ended, or
@@ -135,14 +134,6 @@ class Sight:
         self._sight.block_shift = (blocks.block_bytes // PAGE_BYTES).bit_length() - 1
         self._sight.blocks = blocks.nodes.size
         self._sight.block_node = self._nodes
-
-    def __enter__(self) -> Sight:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the files; no scan is possible afterwards."""

@@ -14,20 +14,19 @@ from hmexp.errors import ProgramError
 from hmexp.program.choice import ChoiceOptions, MoveChoice, choose, members_of
 from hmexp.program.held import HeldProcess
 from hmexp.program.ledger import UNKNOWN, Ledger
+from hmexp.program.lookout import Lookout
 from hmexp.program.mover import Answers, Mover, MoveRequest
 from hmexp.program.outcomes import count_outcomes
 from hmexp.program.pace import MovePace
 from hmexp.program.splitter import Splitter
 from hmexp.program.undo import JournalWriter
-from hmexp.program.view import Looker, View
+from hmexp.program.view import View
 from hmexp.program.wish import Nodes, Wish, find_sorted
-from hmexp.store.following_records import FollowedProcess, PageOutcomes
+from hmexp.store.following_records import FollowedProcess
 
 #: How long to ask for pages before looking again: so long [s], or as many times as long as a look takes.
 _ROUND_SECONDS: Final = 1.0
 _ROUND_LOOKS: Final = 20
-#: How long a process that has no memory any more may take to end [s].
-_ENDING_SECONDS: Final = 20.0
 _EMPTY: Final = View(np.empty(0, np.uint64), np.empty(0, np.int16), np.empty(0, np.uint8))
 
 
@@ -102,10 +101,7 @@ class Chase:
     ) -> None:
         self.target = target
         self.ledger = Ledger()
-        self.replaced = 0
         self.splitter = Splitter(target, pace)
-        self.scans = 0
-        self.scan_cpu_seconds = 0.0
         self.appeared_in_place = 0
         self.full: set[int] = set()
         self.view = _EMPTY
@@ -116,11 +112,12 @@ class Chase:
         self._born_ns = UNKNOWN if born_ns is None else born_ns
         self._first = True
         self._pending = True
-        self._looker = Looker(target)
+        self._last: FollowedProcess | None = None
+        self.lookout = Lookout(target)
 
     def close(self) -> None:
         """Let go of the process."""
-        self._looker.close()
+        self.lookout.close()
         if self._journal is not None:
             self._journal.close()
         self.target.close()
@@ -133,49 +130,12 @@ class Chase:
     @property
     def sees_huge(self) -> bool:
         """See `Looker`."""
-        return self._looker.sees_huge
+        return self.lookout.sees_huge
 
-    def look(self) -> View:
-        """Look at the process as it is now.
-
-        Raises
-        ------
-        ProcessLookupError
-            If it has ended.
-        ProgramError
-            If it may not be looked at any more.
-        """
-        started = time.thread_time()
-        try:
-            for _attempt in range(3):
-                try:
-                    return self._looker.look()
-                except (ProcessLookupError, ProgramError):
-                    self._replace()
-            problem = f"process {self.target.pid} has no memory to look at, though it has not ended"
-            raise self._without_memory(ProgramError(problem))
-        finally:
-            self.scans += 1
-            self.scan_cpu_seconds += time.thread_time() - started
-
-    def _without_memory(self, error: ProgramError) -> Exception:
-        """The memory of a process goes before it counts as ended."""
-        gone = self.target.ends_within(_ENDING_SECONDS)
-        return ProcessLookupError(f"process {self.target.pid} has ended") if gone else error
-
-    def _replace(self) -> None:
-        """The address space is gone: another program is executed, or the process has ended."""
-        if self.target.ended:
-            raise ProcessLookupError(f"process {self.target.pid} has ended")
-        try:
-            self._looker.reopen()
-        except ProgramError as error:
-            raise self._without_memory(error) from error
-        self.replaced += 1
+    def _forget(self) -> None:
+        """The process executes another program; all of its pages have appeared since the last look."""
         self.ledger.forget()
         self.splitter.forget()
-        self.view = _EMPTY
-        # All of its pages have appeared since the last look.
         self._born_ns = time.monotonic_ns() if self._first else max(self.view.started_ns, self._born_ns)
         if self._journal is not None:
             self._journal.write_image(self.target)
@@ -207,7 +167,7 @@ class Chase:
             returned += more
             choice = self._choose(view, wanted, patient=patient)
         before_ns = self._first_touches(view, wanted, before)
-        self.view, self._first = view, False
+        self._first = False
         kept = self._fitting(choice, room() if choice.request.pages.size else {})
         answers = self._ask(view, choice, kept, before_ns)
         asked = int(choice.request.weight[kept][answers.done_ns > 0].sum())
@@ -227,7 +187,11 @@ class Chase:
         return choose(view, wanted, self.ledger, self._options, patient=patient, given_up=given_up)
 
     def _fresh(self) -> tuple[View, Nodes, int]:
-        view = self.look()
+        programs = self.lookout.replaced
+        view = self.lookout.look()
+        if self.lookout.replaced != programs:
+            self._forget()
+        self.view = view
         wanted = self._wish.nodes(view.pages)
         return view, wanted, self.ledger.compare(view, wanted)
 
@@ -275,25 +239,42 @@ class Chase:
         )
         return answers
 
+    def retire(self, *, ended: bool) -> None:
+        """Keep the count of the pages as they were last seen, and let go of the process and all else."""
+        if self._last is None:
+            self.finish_journal("ended" if ended else "refused")
+            self._last = self._sum_up(ended=ended)
+            self.view = _EMPTY
+            self.ledger.forget()
+            self.splitter.forget()
+            self.close()
+
     def conclude(self) -> FollowedProcess:
-        """Look once more, and count what became of every page."""
+        """Look once more, and count what became of every page; as last seen, if that is not possible."""
+        if self._last is not None:
+            return self._last
         try:
-            view, wanted, _ = self._fresh()
-        except (ProcessLookupError, ProgramError):
-            return FollowedProcess(
-                pid=self.target.pid, name=self.target.name, ended=True, replaced=self.replaced,
-                outcomes=PageOutcomes(absent=self.ledger.count_absent(np.empty(0, np.uint64))),
-            )  # fmt: skip
-        self.view = view
+            self._fresh()
+        except ProcessLookupError:
+            self.retire(ended=True)
+        except ProgramError:
+            pass
+        return self._last or self._sum_up(ended=False)
+
+    def _sum_up(self, *, ended: bool) -> FollowedProcess:
+        view = self.view
+        unseen_seconds = (time.monotonic_ns() - view.ended_ns) / 1e9 if view.ended_ns else None
         return FollowedProcess(
             pid=self.target.pid,
             name=self.target.name,
-            outcomes=count_outcomes(view, wanted, self.ledger, frozenset(self.full)),
+            ended=ended,
+            unseen_seconds=unseen_seconds,
+            outcomes=count_outcomes(view, self._wish.nodes(view.pages), self.ledger, frozenset(self.full)),
             by_node=view.by_node(),
-            replaced=self.replaced,
+            replaced=self.lookout.replaced,
         )
 
     def finish_journal(self, why: str) -> None:
         """Note in the journal why it was stopped."""
-        if self._journal is not None:
+        if self._journal is not None and self._last is None:
             self._journal.end(why, self.ledger.page_moves)

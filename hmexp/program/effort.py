@@ -1,15 +1,16 @@
-"""What a follower reports at the end: a fresh look at every page, and what it took to get there."""
+"""What a follower reports at the end: where the pages are, by a look of its own, and what that has taken."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hmexp.program.facts import read_counters, read_room, read_settings
 from hmexp.program.outcomes import add_outcomes
 from hmexp.program.spans import Spans
-from hmexp.store.following_records import Following, PageOutcomes
+from hmexp.store.following_records import FollowedProcess, Following, PageOutcomes
 
 if TYPE_CHECKING:
     from hmexp.program.chase import Chase
@@ -48,28 +49,30 @@ class Effort:
     counters: dict[str, int] = field(default_factory=read_counters)
 
 
-def summarize(effort: Effort, chases: list[Chase], why: str, reason: str) -> Following:
-    """Look at every page once more, and say what was done."""
-    processes = tuple(chase.conclude() for chase in chases)
-    outcomes = add_outcomes([each.outcomes for each in processes])
-    by_node: dict[int, int] = {}
-    for each in processes:
-        for node, pages in each.by_node.items():
-            by_node[node] = by_node.get(node, 0) + pages
+def summarize(
+    effort: Effort, chases: list[Chase], processes: tuple[FollowedProcess, ...], why: str, reason: str
+) -> Following:
+    """Say what was done, and what became of the pages of those that live, or if none does, of all."""
+    counted = tuple(each for each in processes if not each.ended) or processes
+    outcomes = add_outcomes([each.outcomes for each in counted])
+    by_node: Counter[int] = Counter()
+    for each in counted:
+        by_node.update(each.by_node)
     counters = read_counters()
     return Following(
         pattern=effort.wish.text,
         granule_bytes=effort.wish.granule_bytes,
         why=why,
         reason=reason,
-        complete=is_complete(outcomes, effort.tolerance) and any(not each.ended for each in processes),
+        complete=is_complete(outcomes, effort.tolerance)
+        and any(each.unseen_seconds is not None for each in counted),
         outcomes=outcomes,
         by_node=dict(sorted(by_node.items())),
         processes=processes,
         elapsed_seconds=time.monotonic() - effort.started,
         cpu_seconds=time.thread_time() - effort.cpu_started,
-        scan_cpu_seconds=sum(chase.scan_cpu_seconds for chase in chases),
-        scans=sum(chase.scans for chase in chases),
+        scan_cpu_seconds=sum(chase.lookout.scan_cpu_seconds for chase in chases),
+        scans=sum(chase.lookout.scans for chase in chases),
         calls=effort.mover.calls,
         page_moves=sum(chase.ledger.page_moves for chase in chases),
         returned=sum(chase.ledger.returned for chase in chases),

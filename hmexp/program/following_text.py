@@ -37,6 +37,12 @@ def _lines(found: Following) -> Iterator[str]:
     names = ", ".join(f"{each.pid} ({each.name})" for each in found.processes)
     held = outcomes.pages - outcomes.absent - outcomes.zero
     verdict = f"{outcomes.in_place} of {held} pages are {done}"
+    if all(each.ended for each in found.processes):
+        unseen_seconds = min((each.unseen_seconds or 0.0 for each in found.processes), default=0.0)
+        verdict = (
+            f"{outcomes.in_place} of {held} pages were {done} when they were last looked at, "
+            f"{unseen_seconds:.2f} s before the end was noticed"
+        )
     yield f"process {names}: {'complete' if found.complete else 'NOT complete'}: {verdict}"
     yield f"stopped because {found.reason}"
     for name, count in _counts(outcomes):

@@ -8,16 +8,16 @@ import select
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import ProgramError
 from hmexp.system.sysfs import read_text, split_lines
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
 #: Fields of /proc/PID/stat behind the name, counted from 0 (proc_pid_stat(5) counts from 1, with the name).
-_STATE, _MINFLT, _START = 0, 7, 19
+_STATE, _FLAGS, _MINFLT, _START = 0, 6, 7, 19
+#: Of the flags: it is ending, and gives up its memory before it counts as ended (PF_EXITING).
+_EXITING: Final = 0x4
 
 
 class TargetBusyError(ProgramError):
@@ -32,6 +32,8 @@ class Stat:
     ----------
     state : str
         A letter; `Z` is a process that has ended and was not waited for.
+    exiting : bool
+        Whether this thread is ending, or has ended: it has no memory any more, or not for long.
     minor_faults : int
         Faults without a read from a disk, of all its threads.
     start_time : int
@@ -39,6 +41,7 @@ class Stat:
     """
 
     state: str
+    exiting: bool
     minor_faults: int
     start_time: int
 
@@ -50,10 +53,16 @@ def read_stat(pid: int, proc_root: Path = Path("/proc")) -> Stat | None:
     fields = (text or "").rpartition(")")[2].split()
     if len(fields) <= _START:
         return None
-    return Stat(fields[_STATE], int(fields[_MINFLT]), int(fields[_START]))
+    exiting = fields[_STATE] in "ZX" or bool(int(fields[_FLAGS]) & _EXITING)
+    return Stat(fields[_STATE], exiting, int(fields[_MINFLT]), int(fields[_START]))
 
 
-class HeldProcess:
+def has_ended(pid: int) -> bool:
+    """Whether there is no such process, or it ends just now, or was only not waited for."""
+    return not _is_thread(pid)
+
+
+class HeldProcess(Closing):
     """A process, held so that its number cannot be taken for another's.
 
     Parameters
@@ -82,15 +91,8 @@ class HeldProcess:
         self.start_time: Final = stat.start_time
         self.thread = pid
         self.find_thread()
-        self.name: Final = read_text(Path(f"/proc/{pid}/comm")) or ""
-
-    def __enter__(self) -> HeldProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        self.name = ""
+        self.find_name()
 
     def close(self) -> None:
         """Let go of the process, and of its lock."""
@@ -113,16 +115,20 @@ class HeldProcess:
     def find_thread(self) -> int:
         """Find a thread that has its memory, for `thread`: its first one may have ended before the others."""
         self.thread = self.pid
-        stat = read_stat(self.pid)
-        if stat is not None and stat.state not in "ZX":
-            return self.pid
-        with suppress(OSError):
-            for entry in sorted(Path(f"/proc/{self.pid}/task").iterdir()):
-                other = read_stat(int(entry.name))
-                if other is not None and other.state not in "ZX":
-                    self.thread = int(entry.name)
-                    break
+        if not _is_thread(self.pid):
+            with suppress(OSError):
+                others = sorted(int(entry.name) for entry in Path(f"/proc/{self.pid}/task").iterdir())
+                self.thread = next(filter(_is_thread, others), self.pid)
         return self.thread
+
+    def find_name(self) -> None:
+        """Read the name of the program that it executes now, for `name`."""
+        self.name = read_text(Path(f"/proc/{self.pid}/comm")) or self.name
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether none of its threads has memory any more, or not for long."""
+        return not _is_thread(self.find_thread())
 
     @property
     def minor_faults(self) -> int:
@@ -182,6 +188,12 @@ class HeldProcess:
             ) from error
         except OSError as error:
             raise _no_process(self.pid) from error
+
+
+def _is_thread(number: int) -> bool:
+    """Whether there is a thread of this number that is not about to end."""
+    stat = read_stat(number)
+    return stat is not None and not stat.exiting
 
 
 def _no_process(pid: int) -> ProgramError:

@@ -45,6 +45,8 @@ def plan_by_policy(request: Request, held: ExitStack) -> Plan:
         if obstacle is None:
             raise
         raise StartError(f"{obstacle.message}; {error.message}", obstacle.remedy or error.remedy) from error
+    if request.exact and plan.promise != "exact":
+        raise StartError(plan.why, "use --via policy if the ratio is enough")
     settings, warnings = _hold_weights(plan.weights, held)
     return Plan(
         "policy", plan.why, plan.promise, request.executable.path, request.command,

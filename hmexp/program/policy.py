@@ -96,9 +96,11 @@ def plan_policy(pattern: Pattern, page_bytes: int, *, weighted: bool = True) -> 
 def _runs(pattern: Pattern, page_bytes: int) -> dict[int, int] | None:
     """Pages in a row on each node, where the pattern has the kernel's form; None where it has not."""
     period = _period(pattern.nodes)
+    if len(set(period)) == 1:
+        return {period[0]: 1}
     if pattern.granule_bytes >= HUGE_BYTES or list(period) != sorted(period):
         return None
-    pages = 1 if len(set(period)) == 1 else pattern.granule_pages(page_bytes)
+    pages = pattern.granule_pages(page_bytes)
     return {node: len(tuple(run)) * pages for node, run in groupby(period)}
 
 

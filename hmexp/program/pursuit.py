@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from types import TracebackType
 from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import HmexpError, ProgramError
 from hmexp.native import PAGE_BYTES
 from hmexp.program.access import describe_refusal, require_access
@@ -19,7 +19,7 @@ from hmexp.program.chase import Chase, ChaseStep
 from hmexp.program.effort import Effort, summarize
 from hmexp.program.facts import read_counters, read_room, read_settings
 from hmexp.program.follow_options import FollowOptions
-from hmexp.program.held import HeldProcess, TargetBusyError
+from hmexp.program.held import HeldProcess, TargetBusyError, has_ended
 from hmexp.program.mover import Mover
 from hmexp.program.oscillation import OscillationWatch, Round
 from hmexp.program.pace import MovePace
@@ -39,9 +39,11 @@ REASONS: Final = {
     "stopped": "it was stopped",
     "time": "its time was over",
 }
+#: Reasons that an end of the program overrules: following is stopped once it has ended.
+_CUT_SHORT: Final = frozenset({"stopped", "time", "refused"})
 
 
-class Pursuit:
+class Pursuit(Closing):
     """Follows a process, and those that come from it if that is wanted.
 
     Parameters
@@ -77,16 +79,18 @@ class Pursuit:
         self._pid = pid
         self._passed_over: set[int] = set()
         self._slow_due = 0.0
-        self.chases: list[Chase] = [self._begin(pid)]
+        self.chases: list[Chase] = []
         #: Of processes that have ended.
         self.former: list[Chase] = []
+        try:
+            self.chases.append(self._begin(pid))
+        except ProgramError:
+            # One that was started for this may have ended in no time: that is no failure.
+            if not (options.from_birth and has_ended(pid)):
+                raise
 
-    def __enter__(self) -> Pursuit:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Let go of every process."""
         for chase in (*self.chases, *self.former):
             chase.close()
 
@@ -114,10 +118,14 @@ class Pursuit:
         self._pace.begin()
         why, reason = self._loop()
         chases = [*self.chases, *self.former]
-        found = summarize(self.effort, chases, why, reason)
+        processes = tuple(chase.conclude() for chase in chases)
+        if why in _CUT_SHORT and all(each.ended for each in processes):
+            why, reason = "ended", REASONS["ended"]
         for chase in chases:
             chase.finish_journal(why)
-        return found
+        # A child that had ended before anybody looked was not followed.
+        seen = tuple(each for each in processes if each.unseen_seconds is not None or each.pid == self._pid)
+        return summarize(self.effort, chases, seen, why, reason)
 
     def _loop(self) -> tuple[str, str]:
         while True:
@@ -164,14 +172,17 @@ class Pursuit:
                 steps.append(chase.step(room, patient=patient))
                 _log.debug("process %d: %s", chase.target.pid, steps[-1])
             except ProcessLookupError:
-                self._retire(chase)
-            except ProgramError:
+                self._retire(chase, ended=True)
+            except ProgramError as error:
                 if chase.target.pid == self._pid:
                     raise
-                self._retire(chase)
+                # It executes what this user may not look into.
+                self.effort.notes.append(error.message)
+                self._retire(chase, ended=False)
         return steps
 
-    def _retire(self, chase: Chase) -> None:
+    def _retire(self, chase: Chase, *, ended: bool) -> None:
+        chase.retire(ended=ended)
         self.chases.remove(chase)
         self.former.append(chase)
 

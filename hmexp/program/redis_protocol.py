@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import HmexpError
 
 #: What a Redis answers.
@@ -18,7 +18,7 @@ class RedisError(HmexpError):
     """A Redis answered with an error, or not at all."""
 
 
-class RedisConnection:
+class RedisConnection(Closing):
     """One connection to a Redis.
 
     Parameters
@@ -44,14 +44,6 @@ class RedisConnection:
             self._socket.close()
             raise RedisError(f"no Redis listens on {path}: {error.strerror or error}") from error
         self._file = self._socket.makefile("rb")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the connection."""

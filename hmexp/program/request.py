@@ -63,6 +63,8 @@ class Request:
         The machine.
     options : StartOptions
         How it is started.
+    exact : bool
+        A way that keeps only the ratio of the pattern refuses: another may put each page in its place.
     """
 
     command: tuple[str, ...]
@@ -70,6 +72,7 @@ class Request:
     pattern: Pattern | None
     topology: Topology
     options: StartOptions = StartOptions()
+    exact: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+
+from hmexp.program.following_text import WORDS
 from hmexp.store.following_records import Following, SpanOfTimes
 from hmexp.store.program_records import PlacementSample, ProgramRun
 from hmexp.units import format_size
@@ -79,9 +82,22 @@ def _followed(found: Following) -> str:
         words.append(f"a call took {_span(found.call_times)}")
     if found.returned or found.untrue:
         words.append(f"{found.returned} pages came back, {found.untrue} were reported moved and were not")
+    left = _left(found)
+    if left:
+        words.append(f"when it looked last, not in place: {left} [pages]")
     if found.why not in ("ended", "stopped"):
         words.append(f"it stopped before the program: {found.reason}")
     return "; ".join([*words, *found.notes])
+
+
+def _left(found: Following) -> str:
+    """The pages that were not in their place, by what was in the way."""
+    counts = msgspec.structs.asdict(found.outcomes)
+    return ", ".join(
+        f"{counts[name]} {what}"
+        for name, what in WORDS.items()
+        if name not in ("moved", "already", "absent", "zero") and counts[name]
+    )
 
 
 def _span(times: SpanOfTimes) -> str:

@@ -137,7 +137,9 @@ class JournalWriter:
 
     def close(self) -> None:
         """Let go of the file."""
-        os.close(self._fd)
+        if self._fd >= 0:
+            os.close(self._fd)
+        self._fd = -1
 
     def write_image(self, target: HeldProcess) -> None:
         """Note which program the process executes: pages of an earlier one are gone."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -46,8 +46,9 @@ WAYS: Final[Mapping[str, Callable[[Request, ExitStack], Plan]]] = {
     "tiering": plan_tiering,
     "numactl": plan_numactl,
 }
-#: What `auto` tries, in this order.
+#: What `auto` tries, in this order: whatever puts each page in its place, and then what keeps the ratio.
 _ORDER: Final = ("preload", "policy", "follow")
+_BY_RATIO: Final = ("policy",)
 
 
 @dataclass(frozen=True)
@@ -178,12 +179,23 @@ def prepare(
         prepared = _try(request, AUTO, "default", ())
         why = f"no pattern was given; {prepared.plan.why}"
         return replace(prepared, plan=replace(prepared.plan, why=why))
+    return _prepare_best(request, pattern)
+
+
+def _prepare_best(request: Request, pattern: Pattern) -> PreparedStart:
+    """The first way that puts each page in its place; where there is none, one that keeps the ratio."""
     refused: list[RefusedWay] = []
     for name in _ORDER:
         try:
-            return _try(request, AUTO, name, tuple(refused))
+            return _try(replace(request, exact=True), AUTO, name, tuple(refused))
         except HmexpError as error:
             refused.append(RefusedWay(way=name, reason=error.message, remedy=error.remedy))
+    for name in _BY_RATIO:
+        others = tuple(each for each in refused if each.way != name)
+        with suppress(HmexpError):
+            prepared = _try(request, AUTO, name, others)
+            why = f"{prepared.plan.why}; no way puts each page in its place here"
+            return replace(prepared, plan=replace(prepared.plan, why=why))
     reasons = "".join(f"\n  {each.way}: {each.reason}" for each in refused)
     remedies = "; ".join(dict.fromkeys(each.remedy for each in refused if each.remedy))
     raise StartError(f"no way puts this program on pattern {pattern} here:{reasons}", remedies or None)

@@ -103,11 +103,14 @@ class FollowedProcess(Stored, frozen=True, kw_only=True):
     name : str
         Its name.
     ended : bool
-        Whether it had ended when the last scan was to be made: then there is nothing to count.
+        Whether it had ended when the last scan was to be made: then its pages are those that the last one
+        before has found.
+    unseen_seconds : float or None
+        How long it had not been looked at by then [s]; None if it never was.
     outcomes : PageOutcomes
-        Its pages.
+        Its pages, where they were by the last scan.
     by_node : dict of int to int
-        Pages in memory by node [pages].
+        Pages in memory by node, likewise [pages].
     replaced : int
         How often it has replaced its program (exec).
     """
@@ -115,6 +118,7 @@ class FollowedProcess(Stored, frozen=True, kw_only=True):
     pid: int
     name: str = ""
     ended: bool = False
+    unseen_seconds: float | None = None
     outcomes: PageOutcomes = PageOutcomes()
     by_node: dict[int, int] = {}
     replaced: int = 0
@@ -134,13 +138,14 @@ class Following(Stored, frozen=True, kw_only=True):
     reason : str
         The same for a person.
     complete : bool
-        Whether every page that can be moved was in its place at the end.
+        Whether every page that can be moved was in its place at the end, or when it was last looked at.
     outcomes : PageOutcomes
-        What became of the pages, of all processes together.
+        What became of the pages, of all processes that live at the end together; if none does, of all that
+        were followed, where their pages were when they were last looked at.
     by_node : dict of int to int
-        Pages in memory by node at the end [pages].
+        Pages in memory by node, likewise [pages].
     processes : tuple of FollowedProcess
-        Each process.
+        Each process, those that had ended before the others among them.
     elapsed_seconds, cpu_seconds, scan_cpu_seconds : float
         Time; of it on the CPU; and of that, for scans [s].
     scans, calls : int

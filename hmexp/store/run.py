@@ -13,11 +13,11 @@ import re
 from collections.abc import Callable, Set
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
+from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import append_line, drop_torn_line, file_errors, replace_file, sync_folder
 from hmexp.store.lock import hold, require_held
@@ -47,7 +47,7 @@ def resolve_results(text: str) -> Path:
     return here / "results"
 
 
-class RunDirectory:
+class RunDirectory(Closing):
     """One run, held by one process at a time. Made by `open_run`; a context manager."""
 
     def __init__(self, path: Path, lock_fd: int, run: RunRecord) -> None:
@@ -105,14 +105,6 @@ class RunDirectory:
         if self._lock_fd >= 0:
             os.close(self._lock_fd)
             self._lock_fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def open_run(

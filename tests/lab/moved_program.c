@@ -4,7 +4,8 @@
  * address and its generation demand. Usage: moved_program MODE MIB SECONDS
  *
  * It prints "ready PID", then answers each line of its input: "where N,N,..." with what the kernel tells the program
- * itself of its pages (present, in the place of the pattern, and where they were at the start), "end" with an end.
+ * itself of its pages (present, in the place of the pattern, and where they were at the start), "end" with an end. In
+ * the mode of this name, "grow" has it touch more and more pages.
  * Exit status 0, or 1 if a word was wrong.
  */
 #define _GNU_SOURCE
@@ -30,7 +31,7 @@ static char *base;
 static size_t pages, most_pages;
 static uint8_t generation[MOST];
 static int first_node[MOST];
-static volatile int stop, wrong;
+static volatile int stop, wrong, growing;
 static const char *mode;
 static char **arguments;
 static double began;
@@ -130,11 +131,12 @@ static void act(size_t round)
 				wrong = 1;
 			fill(page);
 		}
-	} else if (!strcmp(mode, "grow") && pages < most_pages) {
+	} else if (!strcmp(mode, "grow") && growing && pages < most_pages) {
 		for (int i = 0; i < 64 && pages < most_pages; i++) {
 			pages++;
 			fill(pages - 1);
 		}
+		usleep(100 * 1000);
 	} else if (!strcmp(mode, "threads")) {
 		for (int i = 0; i < 8; i++)
 			if (!pthread_create(&thread, NULL, check_stack, (void *)(round * 8 + i)))
@@ -239,6 +241,7 @@ int main(int count, char **words)
 			break;
 		if (!strncmp(line, "where", 5))
 			where(line + 5);
+		growing |= !strncmp(line, "grow", 4);
 	}
 	stop = 1;
 	pthread_join(worker, NULL);

@@ -1,4 +1,6 @@
-"""`hmexp move` on real kernels with several nodes: programs that check themselves, and a Redis under load."""
+"""`hmexp move` and `hmexp run --via follow` on real kernels with several nodes: programs that check
+themselves, and a Redis under load.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,12 @@ pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-#: Parts of the script, by boot: each boot takes some minutes without KVM.
-PARTS = (
-    ("plain", "killed", "ending", "pinned", "growing", "refused"),
-    ("hostile", "huge", "rejoined", "full", "balanced"),
-)
+#: Scripts, and parts of them, by boot: each boot takes some minutes without KVM.
+BOOTS = {
+    "moves": ("move_in_guest.py", "plain", "killed", "ending", "pinned", "growing", "refused"),
+    "hostile": ("move_in_guest.py", "hostile", "huge", "rejoined", "full", "balanced"),
+    "followed": ("follow_in_guest.py",),
+}
 
 
 def need(program: str, package: str) -> None:
@@ -34,15 +37,14 @@ def need(program: str, package: str) -> None:
         pytest.skip(f"no {program}")
 
 
-@pytest.mark.parametrize("parts", PARTS, ids=["moves", "hostile"])
-def test_programs_that_check_themselves(
-    guest: Callable[..., LabResult], tmp_path: Path, parts: tuple[str, ...]
-) -> None:
+@pytest.mark.parametrize("boot", BOOTS)
+def test_programs_that_check_themselves(guest: Callable[..., LabResult], tmp_path: Path, boot: str) -> None:
     need("gcc", "gcc")
     program = tmp_path / "moved_program"
     flags = ["-O1", "-Wall", "-Wextra", "-Werror", "-pthread"]
     subprocess.run(["gcc", *flags, "-o", program, HERE / "moved_program.c"], check=True)
-    script = [sys.executable, str(HERE / "move_in_guest.py"), str(tmp_path), str(program), *parts]
+    name, *parts = BOOTS[boot]
+    script = [sys.executable, str(HERE / name), str(tmp_path), str(program), *parts]
     result = guest(
         shlex.join(script), topology="three-dram", writable=[tmp_path], directory=ROOT, timeout_seconds=1800
     )

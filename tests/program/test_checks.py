@@ -13,7 +13,7 @@ import pytest
 from hmexp.errors import CapacityError, HmexpError, StartError
 from hmexp.native.refusal import Call
 from hmexp.pattern import Pattern
-from hmexp.program import checks, linkage
+from hmexp.program import checks, linkage, ways
 from hmexp.program.checks import check_call, check_nodes, check_program, find_warnings, read_zones
 from hmexp.program.counters import find_fallback
 from hmexp.program.executable import Executable, find_executable
@@ -104,6 +104,27 @@ def test_a_filter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checks, "is_filtered", lambda call: call is Call.SET_MEMPOLICY)
     with pytest.raises(StartError, match="seccomp filter refuses set_mempolicy here, which policy needs"):
         check_call(Call.SET_MEMPOLICY, "policy")
+
+
+def test_exact_ways_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel takes nodes in the order of their numbers: a policy has the ratio of 3,0, not its order."""
+    nodes = Topology((replace(NODES[0], free_bytes=8 * GIB), NODES[3]))
+    monkeypatch.setattr(ways, "read_topology", lambda: nodes)
+    for text, way in (("0,3", "policy"), ("3,0", "follow")):
+        prepared = ways.prepare(["true"], "auto", Pattern.parse(text))
+        prepared.close()
+        assert (prepared.plan.way, prepared.plan.promise) == (way, "exact"), prepared.plan
+        refused = {each.way: each.reason for each in prepared.refused}
+        assert ("the ratio only: the kernel takes nodes" in refused.get("policy", "")) is (way == "follow")
+    # Where pages may not be moved, the ratio is better than nothing; asked for by its name, it needs no more.
+    monkeypatch.setattr(checks, "is_filtered", lambda call: call is Call.MOVE_PAGES)
+    for asked in ("auto", "policy"):
+        prepared = ways.prepare(["true"], asked, Pattern.parse("3,0"))
+        prepared.close()
+        assert (prepared.plan.way, prepared.plan.promise) == ("policy", "ratio"), prepared.plan
+        names = [each.way for each in prepared.refused]
+        assert names == (["preload", "follow"] if asked == "auto" else [])
+        assert ("no way puts each page in its place here" in prepared.plan.why) is (asked == "auto")
 
 
 def test_warnings(tmp_path: Path) -> None:

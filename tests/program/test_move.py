@@ -92,7 +92,11 @@ def test_pages_that_appear_are_seen_and_a_program_that_ends(child: subprocess.Po
     child.kill()
     child.wait()
     thread.join(timeout=60)
-    assert found[0].why == "ended" and not found[0].complete and found[0].processes[0].ended
+    assert found[0].why == "ended" and found[0].processes[0].ended
+    # What became of its pages is what was seen of them last.
+    outcomes = found[0].outcomes
+    assert found[0].complete and outcomes.already >= (8 << 20) / PAGE_BYTES and outcomes.absent == 0
+    assert found[0].by_node[NODE] >= outcomes.already
 
 
 def test_its_children_are_followed_too() -> None:

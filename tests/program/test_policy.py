@@ -23,6 +23,7 @@ def kernel_nodes(weights: dict[int, int], pages: int) -> list[int]:
     ("text", "granule", "policy", "weights", "promise"),
     [
         ("2", PAGE, EVENLY, {}, "exact"),
+        ("2", 2 << 20, EVENLY, {}, "exact"),
         ("0,2", PAGE, EVENLY, {}, "exact"),
         ("0,1,2", PAGE, EVENLY, {}, "exact"),
         ("0,2,2", PAGE, WEIGHTED, {0: 1, 2: 2}, "exact"),
