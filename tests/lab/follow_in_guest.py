@@ -35,7 +35,6 @@ from hmexp.cli.main import main
 from hmexp.store.program_records import ProgramRun
 from hmexp.store.programs import read_program
 
-
 #: Of what makes it hard, that which lets pages be.
 CALM = ("mremap", "threads", "mlock")
 #: A look at the pages, and what it leads to, takes no longer here [s].
