@@ -46,7 +46,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         (
             records.RunRecord, parts.BudgetRecord, parts.SearchRecord, machine.NodeRecord,
             machine.ClaimsRecord, machine.ClaimRecord, machine.EmulationRecord,
-            machine.ProfileRecord, machine.SpeedRecord, machine.Calibration, provenance.Provenance,
+            machine.ProfileRecord, machine.SpeedRecord, machine.LinkRecord,
+            machine.MediumRecord, machine.FamilyCurveRecord, machine.Calibration, provenance.Provenance,
             provenance.MemoryDevices, provenance.Checkout, limits.LimitsRecord, limits.AllowedNodesRecord,
             limits.MemoryLimitRecord, limits.CpuQuotaRecord,
         ),

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hmexp.measure.sampling import Sampling
     from hmexp.measure.statistics import Summary
     from hmexp.memory.emulation import Emulation
-    from hmexp.memory.profile import Quantity
     from hmexp.memory.region import Region
+    from hmexp.memory.speed import Quantity
     from hmexp.pattern import Pattern
     from hmexp.system.topology import Topology
 

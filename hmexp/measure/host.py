@@ -10,8 +10,8 @@ from hmexp.measure.bandwidth import measure_bandwidth
 from hmexp.measure.latency import measure_latency, measure_store_latency
 from hmexp.measure.sampling import Sampling
 from hmexp.memory.emulation import Emulation, EmulationRequest
-from hmexp.memory.profile import FIGURES, NodeSpeed, Quantity
 from hmexp.memory.region import Region, allocate
+from hmexp.memory.speed import FIGURES, NodeSpeed, Quantity
 from hmexp.pattern import Pattern
 from hmexp.system.near import near_node
 from hmexp.system.topology import Topology, read_topology

@@ -19,7 +19,7 @@ from hmexp.memory.capacity import check_regions
 from hmexp.memory.emulated_node import find_request
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import find_page_bytes, require_page_size
-from hmexp.memory.profile import Quantity
+from hmexp.memory.speed import Quantity
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.system.near import AUTO, find_ratio, near_dram, near_node

@@ -18,8 +18,8 @@ from hmexp.measure.measurement import Measurement
 from hmexp.measure.rings import RingPlan
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.walk import Walk
-from hmexp.memory.profile import FIGURES, Quantity
 from hmexp.memory.region import Region
+from hmexp.memory.speed import FIGURES, Quantity
 from hmexp.units import MIB
 
 #: Idle latencies, all by one thread: of loads at random over the region, or within windows that a TLB

@@ -12,19 +12,20 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hmexp.errors import EmulationError, ParameterError
-from hmexp.memory.profile import FIGURES, NodeSpeed, Profile, Quantity
-from hmexp.native import OPERATIONS, NodeModel, NodeRates
+from hmexp.memory.duplex import Carriers, Link, Medium
+from hmexp.memory.profile import Profile
+from hmexp.memory.scale import find_scale, require_carried
+from hmexp.memory.speed import FIGURES, NodeSpeed, Quantity
+from hmexp.native import CURVE_SHAPE, OPERATIONS, Lanes, NodeModel, NodeRates
 from hmexp.pattern import MAX_NODE, Pattern
 from hmexp.store.machine import EmulationRecord
 
 __all__ = ["Emulation", "EmulationRequest", "NodeSpeed", "Profile", "Quantity", "unhindered"]
 
-#: Of what the host can do, the part that both nodes together may use: real nodes have channels of
-#: their own, so both at full speed must fit, with room for a neighbour on the same core or memory.
-BANDWIDTH_HEADROOM: Final = 0.6
-#: The fast node's latency, as a multiple of what the host's own memory takes.
-LATENCY_HEADROOM: Final = 1.5
 #: Traffic that one thread may have under way [bytes]. It must span a few granules of 4 KiB for the
 #: nodes to work side by side; coarse granules are beyond it, as they are beyond a real prefetcher.
 WINDOW_BYTES: Final = 64 * 1024
@@ -34,7 +35,6 @@ FINE_CHUNK_BYTES: Final = 1024
 FINE_WINDOW_BYTES: Final = 16 * 1024
 
 _REQUEST: Final = re.compile(r"\s*(\d{1,4})\s*=\s*([^\s@](?:[^@]*[^\s@])?)(@absolute)?\s*", re.ASCII)
-_BANDWIDTHS: Final[tuple[Quantity, ...]] = ("read", "write", "write_nt")
 
 
 @dataclass(frozen=True)
@@ -123,31 +123,16 @@ class Emulation:
         """
         profile = request.profile
         if request.absolute:
-            _require_carried(profile, host)
-        scale = cls._scale(profile, host, request.absolute)
+            require_carried(profile, host)
+        scale = find_scale(profile, host, request.absolute)
         speeds = dict.fromkeys(dram_nodes, profile.dram.scaled(scale))
         speeds[request.node] = profile.slow.scaled(scale)
         return cls(profile, host, speeds, {request.node: backing_node}, request.absolute)
 
-    @staticmethod
-    def _scale(profile: Profile, host: NodeSpeed, absolute: bool) -> dict[Quantity, float]:
-        scale: dict[Quantity, float] = {}
-        for quantity, name in FIGURES.items():
-            able, dram, slow = (getattr(speed, name) for speed in (host, profile.dram, profile.slow))
-            if able is None or dram is None or slow is None:
-                continue
-            if absolute:
-                scale[quantity] = 1.0
-            elif quantity in _BANDWIDTHS:
-                scale[quantity] = BANDWIDTH_HEADROOM * able / (dram + slow)
-            else:
-                scale[quantity] = LATENCY_HEADROOM * able / min(dram, slow)
-        return scale
-
     @property
     def scale(self) -> dict[Quantity, float]:
         """Factors from the published figures to the modelled ones."""
-        return self._scale(self.profile, self.host, self.absolute)
+        return find_scale(self.profile, self.host, self.absolute)
 
     def real_pattern(self, pattern: Pattern) -> Pattern:
         """The pattern with each emulated node replaced by its backing."""
@@ -183,8 +168,9 @@ class Emulation:
     def predict(self, pages_per_node: Mapping[int, int], operation: str, threads: int = 1) -> float:
         """What the modelled nodes must show for a region.
 
-        Bandwidth is that of the node that is busy longest, with all working side by side; latency
-        is the mean over the pages. (`hmexp.report.model.mixtures` has the same for two nodes, with sources.)
+        Bandwidth is that of the node that is busy longest, with all working side by side, and of a node
+        with a link or a medium that of the one which is busy longest in it; latency is the mean over the
+        pages. (`hmexp.report.model.mixtures` has the same for two nodes, with sources.)
 
         Parameters
         ----------
@@ -264,28 +250,11 @@ def unhindered(pattern: Pattern) -> NodeModel:
     return NodeModel(pattern, dict.fromkeys(pattern.distinct_nodes, NodeRates(0.0, 0.0, 0.0)), WINDOW_BYTES)
 
 
-def _require_carried(profile: Profile, host: NodeSpeed) -> None:
-    beyond = []
-    for quantity, name in FIGURES.items():
-        able, dram, slow = (getattr(speed, name) for speed in (host, profile.dram, profile.slow))
-        if able is None or dram is None or slow is None:
-            continue
-        if quantity in _BANDWIDTHS and dram + slow > BANDWIDTH_HEADROOM * able:
-            beyond.append(
-                f"dram.{name} + slow.{name} = {dram + slow:.4g}, of which this host carries "
-                f"{BANDWIDTH_HEADROOM * able:.4g}"
-            )
-        elif quantity not in _BANDWIDTHS and min(dram, slow) < able:
-            beyond.append(f"the least {name} = {min(dram, slow):.4g}, which on this host is {able:.4g}")
-    if beyond:
-        raise EmulationError(
-            f"this host cannot carry the profile {profile.name} at absolute speed: {'; '.join(beyond)}",
-            "ask for it without @absolute: both nodes are then scaled to the host by the same factors",
-        )
-
-
 def _rates(speed: NodeSpeed, writers: int) -> NodeRates:
     part = speed.writing_part(writers)
+    curves = None if speed.family is None else speed.family.grid(*CURVE_SHAPE)
+    if speed.carriers is not None:
+        return _lanes(speed, speed.carriers, part, curves)
     # 1 GB/s is 1 byte per ns. What is not known is never asked for: `predict` refuses it first.
     return NodeRates(
         read_ns_per_byte=1 / speed.read_gbps,
@@ -294,4 +263,31 @@ def _rates(speed: NodeSpeed, writers: int) -> NodeRates:
         write_nt_ns_per_byte=1 / ((speed.write_nt_gbps or math.inf) * part),
         store_nt_ns=speed.store_nt_ns or 0.0,
         store_flush_ns=speed.store_flush_ns or 0.0,
+        curves_ns=curves,
+    )
+
+
+def _lanes(
+    speed: NodeSpeed, carriers: Carriers, part: float, curves: NDArray[np.float64] | None
+) -> NodeRates:
+    """Servers for the medium and for both directions of the link; what is not there costs nothing."""
+    free = Medium(math.inf, math.inf)
+    medium, link = carriers.medium or free, carriers.link or Link(math.inf, math.inf)
+    # The writers' curve is the medium's; without one it is the link's.
+    written = part if carriers.medium is None else 1.0
+    return NodeRates(
+        read_ns_per_byte=1 / medium.read_gbps,
+        write_ns_per_byte=1 / medium.read_gbps + 1 / (medium.write_gbps * part),
+        latency_ns=speed.latency_ns,
+        write_nt_ns_per_byte=1 / (medium.write_gbps * part),
+        store_nt_ns=speed.store_nt_ns or 0.0,
+        store_flush_ns=speed.store_flush_ns or 0.0,
+        lanes=Lanes(
+            toward_ns_per_byte=1 / (link.toward_gbps * written),
+            back_ns_per_byte=1 / link.back_gbps,
+            request_ns_per_byte=link.request / link.toward_gbps,
+            completion_ns_per_byte=link.completion / link.back_gbps,
+            turn_ns_per_byte=1 / medium.turnaround_gbps,
+        ),
+        curves_ns=curves,
     )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from hmexp.native.chases import (
     MAX_CHAINS,
     STORE_KINDS,
+    Blend,
     LoadedRun,
     Ring,
     StoreKind,
@@ -20,7 +21,7 @@ from hmexp.native.chases import (
     walk_ring,
 )
 from hmexp.native.core import LINE_BYTES, PAGE_BYTES
-from hmexp.native.emulation import NodeModel, NodeRates
+from hmexp.native.emulation import CURVE_SHAPE, Lanes, NodeModel, NodeRates
 from hmexp.native.gaps import CpuGaps, watch_gaps
 from hmexp.native.loops import ACCESSES, SAMPLE, Access, BandwidthRun, Job, Slice, bandwidth
 from hmexp.native.operations import OPERATIONS, VECTOR_BITS, Operation, vector_bits
@@ -45,10 +46,12 @@ from hmexp.native.process import (
     hypervisor,
     now_ns,
 )
+from hmexp.native.replay import Load, replay_bandwidth, replay_latency
 from hmexp.native.where import FrameNodes, Where, find_pages
 
 __all__ = [
     "ACCESSES",
+    "CURVE_SHAPE",
     "LINE_BYTES",
     "MAX_CHAINS",
     "OPERATIONS",
@@ -58,11 +61,14 @@ __all__ = [
     "VECTOR_BITS",
     "Access",
     "BandwidthRun",
+    "Blend",
     "ClockCheck",
     "CpuGaps",
     "FaultHandler",
     "FrameNodes",
     "Job",
+    "Lanes",
+    "Load",
     "LoadedRun",
     "NodeModel",
     "NodeRates",
@@ -94,6 +100,8 @@ __all__ = [
     "open_userfaultfd",
     "populate",
     "query_nodes",
+    "replay_bandwidth",
+    "replay_latency",
     "settle",
     "spread",
     "store_latency",

@@ -12,7 +12,7 @@ SOURCES = (
     "clock.c", "process.c", "pages.c", "where.c", "stretches.c", "foreign.c", "mempolicy.c",
     "userfaultfd.c", "model.c", "team.c", "noise.c", "operations.c", "order.c", "streams.c", "bandwidth.c",
     "ring.c", "chase.c", "store_latency.c", "loaded.c", "gaps.c", "exit_stop.c", "refusal.c", "spawn.c",
-    "mover.c",
+    "mover.c", "replay.c",
 )  # fmt: skip
 #: setuptools wants paths relative to the folder of ``setup.py``.
 PREFIX = "hmexp/native"

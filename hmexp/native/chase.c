@@ -92,8 +92,7 @@ static void modelled_chains(struct hm_machine *machine, const struct hm_line **a
 
 			/* On its way before the model is asked, whose bookkeeping the CPU would wait for first. */
 			__builtin_prefetch(at[c]->next);
-			done[c] = hm_access_done(machine, node, ready, server->cost[HM_TRANSFER_READ],
-						 server->latency);
+			done[c] = hm_access_done(machine, node, ready, HM_TRANSFER_READ, server->latency);
 			at[c] = at[c]->next;
 			__asm__ volatile("" : "+r"(at[c]));
 		}

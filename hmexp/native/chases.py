@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hmexp.native.core import LINE_BYTES, check, ffi, lib
 from hmexp.native.emulation import NodeModel, make_map, map_to_c, model_to_c, number_nodes
 from hmexp.native.loops import Job, Slice, sample_buffer, slices_to_c
+from hmexp.native.operations import OPERATIONS
 from hmexp.native.pages import PageMapping
 from hmexp.pattern import Pattern
 
@@ -175,6 +176,26 @@ def store_latency(
 
 
 @dataclass(frozen=True)
+class Blend:
+    """Another operation whose bursts come among those of a load; both have one stream.
+
+    Parameters
+    ----------
+    operation : str
+        Name of the other operation.
+    of_thousand : int
+        So many bursts of a thousand are of it, spread evenly.
+    """
+
+    operation: str
+    of_thousand: int
+
+    def to_c(self) -> dict[str, int]:
+        """The fields of the C structure."""
+        return {"operation": OPERATIONS[self.operation].number, "of_thousand": self.of_thousand}
+
+
+@dataclass(frozen=True)
 class LoadedRun:
     """The chase's samples, of `SAMPLE`, and the payload of the load in the time of each [bytes]."""
 
@@ -195,6 +216,7 @@ def loaded(
     delay_ns: int,
     model: NodeModel | None = None,
     load_pattern: Pattern | None = None,
+    blend: Blend | None = None,
 ) -> LoadedRun:
     """Chase pointers in `probe` while threads go over slices of `load`, pausing after each burst.
 
@@ -208,6 +230,8 @@ def loaded(
         With the nodes of both regions.
     load_pattern : Pattern, optional
         Of `load`; needed with a model.
+    blend : Blend, optional
+        Another operation among the load's.
     """
     samples, pointer = sample_buffer((job.samples,))
     load_bytes = np.zeros(job.samples, dtype=np.int64)
@@ -217,6 +241,7 @@ def loaded(
     check(
         lib.hm_loaded(
             probe.base, probe_cpu, offset, hops, load.base, slices_to_c(slices), job.to_c(len(slices)),
+            ffi.NULL if blend is None else ffi.new("struct hm_blend *", blend.to_c()),
             burst_bytes, delay_ns, c_model, c_map, pointer,
             ffi.from_buffer("int64_t[]", load_bytes, require_writable=True),
         ),

@@ -181,6 +181,16 @@ struct hm_map {				/* which node each granule of a region is on, from 0 up */
 	uint64_t granule_bytes;
 };
 
+struct hm_lanes {			/* what carries a node's traffic, each a server of its own; 0: costs nothing */
+	double toward_ns_per_byte;	/* data of writes, on the direction to the memory */
+	double request_ns_per_byte;	/* on the same direction, for what is read */
+	double back_ns_per_byte;	/* data of reads, on the direction from the memory */
+	double completion_ns_per_byte;	/* on the same direction, for what is written */
+	double turn_ns_per_byte;	/* of the medium between reads and writes; see model.h */
+};
+
+enum { HM_CURVE_SHARES = 21, HM_CURVE_STEPS = 65 };	/* from 0 to 1 both: of reads, and of what a node can carry */
+
 struct hm_model {
 	int nodes;			/* how many nodes are modelled, at most 64 */
 	const double *read_ns_per_byte;	/* of each node, shared by all threads */
@@ -189,6 +199,8 @@ struct hm_model {
 	const double *latency_ns;	/* of a dependent load */
 	const double *store_nt_ns;	/* of a non-temporal store and a fence */
 	const double *store_flush_ns;	/* of a store, a flush of its line and a fence */
+	const struct hm_lanes *lanes;	/* of each node; all 0, or NULL: one queue with the rates above */
+	const double *curves_ns;	/* latency under load, shares x steps for each node; 0: that of the queue. Or NULL */
 	uint64_t chunk_bytes;		/* what a thread asks a node for at a time */
 	uint64_t window_bytes;		/* traffic that one thread may have under way */
 };
@@ -272,10 +284,29 @@ int hm_store_latency(void *base, uint64_t bytes, int cpu, int kind, uint64_t sto
 		     const struct hm_model *model, const struct hm_map *map, struct hm_sample *taken);
 
 /* ---- loaded.c ---- */
+struct hm_blend {			/* bursts of another operation among the load's; both have one stream */
+	int32_t operation;
+	int32_t of_thousand;		/* so many bursts of a thousand are of it */
+};
+
 int hm_loaded(const void *probe, int probe_cpu, uint64_t *offset, uint64_t hops, void *load,
-	      const struct hm_slice *slices, const struct hm_job *job, uint64_t burst_bytes, uint64_t delay_ns,
-	      const struct hm_model *model, const struct hm_map *load_map, struct hm_sample *taken,
-	      int64_t *load_bytes);
+	      const struct hm_slice *slices, const struct hm_job *job, const struct hm_blend *blend,
+	      uint64_t burst_bytes, uint64_t delay_ns, const struct hm_model *model, const struct hm_map *load_map,
+	      struct hm_sample *taken, int64_t *load_bytes);
+
+/* ---- replay.c: the model alone, in a time of its own ---- */
+struct hm_replay {
+	int32_t operation;		/* of the load */
+	int32_t threads;		/* that load; 0: the chase alone */
+	struct hm_blend blend;
+	uint64_t delay_ns;
+	uint64_t burst_bytes;
+	uint64_t hops;			/* of the chase; 0: only load, so many bursts of each thread: */
+	uint64_t bursts;
+};
+
+int hm_replay(const struct hm_replay *replay, const struct hm_model *model, const struct hm_map *map,
+	      double *gbps, double *latency_ns);
 
 /* ---- gaps.c ---- */
 enum { HM_GAP_BUCKETS = 24 };

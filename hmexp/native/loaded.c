@@ -23,6 +23,7 @@ struct loaded {
 	char *load;
 	const struct hm_slice *slices;
 	const struct hm_job *job;	/* of the load; its threads do not count the chase's */
+	const struct hm_blend *blend;	/* NULL: no other operation */
 	uint64_t burst_bytes;
 	uint64_t delay_ticks;
 	struct hm_machine *machine;
@@ -79,17 +80,54 @@ static void pause_until(uint64_t ticks)
 		;
 }
 
-/* @from: where in the slice to begin, and on return where to resume. */
-static void inject(struct loaded *loaded, const struct hm_streams *streams, int thread, int sample, uint64_t *from)
+/* One thread's load: the job's operation, and perhaps another among it. */
+struct injection {
+	struct hm_streams streams[2];
+	uint64_t from[2];		/* where in the slice each resumes */
+	unsigned int owed;		/* bursts of the other operation, in thousandths */
+};
+
+static int injection_init(struct injection *injection, const struct loaded *loaded, int thread,
+			  struct hm_traffic *traffic)
+{
+	const struct hm_slice *slice = &loaded->slices[thread];
+	struct hm_job other = *loaded->job;
+	int ret = hm_streams_init(&injection->streams[0], loaded->load, slice, loaded->job, traffic);
+
+	if (ret || !loaded->blend)
+		return ret;
+	other.operation = loaded->blend->operation;
+	/* Far from where the first is: the lines that it has just read are not written into the cache. */
+	injection->from[1] = slice->part_bytes / 2 / loaded->burst_bytes * loaded->burst_bytes;
+	return hm_streams_init(&injection->streams[1], loaded->load, slice, &other, traffic);
+}
+
+static int next_operation(struct injection *injection, const struct hm_blend *blend)
+{
+	if (!blend)
+		return 0;
+	injection->owed += (unsigned int)blend->of_thousand;
+	if (injection->owed < 1000)
+		return 0;
+	injection->owed -= 1000;
+	return 1;
+}
+
+static void inject(struct loaded *loaded, struct injection *injection, int thread, int sample)
 {
 	struct counter *counter = &loaded->counters[thread];
-	const uint64_t streams_of = (uint64_t)(streams->operation->loads + streams->operation->stores);
 
 	hm_barrier_wait(&loaded->barrier);
 	while (atomic_load_explicit(&loaded->ended, memory_order_relaxed) <= sample) {
+		int which = next_operation(injection, loaded->blend);
+		const struct hm_streams *streams = &injection->streams[which];
+		const uint64_t streams_of = (uint64_t)(streams->operation->loads + streams->operation->stores);
+		uint64_t *from = &injection->from[which];
 		uint64_t left = streams->part_bytes - *from;
 		uint64_t bytes = left < loaded->burst_bytes ? left : loaded->burst_bytes;
 
+		if (streams->traffic)
+			streams->traffic->operation = streams->operation;
 		hm_streams_run(streams, *from, bytes, *from);
 		*from = bytes == left ? 0 : *from + bytes;
 		atomic_store_explicit(&counter->bytes,
@@ -105,8 +143,7 @@ static void work(void *context, int thread)
 {
 	struct loaded *loaded = context;
 	struct hm_traffic traffic = { 0 };
-	struct hm_streams streams;
-	uint64_t from = 0;
+	struct injection injection = { 0 };
 	int ret = 0;
 
 	if (thread) {
@@ -115,8 +152,7 @@ static void work(void *context, int thread)
 					      hm_operation(loaded->job->operation), thread - 1,
 					      loaded->machine->window);
 		if (!ret)
-			ret = hm_streams_init(&streams, loaded->load, &loaded->slices[thread - 1], loaded->job,
-					      loaded->machine ? &traffic : NULL);
+			ret = injection_init(&injection, loaded, thread - 1, loaded->machine ? &traffic : NULL);
 	}
 	if (ret)
 		__atomic_store_n(&loaded->error, ret, __ATOMIC_RELAXED);
@@ -124,7 +160,7 @@ static void work(void *context, int thread)
 	if (!__atomic_load_n(&loaded->error, __ATOMIC_RELAXED)) {
 		for (int sample = 0; sample < loaded->job->samples; sample++) {
 			if (thread)
-				inject(loaded, &streams, thread - 1, sample, &from);
+				inject(loaded, &injection, thread - 1, sample);
 			else
 				probe(loaded, sample);
 		}
@@ -132,11 +168,25 @@ static void work(void *context, int thread)
 	hm_traffic_free(&traffic);
 }
 
-static int check(const struct hm_job *job, const struct hm_slice *slices, const struct hm_model *model,
-		 const struct hm_map *load_map, uint64_t burst_bytes)
+static int blend_check(const struct hm_blend *blend, const struct hm_job *job)
+{
+	const struct hm_operation *other = hm_operation(blend->operation), *own = hm_operation(job->operation);
+	struct hm_loops loops;
+
+	/* Parts of one size: the slices are cut for operations of one stream. */
+	if (!other || !own || other->loads + other->stores != 1 || own->loads + own->stores != 1 ||
+	    blend->of_thousand < 0 || blend->of_thousand > 1000)
+		return -EINVAL;
+	return hm_choose_loops(&loops, blend->operation, job->vector_bits);
+}
+
+static int check(const struct hm_job *job, const struct hm_slice *slices, const struct hm_blend *blend,
+		 const struct hm_model *model, const struct hm_map *load_map, uint64_t burst_bytes)
 {
 	int ret = hm_job_check(job, slices);
 
+	if (!ret && blend)
+		ret = blend_check(blend, job);
 	if (ret)
 		return ret;
 	if (job->access != HM_SEQUENTIAL || job->shared || !burst_bytes || 4096 % burst_bytes ||
@@ -146,9 +196,9 @@ static int check(const struct hm_job *job, const struct hm_slice *slices, const 
 }
 
 int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t hops, void *load,
-	      const struct hm_slice *slices, const struct hm_job *job, uint64_t burst_bytes, uint64_t delay_ns,
-	      const struct hm_model *model, const struct hm_map *load_map, struct hm_sample *taken,
-	      int64_t *load_bytes)
+	      const struct hm_slice *slices, const struct hm_job *job, const struct hm_blend *blend,
+	      uint64_t burst_bytes, uint64_t delay_ns, const struct hm_model *model, const struct hm_map *load_map,
+	      struct hm_sample *taken, int64_t *load_bytes)
 {
 	struct loaded loaded = {
 		.at = (const struct hm_line *)((const char *)probe_base + *offset),
@@ -156,6 +206,7 @@ int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t 
 		.load = load,
 		.slices = slices,
 		.job = job,
+		.blend = blend,
 		.burst_bytes = burst_bytes,
 		.load_map = load_map,
 		.taken = taken,
@@ -167,7 +218,7 @@ int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t 
 
 	if (!hops)
 		return -EINVAL;
-	ret = check(job, slices, model, load_map, burst_bytes);
+	ret = check(job, slices, blend, model, load_map, burst_bytes);
 	if (!ret)
 		ret = hm_clock_init();
 	if (!ret && model)

@@ -8,6 +8,12 @@
  *
  * Times are ticks since the start of the run, with FRACTION_BITS of fraction: without them the
  * rounding of one line (some ticks) would be an error of the rate itself.
+ *
+ * A node may have lanes: a medium and the two directions of a link, each a server. A transfer occupies all of
+ * them at once, and is done when the last of them is. So a mix is faster than reads alone where each direction
+ * carries its own part. The medium turns between a thread's reads and writes when the product of both, in lines
+ * since the last turn, has reached TURN_LINES squared: the turns of each line then go with the square root of
+ * r (1 - r), r being the share of reads.
  */
 #ifndef HMEXP_MODEL_H
 #define HMEXP_MODEL_H
@@ -18,8 +24,20 @@
 
 #define HM_MAX_MODELLED_NODES	64
 #define FRACTION_BITS	10
+/* A node is a medium (or the only queue), and perhaps the two directions of a link. */
+enum hm_lane { HM_LANE_MEDIUM, HM_LANE_TOWARD, HM_LANE_BACK, HM_LANES };
+#define HM_SERVERS	(HM_MAX_MODELLED_NODES * HM_LANES)
+#define TURN_LINES	1024
 
 enum hm_transfer { HM_TRANSFER_READ, HM_TRANSFER_WRITE, HM_TRANSFER_WRITE_NT, HM_TRANSFERS };
+
+/* What a chase sees of the load on a node whose latency follows curves. Only the chasing thread uses it. */
+struct hm_gauge {
+	uint64_t at;			/* when it was last looked at */
+	uint64_t used[HM_LANES];
+	uint64_t lines[2];		/* read, and written */
+	uint64_t latency;
+};
 
 struct hm_server {
 	/* Two cache lines: neighbours are fetched in pairs, and servers must not disturb each other. */
@@ -27,15 +45,19 @@ struct hm_server {
 	uint64_t cost[HM_TRANSFERS];		/* of one line */
 	uint64_t latency;
 	uint64_t store_latency[2];		/* by enum hm_store */
+	uint64_t turn;				/* of the medium, each time */
+	int lanes;				/* how many servers the node has */
+	int curved;				/* its latency under load follows curves */
 };
 
 /* What one thread's traffic has cost each node so far. Only that thread writes it. */
 struct hm_ledger {
-	_Alignas(128) uint64_t used[HM_MAX_MODELLED_NODES];
+	_Alignas(128) uint64_t used[HM_SERVERS];
+	uint64_t lines[HM_MAX_MODELLED_NODES][2];	/* read and written, of nodes with lanes or curves */
 };
 
 struct hm_machine {
-	struct hm_server servers[HM_MAX_MODELLED_NODES];
+	struct hm_server servers[HM_SERVERS];	/* see hm_server_of() */
 	struct hm_ledger *ledgers;	/* one for each thread that makes traffic */
 	int threads;
 	uint64_t origin;		/* tick 0 of the run */
@@ -44,6 +66,10 @@ struct hm_machine {
 	uint64_t chunk_bytes;
 	unsigned int window;		/* chunks under way */
 	int nodes;
+	const double *curves_ns;	/* as in struct hm_model */
+	double ticks_per_ns;
+	uint64_t *clock;		/* of a replay: time passes only by waiting */
+	struct hm_gauge gauges[HM_MAX_MODELLED_NODES];
 };
 
 /* @threads: how many threads make traffic; those that only chase do not count. */
@@ -53,7 +79,15 @@ int hm_map_check(const struct hm_map *map, const struct hm_model *model);
 
 static inline uint64_t hm_model_now(const struct hm_machine *machine)
 {
+	if (__builtin_expect(!!machine->clock, 0))
+		return *machine->clock;
 	return (hm_ticks() - machine->origin) << FRACTION_BITS;
+}
+
+/* A node's own number is its medium's or its only server's; the lanes of the links stand behind all nodes. */
+static inline unsigned int hm_server_of(unsigned int node, int lane)
+{
+	return lane ? HM_MAX_MODELLED_NODES + 2 * node + (unsigned int)lane - 1 : node;
 }
 
 static inline unsigned int hm_map_node(const struct hm_map *map, uint64_t offset)
@@ -62,7 +96,7 @@ static inline unsigned int hm_map_node(const struct hm_map *map, uint64_t offset
 	return map->entries == 1 ? map->entry_node[0] : map->entry_node[offset / map->granule_bytes % map->entries];
 }
 
-/* What all threads' traffic has cost a node. */
+/* What all threads' traffic has cost a server. */
 static inline uint64_t hm_used(const struct hm_machine *machine, unsigned int node)
 {
 	uint64_t used = 0;
@@ -94,6 +128,9 @@ static inline uint64_t hm_charge(struct hm_machine *machine, unsigned int node, 
 	return until;
 }
 
+/* The latency of a node beside the load that it has now, by its curves. */
+uint64_t hm_curved_latency(struct hm_machine *machine, unsigned int node, uint64_t now);
+
 /* What one thread has under way at the modelled nodes. */
 struct hm_traffic {
 	struct hm_machine *machine;
@@ -106,6 +143,7 @@ struct hm_traffic {
 	uint64_t latest;
 	uint64_t now;			/* when the clock was last looked at */
 	uint64_t waited;		/* ticks */
+	uint64_t turned[HM_MAX_MODELLED_NODES][2];	/* lines read and written since the medium last turned */
 };
 
 /* @window: how many chunks may be under way. */

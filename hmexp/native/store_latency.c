@@ -86,7 +86,7 @@ static void stores_work(void *context, int thread)
 				unsigned int node = hm_map_node(stores->map, offsets[at]);
 				struct hm_server *server = &stores->machine->servers[node];
 
-				done = hm_access_done(stores->machine, node, done, server->cost[HM_TRANSFER_WRITE_NT],
+				done = hm_access_done(stores->machine, node, done, HM_TRANSFER_WRITE_NT,
 						      server->store_latency[stores->kind]);
 			}
 			store_line(stores->base + offsets[at++], stores->kind, ++value);

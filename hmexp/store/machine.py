@@ -91,6 +91,64 @@ class ClaimsRecord(Stored, frozen=True, kw_only=True, gc=False):
     automatic: bool | None = None
 
 
+class LinkRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """A full-duplex link.
+
+    Parameters
+    ----------
+    toward_gbps : float
+        What the direction to the memory carries [GB/s].
+    back_gbps : float
+        What the direction from the memory carries [GB/s].
+    request : float
+        Cost of a read's request on the direction to the memory, as a part of a line.
+    completion : float
+        Cost of a write's completion on the direction from the memory, as a part of a line.
+    """
+
+    toward_gbps: float
+    back_gbps: float
+    request: float = 0.0
+    completion: float = 0.0
+
+
+class MediumRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """A medium that turns between reads and writes.
+
+    Parameters
+    ----------
+    read_gbps : float
+        Reads alone [GB/s].
+    write_gbps : float
+        Writes alone [GB/s].
+    turnaround_gbps : float or None
+        What turning costs: with a share r of reads, a byte takes `sqrt(r (1 - r))` over this longer; None
+        if turning costs nothing [GB/s].
+    """
+
+    read_gbps: float
+    write_gbps: float
+    turnaround_gbps: float | None = None
+
+
+class FamilyCurveRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """A measured curve of latency against bandwidth, for one share of reads.
+
+    Parameters
+    ----------
+    read_percent : float
+        Share of reads in the traffic [%].
+    bandwidth_gbps : tuple of float
+        Bandwidth of all traffic, ascending [GB/s].
+    latency_ns : tuple of float
+        Latency of a dependent load beside it [ns].
+    """
+
+    read_percent: float
+    bandwidth_gbps: tuple[float, ...]
+    latency_ns: tuple[float, ...]
+
+
 class SpeedRecord(Stored, frozen=True, kw_only=True, gc=False):
     """Speed of a node; None where a figure is not known.
 
@@ -110,6 +168,12 @@ class SpeedRecord(Stored, frozen=True, kw_only=True, gc=False):
         Latency of a store, a flush and a fence [ns].
     writers : tuple of (int, float)
         Number of threads that write, and the part of the write bandwidth that is left with so many.
+    link : LinkRecord or None
+        Full-duplex link; None where the node is one queue.
+    medium : MediumRecord or None
+        Medium that turns between reads and writes; None where the node is one queue.
+    curves : tuple of FamilyCurveRecord
+        Measured curves of latency against bandwidth.
     """
 
     read_gbps: float | None = None
@@ -119,6 +183,9 @@ class SpeedRecord(Stored, frozen=True, kw_only=True, gc=False):
     store_nt_ns: float | None = None
     store_flush_ns: float | None = None
     writers: tuple[tuple[int, float], ...] = ()
+    link: LinkRecord | None = None
+    medium: MediumRecord | None = None
+    curves: tuple[FamilyCurveRecord, ...] = ()
 
 
 class ProfileRecord(Stored, frozen=True, kw_only=True, gc=False):

@@ -174,6 +174,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         What a budget of time left undone; None without a budget.
     search : SearchRecord or None
         What `hmexp find` looked for, and whether that was decided; None for a sweep of a whole grid.
+    tags : tuple of str
+        Words that a person has given the run, see `hmexp runs tag`.
     started : str
         When the run began, in UTC and ISO 8601.
     finished : str or None
@@ -221,6 +223,7 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     counts: dict[str, int] = {}
     budget: BudgetRecord | None = None
     search: SearchRecord | None = None
+    tags: tuple[str, ...] = ()
     started: str = ""
     finished: str | None = None
     reported: bool | None = None

@@ -10,7 +10,7 @@ from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.measure.walk import require_vectors
 from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import EmulationRequest
-from hmexp.memory.profile import FIGURES
+from hmexp.memory.speed import FIGURES
 from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.sweep.access import read_access

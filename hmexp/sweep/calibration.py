@@ -12,7 +12,7 @@ from hmexp.errors import SweepError
 from hmexp.experiment.launcher import launch
 from hmexp.measure.quantity import LATENCIES, figures_of
 from hmexp.memory.emulation import Emulation, NodeSpeed
-from hmexp.memory.profile import FIGURES, Quantity
+from hmexp.memory.speed import FIGURES, Quantity
 from hmexp.store.machine import Calibration
 from hmexp.store.records import LaunchRecord
 from hmexp.store.results import Measured

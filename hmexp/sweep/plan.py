@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 
 from hmexp.errors import CapacityError
 from hmexp.experiment.protocol import Options
@@ -96,7 +96,7 @@ class SweepPlan:
     @property
     def hash(self) -> str:
         """The same for the same points and, if a node is emulated, the same profile."""
-        profile = None if self.emulate is None else asdict(self.emulate.profile)
+        profile = None if self.emulate is None else self.emulate.profile.identity()
         return hash_of({"points": sorted(point.id for point in self.points), "profile": profile})
 
     def describe(self) -> RunRecord:

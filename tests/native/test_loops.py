@@ -18,7 +18,7 @@ import pytest
 
 from hmexp import native
 from hmexp.errors import NativeError
-from hmexp.native import OPERATIONS, Job, NodeModel, NodeRates, PageMapping, Slice
+from hmexp.native import CURVE_SHAPE, OPERATIONS, Job, Lanes, NodeModel, NodeRates, PageMapping, Slice
 from hmexp.pattern import Pattern
 
 SIZE = 4 << 20
@@ -45,6 +45,8 @@ def slices(count: int) -> list[Slice]:
 LOOPS = [
     (name, bits) for name, op in OPERATIONS.items() for bits in WIDTHS if bits > 64 or not op.nontemporal
 ]
+NAN = float("nan")
+BAD = np.full(CURVE_SHAPE, NAN)
 FREE = {node: NodeRates(0, 0, 0) for node in (0, 2)}
 MODEL = NodeModel(Pattern((0, 2, 2)), FREE, 65536)
 FINE_MODEL = NodeModel(Pattern((0, 2, 2), 8192), FREE, 4096, 1024)
@@ -202,6 +204,14 @@ def test_a_pass_of_twice_the_bytes_is_made_and_not_skipped(mapping: PageMapping)
         ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(-1, 0, 0)}, 65536), "EINVAL"),
         ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(float("nan"), 0, 0)}, 65536), "EINVAL"),
         ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 0), "EINVAL"),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0, lanes=Lanes(-1.0))}, 65536), "EINVAL"),
+        (
+            {},
+            None,
+            NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0, lanes=Lanes(0, 0, NAN))}, 65536),
+            "EINVAL",
+        ),
+        ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0, curves_ns=BAD)}, 65536), "EINVAL"),
         ({}, None, NodeModel(Pattern((0,)), {0: NodeRates(0, 0, 0)}, 65536, 1000), "EINVAL"),
     ],
 )
@@ -542,3 +552,37 @@ def test_it_is_an_error_to_be_an_orphan_already() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert "has ended" in done.stdout
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a chase and a load take two CPUs")
+def test_bursts_of_another_operation_come_among_those_of_a_load(mapping: PageMapping) -> None:
+    one, two = cpus(2)
+    half = SIZE // 2
+    ring = native.build_ring(mapping, 3, size_bytes=half)
+    written = mapping.array()[half:].reshape(-1, 1024)
+
+    def run(blend: native.Blend | None, operation: str = "read") -> int:
+        """How many bursts wrote."""
+        written[:] = 0xAA
+        part = half // OPERATIONS[operation].streams // 4096 * 4096
+        native.loaded(
+            mapping, one, 0, 500, mapping, [Slice(half, part, two)], Job(operation, 1, 2), 1024, 1000,
+            blend=blend,
+        )  # fmt: skip
+        return int((written != 0xAA).any(axis=1).sum())
+
+    assert run(None) == 0 and run(native.Blend("write", 0)) == 0
+    for _ in range(TRIES):
+        if run(native.Blend("write", 1000)) and run(native.Blend("write", 300)):
+            break
+    else:
+        pytest.fail("no burst was ever of the other operation")
+    assert native.walk_ring(mapping, one, ring) == ring.lines
+    for blend, operation in (
+        (native.Blend("write", 1001), "read"),
+        (native.Blend("write", -1), "read"),
+        (native.Blend("copy", 10), "read"),
+        (native.Blend("write", 10), "copy"),
+    ):
+        with pytest.raises(NativeError, match="EINVAL"):
+            run(blend, operation)

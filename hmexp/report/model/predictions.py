@@ -11,7 +11,7 @@ import numpy as np
 from hmexp.errors import HmexpError
 from hmexp.measure.quantity import is_latency, is_loaded, predictable
 from hmexp.memory.emulation import Emulation
-from hmexp.memory.profile import FIGURES
+from hmexp.memory.speed import FIGURES
 from hmexp.report.model.mixtures import Floats, bandwidth_gbps, best_share, latency_ns
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
