@@ -66,7 +66,7 @@ def _sweep(options: argparse.Namespace, results: Results, question: Question) ->
 
     decision = decide(results, question)
     require_no_loss(options.run_directory / "report.html", len(results.ok))
-    written = write_report_of(results, options.run_directory, question)
+    written = write_report_of(results, options.run_directory, decision)
     names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     files = [file for name in names if (file := options.run_directory / name).exists()]
     if options.parquet:

@@ -18,6 +18,7 @@ from hmexp.store.parts import (
     Multiple,
     SearchRecord,
     SettingRecord,
+    Start,
     Status,
 )
 from hmexp.store.provenance import Provenance
@@ -116,10 +117,14 @@ class LaunchRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
     purpose : str
         Why the launch was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was
         time left).
+    start : str
+        How the process began: `exec` (Python started anew) or `fork` (of a process that had imported
+        everything).
     """
 
     launch: int = 0
     purpose: str = "planned"
+    start: Start = "exec"
 
 
 class PointRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):

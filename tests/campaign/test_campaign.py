@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -79,6 +80,7 @@ def summary(folder: Path) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in entries}
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_told_and_the_next_entry_runs(folder: Path) -> None:
     wanted = {"dies": "kill", "leaves": "exit", "fails": "raise", "ends": "well"}
     file = write_campaign(folder, **{name: ("tiny.ipynb", {"how": how}) for name, how in wanted.items()})
@@ -131,6 +133,7 @@ def test_a_kernel_that_dies_as_it_starts_is_told_as_that(
     assert (outcome.entries[0].status, outcome.entries[0].signal) == ("kernel died", "SIGSEGV")
 
 
+@pytest.mark.slow
 def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -> None:
     file = write_campaign(folder, one=("tiny.ipynb", {}))
     lines: list[str] = []
@@ -242,6 +245,7 @@ def kernels(of_folder: Path) -> Iterator[int]:
             continue
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     entries = {
         name: ("tiny.ipynb", {"how": how}) for name, how in (("a", "well"), ("b", "wait"), ("c", "well"))
@@ -294,10 +298,12 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     emulation = json.loads((tmp_path / "out" / entry["run"] / "run.json").read_text())["emulation"]
     assert entry["emulated"] == (emulation and emulation["profile"]["name"])
     page = (tmp_path / "out" / "index.html").read_text()
+    assert entry["answer"] and entry["answer"] in html.unescape(page)
     assert (f"EMULATED {entry['emulated']}" in page) is (emulation is not None)
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
 
+@pytest.mark.slow
 def test_points_that_failed_fail_their_entry(tmp_path: Path) -> None:
     """A notebook that ends well although a point failed is not believed."""
     cells = json.loads((NOTEBOOKS / "sweep.ipynb").read_text())
@@ -322,8 +328,9 @@ def test_the_page_says_what_is_emulated(profile: str | None, shown: bool) -> Non
     entry = {
         "name": "one", "about": "", "parameters": {}, "status": "finished", "reason": None, "points": None,
         "report": None, "executed": None, "notebook": "sweep.ipynb", "log": None, "started": None,
-        "ended": None, "emulated": profile,
+        "ended": None, "emulated": profile, "answer": "Yes: set 1:1.",
     }  # fmt: skip
     text = page({"title": "Two", "file": "two.toml", "entries": [entry]})
     assert ("EMULATED cxl-expander" in text) is shown
+    assert "Yes: set 1:1." in text and text.count('scope="col"') == text.count("<th") - text.count("<thead")
     assert "prefers-color-scheme: dark" in text

@@ -84,6 +84,7 @@ def test_the_first_hour_through_papermill(tmp_path: Path) -> None:
     assert "widget-view" not in json.dumps(cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
@@ -111,6 +112,7 @@ hmexp.notebook.widgets.Play.show = show
 """
 
 
+@pytest.mark.slow
 def test_the_controls_move_the_pictures(tmp_path: Path) -> None:
     """As a person in front of a Jupyter server has it: the kernel's environment names the session."""
     notebook = json.loads(NOTEBOOK.read_text())
