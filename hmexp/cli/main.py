@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, str]] = {
     "measure": "measure the bandwidth of one pattern, beside all DRAM",
     "latency": "measure the latency of one pattern, idle or loaded",
     "study": "measure placers, granularity or a Redis, as the notebooks of these names do",
+    "curves": "measure latency against bandwidth for each share of reads, or show such curves",
     "matrix": "measure every node's memory from every node's CPUs, beside what the firmware claims",
     "profile": "list, show and check profiles: memories as data, to be emulated anywhere",
     "report": "write report.html, the tables and the figures of a run again",
