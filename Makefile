@@ -7,8 +7,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help setup sweep placers granularity curves redis proof-at-scale test lab-test lab-debug lint known-answers
-.PHONY: bench
-.PHONY: screenshot example gallery docs clean
+.PHONY: bench screenshot example gallery docs clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
