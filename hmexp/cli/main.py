@@ -34,7 +34,7 @@ COMMANDS: Final[dict[str, str]] = {
     "study": "measure placers, granularity or a Redis, as the notebooks of these names do",
     "curves": "measure latency against bandwidth for each share of reads, or show such curves",
     "matrix": "measure every node's memory from every node's CPUs, beside what the firmware claims",
-    "profile": "list, show and check profiles: memories as data, to be emulated anywhere",
+    "profile": "list, show, check and capture profiles: memories as data, to be emulated anywhere",
     "report": "write report.html, the tables and the figures of a run again",
     "compare": "compare two runs: did anything change beyond the noise",
     "weights": "find the weights for weighted interleave, set them for good, verify them, undo them",
