@@ -22,10 +22,12 @@ GALLERY ?=
 DOCS ?=
 # Processes of `make test`: many tests wait, for a kernel of Jupyter or a killed child, so one more than CPUs.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
+# `yes`: with the tests that take many seconds of a CPU each, most of them notebooks and killed sweeps.
+SLOW ?= no
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
-# `no`: without the lab's tests that take minutes each.
+# `no`: without the lab's tests that take minutes each, and the one that `make test` has run.
 LONG ?= yes
 # The kernel of `make lab-debug`: a version that the distribution has, a source tree or tarball; and where it is built.
 DEBUG_SOURCE ?= 6.1
@@ -66,14 +68,14 @@ curves: setup ## run notebooks/curves.ipynb: latency against bandwidth for each 
 proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
 	$(python) benchmarks/proof_at_scale.py
 
-test: lint ## lint, then all tests but the lab's, of which one boots the module (TEST="-k pattern ...")
-	$(python) -m pytest -n $(JOBS) --dist worksteal -m "not lab or one_boot" $(TEST)
+test: lint ## lint, then all tests but slow ones and the lab's, of which one boots the module (TEST="-k pattern ...")
+	$(python) -m pytest -n $(JOBS) --dist worksteal -m "(not lab or one_boot)$(if $(filter no,$(SLOW)), and not slow)" $(TEST)
 
 lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stress for minutes (some GB of downloads)
 	@set -e; for kernel in $(KERNELS); do \
 		echo "== Linux $$kernel"; \
 		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
-			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long)" tests/lab $(TEST); \
+			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long and not one_boot)" tests/lab $(TEST); \
 	done
 
 lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)

@@ -29,6 +29,8 @@ from hmexp.measure.latency import measure_store_latency as measure_store_latency
 from hmexp.measure.loaded import Injection as Injection
 from hmexp.measure.loaded import measure_loaded_latency as measure_loaded_latency
 from hmexp.measure.measurement import Measurement as Measurement
+from hmexp.measure.need import Requirement as Requirement
+from hmexp.measure.need import parse_need as parse_need
 from hmexp.measure.point import MeasuredPoint as MeasuredPoint
 from hmexp.measure.point import measure_point as measure_point
 from hmexp.measure.rings import RingPlan as RingPlan
@@ -80,6 +82,9 @@ from hmexp.study.placers import PlacerParameters as PlacerParameters
 from hmexp.study.placers import make_placer_study as make_placer_study
 from hmexp.sweep.explanation import Explanation as Explanation
 from hmexp.sweep.explanation import explain as explain
+from hmexp.sweep.find import Find as Find
+from hmexp.sweep.find import make_find as make_find
+from hmexp.sweep.find import run_find as run_find
 from hmexp.sweep.parameters import SweepParameters as SweepParameters
 from hmexp.sweep.plan import SweepPlan as SweepPlan
 from hmexp.sweep.plan import make_plan as make_plan

@@ -98,7 +98,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE if self.errors is None else self.errors,
-            env={**os.environ, **(_shared_path() if self.own_path else {}), **self.environment},
+            env={**(child_environment() if self.own_path else os.environ), **self.environment},
             # Ctrl-C is for the parent, which then ends the child.
             start_new_session=True,
         )
@@ -106,18 +106,11 @@ class Child:
             out, err = process.communicate(question, timeout=self.timeout_seconds)
         except subprocess.TimeoutExpired as error:
             end_child(process)
-            reason = f"took longer than {self.timeout_seconds:g} s and was stopped"
-            raise ChildError("Timeout", reason) from error
+            raise took_too_long(self.timeout_seconds or 0.0) from error
         except BaseException:
             self._end(process)
             raise
-        last_words = (err or b"").decode(errors="replace").strip()[-_LONGEST_WORDS:]
-        if process.returncode < 0:
-            name = signal_name(-process.returncode)
-            raise ChildError("Killed", describe_end(process.returncode), last_words, name)
-        if process.returncode != 0:
-            raise ChildError("Crashed", describe_end(process.returncode), last_words)
-        return out
+        return answer_of(process.returncode, out, err or b"")
 
     def _end(self, process: subprocess.Popen[bytes]) -> None:
         if self.patience_seconds:
@@ -128,6 +121,28 @@ class Child:
             except (subprocess.TimeoutExpired, KeyboardInterrupt):
                 pass
         end_child(process)
+
+
+def answer_of(returncode: int, answer: bytes, errors: bytes) -> bytes:
+    """The answer of a child that has ended.
+
+    Raises
+    ------
+    ChildError
+        If it was killed, or ended with another status than 0.
+    """
+    last_words = errors.decode(errors="replace").strip()[-_LONGEST_WORDS:]
+    if returncode < 0:
+        name = signal_name(-returncode)
+        raise ChildError("Killed", describe_end(returncode), last_words, name)
+    if returncode != 0:
+        raise ChildError("Crashed", describe_end(returncode), last_words)
+    return answer
+
+
+def took_too_long(timeout_seconds: float) -> ChildError:
+    """The error of a child that was killed after its time [s]."""
+    return ChildError("Timeout", f"took longer than {timeout_seconds:g} s and was stopped")
 
 
 def end_child(process: subprocess.Popen[bytes]) -> None:
@@ -200,7 +215,7 @@ def carry_out(
         handle = os.pidfd_open(process.pid)
         try:
             if not select.select([handle], [], [], timeout_seconds)[0]:
-                raise ChildError("Timeout", f"took longer than {timeout_seconds:g} s and was stopped")
+                raise took_too_long(timeout_seconds)
         finally:
             os.close(handle)
         elapsed = time.perf_counter() - begun
@@ -248,8 +263,8 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _shared_path() -> dict[str, str]:
-    """The path of modules of this process, ready to be used.
+def child_environment() -> dict[str, str]:
+    """The environment of this process, with its path of modules ready to be used.
 
     Finding it again (the ``site`` module, and whatever starts from ``.pth`` files) would take a part of
     the time that a launch may cost.
@@ -258,4 +273,5 @@ def _shared_path() -> dict[str, str]:
     # Run from the folder of a notebook, that folder must not hide the standard library; ours comes last.
     path = dict.fromkeys([*(entry for entry in sys.path if entry not in ("", str(Path.cwd()))), here])
     # Nothing there multiplies matrices: threads for it would take time to start, and CPUs from the loops.
-    return {"PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
+    own = {"PYTHONPATH": os.pathsep.join(path), "OPENBLAS_NUM_THREADS": "1"}
+    return {**os.environ, **own}

@@ -34,9 +34,12 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the mark that `raw_memory` needs."""
+    """Declare the marks."""
     config.addinivalue_line(
         "markers", "in_child: runs in a process of its own; a slip there hurts nobody else"
+    )
+    config.addinivalue_line(
+        "markers", "slow: takes many seconds of a CPU; `make test SLOW=yes` and continuous integration run it"
     )
 
 

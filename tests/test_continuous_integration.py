@@ -41,7 +41,7 @@ def run(folder: Path, **answers: str) -> tuple[int, list[str]]:
     environment["PATH"] = f"{make.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run([script], env=environment, cwd=folder, capture_output=True, text=True)
     assert log.read_text().splitlines() == [
-        "test with 1 and 30",
+        "test SLOW=yes with 1 and 30",
         "lab-test KERNELS=distribution STRESS=20 LONG=no with 1 and 30",
     ]
     assert "\n".join(answers.get(name, PASSED[name]) for name in ("TEXT_test", "TEXT_lab")) in done.stdout
@@ -51,7 +51,7 @@ def run(folder: Path, **answers: str) -> tuple[int, list[str]]:
 def test_both_parts_pass(tmp_path: Path) -> None:
     status, [tests, lab, verdict] = run(tmp_path)
     assert status == 0
-    assert tests.startswith(".ci/run: make test passed, 2100 tests (")
+    assert tests.startswith(".ci/run: make test SLOW=yes passed, 2100 tests (")
     assert lab.startswith(".ci/run: make lab-test KERNELS=distribution STRESS=20 LONG=no passed, 31 tests (")
     assert verdict == ".ci/run: all passed"
 

@@ -24,6 +24,7 @@ LAYERS = (
     ("measure",),
     ("memory",),
     ("system",),
+    ("fork_server",),
     ("process",),
     ("native",),
     ("store",),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 CONFTEST = Path(__file__).with_name("conftest.py")
 
 
@@ -23,6 +25,7 @@ def run_suite(folder: Path, source: str, *options: str) -> subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_after_its_last_test_fails_the_run(tmp_path: Path) -> None:
     source = (
         "import atexit, os, signal\n\n\n"
@@ -34,6 +37,7 @@ def test_a_worker_that_dies_after_its_last_test_fails_the_run(tmp_path: Path) ->
     assert "of pytest-xdist ended with status -11" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_child_is_found_by_its_name_within_a_group(tmp_path: Path) -> None:
     """pytest-xdist writes the group into the node id, where no child would find its test."""
     source = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +17,18 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    for name, what in (("a", "run directory to compare with"), ("b", "run directory to judge")):
-        run = parser.add_argument(name, type=run_directory, metavar=name.upper(), help=what)
+    for name, many, what in (
+        ("a", None, "run directory to compare with"),
+        ("b", "+", "run directory to judge; each of several is compared with A"),
+    ):
+        run = parser.add_argument(name, nargs=many, type=run_directory, metavar=name.upper(), help=what)
         completed(run, DIRECTORY)
     add_json(parser, "the comparison")
     page = parser.add_argument(
-        "--html", type=Path, metavar="FILE", help="also write an HTML file that opens offline"
+        "--html",
+        type=Path,
+        metavar="FILE",
+        help="also write an HTML file that opens offline; of several B, one for each, numbered",
     )
     completed(page, FILE)
     parser.add_argument("--all", action="store_true", help="print every row, not the most important ones")
@@ -52,18 +59,18 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.cli.runs import require_folder, require_measured
+    from hmexp.cli.requirements import require_folder, require_measured
     from hmexp.report.comparison.options import ComparisonOptions
     from hmexp.report.comparison.record import record_of
-    from hmexp.report.comparison.verdicts import compare
-    from hmexp.report.comparison.views import MOST_ROWS, terminal, write_page
+    from hmexp.report.comparison.verdicts import compare_with_each
+    from hmexp.report.comparison.views import MOST_ROWS, overview, terminal
 
     if not options.false_discoveries:
         raise ParameterError(
             "--false-discoveries 0 would find nothing: no verdict is certain",
             "give a percentage above 0; the usual is 5",
         )
-    for folder in (options.a, options.b):
+    for folder in (options.a, *options.b):
         require_measured(folder)
     if options.html is not None:
         require_folder(options.html)
@@ -74,21 +81,42 @@ def _run(options: argparse.Namespace) -> int:
         false_discoveries=options.false_discoveries,
         launch_noise=options.launch_noise,
     )
-    comparison = compare(options.a, options.b, chosen)
+    comparisons = compare_with_each(options.a, options.b, chosen)
     if options.json:
-        print_json(record_of(comparison))
+        records = [record_of(comparison) for comparison in comparisons]
+        print_json(records if len(records) > 1 else records[0])
     else:
-        print(terminal(comparison, None if options.all else MOST_ROWS))
-        advice = _advise(comparison)
-        if advice is not None:
-            print(advice)
-    if options.html is not None:
-        written = write_page(comparison, options.html)
+        for comparison in comparisons:
+            print(terminal(comparison, None if options.all else MOST_ROWS))
+            advice = _advise(comparison)
+            if advice is not None:
+                print(advice)
+        if len(comparisons) > 1:
+            print(overview(comparisons))
+    _write_pages(options, comparisons)
+    for folder, comparison in zip(options.b, comparisons, strict=True):
+        _require_whole(options, folder, comparison)
+    slower = any(comparison.counts["slower"] for comparison in comparisons)
+    return ExitStatus.FAILED if options.fail_on_slower and slower else ExitStatus.OK
+
+
+def _write_pages(options: argparse.Namespace, comparisons: Sequence[Comparison]) -> None:
+    from hmexp.report.comparison.views import write_page
+
+    if options.html is None:
+        return
+    file = options.html
+    for number, comparison in enumerate(comparisons, start=1):
+        name = f"{file.stem}-{number}{file.suffix}" if len(comparisons) > 1 else file.name
+        written = write_page(comparison, file.with_name(name))
         if not options.json:
             print(f"Page: {written}")
+
+
+def _require_whole(options: argparse.Namespace, folder: Path, comparison: Comparison) -> None:
     if comparison.compared == 0:
         raise SweepError(
-            f"no point of {options.a} could be compared with one of {options.b}",
+            f"no point of {options.a} could be compared with one of {folder}",
             "see above which points are in one run only, or why they are not comparable"
             if not options.json
             else "see why, only_a and only_b",
@@ -98,8 +126,6 @@ def _run(options: argparse.Namespace) -> int:
             f"the comparison is not complete: {'; '.join(comparison.incomplete)}",
             "what could be compared is above; complete the runs by the commands that began them",
         )
-    slower = options.fail_on_slower and comparison.counts["slower"] > 0
-    return ExitStatus.FAILED if slower else ExitStatus.OK
 
 
 def _advise(comparison: Comparison) -> str | None:
@@ -118,9 +144,11 @@ def _advise(comparison: Comparison) -> str | None:
 
 COMMAND = Command(
     "compare",
-    "compare two runs: did anything change beyond the noise",
-    "Compare run B with run A, point by point, with a verdict that respects the noise.",
-    "JSON: an object with a, b, labels, summary, counts (points by verdict), differences (of the machines), "
+    "compare runs: did anything change beyond the noise",
+    "Compare run B with run A, point by point, with a verdict that respects the noise. Of several runs B, "
+    "each is compared with A, and the false verdicts that are allowed are shared among them.",
+    "JSON: an object (of several B, an array of them) with a, b, labels, summary, counts (points by "
+    "verdict), differences (of the machines), "
     "points (each with parameters, median_a, median_b, quotient, ci_low, ci_high, verdict and why), only_a, "
     "only_b and ambiguous.\n\n"
     + describe_statuses(

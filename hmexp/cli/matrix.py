@@ -11,7 +11,7 @@ from hmexp.cli.machine import this_machine
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
 from hmexp.cli.output import print_json, say, shown_display
 from hmexp.cli.parameters import add_parameters, take_parameters
-from hmexp.cli.runs import require_measured
+from hmexp.cli.requirements import require_measured
 from hmexp.cli.status import ExitStatus, describe_statuses
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
 from hmexp.cli.output import print_json
 from hmexp.cli.question import add_question, read_question
-from hmexp.cli.runs import require_complete, require_measured, require_numbers, require_searched
+from hmexp.cli.requirements import require_complete, require_measured, require_numbers, require_searched
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.errors import ParameterError
 
@@ -26,18 +26,28 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     completed(run, DIRECTORY)
     add_json(parser, "what was measured and which files were written")
     add_question(parser)
+    parser.add_argument(
+        "--parquet", action="store_true",
+        help="also write points.parquet and samples.parquet (of a sweep; needs the package pyarrow)",
+    )  # fmt: skip
 
 
 def _run(options: argparse.Namespace) -> int:
     from hmexp.store.reader import collector_paused, read_run
 
     question = read_question(options)
+    if options.parquet:
+        from hmexp.report.model.parquet import require_parquet
+
+        require_parquet()
     require_measured(options.run_directory)
     study = read_run(options.run_directory).study
-    if study is not None and (question.needs or question.prices or question.capacity_bytes):
+    if study is not None and (
+        question.needs or question.prices or question.capacity_bytes or options.parquet
+    ):
         raise ParameterError(
             f"{options.run_directory} is a study of {study}, which has no ratios to choose from",
-            "leave needs, prices and capacity out, or name the run of a sweep",
+            "leave needs, prices, capacity and --parquet out, or name the run of a sweep",
         )
     from hmexp.report.run.results import Results
 
@@ -56,9 +66,13 @@ def _sweep(options: argparse.Namespace, results: Results, question: Question) ->
 
     decision = decide(results, question)
     require_no_loss(options.run_directory / "report.html", len(results.ok))
-    written = write_report_of(results, options.run_directory, question)
+    written = write_report_of(results, options.run_directory, decision)
     names = ("report.html", "points.csv", "samples.csv", "cost.csv")
     files = [file for name in names if (file := options.run_directory / name).exists()]
+    if options.parquet:
+        from hmexp.report.model.parquet import write_parquet
+
+        files += write_parquet(results, options.run_directory)
     if options.json:
         described = _describe(options, results, files, str(written))
         print_json(described | {"decision": to_json(decision, results)})

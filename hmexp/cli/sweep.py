@@ -42,6 +42,7 @@ _SINGLE: Final[tuple[tuple[str, Callable[[str], Any], str], ...]] = (
     ("results", str, "folder of the run directories"),
     ("run", str, "name of the run directory; auto resumes an unfinished one"),
     ("timeout-seconds", number, "longest time of a launch [s]"),
+    ("start", str, "how the process of a launch begins: fork of one that has imported everything, or exec"),
     ("seed", whole, "seed of the order of the points"),
 )
 

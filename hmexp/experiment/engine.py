@@ -14,6 +14,7 @@ import msgspec
 
 from hmexp.errors import SweepError
 from hmexp.experiment.backlog import Backlog
+from hmexp.experiment.launcher import forking
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.protocol import Experiment, P, count_launches
 from hmexp.experiment.rounds import Watchers, measure_chosen, measure_rest
@@ -120,6 +121,7 @@ def carry_out(
     results = resolve_results(options.results)
     with (
         settings_in_order(watchers.say),
+        forking(options.start),
         open_run(
             results, options.run, plan.describe(), watchers.say, finished=options.repeat > 0
         ) as directory,

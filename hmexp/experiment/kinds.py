@@ -161,6 +161,11 @@ def find_kind(parameters: PointParameters) -> Kind:
     return KINDS[str(parameters.__struct_config__.tag)]
 
 
+def import_loops() -> None:
+    """Import what measures a point of a sweep, so that what is forked afterwards has it."""
+    _find(KINDS["loop"].measuring)
+
+
 def find_samples(record: MeasuredRecord) -> Measured | None:
     """The samples by which the point of a record is compared; None if it has none."""
     return None if record.result is None else find_kind(record.parameters).compare(record.result)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 import msgspec
 
 from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.task import Task, encode_task
+from hmexp.fork_server import ForkServer
 from hmexp.process import Child, ChildError
+from hmexp.store.parts import Start
+from hmexp.store.program_points import ProgramPoint
 from hmexp.store.records import LaunchRecord
 from hmexp.system.oom import OomKills
 
 WORKER: Final = "hmexp.experiment.worker"
 _SHOWN: Final = 500
+_SERVER: ContextVar[ForkServer | None] = ContextVar("server", default=None)
 
 
 def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
@@ -32,8 +39,13 @@ def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
         The worker's record; a failed one with the reason if it crashed, was killed or took too long.
     """
     kills = OomKills.read()
+    # A program inherits what its parent was started with: it gets a parent of its own.
+    server = None if isinstance(task.parameters, ProgramPoint) else _SERVER.get()
     try:
-        answer = Child(WORKER, timeout_seconds, site=False).ask(encode_task(task))
+        if server is None:
+            answer = Child(WORKER, timeout_seconds, site=False).ask(encode_task(task))
+        else:
+            answer = server.ask(encode_task(task), timeout_seconds)
     except ChildError as error:
         reason = f"the worker {kills.explain(error)}"
         return _failure(task, error.failure, reason, error.last_words)
@@ -44,7 +56,21 @@ def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
         return _failure(task, "Crashed", f"the worker printed something other than a record: {error}", shown)
     if record.point_id != task.point_id or record.launch != task.launch:
         return _failure(task, "Crashed", "the worker printed the record of another launch", "")
-    return record
+    return msgspec.structs.replace(record, start="exec" if server is None else "fork")
+
+
+@contextmanager
+def forking(start: Start) -> Iterator[None]:
+    """Have `launch` fork its workers from one process that was started before, if `start` says so."""
+    if start == "exec":
+        yield
+        return
+    with ForkServer(WORKER) as server:
+        before = _SERVER.set(server)
+        try:
+            yield
+        finally:
+            _SERVER.reset(before)
 
 
 def _failure(task: Task, error: str, reason: str, last_words: str) -> LaunchRecord:

@@ -110,6 +110,7 @@ def _part(launch: LaunchRecord, shown: Proof | None) -> LaunchPart:
     return LaunchPart(
         launch=launch.launch,
         purpose=launch.purpose,
+        start=launch.start,
         status=launch.status,
         reason=launch.reason,
         error=launch.error,

@@ -15,6 +15,7 @@ from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.store.machine import Calibration
 from hmexp.store.parameters import PointParameters
+from hmexp.store.parts import Start
 from hmexp.store.records import RunRecord
 
 
@@ -59,6 +60,8 @@ class Options:
         Time for all; None for as long as it takes [s].
     budget : str
         The same as it was asked for.
+    start : str
+        How the process of a launch begins: `fork` or `exec`.
     """
 
     results: str = "auto"
@@ -70,6 +73,7 @@ class Options:
     precision: float = 0.0
     budget_seconds: float | None = None
     budget: str = "none"
+    start: Start = "fork"
 
 
 P = TypeVar("P", bound=PlannedPoint)

@@ -14,9 +14,10 @@ from contextlib import ExitStack
 import msgspec
 
 from hmexp.errors import HmexpError, PlacementError, PlacerUnavailableError, PlacerUnsuitableError
-from hmexp.experiment.kinds import Taken, find_kind
+from hmexp.experiment.kinds import Taken, find_kind, import_loops
 from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.task import Task, decode_task
+from hmexp.fork_server import SERVE, serve
 from hmexp.process import answer_once
 from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.parts import SettingRecord
@@ -92,7 +93,11 @@ def answer(question: bytes) -> bytes:
 
 
 if __name__ == "__main__":
-    answer_once(answer)
+    if SERVE in sys.argv[2:3]:
+        import_loops()
+        serve(answer)
+    else:
+        answer_once(answer)
     # The record is out and the pages are given back: there is nothing to wait for.
     sys.stderr.flush()
     os._exit(0)

@@ -23,8 +23,9 @@ from hmexp.report.page import inline
 from hmexp.report.page.html import write_report
 from hmexp.report.page.inline_html import Html
 from hmexp.report.run.results import Results
+from hmexp.sweep.checks import require_known
 from hmexp.sweep.explanation import explain
-from hmexp.sweep.parameters import SweepParameters, require_known
+from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.run import run_sweep
 from hmexp.system.libnuma import LibNuma

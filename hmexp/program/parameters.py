@@ -10,7 +10,7 @@ from hmexp.errors import ParameterError
 from hmexp.experiment.protocol import Options
 from hmexp.measure.launches import MOST_LAUNCHES, require_launches
 from hmexp.study.experiment import StudyParameters
-from hmexp.sweep.parameters import check_fields, check_whole, parse_budget
+from hmexp.sweep.checks import check_fields, check_whole, parse_budget
 
 AUTO: Final = ("auto",)
 

@@ -8,6 +8,8 @@ from hmexp.store.evidence import Proof, SetupRecord
 from hmexp.store.schema import Stored
 
 Status = Literal["ok", "failed", "skipped"]
+#: How the process of a launch begins.
+Start = Literal["fork", "exec"]
 
 
 class Multiple(Stored, frozen=True, kw_only=True, gc=False):
@@ -103,10 +105,14 @@ class LaunchPart(Stored, frozen=True, kw_only=True, gc=False):
         What making its region took.
     proof : Proof or None
         Where every page of its region was, without strips that equal the point's.
+    start : str
+        How its process began: `exec` (Python started anew) or `fork` (of a process that had imported
+        everything).
     """
 
     launch: int = 0
     purpose: str = "planned"
+    start: Start = "exec"
     status: Status = "ok"
     reason: str | None = None
     error: str | None = None

@@ -18,6 +18,7 @@ from hmexp.store.parts import (
     Multiple,
     SearchRecord,
     SettingRecord,
+    Start,
     Status,
 )
 from hmexp.store.provenance import Provenance
@@ -116,10 +117,14 @@ class LaunchRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
     purpose : str
         Why the launch was made: `planned`, `repeat`, `unstable` (a retry) or `budget` (there was
         time left).
+    start : str
+        How the process began: `exec` (Python started anew) or `fork` (of a process that had imported
+        everything).
     """
 
     launch: int = 0
     purpose: str = "planned"
+    start: Start = "exec"
 
 
 class PointRecord(MeasuredRecord, frozen=True, kw_only=True, gc=False):
@@ -174,6 +179,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         What a budget of time left undone; None without a budget.
     search : SearchRecord or None
         What `hmexp find` looked for, and whether that was decided; None for a sweep of a whole grid.
+    tags : tuple of str
+        Words that a person has given the run, see `hmexp runs tag`.
     started : str
         When the run began, in UTC and ISO 8601.
     finished : str or None
@@ -221,6 +228,7 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     counts: dict[str, int] = {}
     budget: BudgetRecord | None = None
     search: SearchRecord | None = None
+    tags: tuple[str, ...] = ()
     started: str = ""
     finished: str | None = None
     reported: bool | None = None

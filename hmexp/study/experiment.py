@@ -22,7 +22,7 @@ from hmexp.store.machine import Calibration
 from hmexp.store.parameters import PointParameters
 from hmexp.store.records import RunRecord
 from hmexp.store.schema import Remark
-from hmexp.sweep.parameters import check_fields
+from hmexp.sweep.checks import check_fields
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Topology
 from hmexp.units import format_size

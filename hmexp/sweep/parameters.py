@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Self
 
 from hmexp.errors import ParameterError
-from hmexp.measure.launches import MOST_LAUNCHES
+from hmexp.store.parts import Start
 from hmexp.store.schema import Remark
+from hmexp.sweep.checks import (
+    check_budget,
+    check_more_launches,
+    check_part,
+    check_positive,
+    check_sizes,
+    check_start,
+    check_text,
+    check_texts,
+    check_whole,
+    check_whole_numbers,
+    require_known,
+)
 from hmexp.sweep.preset import STANDARD, find_preset
-from hmexp.sweep.unquoted import quoted
 
 #: Where a run goes is not of its kind.
 _NOT_IN_PRESETS: Final = ("preset", "results", "run")
@@ -83,6 +93,9 @@ class SweepParameters:
         makes a new one.
     timeout_seconds : float
         Longest time of a point [s].
+    start : str
+        How the process of a launch begins: ``fork`` (of a process that has imported everything) or ``exec``
+        (Python anew).
     seed : int
         Of the order in which the points are measured.
     """
@@ -113,6 +126,7 @@ class SweepParameters:
     results: str = "auto"
     run: str = "auto"
     timeout_seconds: float = 300.0
+    start: Start = "fork"
     seed: int = 0
 
     @classmethod
@@ -151,144 +165,18 @@ class SweepParameters:
         return values | ({"size": self.size[0]} if len(self.size) == 1 else {})
 
 
-def check_fields(defaults: Any, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Check values by the kind of the defaults: lists of texts, whole numbers, numbers above 0, texts.
-
-    Parameters
-    ----------
-    defaults : dataclass instance
-        The parameters with their defaults.
-    given : mapping
-        Values by name.
-
-    Raises
-    ------
-    ParameterError
-        If a name is unknown, or a value has a type that cannot be used.
-    """
-    known = asdict(defaults)
-    require_known(given, known)
-    checks: dict[type, Callable[[str, Any], Any]] = {
-        tuple: check_texts, int: check_whole, float: check_positive, str: check_text,
-    }  # fmt: skip
-    return {name: checks[type(known[name])](name, value) for name, value in given.items()}
-
-
-def require_known(given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse names that are not parameters.
-
-    Raises
-    ------
-    ParameterError
-        Naming each unknown one and what may have been meant.
-    """
-    names = sorted(known)
-    unknown = sorted(set(given) - set(names))
-    if not unknown:
-        return
-    lines = []
-    for name in unknown:
-        close = difflib.get_close_matches(name, names, n=1)
-        lines.append(f"{name!r}" + (f" (did you mean {close[0]!r}?)" if close else ""))
-    raise ParameterError(
-        f"unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(lines)}",
-        f"the parameters are: {', '.join(names)}",
-    )
-
-
-def _not_empty(name: str, items: Iterable[Any]) -> tuple[Any, ...]:
-    values = tuple(items)
-    if not values:
-        raise ParameterError(f"{name} is an empty list", f"give at least one of {name}")
-    return values
-
-
-def check_text(name: str, value: Any) -> str:
-    """A text, or a number that stands for one."""
-    return quoted(name, value)
-
-
-def check_texts(name: str, value: Any) -> tuple[str, ...]:
-    """One text or several, each once."""
-    items = value if isinstance(value, list | tuple) else [value]
-    return tuple(dict.fromkeys(check_text(name, item) for item in _not_empty(name, items)))
-
-
-def _sizes(name: str, value: Any) -> tuple[str, ...]:
-    texts = check_texts(name, value)
-    return tuple(dict.fromkeys(part.strip() for text in texts for part in text.split(",")))
-
-
-def check_whole(name: str, value: Any) -> int:
-    """A whole number."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise ParameterError(f"{name} {value!r} is not a whole number")
-    return value
-
-
-def check_positive(name: str, value: Any) -> float:
-    """A number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
-        raise ParameterError(f"{name} {value!r} is not a number of seconds above 0")
-    return float(value)
-
-
-def _more_launches(name: str, value: Any) -> int:
-    if not 0 <= check_whole(name, value) < MOST_LAUNCHES:
-        raise ParameterError(f"{name} {value} is not a whole number from 0 to {MOST_LAUNCHES - 1}")
-    return int(value)
-
-
-def parse_budget(text: str) -> float | None:
-    """A budget of time [s]; None for ``none``.
-
-    Raises
-    ------
-    ParameterError
-        If it is not a number above 0 and a unit.
-    """
-    if text == "none":
-        return None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|min|h)\s*", text)
-    if match is not None and float(match[1]) == 0:
-        raise ParameterError(
-            f"budget {text!r} leaves no time to measure", "write a time above zero, such as 90s; or none"
-        )
-    if match is None:
-        raise ParameterError(
-            f"budget {text!r} is not a time", "write a number and a unit: 90s, 10min or 1.5h; or none"
-        )
-    return float(match[1]) * {"s": 1, "min": 60, "h": 3600}[match[2]]
-
-
-def _part(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise ParameterError(f"{name} {value!r} is not a number from 0 to 1", "0.01 is 1 %")
-    return float(value)
-
-
-def _whole_numbers(name: str, value: Any) -> tuple[int, ...]:
-    items = value if isinstance(value, list | tuple) else [value]
-    return tuple(check_whole(name, item) for item in _not_empty(name, items))
-
-
-def _budget(name: str, value: Any) -> str:
-    text = check_text(name, value)
-    parse_budget(text)
-    return text
-
-
 #: Who checks a parameter; all others are texts.
 _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     **dict.fromkeys(("patterns", "operations", "granules", "pages", "placers"), check_texts),
     **dict.fromkeys(("access", "cpu_nodes", "only", "without"), check_texts),
     **dict.fromkeys(("launches", "samples", "most_samples", "seed"), check_whole),
-    **dict.fromkeys(("repeat", "retry_unstable"), _more_launches),
+    **dict.fromkeys(("repeat", "retry_unstable"), check_more_launches),
     **dict.fromkeys(("sample_seconds", "timeout_seconds"), check_positive),
-    "size": _sizes,
-    "threads": _whole_numbers,
-    "budget": _budget,
-    "precision": _part,
+    "size": check_sizes,
+    "threads": check_whole_numbers,
+    "budget": check_budget,
+    "precision": check_part,
+    "start": check_start,
 }  # fmt: skip
 
 

@@ -14,9 +14,10 @@ from hmexp.memory.profile import Profile
 from hmexp.store.records import RunRecord
 from hmexp.sweep.axes import cpus_for, require_strides
 from hmexp.sweep.baselines import add_baselines
+from hmexp.sweep.checks import parse_budget
 from hmexp.sweep.filters import choose
 from hmexp.sweep.grid import make_grid
-from hmexp.sweep.parameters import SweepParameters, parse_budget
+from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.point import SweepPoint, hash_of
 from hmexp.sweep.roles import Roles, find_roles
 from hmexp.system.limits import note_quota
@@ -84,6 +85,7 @@ class SweepPlan:
             seed=given.seed,
             repeat=given.repeat,
             retry_unstable=given.retry_unstable,
+            start=given.start,
             precision=given.precision,
             budget_seconds=parse_budget(given.budget),
             budget=given.budget,

@@ -79,6 +79,7 @@ def summary(folder: Path) -> dict[str, dict[str, Any]]:
     return {entry["name"]: entry for entry in entries}
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_told_and_the_next_entry_runs(folder: Path) -> None:
     wanted = {"dies": "kill", "leaves": "exit", "fails": "raise", "ends": "well"}
     file = write_campaign(folder, **{name: ("tiny.ipynb", {"how": how}) for name, how in wanted.items()})
@@ -131,6 +132,7 @@ def test_a_kernel_that_dies_as_it_starts_is_told_as_that(
     assert (outcome.entries[0].status, outcome.entries[0].signal) == ("kernel died", "SIGSEGV")
 
 
+@pytest.mark.slow
 def test_an_entry_is_run_anew_when_asked_for_or_its_code_changed(folder: Path) -> None:
     file = write_campaign(folder, one=("tiny.ipynb", {}))
     lines: list[str] = []
@@ -242,6 +244,7 @@ def kernels(of_folder: Path) -> Iterator[int]:
             continue
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     entries = {
         name: ("tiny.ipynb", {"how": how}) for name, how in (("a", "well"), ("b", "wait"), ("c", "well"))
@@ -298,6 +301,7 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
 
+@pytest.mark.slow
 def test_points_that_failed_fail_their_entry(tmp_path: Path) -> None:
     """A notebook that ends well although a point failed is not believed."""
     cells = json.loads((NOTEBOOKS / "sweep.ipynb").read_text())

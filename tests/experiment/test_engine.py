@@ -125,6 +125,7 @@ def test_interrupted_it_goes_on_where_it_was(tmp_path: Path) -> None:
     assert read_run(path).emulation == scale  # one truth for all points of a run
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_not_measured_again_under_its_name_but_anew_without(tmp_path: Path) -> None:
     first = sweep(tmp_path, patterns=["0"], run="mine")
     before = (first.path / "points.jsonl").read_bytes()
@@ -354,6 +355,7 @@ def test_a_hybrid_point_holds_its_multiple_of_dram(tmp_path: Path) -> None:
     assert relation["ci_low"] <= relation["median"] <= relation["ci_high"]
 
 
+@pytest.mark.slow
 def test_latencies_of_every_kind_and_under_load_are_points(tmp_path: Path) -> None:
     from hmexp.native import vector_bits
     from hmexp.system.cpus import allowed_cpus
@@ -374,6 +376,7 @@ def test_latencies_of_every_kind_and_under_load_are_points(tmp_path: Path) -> No
         assert isinstance(details["knee"]["saturated"], bool)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["worker", "runner"])
 def test_kill_9_in_mid_sweep_loses_one_launch_at_most(tmp_path: Path, target: str) -> None:
     arguments = [

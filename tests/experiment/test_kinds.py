@@ -227,6 +227,7 @@ def test_interrupted_it_is_resumed_where_it_was(words: Words) -> None:
     assert len(words.lines("launches.jsonl")) == 9
 
 
+@pytest.mark.slow
 def test_a_time_is_used_and_what_is_left_is_named(words: Words) -> None:
     messages = words.count(budget_seconds=0.01, budget="0.01s")
     assert messages["counts"] == {} and any(

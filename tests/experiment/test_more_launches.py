@@ -20,7 +20,8 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
-from hmexp.sweep.parameters import SweepParameters, parse_budget
+from hmexp.sweep.checks import parse_budget
+from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.run import SweepExperiment, run_sweep
 from hmexp.system.topology import read_topology
@@ -198,6 +199,7 @@ def test_what_is_no_number_of_launches_is_refused(values: dict[str, Any]) -> Non
         SweepParameters.from_mapping(values)
 
 
+@pytest.mark.slow
 def test_the_command_repeats(tmp_path: Path) -> None:
     small = ["--size", "1MiB", "--samples", "2", "--sample-seconds", "0.001", "--operations", "read"]
     command = [sys.executable, "-m", "hmexp", "sweep", *small, "--patterns", "0", "--emulate", "none"]

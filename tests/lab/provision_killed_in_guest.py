@@ -138,6 +138,8 @@ def killed_between(words: Sequence[str]) -> None:
         seen.add(next_command_says_where_it_stood(undo))
     assert status == 0, OUTPUT.read_text()
     assert len(seen) > 2, seen
+    replaced = any("modprobe -r dax_pmem_compat" in doing for doing in seen if doing)
+    assert replaced is (COMPAT and not undo), seen
     say(f"{words[0]} was killed between things {kills} times, in {len(seen)} steps, and completed")
 
 
@@ -292,8 +294,12 @@ def run(words: str) -> str:
     return done.stdout
 
 
+# As in provision_in_guest.py: up to 5.17 the devices are first those of the older model.
+COMPAT = KIND == "nvm" and subprocess.run(["modprobe", "-q", "dax_pmem_compat"], check=False).returncode == 0
 if KIND == "nvm":
-    run("modprobe -a nfit nd_pmem dax_pmem device_dax")
+    run(f"modprobe -a nfit nd_pmem {'' if COMPAT else 'dax_pmem'} device_dax")
+if COMPAT:
+    say("by the other model of devices")
 if WHAT == "labels":
     for each in ("disable-region all", "init-labels --force all", "enable-region all"):
         run(f"ndctl {each}")

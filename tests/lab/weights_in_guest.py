@@ -35,7 +35,8 @@ PROFILE.write_text(
     "[slow]\nread_gbps = 20.0\nwrite_gbps = 20.0\nlatency_ns = 300\n"
 )
 APPLY = ["weights", "--profile", str(PROFILE), "--nodes", f"{NEAR},{FAR}", "--apply"]
-VERIFY = ["--size", "2MiB", "--launches", "1", "--samples", "2", "--results", str(RESULTS), "--json"]
+#: Five launches: the weights and their four neighbours.
+VERIFY = ["--size", "2MiB", "--launches", "1", "--samples", "2", "--json"]
 #: Has pages by the weights that are set, and counts them.
 PROGRAM = """
 import sys
@@ -144,22 +145,45 @@ def killed_at_calls() -> None:
     )
 
 
+def begin_to_verify(results: Path, launches: int) -> int:
+    """Start it in a folder of its own, where it resumes nothing; returns after that many launches.
+
+    Their number is the moment, for the time that they take changes with what else the host does.
+    """
+    output = RESULTS / "begun"
+    pid = start([*APPLY, *VERIFY, "--results", str(results)], output)
+    end = time.monotonic() + 900
+    # A worker sets those that it measures for the time in which it places pages.
+    while not path_of(HERE, "pending").exists() or values() != SET or _launches(results) < launches:
+        # Not reaped: whoever called ends it.
+        gone = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        assert gone is None, (gone, output.read_text())
+        assert time.monotonic() < end, (launches, output.read_text())
+        time.sleep(0.02)
+    return pid
+
+
+def _launches(results: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in results.glob("weights-*/launches.jsonl"))
+
+
 def killed_while_verifying(seconds: float) -> None:
+    """At moments of a verification that took so long as a whole, far from its end."""
     chance = random.Random(8)
-    for _ in range(KILLS):
-        pid = start([*APPLY, *VERIFY], RESULTS / "killed")
-        after = chance.uniform(0.02, 0.9) * seconds
-        time.sleep(after)
+    for launches in chance.sample(range(4), KILLS):
+        pid = begin_to_verify(RESULTS / f"killed-{launches}", launches)
+        time.sleep(chance.uniform(0, seconds / 20))
         os.kill(pid, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
         left, pending = values(), path_of(HERE, "pending").exists()
+        assert pending, left
         next_command_restores([BEFORE])
-        say(f"killed after {after:.1f} s of {seconds:.0f}: {left} (pending: {pending}) is {BEFORE} again")
+        say(f"killed after {launches} of 5 launches: {left} is {BEFORE} again")
 
 
 def applied_and_undone() -> float:
     started = time.monotonic()
-    status, text = command([*APPLY, *VERIFY])
+    status, text = command([*APPLY, *VERIFY, "--results", str(RESULTS / "whole")])
     seconds = time.monotonic() - started
     # A neighbour may be better: the lab's nodes are equally fast, so plain interleave may be the best.
     assert status in (0, 1), text
@@ -189,17 +213,11 @@ def applied_and_undone() -> float:
     return seconds
 
 
-def ended_in_order(seconds: float) -> None:
-    pid = start([*APPLY, *VERIFY], RESULTS / "ended")
-    end = time.monotonic() + 300
-    while not path_of(HERE, "pending").exists():
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    time.sleep(seconds / 4)
-    assert values() != BEFORE
+def ended_in_order() -> None:
+    pid = begin_to_verify(RESULTS / "ended", 1)
     os.kill(pid, signal.SIGTERM)
     status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    assert status == 143 and values() == BEFORE, (status, values(), (RESULTS / "ended").read_text())
+    assert status == 143 and values() == BEFORE, (status, values(), (RESULTS / "begun").read_text())
     say("ended by SIGTERM while verifying: the former weights are back at once")
 
 
@@ -217,7 +235,7 @@ if "true" in BEFORE.values():
     say("the kernel's automatic weights are those of its arithmetic as hmexp has it")
 if KILLS:
     elapsed = applied_and_undone()
-    ended_in_order(elapsed)
+    ended_in_order()
     killed_while_verifying(elapsed)
 else:
     killed_at_calls()

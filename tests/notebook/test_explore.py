@@ -111,6 +111,7 @@ hmexp.notebook.widgets.Play.show = show
 """
 
 
+@pytest.mark.slow
 def test_the_controls_move_the_pictures(tmp_path: Path) -> None:
     """As a person in front of a Jupyter server has it: the kernel's environment names the session."""
     notebook = json.loads(NOTEBOOK.read_text())

@@ -130,6 +130,7 @@ def run_papermill(folder: Path, *arguments: str, **environment: str) -> subproce
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_papermills_log_has_the_progress_and_the_saved_notebook_the_bar(tmp_path: Path) -> None:
     done = run_papermill(tmp_path, "--log-output", "--no-progress-bar")
     assert done.returncode == 0, done.stderr
@@ -139,6 +140,7 @@ def test_papermills_log_has_the_progress_and_the_saved_notebook_the_bar(tmp_path
     assert bars == ["100.00"]
 
 
+@pytest.mark.slow
 def test_the_terminal_of_make_sweep_has_the_bar(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     try:

@@ -53,6 +53,7 @@ def test_in_the_notebook_what_is_as_it_was_is_the_presets() -> None:
     assert (parameters.size, parameters.launches, parameters.samples) == (("64MiB",), 3, 3)
 
 
+@pytest.mark.slow
 def test_a_sweep_of_a_preset(tmp_path: Path) -> None:
     small = ["--size", "1MiB", "--launches", "1", "--samples", "2", "--sample-seconds", "0.001"]
     done = hmexp("sweep", "--preset", "quick", *small, "--results", str(tmp_path), "--run", "mine")

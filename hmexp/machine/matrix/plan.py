@@ -18,7 +18,8 @@ from hmexp.measure.quantity import find_quantity, streaming
 from hmexp.store.machine import ClaimsRecord
 from hmexp.store.records import RunRecord
 from hmexp.study.experiment import StudyParameters
-from hmexp.sweep.parameters import SweepParameters, check_fields
+from hmexp.sweep.checks import check_fields
+from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import make_plan
 from hmexp.sweep.point import hash_of
 from hmexp.sweep.run import SweepExperiment

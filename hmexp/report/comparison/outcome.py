@@ -96,7 +96,7 @@ class Comparison:
     def summary(self) -> tuple[str, ...]:
         """The outcome in sentences."""
         counts = self.counts
-        limit = f"{self.options.false_discoveries:.0%}"
+        limit = f"{self.options.false_discoveries * 100:.2g}%"
         lines = [
             (
                 f"{len(self.points)} points are in both runs: {counts['slower']} slower in B, "

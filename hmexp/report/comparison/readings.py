@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-from hmexp.report.comparison.program_readings import read_program
 from hmexp.report.comparison.reading import Key, Reading
 from hmexp.report.run.soundness import require_sound
 from hmexp.store.program_points import ProgramPoint
@@ -20,6 +19,9 @@ def read_record(record: PointRecord, dram_nodes: Iterable[int] = ()) -> tuple[Re
     """The readings of a record: one, or for a program one for each metric."""
     if not isinstance(record.parameters, ProgramPoint):
         return (Reading.from_record(record, dram_nodes),)
+    # Late: only a program's points need what it imports.
+    from hmexp.report.comparison.program_readings import read_program
+
     return read_program(record, dram_nodes)
 
 
@@ -50,13 +52,13 @@ class StoredRun:
         StoreError
             If it is none, cannot be read, or was written by a newer hmexp.
         """
-        run = read_run(folder)
+        run, where = read_run(folder), folder / POINTS
 
         def read(record: PointRecord) -> tuple[Reading, ...]:
-            require_sound([record], run, folder / POINTS)
+            require_sound([record], run, where)
             return read_record(record, run.dram_nodes)
 
-        found = take_points(folder / POINTS, read)
+        found = take_points(where, read)
         return cls(folder, run, tuple(chain.from_iterable(found.values())))
 
 

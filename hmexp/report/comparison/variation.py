@@ -102,12 +102,11 @@ def _calibrations(run: RunRecord) -> Iterable[tuple[str, Floats]]:
 
 
 def _pool(groups: Sequence[Floats]) -> tuple[float, float] | None:
-    logs = [np.log(group) for group in groups if len(group) >= _FEW]
+    logs = [list(map(math.log, group.tolist())) for group in groups if len(group) >= _FEW]
     freedom = sum(len(group) - 1 for group in logs)
     if not freedom:
         return None
-    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in logs)
-    return math.sqrt(squares / freedom), float(freedom)
+    return math.sqrt(math.fsum(map(_squares, logs)) / freedom), float(freedom)
 
 
 def standard_error(reading: Reading, noise: LaunchNoise) -> float:
@@ -120,9 +119,13 @@ def standard_error(reading: Reading, noise: LaunchNoise) -> float:
 
 
 def _deviation(values: Sequence[float]) -> float:
-    # Of a few values numpy takes ten times as long, and statistics.stdev is exact to the last bit.
+    return math.sqrt(_squares(values) / (len(values) - 1))
+
+
+def _squares(values: Sequence[float]) -> float:
+    """Squared distances from the mean; of a few values numpy takes ten times as long."""
     mean = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    return math.fsum([(value - mean) ** 2 for value in values])
 
 
 def median_error(values: Floats) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -40,6 +41,28 @@ def compare(a: Path, b: Path, options: ComparisonOptions | None = None) -> Compa
         If a run cannot be read.
     """
     return compare_runs(StoredRun.load(a), StoredRun.load(b), options or ComparisonOptions())
+
+
+def compare_with_each(a: Path, others: Sequence[Path], options: ComparisonOptions) -> list[Comparison]:
+    """Compare several runs with run A; the false verdicts that are allowed are shared among them.
+
+    Parameters
+    ----------
+    a : Path
+        Run directory to compare with.
+    others : sequence of Path
+        Run directories to judge.
+    options : ComparisonOptions
+        How.
+
+    Raises
+    ------
+    StoreError
+        If a run cannot be read.
+    """
+    first = StoredRun.load(a)
+    each = replace(options, false_discoveries=options.false_discoveries / len(others))
+    return [compare_runs(first, StoredRun.load(other), each) for other in others]
 
 
 def compare_runs(a: StoredRun, b: StoredRun, options: ComparisonOptions) -> Comparison:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
 import jinja2
 
-from hmexp.report.comparison.outcome import Compared, Comparison, shown
+from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison, shown
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.point import short_pattern
 from hmexp.store.files import write_atomically
@@ -56,6 +56,18 @@ def terminal(comparison: Comparison, most: int | None = MOST_ROWS) -> str:
         more = len(comparison.differences) - MOST_ROWS
         lines += [f"  and {more} more"] if more > 0 else []
     return "\n".join([*lines, "", *comparison.summary])
+
+
+def overview(comparisons: Sequence[Comparison]) -> str:
+    """Write the outcome of several comparisons with the same run, a line for each."""
+    heads = ("against " + comparisons[0].a.name, *VERDICTS)
+    rows = [(c.b.name, *(str(c.counts[verdict]) for verdict in VERDICTS)) for c in comparisons]
+    widths = [max(len(row[n]) for row in (heads, *rows)) for n in range(len(heads))]
+    sides = [str.ljust, *[str.rjust] * len(VERDICTS)]
+    return "\n".join(
+        "  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True))
+        for row in (heads, *rows)
+    )
 
 
 def _line(cells: Iterable[str], widths: dict[int, int]) -> str:

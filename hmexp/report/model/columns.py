@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.report.model.predictions import Prediction
 from hmexp.report.run.facts import last_look, pages_text, proof_ok, why_stopped
 from hmexp.report.run.point import Point
-from hmexp.store.evidence import PlacementRecord
+from hmexp.store.evidence import PlacementRecord, Proof
+from hmexp.store.parameters import LoopPoint
+from hmexp.store.parts import Multiple
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
 
@@ -20,20 +23,53 @@ Cell = str | int | float | bool | None
 _UNITS: Final = {"GB/s": "gbps", "ns": "ns"}
 
 
+class _Part:
+    """A part of a record of which some attributes, or all, are missing: those are None."""
+
+    def __init__(self, part: object = None) -> None:
+        self._part = part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name, None)
+
+
+_NOTHING: Final = _Part()
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A point with what its columns read, found once for all of them."""
+    """A point with what its columns read, found once for all of them; what is missing has only None."""
 
     point: Point
     record: PointRecord
-    result: Measured | None
-    look: PlacementRecord | None
+    given: LoopPoint | _Part
+    result: Measured | _Part
+    gbps: Measured | _Part
+    ns: Measured | _Part
+    look: PlacementRecord | _Part
+    before: PlacementRecord | _Part
+    after: PlacementRecord | _Part
+    of_dram: Multiple | _Part
     prediction: Prediction | None
 
     @classmethod
     def of(cls, point: Point, prediction: Prediction | None) -> Seen:
         """See a point and its prediction."""
-        return cls(point, point.record, point.result, last_look(point.record), prediction)
+        record, result = point.record, point.result or _NOTHING
+        proof = record.proof or Proof()
+        return cls(
+            point=point,
+            record=record,
+            given=point.loop or _Part(record.parameters),
+            result=result,
+            gbps=result if point.unit == "GB/s" else _NOTHING,
+            ns=result if point.unit == "ns" else _NOTHING,
+            look=last_look(record) or _NOTHING,
+            before=proof.before or _NOTHING,
+            after=proof.after or _NOTHING,
+            of_dram=record.of_dram or _NOTHING,
+            prediction=prediction,
+        )
 
 
 @dataclass(frozen=True)
@@ -58,35 +94,12 @@ class Column:
     read: Callable[[Seen], Cell]
 
 
-def _parameter(name: str) -> Callable[[Seen], Cell]:
-    return lambda seen: getattr(seen.record.parameters, name, None)
-
-
-def _number(name: str, unit: str | None = None) -> Callable[[Seen], Cell]:
-    def read(seen: Seen) -> Cell:
-        result = seen.result
-        if result is None or (unit is not None and result.unit != unit):
-            return None
-        value: float | None = getattr(result, name)
-        return value
-
-    return read
-
-
 def _measured(of: Callable[[Point, Measured], Cell]) -> Callable[[Seen], Cell]:
-    return lambda seen: None if seen.result is None else of(seen.point, seen.result)
+    return lambda seen: None if seen.point.result is None else of(seen.point, seen.point.result)
 
 
-def _look(of: Callable[[PlacementRecord], Cell]) -> Callable[[Seen], Cell]:
-    return lambda seen: None if seen.look is None else of(seen.look)
-
-
-def _misplaced(when: str) -> Callable[[Seen], Cell]:
-    def read(seen: Seen) -> Cell:
-        look: PlacementRecord | None = getattr(seen.record.proof, when, None)
-        return None if look is None else look.misplaced
-
-    return read
+def _pages(name: str) -> Callable[[Seen], Cell]:
+    return lambda seen: pages_text(getattr(seen.look, name))
 
 
 def _agrees(seen: Seen) -> Cell:
@@ -111,14 +124,6 @@ def _model_error(seen: Seen) -> Cell:
     return (point.value.median / prediction.value - 1) * 100
 
 
-def _of_dram(name: str) -> Callable[[Seen], Cell]:
-    def read(seen: Seen) -> Cell:
-        value: float | None = getattr(seen.record.of_dram, name, None)
-        return value
-
-    return read
-
-
 _NUMBERS: Final = {
     "median": "median of the samples, or of the launches' medians",
     "ci_low": "lower end of its 95 % interval",
@@ -129,48 +134,48 @@ _NUMBERS: Final = {
 }
 #: In the order in which they stand in the tables.
 POINT_COLUMNS: Final[tuple[Column, ...]] = (
-    Column("point_id", "string", "hash of the parameters", lambda s: s.point.point_id),
-    Column("status", "string", "`ok`, `failed` or `skipped`", lambda s: s.point.status),
-    Column("reason", "string", "why it is not `ok`", lambda s: s.point.reason),
-    Column("pattern", "string", "the pattern: nodes in order", lambda s: s.point.pattern),
-    Column("ratio", "string", "DRAM:slow, reduced", lambda s: s.point.ratio),
-    Column("dram_share", "Float64", "share of the pages on DRAM nodes", lambda s: s.point.dram_share),
-    Column("placer", "string", "how the pages got there", _parameter("placer")),
-    Column("granule_bytes", "Int64", "bytes in a row from one entry", _parameter("granule_bytes")),
-    Column("size_bytes", "Int64", "size of the region", _parameter("size_bytes")),
-    Column("page_bytes", "Int64", "size of the pages used", lambda s: s.point.page_bytes),
-    Column("threads", "Int64", "threads that measured", _parameter("threads")),
-    Column("operation", "string", "what was measured", lambda s: s.point.operation),
-    Column("access", "string", "order of the accesses", _parameter("access")),
-    Column("cpu_node", "string", "node on whose CPUs the threads ran", _parameter("cpu_node")),
-    Column("sample_seconds", "Float64", "shortest time of a sample [s]", _parameter("sample_seconds")),
-    Column("precision", "Float64", "half width at which a launch stops, or 0", _parameter("precision")),
-    Column("most_samples", "Int64", "cap on the samples of a launch", _parameter("most_samples")),
-    Column("emulate", "string", "`NODE=PROFILE` that was asked for", _parameter("emulate")),
-    Column("unit", "string", "of `median` to `maximum`, and of `model`", lambda s: s.point.unit),
+    Column("point_id", "string", "hash of the parameters", attrgetter("point.point_id")),
+    Column("status", "string", "`ok`, `failed` or `skipped`", attrgetter("point.status")),
+    Column("reason", "string", "why it is not `ok`", attrgetter("point.reason")),
+    Column("pattern", "string", "the pattern: nodes in order", attrgetter("point.pattern")),
+    Column("ratio", "string", "DRAM:slow, reduced", attrgetter("point.ratio")),
+    Column("dram_share", "Float64", "share of the pages on DRAM nodes", attrgetter("point.dram_share")),
+    Column("placer", "string", "how the pages got there", attrgetter("given.placer")),
+    Column("granule_bytes", "Int64", "bytes in a row from one entry", attrgetter("given.granule_bytes")),
+    Column("size_bytes", "Int64", "size of the region", attrgetter("given.size_bytes")),
+    Column("page_bytes", "Int64", "size of the pages used", attrgetter("point.page_bytes")),
+    Column("threads", "Int64", "threads that measured", attrgetter("given.threads")),
+    Column("operation", "string", "what was measured", attrgetter("point.operation")),
+    Column("access", "string", "order of the accesses", attrgetter("given.access")),
+    Column("cpu_node", "string", "node on whose CPUs the threads ran", attrgetter("given.cpu_node")),
+    Column("sample_seconds", "Float64", "shortest time of a sample [s]", attrgetter("given.sample_seconds")),
+    Column("precision", "Float64", "half width at which a launch stops, or 0", attrgetter("given.precision")),
+    Column("most_samples", "Int64", "cap on the samples of a launch", attrgetter("given.most_samples")),
+    Column("emulate", "string", "`NODE=PROFILE` that was asked for", attrgetter("given.emulate")),
+    Column("unit", "string", "of `median` to `maximum`, and of `model`", attrgetter("point.unit")),
     # How many there are, not how many were asked for.
     Column("samples", "Int64", "samples that were taken", _measured(lambda _, r: len(r.samples))),
-    *(Column(name, "Float64", meaning, _number(name)) for name, meaning in _NUMBERS.items()),
+    *(Column(name, "Float64", meaning, attrgetter(f"result.{name}")) for name, meaning in _NUMBERS.items()),
     *(
-        Column(f"{name}_{suffix}", "Float64", f"{meaning} [{unit}]", _number(name, unit))
+        Column(f"{name}_{suffix}", "Float64", f"{meaning} [{unit}]", attrgetter(f"{suffix}.{name}"))
         for unit, suffix in _UNITS.items()
         for name, meaning in _NUMBERS.items()
     ),
-    Column("emulated", "boolean", "whether a speed is a software model's", lambda s: s.record.emulated),
-    Column("profile", "string", "name of the emulation profile", lambda s: s.record.profile),
-    Column("timing_valid", "boolean", "whether times mean anything", lambda s: s.record.timing_valid),
+    Column("emulated", "boolean", "whether a speed is a software model's", attrgetter("record.emulated")),
+    Column("profile", "string", "name of the emulation profile", attrgetter("record.profile")),
+    Column("timing_valid", "boolean", "whether times mean anything", attrgetter("record.timing_valid")),
     Column("proof_ok", "boolean", "whether every page was in place", lambda s: proof_ok(s.record)),
-    Column("pages", "Int64", "pages in the region", _look(lambda look: look.pages)),
-    Column("pages_expected", "string", "pages asked, per real node", _look(lambda k: pages_text(k.expected))),
-    Column("pages_found", "string", "pages found, per real node", _look(lambda k: pages_text(k.found))),
+    Column("pages", "Int64", "pages in the region", attrgetter("look.pages")),
+    Column("pages_expected", "string", "pages asked, per real node", _pages("expected")),
+    Column("pages_found", "string", "pages found, per real node", _pages("found")),
     Column(
         "modelled_pages", "string", "pages per node of the pattern",
         lambda s: pages_text(s.record.modelled_pages),
     ),
-    Column("misplaced_pages", "Int64", "pages on a wrong node, lastly", _look(lambda k: k.misplaced)),
-    Column("misplaced_before", "Int64", "pages on a wrong node before the samples", _misplaced("before")),
-    Column("misplaced_after", "Int64", "pages on a wrong node after the samples", _misplaced("after")),
-    Column("absent_pages", "Int64", "pages on no node", _look(lambda k: k.absent)),
+    Column("misplaced_pages", "Int64", "pages on a wrong node, lastly", attrgetter("look.misplaced")),
+    Column("misplaced_before", "Int64", "pages misplaced before the samples", attrgetter("before.misplaced")),
+    Column("misplaced_after", "Int64", "pages misplaced after the samples", attrgetter("after.misplaced")),
+    Column("absent_pages", "Int64", "pages on no node", attrgetter("look.absent")),
     Column("numa_maps_agrees", "boolean", "whether both witnesses agree", _agrees),
     Column("model", "Float64", "what the model says [unit]", _model()),
     *(
@@ -185,15 +190,15 @@ POINT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("started", "string", "when it began, UTC", lambda s: s.record.started or None),
     Column("elapsed_seconds", "Float64", "of all launches [s]", lambda s: s.record.elapsed_seconds or None),
     Column("launches", "Int64", "number of fresh processes", _measured(lambda p, _: p.launches)),
-    Column("interval_over", "string", "`launches` or `samples`", _measured(lambda _, r: r.interval_over)),
+    Column("interval_over", "string", "`launches` or `samples`", attrgetter("result.interval_over")),
     Column("stopped", "string", "why the launches stopped", lambda s: why_stopped(s.point)),
     Column("disturbed_samples", "Int64", "samples that were disturbed", _measured(lambda p, _: p.disturbed)),
-    Column("huge_share", "Float64", "share of the region in huge pages", _look(lambda k: k.huge_share)),
-    Column("added_baseline", "boolean", "whether it was added to compare with", lambda s: s.point.added),
-    Column("baseline_id", "string", "its all-DRAM point", lambda s: s.record.baseline_id),
-    Column("of_dram", "Float64", "median, as a multiple of its", _of_dram("median")),
-    Column("of_dram_low", "Float64", "lower end of its 95 % interval", _of_dram("ci_low")),
-    Column("of_dram_high", "Float64", "upper end of its 95 % interval", _of_dram("ci_high")),
+    Column("huge_share", "Float64", "share of the region in huge pages", attrgetter("look.huge_share")),
+    Column("added_baseline", "boolean", "whether it was added to compare with", attrgetter("point.added")),
+    Column("baseline_id", "string", "its all-DRAM point", attrgetter("record.baseline_id")),
+    Column("of_dram", "Float64", "median, as a multiple of its", attrgetter("of_dram.median")),
+    Column("of_dram_low", "Float64", "lower end of its 95 % interval", attrgetter("of_dram.ci_low")),
+    Column("of_dram_high", "Float64", "upper end of its 95 % interval", attrgetter("of_dram.ci_high")),
 )  # fmt: skip
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from hmexp.measure.need import Requirement
-from hmexp.report.model.decision import Answer, Decision, JudgedRatio
+from hmexp.report.model.decision import Decision
+from hmexp.report.model.judgement import Answer, JudgedRatio
 from hmexp.report.model.needs import name_of
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.point import Estimate, short_pattern

@@ -61,7 +61,7 @@ def write_samples(results: Results, path: Path) -> Path:
 
 
 def _write_cells(cells: Mapping[str, Iterable[Cell]], types: Mapping[str, str], path: Path) -> Path:
-    columns = [_floats(values) if types[name] == "Float64" else values for name, values in cells.items()]
+    columns = [map(_float, values) if types[name] == "Float64" else values for name, values in cells.items()]
     return write_atomically(path, _lines(chain([tuple(cells)], zip(*columns, strict=True))))
 
 
@@ -76,8 +76,8 @@ def _lines(rows: Iterator[tuple[Cell, ...]]) -> Iterator[str]:
         text.truncate()
 
 
-def _floats(values: Iterable[Cell]) -> Iterable[float | None]:
-    return (None if value is None else float(value) for value in values)
+def _float(value: Cell) -> float | None:
+    return None if value is None else float(value)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> Path:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hmexp.report.model.decision import Answer, Criterion, Decision, JudgedRatio
+from hmexp.report.model.decision import Decision
 from hmexp.report.model.decision_words import (
     name_row,
     say_interval,
@@ -16,6 +16,7 @@ from hmexp.report.model.decision_words import (
     say_size,
     say_verdict,
 )
+from hmexp.report.model.judgement import Answer, Criterion, JudgedRatio
 from hmexp.report.model.needs import head_of, name_of
 from hmexp.report.model.trust import Ground, grounds
 from hmexp.report.run.point import short_pattern

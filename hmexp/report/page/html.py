@@ -22,7 +22,7 @@ from hmexp.report.figures.captions import CAPTIONS, TITLES, absent_figures
 from hmexp.report.figures.strips import strips_of
 from hmexp.report.model import cost as offers
 from hmexp.report.model.advice import KEEP, advise, cautions
-from hmexp.report.model.decision import decide
+from hmexp.report.model.decision import Decision, decide
 from hmexp.report.model.overview import overview
 from hmexp.report.model.predictions import predict
 from hmexp.report.model.prices import Prices
@@ -42,6 +42,7 @@ from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
+_STARTS: Final = {"fork": "forked from one that has imported everything", "exec": "Python started anew"}
 _UNIT: Final = re.compile(r"(?<=[\d≥≤±]) (?=[\d%×±A-Za-z])")
 
 
@@ -74,12 +75,13 @@ def write_report(
         If the run cannot be read, or a file cannot be written.
     """
     with collector_paused():
-        return write_report_of(Results.load(run_dir), run_dir, question or Question((), keep, prices))
+        results = Results.load(run_dir)
+        return write_report_of(results, run_dir, decide(results, question or Question((), keep, prices)))
 
 
-def write_report_of(results: Results, run_dir: Path, question: Question) -> Path:
-    """Write what `write_report` writes, of a run that was read already."""
-    prices, keep = question.prices, question.keep
+def write_report_of(results: Results, run_dir: Path, decision: Decision) -> Path:
+    """Write what `write_report` writes, of a run that was read and judged already."""
+    prices, keep = decision.question.prices, decision.question.keep
     shown = excerpt(results)
     wanted = figures.wanted_figures(shown)
     found = offers.markets(shown, prices) if prices is not None else []
@@ -96,7 +98,7 @@ def write_report_of(results: Results, run_dir: Path, question: Question) -> Path
     ).carry_out()
     drawn = {stem: (folder / f"{stem}.svg").read_text(encoding="utf-8") for stem in wanted}
     said = offers.sentences(found, shown, prices, keep) if prices is not None else []
-    page = render(results, drawn, said, shown, question)
+    page = render(results, drawn, decision, said, shown)
     return write_atomically(run_dir / "report.html", page)
 
 
@@ -117,9 +119,9 @@ def _write_costs(results: Results, run_dir: Path, prices: Prices | None) -> None
 def render(
     results: Results,
     svgs: Mapping[str, str],
+    decision: Decision,
     costs: Sequence[str] = (),
     shown: Results | None = None,
-    question: Question | None = None,
 ) -> str:
     """Make the page.
 
@@ -129,12 +131,12 @@ def render(
         The run.
     svgs : dict of str to str
         The text of each figure's SVG file, by stem.
+    decision : Decision
+        What the first page says.
     costs : sequence of str
         What is to be said of prices.
     shown : Results, optional
         The part of a large run that is shown, if it was chosen already.
-    question : Question, optional
-        What the first page answers.
     """
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
@@ -149,7 +151,7 @@ def render(
     return environment.get_template("template.html.j2").render(
         results=results,
         dark_figures=" ".join(f"--c{name}: {colour};" for name, colour in style.DARK.items()),
-        first=first_page(decide(results, question), results),
+        first=first_page(decision, results),
         note=shown.note,
         costs=costs,
         functional_only=FUNCTIONAL_ONLY,
@@ -169,7 +171,7 @@ def render(
         emulation=_emulation(results),
         provenance=list(flatten(_plain(results.run.provenance))),
         raw_run=msgspec.json.format(msgspec.json.encode(results.run), indent=2).decode(),
-        commands=commands(results, question),
+        commands=commands(results, decision.question),
         absent=absent_figures(svgs),
     )
 
@@ -218,6 +220,11 @@ def _method(results: Results) -> dict[str, str]:
         "samples": spread(len(p.samples) for p in results.ok),
         "launches": spread(p.launches for p in results.ok),
         "seconds": spread(p.loop.sample_seconds for p in results.ok if p.loop is not None),
+        "start": " or ".join(
+            text
+            for start, text in _STARTS.items()
+            if any(launch.start == start for p in results.ok for launch in p.record.launches)
+        ),
     }
 
 

@@ -6,10 +6,9 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Final
-
-import msgspec
 
 from hmexp.errors import PatternError
 from hmexp.pattern import Pattern
@@ -55,11 +54,9 @@ class Point:
     ratio: str | None = None
     #: Not asked for: all DRAM, for others to be compared with.
     added: bool = False
-    #: What disturbed each sample, and the launch that it is of.
-    flags: tuple[tuple[str, ...], ...] = ()
-    launch_of: tuple[int, ...] = ()
 
-    @property
+    # Kept once found: tables and figures of a large run ask for them again and again.
+    @cached_property
     def result(self) -> Measured | None:
         """What was measured, if it was."""
         return self.record.result if isinstance(self.record.result, Measured) else None
@@ -74,7 +71,17 @@ class Point:
         """How many threads measured."""
         return None if self.loop is None else self.loop.threads
 
-    @property
+    @cached_property
+    def flags(self) -> tuple[tuple[str, ...], ...]:
+        """What disturbed each sample."""
+        return _flags(self.result)
+
+    @cached_property
+    def launch_of(self) -> tuple[int, ...]:
+        """The launch that each sample is of."""
+        return _launch_of(self.result)
+
+    @cached_property
     def page_bytes(self) -> int | None:
         """Size of the pages that the kernel gave; None if mixed or unknown [bytes]."""
         details = None if self.result is None else self.result.details
@@ -104,10 +111,10 @@ class Point:
         """How many launches measured it."""
         return (len(self.result.launches) if self.result is not None else 0) or 1
 
-    @property
+    @cached_property
     def disturbed(self) -> int:
         """How many samples have a mark."""
-        return sum(bool(marks) for marks in self.flags)
+        return len(self.flags) - self.flags.count(())
 
     @property
     def why(self) -> str:
@@ -115,13 +122,26 @@ class Point:
         return " ".join((self.reason or "no reason recorded").split())
 
     @classmethod
-    def from_record(cls, record: PointRecord, dram_nodes: Iterable[int]) -> Point:
-        """See one record; of other kinds than a sweep's there is nothing to see but how it ended."""
+    def from_record(
+        cls, record: PointRecord, dram_nodes: Iterable[int], known: dict[Series, Series] | None = None
+    ) -> Point:
+        """See one record; of other kinds than a sweep's there is nothing to see but how it ended.
+
+        Parameters
+        ----------
+        record : PointRecord
+            The record.
+        dram_nodes : iterable of int
+            The run's DRAM nodes.
+        known : dict, optional
+            The series of the points before it: points of the same series then share one object.
+        """
         given = record.parameters
         pattern, operation = "", record.kind
         series: Series = ()
         if isinstance(given, LoopPoint):
             pattern, operation, series = given.pattern, given.operation, _series(given)
+            series = series if known is None else known.setdefault(series, series)
         result = record.result if isinstance(record.result, Measured) else None
         dram_mix, slow_mix, ratio = _mixes(pattern, frozenset(dram_nodes))
         return cls(
@@ -140,17 +160,19 @@ class Point:
             slow_mix=slow_mix,
             ratio=ratio,
             added=record.added,
-            flags=_flags(result),
-            launch_of=_launch_of(result),
         )
 
 
+#: What may differ between points that are compared with each other, in the order of the names.
+_SERIES: Final = tuple(sorted(set(LoopPoint.__struct_fields__) - {"pattern", "operation"}))
+_VALUES: Final = attrgetter(*_SERIES)
+
+
 def _series(given: LoopPoint) -> Series:
-    values = msgspec.structs.asdict(given)
-    del values["pattern"], values["operation"]
-    if given.page_bytes is None:
-        del values["page_bytes"]  # an older record, which does not say
-    return tuple(sorted(values.items()))
+    found = tuple(zip(_SERIES, _VALUES(given), strict=True))
+    if given.page_bytes is not None:
+        return found
+    return tuple(pair for pair in found if pair[0] != "page_bytes")  # an older record, which does not say
 
 
 def _estimate(result: Measured | None) -> Estimate | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.portrait import Row, draw_run
 from hmexp.report.run.soundness import require_sound
-from hmexp.report.run.wording import say_series
+from hmexp.report.run.wording import Series, say_series
 from hmexp.store.machine import EmulationRecord, ProfileRecord
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
@@ -21,6 +21,8 @@ OPERATIONS: Final = ("read", "write", "latency")
 FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
 _KIND_NAMES: Final = {"dram": "DRAM", "nvm": "NVM", "cxl": "CXL"}
 _MOST_ROWS: Final = 40
+#: What a series is sorted by.
+Rank = tuple[tuple[str, tuple[int, float, str]], ...]
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,10 @@ class Results:
     @classmethod
     def from_records(cls, records: Iterable[PointRecord], run: RunRecord, note: str | None = None) -> Results:
         """Build from records; points come in the order of operation, series, then from all DRAM down."""
-        points = [Point.from_record(record, run.dram_nodes) for record in records]
-        return cls(run, tuple(sorted(points, key=_order)), note)
+        known: dict[Series, Series] = {}
+        points = [Point.from_record(record, run.dram_nodes, known) for record in records]
+        ranks = {series: _rank(series) for series in known}
+        return cls(run, tuple(sorted(points, key=lambda point: _order(point, ranks))), note)
 
     @classmethod
     def load(cls, run_dir: Path) -> Results:
@@ -143,7 +147,7 @@ class Results:
 
     def peers(self, point: Point) -> tuple[Point, ...]:
         """Return the measured points that differ from one in nothing but the pattern, itself among them."""
-        return self._by_series.get((point.operation, repr(point.series)), ())
+        return self._by_series.get((point.operation, point.series), ())
 
     @cached_property
     def _by_operation(self) -> dict[str, list[Point]]:
@@ -153,16 +157,17 @@ class Results:
         return found
 
     @cached_property
-    def _by_series(self) -> dict[tuple[str, str], tuple[Point, ...]]:
-        found: dict[tuple[str, str], list[Point]] = {}
+    def _by_series(self) -> dict[tuple[str, Series], tuple[Point, ...]]:
+        found: dict[tuple[str, Series], list[Point]] = {}
         for point in self.ok:
-            found.setdefault((point.operation, repr(point.series)), []).append(point)
+            found.setdefault((point.operation, point.series), []).append(point)
         return {key: tuple(points) for key, points in found.items()}
 
     def varying(self, points: Sequence[Point]) -> tuple[str, ...]:
         """Name the parameters, beside the pattern, in which points differ."""
-        names = dict.fromkeys(name for point in points for name, _ in point.series)
-        every = [dict(point.series) for point in points]
+        # A large run has the same few series again and again.
+        every = [dict(series) for series in dict.fromkeys(point.series for point in points)]
+        names = dict.fromkeys(name for values in every for name in values)
         return tuple(name for name in names if len({str(values.get(name)) for values in every}) > 1)
 
     def __repr__(self) -> str:
@@ -194,9 +199,12 @@ def _kind_of(profile: ProfileRecord) -> str:
     return "cxl" if "cxl" in words else "nvm" if "optane" in words or "dcpmm" in words else "unknown"
 
 
-def _order(point: Point) -> tuple[Any, ...]:
+def _order(point: Point, ranks: Mapping[Series, Rank]) -> tuple[int, str, Rank, float, str]:
     rank = OPERATIONS.index(point.operation) if point.operation in OPERATIONS else len(OPERATIONS)
-    # Numbers sort as numbers: 4 threads before 16.
-    series = tuple((n, (0, v, "") if isinstance(v, int | float) else (1, 0, str(v))) for n, v in point.series)
     share = -1.0 if point.dram_share is None else point.dram_share
-    return (rank, point.operation, series, -share, point.pattern)
+    return (rank, point.operation, ranks.get(point.series, ()), -share, point.pattern)
+
+
+def _rank(series: Series) -> Rank:
+    """Numbers sort as numbers: 4 threads before 16."""
+    return tuple((n, (0, v, "") if isinstance(v, int | float) else (1, 0, str(v))) for n, v in series)
