@@ -3,8 +3,8 @@
 For each profile, number of threads and share of slow memory: read, write and mixed bandwidth and latency
 against the scaled profile (5 %), the knee of the loaded-latency curve against the capacity (10 %), and a
 placement that is wrong on purpose, which must show as a wrong speed and a failed proof. There are three
-floors: rates on the host's DRAM; links and media (mixes past the cache, too); and the lab's slowed node, which
-a guest alone can show:
+floors: rates on the host's DRAM; links and media (mixes past the cache, too); and the lab's slowed node,
+which a guest alone can show:
 
     HMEXP_LAB_REQUIRED=1 .venv/bin/python -m pytest -m lab tests/lab/test_slow_node.py
 
