@@ -127,12 +127,11 @@ class _Bench:
         plan: RingPlan,
         sampling: Sampling,
     ) -> None:
-        self.bits = require_vectors(injection.vector_bits, operation)
-        self.mix = injection.mix
+        self.bits, self.mix = require_vectors(injection.vector_bits, operation), injection.mix
         if self.mix is not None:
             require_vectors(injection.vector_bits, find_operation(self.mix.writing))
             if operation.name != "read":
-                raise ParameterError(f"operation {operation.name} is given beside a mix", "give read")
+                raise ParameterError(f"operation {operation.name} is not read, beside a mix", "give read")
         self.probe, self.load, self.operation, self.cpus = region, load or region, operation, cpus
         self.samples, self.sample_ns = sampling.samples, sampling.nanoseconds
         if self.load.emulation is not region.emulation and self.load.emulation != region.emulation:
@@ -141,15 +140,14 @@ class _Bench:
                 "allocate both with one emulation",
             )
         if self.load.emulation is not None:
-            for name in (operation.name, *(() if self.mix is None else (self.mix.writing,))):
+            for name in (operation.name, self.mix.writing if self.mix else operation.name):
                 self.load.emulation.predict(self.load.pages_per_node(), name, self.threads)
         half = region.size_bytes // 2 // native.PAGE_BYTES * native.PAGE_BYTES
         size = region.size_bytes if load else half
         self.model = region.model_for(self.threads, beside=self.load.pattern, fine=True)
         self.ring = prepare_ring(region, self.cpu, plan, size_bytes=size, model=self.model)
         self.slices = make_slices(self.load, cpus[1:], operation, start_bytes=0 if load else size)
-        self.offset = self.ring.starts[0]
-        self.hop_ns = 100.0
+        self.offset, self.hop_ns = self.ring.starts[0], 100.0
 
     @property
     def cpu(self) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-import hmexp
 from hmexp.errors import EmulationError, StoreError
 from hmexp.measure.quantity import LATENCIES
 from hmexp.memory.fit import fit_peaks
@@ -231,5 +230,6 @@ def _title(run: RunRecord, slow: int | None) -> str:
 def _source(run: RunRecord, notes: Sequence[str]) -> str:
     when = run.started[:7] or "unknown"
     study = run.study or "sweep"
-    text = f"captured by hmexp {hmexp.__version__} from a {study} of {when}"
+    packages = (run.provenance.packages if run.provenance else None) or {}
+    text = f"measured by hmexp {packages.get('hmexp') or 'unknown'}, a {study} of {when}"
     return f"{text}; {'; '.join(notes)}" if notes else text
