@@ -35,6 +35,7 @@ def test_the_page_shows_every_picture_and_all_are_small() -> None:
     assert sum(path.stat().st_size for path in pictures) < 1_000_000
 
 
+@pytest.mark.slow
 def test_every_figure_of_the_example_becomes_a_picture(tmp_path: Path) -> None:
     before = PAGE.read_text()
     done = subprocess.run(

@@ -118,6 +118,7 @@ def shape(value: object) -> object:
 TIMED = ("passes", "payload_bytes", "bus_bytes", "noise", "of_dram", "stragglers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("launches", [1, 2])
 def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, launches: int) -> None:
     done = hmexp(

@@ -84,6 +84,7 @@ def test_the_first_hour_through_papermill(tmp_path: Path) -> None:
     assert "widget-view" not in json.dumps(cells)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [

@@ -38,6 +38,7 @@ def shown(path: Path) -> str:
     return json.dumps([cell.get("outputs") for cell in json.loads(path.read_text())["cells"]])
 
 
+@pytest.mark.slow
 def test_it_measures_and_shows_its_records_again(tmp_path: Path, redis_here: None) -> None:
     done = papermill(*TINY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

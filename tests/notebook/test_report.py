@@ -28,6 +28,7 @@ def papermill(folder: Path, parameters: dict[str, Any]) -> subprocess.CompletedP
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_two_runs_through_papermill(tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(EXAMPLE, results / "example")

@@ -50,6 +50,7 @@ def shown(path: Path) -> str:
     return json.dumps([cell.get("outputs") for cell in json.loads(path.read_text())["cells"]])
 
 
+@pytest.mark.slow
 def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
     machine_weights()
     done = papermill("placers.ipynb", *TINY_PLACERS, "-y", 'limit_granules: ["2MiB"]', cwd=tmp_path)
@@ -83,6 +84,7 @@ def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
     assert shown(again / "out.ipynb").count("image/png") == 3
 
 
+@pytest.mark.slow
 def test_granularity(tmp_path: Path) -> None:
     arguments = [
         "-p",
@@ -127,6 +129,7 @@ def test_granularity(tmp_path: Path) -> None:
     assert "EMULATED" not in (run / "figures" / "translation_cost.svg").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("notebook", "arguments", "says"),
     [
@@ -173,6 +176,7 @@ def test_the_parameters_cell_is_what_the_library_knows(
         assert line.count("=") == 1  # papermill --help-notebook cannot read other lines
 
 
+@pytest.mark.slow
 def test_the_command_measures_and_goes_on(tmp_path: Path) -> None:
     command = [
         sys.executable, "-m", "hmexp", "study", "placers", "--results", str(tmp_path), "--run", "mine",

@@ -82,6 +82,7 @@ def test_a_sweep_through_papermill(tmp_path: Path) -> None:
     assert shown.count("image/png") == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -133,6 +134,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (path / "points.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("victim", ["papermill", "kernel"])
 def test_kill_9_in_mid_sweep_then_the_same_command(tmp_path: Path, victim: str) -> None:
     arguments = [

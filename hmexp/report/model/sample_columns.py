@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, repeat
-from typing import Any, Final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.report.model.columns import Cell, array
 from hmexp.report.run.point import Point
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SAMPLE_COLUMNS: Final[Mapping[str, str]] = {
     "point_id": "string", "pattern": "string", "ratio": "string", "operation": "string",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 
 from hmexp.report.run.point import Point
 from hmexp.store.evidence import PlacementRecord
@@ -19,17 +20,24 @@ def last_look(record: PointRecord) -> PlacementRecord | None:
 def proof_ok(record: PointRecord) -> bool | None:
     """True if every page was in its place before and after each launch; None if that was not looked at."""
     proofs = [launch.proof for launch in record.launches] or [record.proof]
-    looks = [look for proof in proofs for look in ((proof.before, proof.after) if proof else (None, None))]
-    if all(look is None for look in looks):
-        return None
-    return all(look is not None and look.ok for look in looks)
+    looked = complete = False
+    for number, proof in enumerate(proofs):
+        before, after = (None, None) if proof is None else (proof.before, proof.after)
+        looked = looked or before is not None or after is not None
+        well = before is not None and before.ok and after is not None and after.ok
+        complete = well and (complete or number == 0)
+    return complete if looked else None
 
 
 def pages_text(pages: Mapping[int, int] | None) -> str | None:
     """Write pages per node as `0:21846 2:43690`, in order of the nodes' numbers."""
-    if not pages:
-        return None
-    return " ".join([f"{node}:{pages[node]}" for node in sorted(pages)])
+    return _pages_text(tuple(pages.items())) if pages else None
+
+
+# A large run has the same few counts again and again.
+@lru_cache(maxsize=1024)
+def _pages_text(pages: tuple[tuple[int, int], ...]) -> str:
+    return " ".join([f"{node}:{count}" for node, count in sorted(pages)])
 
 
 def why_stopped(point: Point) -> str | None:

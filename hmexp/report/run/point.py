@@ -54,12 +54,8 @@ class Point:
     ratio: str | None = None
     #: Not asked for: all DRAM, for others to be compared with.
     added: bool = False
-
-    # Kept once found: tables and figures of a large run ask for them again and again.
-    @cached_property
-    def result(self) -> Measured | None:
-        """What was measured, if it was."""
-        return self.record.result if isinstance(self.record.result, Measured) else None
+    #: What was measured, if it was.
+    result: Measured | None = None
 
     @property
     def loop(self) -> LoopPoint | None:
@@ -76,12 +72,12 @@ class Point:
         """What disturbed each sample."""
         return _flags(self.result)
 
-    @cached_property
+    @property
     def launch_of(self) -> tuple[int, ...]:
         """The launch that each sample is of."""
         return _launch_of(self.result)
 
-    @cached_property
+    @property
     def page_bytes(self) -> int | None:
         """Size of the pages that the kernel gave; None if mixed or unknown [bytes]."""
         details = None if self.result is None else self.result.details
@@ -111,7 +107,7 @@ class Point:
         """How many launches measured it."""
         return (len(self.result.launches) if self.result is not None else 0) or 1
 
-    @cached_property
+    @property
     def disturbed(self) -> int:
         """How many samples have a mark."""
         return len(self.flags) - self.flags.count(())
@@ -160,6 +156,7 @@ class Point:
             slow_mix=slow_mix,
             ratio=ratio,
             added=record.added,
+            result=result,
         )
 
 
