@@ -26,6 +26,7 @@ def end():
     os._exit(0)
 _thread.start_new_thread(end, ())
 asker, noted = os.getppid(), []
+os.write(1, b"\\n")
 while True:
     got = signal.sigwaitinfo(signal.valid_signals())
     if got.si_signo == signal.SIGRTMAX and got.si_pid == asker:
@@ -38,7 +39,7 @@ while True:
 #: A signal to a group reaches its processes one after the other, within this [s].
 _GROUP_SECONDS: Final = 0.02
 #: How long it may take to answer: a signal that comes twice is better than one that does not come [s].
-_PATIENCE_SECONDS: Final = 2.0
+_PATIENCE_SECONDS: Final = 5.0
 #: How long ours of a signal that it has noted may take to be seen here [s].
 _MEMORY_SECONDS: Final = 1.0
 
@@ -61,6 +62,9 @@ class Bystander(Closing):
             pass  # no more processes: then everything counts as sent to us alone
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
+        if self._process is not None:
+            # Of a key and of a process, one signal would be left if both waited for it.
+            self._read(self._process)
 
     def close(self) -> None:
         """End the process."""
@@ -95,18 +99,22 @@ class Bystander(Closing):
 
     def _ask(self, process: subprocess.Popen[bytes]) -> list[tuple[int, int]]:
         """The number and the sender of each signal that it has got since it was asked last."""
-        assert process.stdout is not None
-        answer = b""
         with suppress(OSError):
             process.send_signal(signal.SIGRTMAX)
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-            while not answer.endswith(b"\n"):
-                left = deadline - time.monotonic()
-                if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
-                    break
-                part = os.read(process.stdout.fileno(), 4096)
-                if not part:
-                    break
-                answer += part
-        pairs = [word.split(":") for word in answer.decode().split()]
+        pairs = [word.split(":") for word in self._read(process).split()]
         return [(int(number), int(sender)) for number, sender in pairs]
+
+    def _read(self, process: subprocess.Popen[bytes]) -> str:
+        """A line of it, or as much as comes in time."""
+        assert process.stdout is not None
+        answer = b""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not answer.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([process.stdout], [], [], left)[0]:
+                break
+            part = os.read(process.stdout.fileno(), 4096)
+            if not part:
+                break
+            answer += part
+        return answer.decode()

@@ -114,6 +114,8 @@ class Chase:
         self._pending = True
         self._last: FollowedProcess | None = None
         self.lookout = Lookout(target)
+        #: See `Looker`; it stays once nobody looks any more.
+        self.sees_huge = self.lookout.sees_huge
 
     def close(self) -> None:
         """Let go of the process."""
@@ -126,11 +128,6 @@ class Chase:
     def is_due(self) -> bool:
         """Whether to look again: the process has had faults since the last look, or something was left."""
         return self._first or self._pending or self.target.minor_faults != self.view.faults
-
-    @property
-    def sees_huge(self) -> bool:
-        """See `Looker`."""
-        return self.lookout.sees_huge
 
     def _forget(self) -> None:
         """The process executes another program; all of its pages have appeared since the last look."""

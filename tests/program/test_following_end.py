@@ -62,14 +62,16 @@ def follow_to_the_end(process: subprocess.Popen[bytes], wait_seconds: float) -> 
 
 def test_it_ends_at_any_moment() -> None:
     """While its memory goes, it has none and has not ended: that is no refusal, and no other program."""
-    for attempt in range(6):
-        found = follow_to_the_end(begin("end"), attempt * 0.003)
+    for wait_seconds in (0.0, 0.003, 0.006, 0.01, 0.015, 1.0):
+        found = follow_to_the_end(begin("end"), wait_seconds)
         assert found.why == "ended" and found.reason == "the program has ended", found
-        (process,) = found.processes
-        assert process.ended and process.replaced == 0 and process.name.startswith("python")
-        if process.unseen_seconds is not None:
+        # It may have ended before it was held.
+        for process in found.processes:
+            assert process.ended and process.replaced == 0 and process.name.startswith("python")
+        if found.outcomes.pages or wait_seconds >= 1:
+            (process,) = found.processes
             assert found.outcomes == process.outcomes and found.outcomes.already >= PAGES
-            assert 0 <= process.unseen_seconds < 30 and found.complete
+            assert process.unseen_seconds is not None and found.complete
             assert "when they were last looked at" in describe(found)
 
 

@@ -53,7 +53,8 @@ class Session:
             words = [sys.executable, "-m", "hmexp", "-q", "run", "--record", "none", "--"]
             os.execv(sys.executable, [*words, sys.executable, "-S", "-c", COUNTER, *NAMES])
         settings = termios.tcgetattr(self.fd)
-        settings[3] &= ~termios.ECHO
+        # Ctrl-C would throw away what the program says of it, too.
+        settings[3] = settings[3] & ~termios.ECHO | termios.NOFLSH
         termios.tcsetattr(self.fd, termios.TCSANOW, settings)
         self._text = ""
         self.program = int(self.expect(r"ready (\d+)\r\n"))
@@ -76,10 +77,14 @@ class Session:
         found: dict[str, int] = json.loads(self.expect(r"counts (\{.*\})\r\n"))
         return found
 
-    def has_pending(self) -> bool:
-        """Whether signals wait for hmexp."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
-        return any(int(mask, 16) for mask in re.findall(r"(?:SigPnd|ShdPnd):\s+([0-9a-f]+)", status))
+    def wait_for_hmexp(self) -> None:
+        """Wait until it has got its signals: two of a number that wait are one, a stop discards SIGCONT."""
+        waiting = True
+        while waiting:
+            status = Path(f"/proc/{self.pid}/status").read_text()
+            masks = re.findall(r"(?:SigPnd|ShdPnd):\s+([0-9a-f]+)", status)
+            waiting = any(int(mask, 16) for mask in masks)
+            time.sleep(0.001)
 
     def group(self) -> dict[int, str]:
         """Its processes, with their command lines."""
@@ -115,9 +120,7 @@ def test_each_signal_comes_once(session: Session) -> None:
         expected[name] += 1
         send()
         assert int(session.expect(rf"seen {name} (\d+)\r\n")) == expected[name]
-        # Two of a number that wait for a process are one to it: so hmexp must have got this one.
-        while session.has_pending():
-            time.sleep(0.001)
+        session.wait_for_hmexp()
 
     # From the terminal's keys and size: to the group in its foreground, by the kernel.
     for name, key in (("SIGINT", "\x03"), ("SIGQUIT", "\x1c"), ("SIGTSTP", "\x1a")):
@@ -145,6 +148,7 @@ def test_a_stopped_group_goes_on_once(session: Session) -> None:
         assert os.WIFSTOPPED(os.waitpid(session.pid, os.WUNTRACED)[1])
         send(session.pid, signal.SIGCONT)
         session.expect(r"seen SIGCONT (\d+)\r\n")
+        session.wait_for_hmexp()
     os.kill(session.pid, signal.SIGUSR1)
     session.expect(r"seen SIGUSR1 (1)\r\n")
     assert session.counts() == {"SIGCONT": 2, "SIGUSR1": 1}
