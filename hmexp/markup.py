@@ -45,10 +45,11 @@ def join(contents: Iterable[object], between: str = "") -> Fragment:
     return Fragment(escape(between).join(html_of(content) for content in contents))
 
 
-def element(name: str, *contents: object, style: str = "", title: str = "") -> Fragment:
-    """Return one element with a style and a title (what shows when the mouse rests on it)."""
+def element(name: str, *contents: object, style: str = "", title: str = "", scope: str = "") -> Fragment:
+    """Return one element with a style, a title (what shows when the mouse rests on it) and a scope."""
     attributes = f' style="{escape(style)}"' if style else ""
     attributes += f' title="{escape(title)}"' if title else ""
+    attributes += f' scope="{escape(scope)}"' if scope else ""
     return Fragment(f"<{name}{attributes}>{join(contents)}</{name}>")
 
 
@@ -86,7 +87,9 @@ def table(
 
     def cell(name: str, column: int, content: object) -> Fragment:
         side = "left" if column in left else "right;white-space:nowrap"
-        return element(name, content, style=f"padding:.15em .7em;text-align:{side}")
+        style = f"padding:.15em .7em;text-align:{side}"
+        # A screen reader says the head of the column with each of its cells.
+        return element(name, content, style=style, scope="col" if name == "th" else "")
 
     def row(name: str, cells: Sequence[object]) -> Fragment:
         return element("tr", *(cell(name, column, content) for column, content in enumerate(cells)))

@@ -1,10 +1,11 @@
-"""Look at a report as people do: on a phone, a desk, a wall, a dark page, and on paper of two sizes.
+"""Look at a page of hmexp as people do: on a phone, a desk, a wall, a dark page, and on paper of two sizes.
 
     .venv/bin/python tools/report_look.py results/example/report.html [--out .make/screenshots] [--gallery]
 
-A headless Chromium opens the report and prints it. Fails, and says where, if the page scrolls sideways at
-some width, if the answer does not fit the first sheet of A4 or Letter or the details begin on it, if a figure
-has no description, or if a table's head has no scope. The pictures are for looking at. With `--gallery`, the
+A headless Chromium opens the page and prints it. Fails, and says where, if the page scrolls sideways at
+some width, if text of a figure is smaller than 8 points on paper, if a figure has no description, or if a
+table's head has no scope; of the report of a sweep, also if the answer does not fit the first sheet of A4 or
+Letter, or the details begin on it. The pictures are for looking at. With `--gallery`, the
 first sheet and the phone are put into docs/gallery, too; `make gallery` then names them on its page.
 
 Needs what tools/jupyterlab_screenshot.py needs, and poppler-utils.
@@ -14,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import re
 import subprocess
 import sys
 import tempfile
@@ -35,6 +37,12 @@ SCREENS = (
 PAPERS = {"a4": (8.27, 11.69), "letter": (8.5, 11.0)}
 FIRST, LAST, NEXT = "How far to trust it", "Only measured ratios are named", "Each operation in words"
 SHEET_DPI, PHONE_HEIGHT = 96, 1600
+#: Text of a figure on paper, less what rounding takes [points].
+LEAST_POINTS = 7.83
+#: pdftohtml rounds sizes to whole ones, and this is its largest zoom.
+ZOOM = 3
+FONT = re.compile(r'<fontspec id="(\d+)" size="(-?\d+)"')
+LINE = re.compile(r'<text [^>]*font="(\d+)">(.*?)</text>')
 
 
 def photograph(driver: Any, address: str, out: Path) -> list[str]:
@@ -73,10 +81,11 @@ def print_out(driver: Any, address: str, out: Path) -> list[str]:
             ["pdftotext", "-layout", file, "-"], capture_output=True, text=True, check=True
         ).stdout.split("\f")
         first = " ".join(sheets[0].split())
-        wrong += [
-            f"{name}: {what!r} is not on the first sheet" for what in (FIRST, LAST) if what not in first
-        ]
-        wrong += [f"{name}: details begin on the first sheet"] if NEXT in first else []
+        if driver.execute_script("return document.getElementById('answer') !== null"):
+            wrong += [
+                f"{name}: {what!r} is not on the first sheet" for what in (FIRST, LAST) if what not in first
+            ]
+            wrong += [f"{name}: details begin on the first sheet"] if NEXT in first else []
         subprocess.run(
             [
                 "pdftoppm",
@@ -91,6 +100,38 @@ def print_out(driver: Any, address: str, out: Path) -> list[str]:
             ],
             check=True,
         )
+    return wrong
+
+
+def measure_text(driver: Any, address: str, out: Path) -> list[str]:
+    """Print the figures alone, where they stand on the page, and return what of their text is too small."""
+    wrong = []
+    driver.get(address)
+    if not driver.execute_script("return document.querySelectorAll('figure svg').length"):
+        return []
+    driver.execute_script(
+        "const style = document.createElement('style'); document.head.append(style);"
+        "style.textContent = 'body * {visibility: hidden} figure svg, figure svg * {visibility: visible}'"
+    )
+    for name, (width, height) in PAPERS.items():
+        asked = {"paperWidth": width, "paperHeight": height, "printBackground": True}
+        file = out / f"figures_{name}.pdf"
+        file.write_bytes(base64.b64decode(driver.execute_cdp_cmd("Page.printToPDF", asked)["data"]))
+        words = ["pdftohtml", "-xml", "-i", "-stdout", "-zoom", str(ZOOM), file]
+        text = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        fonts = {number: int(size) / ZOOM for number, size in FONT.findall(text)}
+        found: dict[float, list[str]] = {}
+        for number, line in LINE.findall(text):
+            found.setdefault(fonts[number], []).append(re.sub("<[^>]+>", "", line).strip())
+        if not found:
+            wrong.append(f"{name}: the figures have no text")
+            continue
+        print(f"{name}: figures have text of {min(found):.1f} to {max(found):.1f} points")
+        wrong += [
+            f"{name}: text of {size:.1f} points in a figure: {lines[0]!r} and {len(lines) - 1} more"
+            for size, lines in sorted(found.items())
+            if size < LEAST_POINTS
+        ]
     return wrong
 
 
@@ -109,6 +150,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder, chromium(Path(folder)) as driver:
             address = options.report.resolve().as_uri()
             wrong = photograph(driver, address, options.out) + print_out(driver, address, options.out)
+            wrong += measure_text(driver, address, options.out)
         if wrong:
             raise LookError("\n".join(wrong))
     except (LookError, OSError, subprocess.CalledProcessError) as error:

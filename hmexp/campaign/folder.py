@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final, Self
 
+from hmexp.campaign.answer import answer_of
 from hmexp.campaign.file import Campaign, Entry
 from hmexp.closing import Closing
 from hmexp.errors import StoreError
@@ -136,7 +137,8 @@ class CampaignFolder(Closing):
         for step in self.steps():
             known = self.entries.get(step.entry.name)
             progress = known or step.progress
-            shown.append(asdict(progress) | self.files(progress) | {"emulated": self.emulated(progress)})
+            said = {"emulated": self.emulated(progress), "answer": answer_of(self.path / progress.run)}
+            shown.append(asdict(progress) | self.files(progress) | said)
         title = self.campaign.title
         return {"schema": SCHEMA, "title": title, "file": self.campaign.file.name, "entries": shown}
 

@@ -18,6 +18,12 @@ _STYLE: Final = """
 body { margin: 0; padding: 28px 24px 72px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
 a { color: var(--link); }
+@media (max-width: 600px) { body { padding: 12px; } }
+@media (min-width: 2200px) { body { zoom: 1.4; } }
+@media (min-width: 3400px) { body { zoom: 2; } }
+@page { size: landscape; margin: 11mm; }
+@media print { body { padding: 0; background: #fff; font-size: 9pt; } tr { break-inside: avoid; }
+  thead { display: table-header-group; } }
 """
 _HEADS: Final = ("entry", "status", "points", "report", "notebook", "log", "from", "to")
 
@@ -68,6 +74,9 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
         status = element("div", status, badge(f"EMULATED {entry['emulated']}", "caution"))
     if entry["reason"]:
         status = element("div", status, muted(entry["reason"]))
+    answer = entry.get("answer")
+    if answer:
+        name = element("div", name, element("p", answer))
     return (
         name,
         status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import re
@@ -297,6 +298,7 @@ def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) 
     emulation = json.loads((tmp_path / "out" / entry["run"] / "run.json").read_text())["emulation"]
     assert entry["emulated"] == (emulation and emulation["profile"]["name"])
     page = (tmp_path / "out" / "index.html").read_text()
+    assert entry["answer"] and entry["answer"] in html.unescape(page)
     assert (f"EMULATED {entry['emulated']}" in page) is (emulation is not None)
     assert {path.name for path in (tmp_path / "out").rglob(".*")} == {".lock"}
 
@@ -326,8 +328,9 @@ def test_the_page_says_what_is_emulated(profile: str | None, shown: bool) -> Non
     entry = {
         "name": "one", "about": "", "parameters": {}, "status": "finished", "reason": None, "points": None,
         "report": None, "executed": None, "notebook": "sweep.ipynb", "log": None, "started": None,
-        "ended": None, "emulated": profile,
+        "ended": None, "emulated": profile, "answer": "Yes: set 1:1.",
     }  # fmt: skip
     text = page({"title": "Two", "file": "two.toml", "entries": [entry]})
     assert ("EMULATED cxl-expander" in text) is shown
+    assert "Yes: set 1:1." in text and text.count('scope="col"') == text.count("<th") - text.count("<thead")
     assert "prefers-color-scheme: dark" in text

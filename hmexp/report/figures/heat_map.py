@@ -62,7 +62,7 @@ def ratio_by_mix(results: Results) -> Figure:
     if len(every) > len(shown):
         subtitle += f"; {len(every) - len(shown)} more sets of parameters are not drawn"
     width = max(6.8, (_CELL_INCHES[0] * len(operations) + 1.3) * max(1, len(shown)))
-    columns = max(1, min(len(shown), int(14 / (width / max(1, len(shown))))))
+    columns = max(1, min(len(shown), int(style.PAGE_INCHES / (width / max(1, len(shown))))))
     rows = max(1, -(-len(shown) // columns))
     size = (max(6.8, width * columns / max(1, len(shown))), rows * (_CELL_INCHES[1] * len(patterns) + 0.85))
     left_out = [p for p in results.not_ok if p.operation in operations]
@@ -116,6 +116,4 @@ def _write(axes: Axes, found: Estimate | None, column: int, row: int) -> None:
     text = f"{found.median * 100:.0f} %"
     if found.low != found.high:
         text += f"\n[{found.low * 100:.0f}, {found.high * 100:.0f}]"
-    axes.text(
-        column, row, text, ha="center", va="center", color=ink, size=7.5, linespacing=1.15, weight=weight
-    )
+    axes.text(column, row, text, ha="center", va="center", color=ink, size=8, linespacing=1.15, weight=weight)

@@ -17,6 +17,7 @@ from hmexp.report.model.predictions import endpoints
 from hmexp.report.model.prices import Prices
 from hmexp.report.run.numbers import digits
 from hmexp.report.run.results import Results
+from hmexp.report.run.wording import say_operation
 
 STEM: Final = "cost_performance"
 TITLE: Final = "Cost and performance"
@@ -25,8 +26,11 @@ What to buy? Each dot is a measured ratio at the prices that were given, its bar
 dot is Pareto-optimal: nothing that costs no more is better. A hollow one may be dominated, for the intervals
 overlap; a small grey one is dominated. The line is the model from the measured ends, for every ratio
 between."""
-_COLUMNS: Final = 3
-_MOST_PANELS: Final = 12
+#: Two rows of four fit a sheet of paper.
+_COLUMNS: Final = 4
+_MOST_PANELS: Final = 8
+#: What the two lines beside a dot take: where dots are closer, there is one, the ratio.
+_LABEL_INCHES: Final = 0.5
 
 
 @style.styled()
@@ -37,7 +41,7 @@ def cost_performance(results: Results, found: Sequence[Market], prices: Prices) 
     subtitle = f"prices as given: DRAM {prices.say(prices.dram)}, {slow} per GiB"
     if len(found) > len(shown):
         subtitle += f"; {len(found) - len(shown)} more sets of parameters are not drawn"
-    columns = max(1, min(_COLUMNS, len(shown)))
+    columns = max(1, min(_COLUMNS if len(shown) > 4 else 3, len(shown)))
     rows = max(1, -(-len(shown) // columns))
     size = (style.panels_width(4.3, columns), 2.9 * rows + 0.2)
     figure = style.framed(results, TITLE, subtitle, size, key=_key())
@@ -47,15 +51,15 @@ def cost_performance(results: Results, found: Sequence[Market], prices: Prices) 
         return figure
     every = [axes for row in panels for axes in row]
     for axes, market in zip(every, shown, strict=False):
-        _draw(axes, market, results, prices)
+        _draw(axes, market, results, prices, size[0] / columns - 1.0)
     for axes in every[len(shown) :]:
         axes.set_axis_off()
     return figure
 
 
-def _draw(axes: Axes, market: Market, results: Results, prices: Prices) -> None:
+def _draw(axes: Axes, market: Market, results: Results, prices: Prices, room_inches: float) -> None:
     latency = any(offer.point.unit == "ns" for offer in market.offers)
-    title = market.operation.capitalize() + (f", {market.where}" if market.where else "")
+    title = say_operation(market.operation).capitalize() + (f", {market.where}" if market.where else "")
     axes.set_title(title)
     axes.set_ylabel("ns per access (less is better)" if latency else "GB/s of payload")
     axes.set_xlabel(f"price per GiB{f' [{prices.currency}]' if prices.currency else ''}")
@@ -66,8 +70,11 @@ def _draw(axes: Axes, market: Market, results: Results, prices: Prices) -> None:
         [o.price for o in front], [o.point.value.median for o in front], color=style.MUTED, linewidth=0.9,
         linestyle=(0, (1, 2)), zorder=2,
     )  # fmt: skip
+    prices_of = sorted(offer.price for offer in market.offers)
+    apart = _LABEL_INCHES * (prices_of[-1] - prices_of[0]) / room_inches
     for offer in market.offers:
-        _draw_offer(axes, offer)
+        near = sum(abs(offer.price - price) < apart for price in prices_of)
+        _draw_offer(axes, offer, alone=near < 2)
     axes.margins(x=0.12)
     top = max(offer.point.value.high for offer in market.offers)
     axes.set_ylim(0, top * 1.25)  # room for two lines above the highest
@@ -87,7 +94,7 @@ def _draw_model(axes: Axes, market: Market, results: Results, prices: Prices) ->
     axes.plot(costs, values, color=style.FAINT, linewidth=1.4, zorder=1.5)
 
 
-def _draw_offer(axes: Axes, offer: Offer) -> None:
+def _draw_offer(axes: Axes, offer: Offer, *, alone: bool) -> None:
     point = offer.point
     if offer.standing == "beaten":
         axes.plot([offer.price], [point.value.median], "o", color=style.MUTED, markersize=3, zorder=3)
@@ -96,7 +103,7 @@ def _draw_offer(axes: Axes, offer: Offer) -> None:
         if offer.standing == "undecided":
             axes.plot([offer.price], [point.value.median], "o", color=style.PAPER, markersize=3.4, zorder=5)
     text = point.ratio or "?"
-    if offer.standing == "front" and offer.of_dram is not None:
+    if offer.standing == "front" and offer.of_dram is not None and alone:
         text += f"\n{digits(offer.of_dram.median)}×"
     beaten = offer.standing == "beaten"
     axes.annotate(

@@ -20,7 +20,8 @@ from hmexp.report.run.wording import say_series
 from hmexp.store.evidence import PlacementRecord
 
 _ABSENT: Final = -1
-_MOST_STRIPS: Final = 40
+#: As many as a sheet of paper holds with text of 8 points; the page's table has all of them.
+_MOST_STRIPS: Final = 9
 _STRIP_INCHES: Final = 0.56
 #: How much lighter the second, third, ... node of a kind is drawn.
 _LIGHTER: Final = 0.3
@@ -103,7 +104,7 @@ def placement_strips(results: Results) -> Figure:
     strips = every[:_MOST_STRIPS]
     backing = results.backing
     held = ", ".join(
-        f"node {node} is emulated: its pages must be on node {real}" for node, real in sorted(backing.items())
+        f"node {node} is emulated: its pages are on node {real}" for node, real in sorted(backing.items())
     )
     subtitle = "the first granules of the region, 96 at most, before and after the samples"
     subtitle += f"; {held}" if held else ""
@@ -131,7 +132,12 @@ def placement_strips(results: Results) -> Figure:
 def _draw_strip(axes: Axes, strip: Strip, y: float, colours: dict[int, str], backing: dict[int, int]) -> None:
     nodes = sorted(colours)
     colour_map = ListedColormap([colours[node] for node in nodes])
-    for name, row, bottom in (("asked", strip.asked, y + 0.02), ("found", strip.found, y - 0.27)):
+    # A page that is where an emulated node has its pages has that node's colour: all is well with it.
+    found = tuple(
+        asked if backing.get(asked, asked) == node else node
+        for asked, node in zip(strip.asked, strip.found, strict=False)
+    )
+    for name, row, bottom in (("asked", strip.asked, y + 0.02), ("found", found, y - 0.27)):
         indices = np.searchsorted(nodes, row)[np.newaxis, :]
         axes.imshow(
             indices, cmap=colour_map, vmin=-0.5, vmax=len(nodes) - 0.5, aspect="auto",
@@ -139,7 +145,7 @@ def _draw_strip(axes: Axes, strip: Strip, y: float, colours: dict[int, str], bac
         )  # fmt: skip
         axes.annotate(
             name, (0, bottom + 0.125), xytext=(-4, 0), textcoords="offset points", ha="right", va="center",
-            size=6.5, color=style.MUTED, annotation_clip=False,
+            size=8, color=style.MUTED, annotation_clip=False,
         )  # fmt: skip
     pairs = enumerate(zip(strip.asked, strip.found, strict=False))
     wrong = [n for n, (asked, found) in pairs if backing.get(asked, asked) != found]
@@ -148,7 +154,7 @@ def _draw_strip(axes: Axes, strip: Strip, y: float, colours: dict[int, str], bac
     colour = style.MUTED if strip.ok else style.BAD
     axes.annotate(
         f"{strip.verdict}\n{strip.who}", (1, y), xytext=(8, 0), textcoords="offset points", va="center",
-        size=7.5, color=colour, annotation_clip=False,
+        size=8, color=colour, annotation_clip=False,
     )  # fmt: skip
 
 

@@ -78,10 +78,18 @@ NO_KEY: Final[Key] = ([], [])
 _LINE_INCHES: Final = 0.175
 _MAX_REASONS: Final = 4
 _TICK_INCHES: Final = 0.25
-#: What a landscape page of A4 or Letter holds, so that text is printed in its own size.
-_PAGE_INCHES: Final = 10.0
+#: What a landscape page of A4 or Letter holds, so that text is printed in its own size: width and height.
+PAGE_INCHES: Final = 10.0
+_PAGE_HEIGHT_INCHES: Final = 6.4
+#: How much lower plots may become to fit there.
+_LOWEST: Final = 0.6
 _LEAST_PANEL_INCHES: Final = 2.4
 _REASON_WIDTH: Final = 118
+
+
+def dark_properties() -> str:
+    """The colours of figures on a dark page, as properties of CSS."""
+    return " ".join(f"--c{name}: {colour};" for name, colour in DARK.items())
 
 
 @contextmanager
@@ -128,6 +136,7 @@ def framed(
     key_rows = -(-len(key[0]) // columns)
     header = 0.45 + _LINE_INCHES * len(subtitles) + sum(map(_label_inches, labels)) + 0.2 * key_rows
     footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
+    plots = min(plots, max(_PAGE_HEIGHT_INCHES - header - footer, _LOWEST * plots))
     height = header + plots + footer
     area = (0.0, footer / height, 1.0, plots / height)
     engine = ConstrainedLayoutEngine(rect=area, h_pad=0.08, w_pad=0.08)
@@ -173,7 +182,7 @@ def _label_inches(lines: Sequence[str]) -> float:
 
 def panels_width(inches: float, panels: int) -> float:
     """Width of a row of panels: at most a landscape page, unless they are too many for it [inches]."""
-    return max(6.8, min(inches * panels, max(_PAGE_INCHES, _LEAST_PANEL_INCHES * panels)))
+    return max(6.8, min(inches * panels, max(PAGE_INCHES, _LEAST_PANEL_INCHES * panels)))
 
 
 def _key_columns(labels: Sequence[str], width_inches: float) -> int:

@@ -150,7 +150,7 @@ def render(
     varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
     return environment.get_template("template.html.j2").render(
         results=results,
-        dark_figures=" ".join(f"--c{name}: {colour};" for name, colour in style.DARK.items()),
+        dark_figures=style.dark_properties(),
         first=first_page(decision, results),
         note=shown.note,
         costs=costs,

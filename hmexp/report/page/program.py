@@ -13,11 +13,12 @@ import msgspec
 from markupsafe import Markup
 
 from hmexp.report.figures import gallery as figures
+from hmexp.report.figures import style
 from hmexp.report.page.html import flatten
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.study.prediction import say_prediction
 from hmexp.report.study.program import ProgramReading, readings_of, say_pattern
-from hmexp.report.study.program_verdict import verdicts
+from hmexp.report.study.program_verdict import answer, verdicts
 from hmexp.report.study.results import StudyResults
 from hmexp.store.program_points import ProgramLaunch, ProgramPoint
 from hmexp.store.program_records import PlacementSample
@@ -66,9 +67,12 @@ def render_program(study: StudyResults, svg: str) -> str:
     measured = {reading.record.point_id: reading for reading in readings}
     planned = max(study.run.points or 0, len(study.records))
     caption = _PREDICTED if study.name == "predict" else _CAPTION
+    title = points[0].definition.title if points else "A program on hybrid memory"
     return environment.from_string(source).render(
         run=study.run,
-        title=points[0].definition.title if points else "A program on hybrid memory",
+        title=title,
+        answer=None if study.name == "predict" else answer(study, title),
+        dark_figures=style.dark_properties(),
         labels=study.labels,
         planned=planned,
         unfinished=planned - len(study.records),

@@ -122,7 +122,8 @@ class Results:
     def slow_name(self) -> str:
         """What to call the slow memory: its kind if there is one kind only, else `slow`."""
         slow = {self.kinds.get(node, "unknown") for point in self.points for node in point.slow_mix}
-        return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 else "slow"
+        # A remote socket's memory is DRAM, too, but not what is called DRAM beside it.
+        return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 and slow != {"dram"} else "slow"
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

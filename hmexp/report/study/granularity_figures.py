@@ -110,7 +110,7 @@ def _name_window(axes: Axes, window_bytes: int) -> None:
     axes.axvline(window_bytes, color=style.FAINT, linewidth=1, zorder=0)
     axes.annotate(
         "a window", (window_bytes, 0), xycoords=("data", "axes fraction"), xytext=(3, 3),
-        textcoords="offset points", size=7.5, color=style.MUTED, rotation=90, va="bottom",
+        textcoords="offset points", size=8, color=style.MUTED, rotation=90, va="bottom",
     )  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def _draw(axes: Axes, matrix: Matrix, operation: str) -> None:
             ha="center",
             va="center",
             color=style.INK if bright > _LIGHT else style.PAPER,
-            size=7.5,
+            size=8,
             linespacing=1.15,
         )
     axes.set_xticks(range(len(matrix.targets)), [f"{node}\n{matrix.kind(node)}" for node in matrix.targets])

@@ -143,7 +143,7 @@ def redis_dumps(study: StudyResults) -> Figure:
         study.title,
         "BGSAVE under writes",
         f"the fork, memory copied on write, the whole dump, the p99 meanwhile{_say_failed(study)}",
-        (11.0, _PANEL_INCHES[1]),
+        (style.PAGE_INCHES, _PANEL_INCHES[1]),
     )
     for axes, name in zip(figure.subplots(1, len(panels)), panels, strict=True):
         if not dumps:

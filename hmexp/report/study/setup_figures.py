@@ -84,7 +84,7 @@ def _draw_times(axes: Axes, costs: Sequence[SetupCosts]) -> None:
         assert cost.ns_per_page is not None
         axes.annotate(
             f"{digits(cost.ratio.median)} ×  ({digits(cost.ns_per_page.median)} ns/page)",
-            (cost.ratio.high, row), xytext=(7, 0), textcoords="offset points", va="center", size=7.5,
+            (cost.ratio.high, row), xytext=(7, 0), textcoords="offset points", va="center", size=8,
             color=style.MUTED,
         )  # fmt: skip
     axes.axvline(1, color=style.FAINT, linewidth=1, zorder=1)
@@ -100,7 +100,7 @@ def _draw_mappings(axes: Axes, costs: Sequence[SetupCosts]) -> None:
     axes.barh(range(len(costs)), counts, left=0.5, height=0.5, color=style.SERIES_COLOURS[5])
     for row, count in enumerate(counts):
         axes.annotate(
-            f"{count:,}", (count + 0.5, row), xytext=(4, 0), textcoords="offset points", va="center", size=7.5
+            f"{count:,}", (count + 0.5, row), xytext=(4, 0), textcoords="offset points", va="center", size=8
         )
     axes.set_xscale("log")
     axes.set_xlim(0.5, max(10, *counts) * 12)
@@ -121,7 +121,7 @@ def _draw_memory(axes: Axes, costs: Sequence[SetupCosts], caches: Sequence[str])
     for row, (cost, end) in enumerate(zip(costs, ends, strict=True)):
         axes.annotate(
             f"{digits(float(end))} ± {digits(cost.resolution_bytes, 2)}", (float(end), row), xytext=(4, 0),
-            textcoords="offset points", va="center", size=7.5,
+            textcoords="offset points", va="center", size=8,
         )  # fmt: skip
     axes.set_xlim(0, max(10.0, float(ends.max())) * 1.45)
     axes.set_xlabel("bytes per page (± what slab counts resolve)")

@@ -6,13 +6,18 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from hmexp.report.figures import gallery as figures
+from hmexp.report.figures import pareto
 from hmexp.report.figures.capability import capabilities
 from hmexp.report.figures.captions import ABSENT, TITLES, absent_figures
 from hmexp.report.figures.heat_map import shares_of_dram
 from hmexp.report.figures.thread_curves import thread_counts
+from hmexp.report.model.cost import markets
+from hmexp.report.model.prices import Prices
 from hmexp.report.page.html import write_report
 from hmexp.report.run.results import FUNCTIONAL_ONLY
 
@@ -113,3 +118,24 @@ def test_a_report_says_which_figures_are_missing_and_what_would_make_them(
         assert part in page
     assert "1, 2, 4" not in page  # several numbers of threads were measured
     assert set(TITLES) <= set(ABSENT)
+
+
+def test_every_figure_fits_a_sheet_with_text_of_eight_points(synthetic: SimpleNamespace) -> None:
+    results = synthetic.results(*_run(synthetic))
+    prices = Prices(8.0, 3.0, "EUR")
+    drawn = figures.all_figures(results)
+    drawn["cost"] = pareto.cost_performance(results, markets(results, prices), prices)
+    for stem, figure in drawn.items():
+        width, height = figure.get_size_inches()
+        # A4 and Letter on their side, less margins of 11 mm; the page gives a figure 165 mm.
+        assert width <= 10.1 and height <= 6.5, f"{stem}: {width:.1f} x {height:.1f} inches"
+        sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
+        assert min(sizes) >= 8, f"{stem}: {sorted(sizes)}"
+
+
+def test_strips_of_an_emulated_node_look_alike_where_all_is_well(synthetic: SimpleNamespace) -> None:
+    results = synthetic.results(synthetic.sweep(), synthetic.make_run(15))
+    [axes] = figures.all_figures(results)["placement_strips"].axes
+    rows = [np.asarray(image.get_array()) for image in axes.images]
+    pairs = list(zip(rows[::2], rows[1::2], strict=True))
+    assert len(pairs) >= 5 and all((asked == found).all() for asked, found in pairs)
