@@ -12,6 +12,7 @@ import io
 import json
 import mmap
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -330,6 +331,9 @@ def compare_with_smaps(pid: int, mappings: dict[int, Any]) -> None:
 
 
 def compare_with_numastat(pid: int, by_node: dict[int, int]) -> None:
+    if shutil.which("numastat") is None:
+        print("no numastat here: Debian has it in numactl", flush=True)
+        return
     done = subprocess.run(["numastat", "-p", str(pid)], capture_output=True, text=True, check=False)
     if done.returncode:
         print(f"no numastat here: {done.stderr.strip()}", flush=True)
