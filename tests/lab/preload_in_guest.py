@@ -237,7 +237,7 @@ def allocators() -> None:
             say(done.returncode == 0 and counters.bytes > 16 * MIB, f"{name}: {case}")
         done, counters = run(str(program), "heap", "64")
         pages, wrong = (int(word) for word in re.findall(r"\d+", done.stdout))
-        # gperftools takes its very first memory by brk, before it reads that it shall not.
+        # gperftools takes its first 5 MiB by brk, before it reads that it shall not.
         say(wrong <= (pages // 100 if name == "tcmalloc" else 0), f"{name}: a heap: {done.stdout.strip()}")
         with held(str(program), "heap", "64") as (process, _line, prepared):
             prepared.verify(process.pid)
