@@ -6,8 +6,8 @@
 #   make setup PYTHON=python3.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep placers granularity redis proof-at-scale test lab-test lab-debug lint known-answers bench
-.PHONY: screenshot example gallery docs clean
+.PHONY: help setup sweep placers granularity curves redis proof-at-scale test lab-test lab-debug lint known-answers
+.PHONY: bench screenshot example gallery docs clean
 
 # Another active environment must not leak into ours.
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV JUPYTER_PATH
@@ -60,6 +60,10 @@ redis: setup ## run notebooks/redis.ipynb: may a Redis live on hybrid memory? (n
 granularity: setup ## run notebooks/granularity.ipynb: how fine the grain must be (STUDY="-p size 1GiB ...")
 	@mkdir -p results
 	$(python) -m papermill notebooks/granularity.ipynb results/granularity.ipynb $(STUDY)
+
+curves: setup ## run notebooks/curves.ipynb: latency against bandwidth for each mix (STUDY="-p size 1GiB ...")
+	@mkdir -p results
+	$(python) -m papermill notebooks/curves.ipynb results/curves.ipynb $(STUDY)
 
 proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet machine, minutes; as root)
 	$(python) benchmarks/proof_at_scale.py

@@ -2,7 +2,11 @@
 
 For each profile, number of threads and share of slow memory: read, write and mixed bandwidth and latency
 against the scaled profile (5 %), the knee of the loaded-latency curve against the capacity (10 %), and a
-placement that is wrong on purpose, which must show as a wrong speed and as a failed proof.
+placement that is wrong on purpose, which must show as a wrong speed and a failed proof. There are three
+floors: rates on the host's DRAM; links and media (mixes past the cache, too); and the lab's slowed node,
+which a guest alone can show:
+
+    HMEXP_LAB_REQUIRED=1 .venv/bin/python -m pytest -m lab tests/lab/test_slow_node.py
 
     make known-answers      or      .venv/bin/python benchmarks/known_answers.py --threads 1 2
 """
@@ -32,6 +36,8 @@ STEPS = 8
 #: Part of the host's bandwidth that nodes have whose knee is looked for.
 REACH = 0.6
 OPERATIONS = ("read", "write", "mix_2_1")
+#: Of nodes with a link or a medium: mixes past the cache, where the peak and the dip are.
+MIXED = (*OPERATIONS, "write_nt", "mix_1_1_nt", "mix_2_1_nt", "mix_3_1_nt")
 #: A profile of one's own, in which two writers get less than one: what any machine with two CPUs can show.
 COLLAPSING = """\
 title = "Memory that two writers slow down"
@@ -75,12 +81,14 @@ def patterns(dram: int, slow: int) -> Iterator[tuple[float, Pattern]]:
 
 def check_profile(request: EmulationRequest, threads: int, size: str, tally: Tally) -> Emulation:
     """Hold every share of one profile against its truth."""
-    emulation = hmexp.emulate(request, threads, size=size, quantities=())
+    operations = MIXED if request.profile.duplex else OPERATIONS
+    quantities = ("write_nt",) if request.profile.duplex else ()
+    emulation = hmexp.emulate(request, threads, size=size, quantities=quantities)
     dram = near_dram(read_topology())
     for share, pattern in patterns(dram, request.node):
         label = f"EMULATED {request.profile.name}, {threads} threads, {share:.1%} slow"
         with allocate(size, pattern, emulation=emulation) as region:
-            for operation in OPERATIONS:
+            for operation in operations:
                 truth = emulation.predict(region.pages_per_node(), operation, threads)
                 found = hmexp.measure_bandwidth(region, operation, threads)
                 tally.judge(f"{label}, {operation} GB/s", found.median, truth, LIMIT)
@@ -168,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "collapsing.toml"
         own.write_text(COLLAPSING, encoding="utf-8")
-        for profile in ("optane-dcpmm", "cxl-expander", str(own)):
+        for profile in ("optane-dcpmm", "cxl-expander", str(own), "cxl-duplex", "ddr5-sapphire-rapids"):
             request = EmulationRequest.parse(f"2={profile}")
             for threads in options.threads:
                 if options.only == "all":

@@ -68,7 +68,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "The field `kind` says which of these a point has. The id of the point is a hash of them.",
         (
             parameters.LoopPoint, parameters.CostPoint, parameters.MappingsPoint, parameters.BehaviourPoint,
-            parameters.GranulePoint, program_points.ProgramPoint,
+            parameters.GranulePoint, parameters.CurvePoint, program_points.ProgramPoint,
         ),
     ),
     (

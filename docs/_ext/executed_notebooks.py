@@ -58,6 +58,10 @@ def pages() -> dict[str, Page]:
             READS.format(run="results/example-placers"), {"records": "../../results/example-placers"}
         ),
         "granularity.ipynb": Page(MEASURES, small | written | {"size": "16MiB", "window": "1MiB"}),
+        "curves.ipynb": Page(
+            MEASURES,
+            small | written | {"size": "16MiB", "launches": 1, "reads": ["0", "60", "100"], "stores": ["nt"]},
+        ),
         "redis.ipynb": Page(NEEDS, executed=False),
     }
 

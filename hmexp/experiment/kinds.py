@@ -145,6 +145,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "mappings": Kind("hmexp.study.kinds:measure_growth"),
     "behaviour": Kind("hmexp.study.kinds:measure_behaviour"),
     "granule": Kind("hmexp.study.kinds:measure_granule", "hmexp.study.kinds:prepare_granule"),
+    "curve": Kind("hmexp.study.kinds:measure_curve", joining="hmexp.sweep.loop:join"),
     "program": Kind(
         "hmexp.program.point:measure_program",
         "hmexp.program.point:prepare",

@@ -120,18 +120,18 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--stdin", action="store_true", help="read standard input to its end and pass it to the command"
     )
-    one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument(
-        "-v", "--verbose", action="store_true", help="report on standard error what ran and how long it took"
-    )
+        "--slow-node", metavar="NODE:read=NS,write=NS",
+        help="delay accesses to a node's memory, such as 2:read=600,write=1200",
+    )  # fmt: skip
+    one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
+    one.add_argument("-v", "--verbose", action="store_true", help="report what ran and how long it took")
     one.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="-- CMD ...", help="command to run in the guest"
     )
     one.set_defaults(run=dispatch, handler=_run)
 
-    interactive = commands.add_parser(
-        "shell", parents=[machine], help="start an interactive shell in the guest"
-    )
+    interactive = commands.add_parser("shell", parents=[machine], help="start a shell in the guest")
     interactive.set_defaults(run=dispatch, handler=_shell)
 
     kernels = commands.add_parser("kernels", help="list the kernels that are cached or can be fetched")
@@ -167,6 +167,7 @@ def _run(arguments: argparse.Namespace) -> int:
         command, arguments.kernel, arguments.topology, timeout_seconds,
         accelerator=arguments.accelerator, modules=arguments.modules, writable=arguments.writable,
         environment={name: value for name, _, value in pairs}, append=arguments.append,
+        slow_node=arguments.slow_node,
         stdin=sys.stdin.buffer.read() if arguments.stdin else b"",
         stdout=sys.stdout.buffer, stderr=sys.stderr.buffer,
         console=sys.stderr.buffer if arguments.console else None,

@@ -15,7 +15,8 @@ from hmexp.lab.guest_node import CXL, GuestTopology
 from hmexp.lab.tools import Tools
 
 CXL_QEMU = (10,)
-"""The first QEMU tried whose volatile CXL memory Linux can use; 7.2 (Debian 12) has none that boots."""
+"""The first QEMU tried whose volatile CXL memory Linux can use; 7.2 (Debian 12) has none that boots. Its
+plugins can tell the physical address of an access, too."""
 
 CXL_KERNEL = (6, 3)
 """The first kernel that makes regions of volatile CXL memory."""
@@ -24,26 +25,34 @@ _PROGRAM = "qemu-system-x86_64"
 _PACKAGE = "qemu-system-x86"
 
 
-def tools_for(topology: GuestTopology, tools: Tools) -> Tools:
+def tools_for(topology: GuestTopology, tools: Tools, *, plugin: bool = False) -> Tools:
     """Give the tools with an emulator that has the topology's devices.
+
+    Parameters
+    ----------
+    topology : GuestTopology
+    tools : Tools
+    plugin : bool
+        Whether it must take the plugin of a slow node.
 
     Raises
     ------
     LabNeedError
         If this machine has no such emulator and its package archive neither.
     """
-    if not topology.of_kind(CXL):
+    if not topology.of_kind(CXL) and not plugin:
         return tools
     version = emulator_version(tools)
     if version >= CXL_QEMU:
         return tools
-    wanted = f"a CXL device needs QEMU {CXL_QEMU[0]} or later, and this is {'.'.join(map(str, version))}"
+    what = "a CXL device" if topology.of_kind(CXL) else "a slow node"
+    wanted = f"{what} needs QEMU {CXL_QEMU[0]} or later, and this is {'.'.join(map(str, version))}"
     try:
         return _with_emulator(tools, _fetched())
     except LabError as error:
         raise LabNeedError(
             f"topology {topology.name}: {wanted}; a later one cannot be fetched: {error.message}",
-            f"install {_PACKAGE} {CXL_QEMU[0]} or later, or choose a topology without a cxl node",
+            f"install {_PACKAGE} {CXL_QEMU[0]} or later, or leave {what} out",
         ) from error
 
 

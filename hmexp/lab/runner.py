@@ -18,6 +18,7 @@ from hmexp.lab.job import job_files
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.machine import KVM, Share, kernel_command_line, machine_arguments, share_arguments
 from hmexp.lab.qemu import check_kernel, tools_for
+from hmexp.lab.slow_node import SLOW_NODE, SlowNode, emulated, plugin_arguments
 from hmexp.lab.tools import Tools, ensure_tools
 from hmexp.lab.topology import find_topology
 
@@ -105,6 +106,7 @@ def run(
     directory: str | Path | None = None,
     writable: Sequence[str | Path] = (),
     append: str = "",
+    slow_node: str | SlowNode | None = None,
     stdin: bytes = b"",
     stdout: BinaryIO | None = None,
     stderr: BinaryIO | None = None,
@@ -137,6 +139,8 @@ def run(
         Directories of the host in which the guest's writes are real.
     append : str
         More kernel parameters.
+    slow_node : str or SlowNode, optional
+        A node whose accesses are delayed by a plugin of the emulator, such as ``2:read=600,write=1200``.
     stdin : bytes
         What the command reads.
     stdout, stderr, console : binary stream, optional
@@ -156,19 +160,24 @@ def run(
     found = find_kernel(kernel, tools, modules)
     nodes = find_topology(topology) if isinstance(topology, str) else topology
     check_kernel(nodes, found.release)
-    tools = tools_for(nodes, tools)
-    chosen = choose_accelerator(accelerator, found, tools)
+    slow = SlowNode.parse(slow_node) if isinstance(slow_node, str) else slow_node
+    tools = tools_for(nodes, tools, plugin=slow is not None)
+    chosen = choose_accelerator(accelerator if slow is None else emulated(accelerator), found, tools)
+    more = [] if slow is None else plugin_arguments(slow, nodes)
+    told = dict(environment or {})
+    if slow is not None:
+        told[SLOW_NODE] = str(slow)
     words = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
     shares = writable_shares(writable)
     files = job_files(
         words, kernel=found, topology=nodes, accelerator=chosen, has_tools=tools.layer is not None,
-        environment=environment, directory=None if directory is None else Path(directory).absolute(),
+        environment=told, directory=None if directory is None else Path(directory).absolute(),
         shares=shares, stdin=stdin,
     )  # fmt: skip
     with run_directory() as work:
         (work / "out").mkdir()
         write_initramfs(work / "initrd", found, tools, files)
-        arguments = guest_arguments(found, nodes, chosen, tools, shares, work, append)
+        arguments = guest_arguments(found, nodes, chosen, tools, shares, work, append) + more
         ending = boot(work, tools, arguments, timeout_seconds, Sinks(stdout, stderr, console))
         out = work / "out"
         status = read_if_there(out / "status").strip()

@@ -15,6 +15,7 @@ from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
 from hmexp.measure.knee import Knee, find_knee
 from hmexp.measure.measurement import proof
+from hmexp.measure.mix import Mix
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.sampling import Sampling
@@ -51,11 +52,14 @@ class Injection:
         How many rates to add on either side of the knee.
     vector_bits : int, optional
         Width of the vectors; the widest of this CPU if not given [bits].
+    mix : Mix, optional
+        Loads and stores by their share of traffic; the operation must be ``read`` then.
     """
 
     delays_ns: tuple[int, ...] = DELAYS_NS
     refine: int = REFINE
     vector_bits: int | None = None
+    mix: Mix | None = None
 
 
 #: All the rates, and as many again beside the knee as `REFINE` says.
@@ -103,7 +107,7 @@ def measure_loaded_latency(
     """
     found = find_operation(operation)
     sampling.rule()
-    delays = _check_delays(injection.delays_ns)
+    delays = check_delays(injection.delays_ns)
     bench = _Bench(region, load, found, _place(threads, pinning), injection, ring, sampling)
     before = bench.proofs("before")
     points = bench.curve(delays, injection.refine, show)
@@ -123,7 +127,11 @@ class _Bench:
         plan: RingPlan,
         sampling: Sampling,
     ) -> None:
-        self.bits = require_vectors(injection.vector_bits, operation)
+        self.bits, self.mix = require_vectors(injection.vector_bits, operation), injection.mix
+        if self.mix is not None:
+            require_vectors(injection.vector_bits, find_operation(self.mix.writing))
+            if operation.name != "read":
+                raise ParameterError(f"operation {operation.name} is not read, beside a mix", "give read")
         self.probe, self.load, self.operation, self.cpus = region, load or region, operation, cpus
         self.samples, self.sample_ns = sampling.samples, sampling.nanoseconds
         if self.load.emulation is not region.emulation and self.load.emulation != region.emulation:
@@ -132,14 +140,14 @@ class _Bench:
                 "allocate both with one emulation",
             )
         if self.load.emulation is not None:
-            self.load.emulation.predict(self.load.pages_per_node(), operation.name, self.threads)
+            for name in (operation.name, self.mix.writing if self.mix else operation.name):
+                self.load.emulation.predict(self.load.pages_per_node(), name, self.threads)
         half = region.size_bytes // 2 // native.PAGE_BYTES * native.PAGE_BYTES
         size = region.size_bytes if load else half
         self.model = region.model_for(self.threads, beside=self.load.pattern, fine=True)
         self.ring = prepare_ring(region, self.cpu, plan, size_bytes=size, model=self.model)
         self.slices = make_slices(self.load, cpus[1:], operation, start_bytes=0 if load else size)
-        self.offset = self.ring.starts[0]
-        self.hop_ns = 100.0
+        self.offset, self.hop_ns = self.ring.starts[0], 100.0
 
     @property
     def cpu(self) -> int:
@@ -197,7 +205,7 @@ class _Bench:
                 page_bytes=after[0].page_bytes,
                 vector_bits=self.bits,
                 burst_bytes=BURST_BYTES,
-                per_payload=self.operation.to_record(),
+                per_payload=self.operation.to_record() if self.mix is None else self.mix.per_payload,
             ),
         )
 
@@ -217,6 +225,7 @@ class _Bench:
         run = native.loaded(
             self.probe.mapping, self.cpu, self.offset, hops, self.load.mapping, self.slices, job,
             BURST_BYTES, delay_ns, self.model, self.load.pattern,
+            None if self.mix is None else self.mix.blend,
         )  # fmt: skip
         self.offset = run.offset
         return self._point(delay_ns, run.samples, run.load_bytes, hops)
@@ -262,7 +271,8 @@ def _between(points: list[LoadedPoint], refine: int) -> list[int]:
     return list(dict.fromkeys(added))
 
 
-def _check_delays(delays_ns: Sequence[int]) -> tuple[int, ...]:
+def check_delays(delays_ns: Sequence[int]) -> tuple[int, ...]:
+    """Sort pauses, the longest first; refuse what is none [ns]."""
     delays = tuple(dict.fromkeys(delays_ns))
     if not delays:
         raise ParameterError("there are no delays", "give at least one, such as 0")

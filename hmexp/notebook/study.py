@@ -1,11 +1,11 @@
-"""What the notebooks of the studies call: `notebooks/placers.ipynb` and `notebooks/granularity.ipynb`.
+"""What the notebooks of the studies call: `notebooks/placers.ipynb`, `notebooks/curves.ipynb` and others.
 
 A face: it shows, and leaves the work to the layers below.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -22,9 +22,10 @@ from hmexp.progress import notebook_display
 from hmexp.report.figures import gallery as figures
 from hmexp.report.page import inline
 from hmexp.report.page.inline_html import Html
-from hmexp.report.study.files import FIGURES, TABLES, write_study
+from hmexp.report.study.files import EACH, FIGURES, TABLES, write_study
 from hmexp.report.study.results import StudyResults
 from hmexp.store.run import resolve_results
+from hmexp.study.curves import CurveParameters, make_curves
 from hmexp.study.experiment import Study, run_study
 from hmexp.study.granularity import GranuleParameters, make_granule_study
 from hmexp.study.placers import PlacerParameters, make_placer_study
@@ -117,6 +118,11 @@ class StudyNotebook:
         drawn = FIGURES[self.name][stem](self.results)
         return inline.Picture(stem, figures.png_bytes(drawn, DPI))
 
+    def figures(self) -> Iterator[inline.Picture]:
+        """The figures that the study has for each of something, such as the curves of each pattern."""
+        for stem, drawn in EACH[self.name](self.results).items():
+            yield inline.Picture(stem, figures.png_bytes(drawn, DPI))
+
     def require_complete(self) -> None:
         """Raise SweepError if a point failed: papermill must not end well then."""
         if self.outcome is not None:
@@ -133,6 +139,7 @@ def _find_run(records: str, given: Mapping[str, Any]) -> Path:
 
 
 _KINDS: Final[Mapping[str, tuple[Any, Maker]]] = {
+    "curves": (CurveParameters, make_curves),
     "placers": (PlacerParameters, make_placer_study),
     "granularity": (GranuleParameters, make_granule_study),
     "program": (ProgramParameters, make_program_study),

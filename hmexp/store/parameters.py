@@ -172,5 +172,46 @@ class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
     emulated: bool = False
 
 
+class CurvePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="curve"):
+    """A point of a family of curves: latency against the load of one mix.
+
+    Parameters
+    ----------
+    pattern : str
+        Nodes in order, such as `0,2,2`.
+    granule_bytes : int
+        Bytes in a row from one entry of the pattern [bytes].
+    size_bytes : int
+        Size of the region [bytes].
+    placer : str
+        Mechanism that places the pages.
+    read_percent : float
+        Share of reads in the traffic, lines that a regular store reads first included [%].
+    stores : str
+        `nt` or `regular`.
+    threads : int
+        Threads that load.
+    samples : int
+        Samples at each load.
+    sample_seconds : float
+        Shortest duration of a sample [s].
+    delays_ns : tuple of int
+        Pauses of a thread after each burst, one for each load [ns].
+    """
+
+    pattern: str
+    granule_bytes: int
+    size_bytes: int
+    placer: str
+    read_percent: float
+    stores: str
+    threads: int
+    samples: int
+    sample_seconds: float
+    delays_ns: tuple[int, ...] = ()
+
+
 #: A new kind adds its struct here, and that of its result to `hmexp.store.results.Result`.
-PointParameters = LoopPoint | CostPoint | MappingsPoint | BehaviourPoint | GranulePoint | ProgramPoint
+PointParameters = (
+    LoopPoint | CostPoint | MappingsPoint | BehaviourPoint | GranulePoint | ProgramPoint | CurvePoint
+)

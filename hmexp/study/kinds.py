@@ -6,12 +6,16 @@ from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.behaviour import BEHAVIOURS
 from hmexp.measure.granularity import measure_windows
+from hmexp.measure.loaded import DELAYS_NS, Injection, measure_loaded_latency
+from hmexp.measure.mix import Mix, Stores
+from hmexp.measure.quantity import at_full_load
+from hmexp.measure.rings import RingPlan
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.setup import measure_mappings, measure_setup
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
-from hmexp.store.parameters import BehaviourPoint, CostPoint, GranulePoint, MappingsPoint
+from hmexp.store.parameters import BehaviourPoint, CostPoint, CurvePoint, GranulePoint, MappingsPoint
 
 
 def measure_cost(task: Task) -> Taken:
@@ -41,6 +45,33 @@ def prepare_granule(task: Task) -> Prepared:
     """Pages of 2 MiB against small ones are compared on memory as it is."""
     assert isinstance(task.parameters, GranulePoint)
     return Prepared(emulated=task.parameters.emulated)
+
+
+def measure_curve(task: Task) -> Taken:
+    """Measure latency beside a mix of loads and stores, from no load to all that the threads can make."""
+    point = task.parameters
+    assert isinstance(point, CurvePoint)
+    emulation = None if task.emulation is None else Emulation.from_record(task.emulation)
+    pattern = Pattern.parse(point.pattern, point.granule_bytes)
+    stores: Stores = "nt" if point.stores == "nt" else "regular"
+    injection = Injection(point.delays_ns or DELAYS_NS, mix=Mix(point.read_percent, stores))
+    with allocate(point.size_bytes, pattern, point.placer, emulation=emulation) as region:
+        curve = measure_loaded_latency(
+            region,
+            "read",
+            point.threads,
+            ring=RingPlan(seed=1 + task.launch),
+            injection=injection,
+            sampling=Sampling(point.samples, point.sample_seconds),
+        )
+        found = at_full_load(curve, "loaded_read")
+        return Taken(
+            found.to_record(),
+            setup=region.setup.to_record(),
+            proof=found.proof_record(),
+            settings=region.setup.settings,
+            host_bound=found.noise is not None and found.noise.host_bound,
+        )
 
 
 def measure_granule(task: Task) -> Taken:

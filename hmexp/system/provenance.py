@@ -107,7 +107,8 @@ def timing_validity(
     proc_root : Path
         Where `/proc` is.
     environ : mapping
-        ``HMEXP_TIMING_VALID=0`` says no from outside: for emulators that hide themselves.
+        ``HMEXP_TIMING_VALID=0`` says no from outside: for emulators that hide themselves; and
+        ``HMEXP_LAB_SLOW_NODE`` that the lab delays accesses to a node.
     sys_root : Path, optional
         Where `/sys` is; by default beside `/proc`.
 
@@ -117,6 +118,13 @@ def timing_validity(
         Whether they do, and if not, why.
     """
     sys_root = proc_root.parent / "sys" if sys_root is None else sys_root
+    slowed = environ.get("HMEXP_LAB_SLOW_NODE", "").partition(":")[0]
+    if slowed:
+        # Known from outside alone: nothing in the guest could tell.
+        return False, (
+            f"emulated: lab plugin: accesses to node {slowed} are delayed by the emulator, so that times "
+            "tell it from other nodes and say nothing else"
+        )
     if environ.get("HMEXP_TIMING_VALID", "").strip().lower() in {"0", "no", "false"}:
         return False, "HMEXP_TIMING_VALID marks timings as not valid here"
     model = _cpu_model(proc_root) or ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from hmexp.memory.placers import PLACERS
+from hmexp.study.curves import CurveParameters
 from hmexp.study.granularity import GranuleParameters
 from hmexp.study.placers import PlacerParameters
 from hmexp.system.topology import read_topology
@@ -151,10 +152,15 @@ def test_bad_input_fails_papermill_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    ("notebook", "kind"), [("placers.ipynb", PlacerParameters), ("granularity.ipynb", GranuleParameters)]
+    ("notebook", "kind"),
+    [
+        ("placers.ipynb", PlacerParameters),
+        ("granularity.ipynb", GranuleParameters),
+        ("curves.ipynb", CurveParameters),
+    ],
 )
 def test_the_parameters_cell_is_what_the_library_knows(
-    notebook: str, kind: type[PlacerParameters] | type[GranuleParameters]
+    notebook: str, kind: type[PlacerParameters] | type[GranuleParameters] | type[CurveParameters]
 ) -> None:
     cells = json.loads((NOTEBOOKS / notebook).read_text())["cells"]
     cell = next(cell for cell in cells if "parameters" in cell["metadata"].get("tags", []))

@@ -107,7 +107,7 @@ def test_every_kind_of_parameters_results_and_details_is_drawn() -> None:
 
     look()
     assert seen >= {
-        "LoopPoint", "CostPoint", "MappingsPoint", "BehaviourPoint", "GranulePoint",
+        "LoopPoint", "CostPoint", "MappingsPoint", "BehaviourPoint", "GranulePoint", "CurvePoint",
         "Measured", "CostRecord", "Mappings", "Behaviour", "Windows", "NoneType",
         "BandwidthDetails", "LatencyDetails", "StoreLatencyDetails", "LoadedDetails",
     }  # fmt: skip

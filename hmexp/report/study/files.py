@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 
 from hmexp.report.figures import gallery as figures
 from hmexp.report.page.program import render_program
+from hmexp.report.study.curves import best_frame, curves_frame
+from hmexp.report.study.curves_figures import best_ratio, family_figures
 from hmexp.report.study.granularity import granules_frame
 from hmexp.report.study.granularity_figures import granularity, translation_cost
 from hmexp.report.study.matrix import cells_frame, disagreements_frame
 from hmexp.report.study.matrix_figures import heat_map
+from hmexp.report.study.mess import mess_files
 from hmexp.report.study.prediction import prediction_frame
 from hmexp.report.study.prediction_figures import slowdown_curve
 from hmexp.report.study.program import programs_frame
@@ -34,6 +37,7 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
         "mappings_against_size": mappings_against_size,
     },
     "granularity": {"granularity": granularity, "translation_cost": translation_cost},
+    "curves": {"best_ratio": best_ratio},
     "matrix": {"matrix": heat_map},
     "program": {"program": program_metrics},
     "predict": {"predict": slowdown_curve, "program": program_metrics},
@@ -46,11 +50,16 @@ FIGURES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], Figure]]]] = {
 TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]] = {
     "placers": {"placers": costs_frame, "one_tebibyte": far_frame},
     "granularity": {"granules": granules_frame},
+    "curves": {"curves": curves_frame, "best_ratio": best_frame},
     "matrix": {"matrix": cells_frame, "disagreements": disagreements_frame},
     "program": {"program": programs_frame},
     "predict": {"predict": prediction_frame, "program": programs_frame},
     "redis": {"requests": redis_frame, "dumps": dumps_frame},
 }
+#: Studies with a figure for each of something, by the stems of the files' names.
+EACH: Final[Mapping[str, Callable[[StudyResults], Mapping[str, Figure]]]] = {"curves": family_figures}
+#: Studies with files of another form, by their names.
+TEXTS: Final[Mapping[str, Callable[[StudyResults], Mapping[str, str]]]] = {"curves": mess_files}
 #: Studies with a page of their own: made of the figure of that stem.
 PAGES: Final[Mapping[str, tuple[str, Callable[[StudyResults, str], str]]]] = {
     "program": ("program", render_program),
@@ -75,6 +84,11 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
     ]
     for stem, draw in FIGURES.get(study.name, {}).items():
         written += figures.save(draw(study), folder, stem)
+    if study.name in EACH:
+        for stem, figure in EACH[study.name](study).items():
+            written += figures.save(figure, folder, stem)
+    if study.name in TEXTS:
+        written += [write_atomically(run_dir / name, text) for name, text in TEXTS[study.name](study).items()]
     page = PAGES.get(study.name)
     if page is not None:
         stem, render = page

@@ -93,6 +93,32 @@ def test_the_ratio_for_90_percent_of_read_bandwidth_is_the_true_one_or_its_neigh
     assert cheap == pytest.approx(share, abs=1e-3)
 
 
+def test_the_advice_moves_with_the_mix_on_a_duplex_link(synthetic: SimpleNamespace) -> None:
+    """A mix wants more pages on the link than reads alone: two sweeps of one machine have two answers."""
+    host = NodeSpeed(20.0, 12.0, 120.0, 18.0)
+    emulation = Emulation.scale_to_host(EmulationRequest.parse("2=cxl-duplex"), host, (0,), 0)
+    shares = {}
+    for operation in ("read", "mix_1_1_nt"):
+        template = synthetic.make_record("0", "read")
+        records = []
+        for pattern in _patterns():
+            counts = {n: c for n, c in pattern.pages_per_node(PAGES, 4096).items() if c}
+            truth = emulation.predict(counts, operation, 2)
+            summary = summarise(np.array([truth * factor for factor in (0.995, 1.0, 1.005)]))
+            records.append(
+                template | {
+                    "point_id": f"{operation}{pattern}", "result": template["result"] | asdict(summary),
+                    "parameters": template["parameters"] | {"pattern": str(pattern), "operation": operation},
+                    "dram_share": counts.get(0, 0) / PAGES, "model": {"value": truth},
+                }
+            )  # fmt: skip
+        run = synthetic.make_run(len(records)) | {"emulation": emulation.to_record()}
+        (market,) = markets(synthetic.results(records, run), Prices(2.0, 1.0))
+        best = max(market.offers, key=lambda offer: offer.point.value.median)
+        shares[operation] = best.point.share
+    assert shares["mix_1_1_nt"] < shares["read"]
+
+
 def test_the_three_profiles_have_three_answers(profiles: dict[str, str]) -> None:
     shares = set()
     for name in profiles.values():
