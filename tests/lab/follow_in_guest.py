@@ -138,7 +138,9 @@ def beside() -> None:
         if mode == "exec":
             assert found.processes[0].replaced > 1, found
         if mode in CALM:
-            assert found.outcomes.in_place >= 2000 and found.complete, found
+            # Stacks of threads come and go.
+            few = found.outcomes.waiting <= found.outcomes.pages // 50
+            assert found.outcomes.in_place >= 2000 and (found.complete or (mode == "threads" and few)), found
 
 
 def granules() -> None:

@@ -258,7 +258,7 @@ def hostile() -> None:
 def ending() -> None:
     """A program that ends in mid-move, and one whose first thread has ended before."""
     program = Program("die", 32, seconds=40)
-    status, found = move(program, "--pattern", "2", "--rate", "300")
+    status, found = move(program, "--pattern", "2", "--rate", "150")
     assert program.process.wait() == 0
     say(f"died: {short(found)}")
     assert status == 1 and found["why"] == "ended" and found["processes"][0]["ended"], (status, found)

@@ -261,8 +261,9 @@ def _is_free() -> bool:
 
 def check_nodes() -> None:
     status, text = command("--apply", "--json")
+    assert status == 0, text
     found = json.loads(text.splitlines()[-1])
-    assert status == 0 and found["done"] == [] and not found["refused"], text
+    assert found["done"] == [] and not found["refused"], text
     nodes = [node for node in read_topology().nodes if node.kind == KIND]
     assert len(nodes) == len(found["nodes"]) == NODES, (nodes, found)
     assert all(node.has_memory and node.evidence for node in nodes)

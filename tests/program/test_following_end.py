@@ -33,7 +33,7 @@ for at in range(0, len(block), 4096):
 print("ready", flush=True)
 sys.stdin.readline()
 if sys.argv[1] == "exec":
-    os.execvp("sleep", ["sleep", "0.05"])
+    os.execvp("sleep", ["sleep", "0.3"])
 os._exit(0)
 """
 
@@ -76,12 +76,12 @@ def test_it_ends_at_any_moment() -> None:
 
 
 def test_what_it_executes_is_another_program() -> None:
-    found = follow_to_the_end(begin("exec"), 0.2)
-    (process,) = found.processes
-    assert found.why == "ended" and process.ended
-    # Its own pages are gone: what was seen last is those of `sleep`, if anybody has looked in time.
-    if process.replaced:
-        assert process.name == "sleep" and found.outcomes.pages < PAGES
+    found = follow_to_the_end(begin("exec"), 0.5)
+    assert found.why == "ended"
+    for process in found.processes:
+        # Its own pages are gone: what was seen last is those of `sleep`, if anybody has looked in time.
+        assert process.ended
+        assert not process.replaced or (process.name == "sleep" and found.outcomes.pages < PAGES)
 
 
 def test_it_ends_before_anybody_looks(tmp_path: Path) -> None:

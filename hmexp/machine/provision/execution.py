@@ -12,7 +12,7 @@ from hmexp.machine.provision import plan
 from hmexp.machine.provision.journal import ProvisionJournal, ProvisionLog
 from hmexp.machine.provision.reading import read_provision_state
 from hmexp.machine.provision.state import DaxState, ProvisionState, ProvisionWish
-from hmexp.machine.provision.steps import AUTO_ONLINE, ProvisionStep, ShellCommand
+from hmexp.machine.provision.steps import AUTO_ONLINE, ProvisionStep, ShellCommand, SysfsWrite
 from hmexp.machine.provision.tools import PACKAGES, InstalledTools, ProvisionError, Toolbox
 from hmexp.machine.provision.users import find_users
 from hmexp.system.journal import boot_id
@@ -188,8 +188,8 @@ def _take(workshop: Workshop, step: ProvisionStep) -> None:
         if isinstance(action, ShellCommand):
             output = workshop.tools.run(action.words)
             problem = (output.err.strip() or f"status {output.status}") if output.status else None
-        elif action.path.endswith("/bind") and _is_bound(workshop, action.text):
-            # Newer kernels bind a region as it is committed.
+        elif action.path.endswith("/bind") and _is_bound(workshop, action):
+            # Newer kernels bind a region as it is committed; and an interrupted run may have done it.
             problem = None
         else:
             problem = write_text(workshop.sys_root / action.path, action.text)
@@ -201,8 +201,9 @@ def _take(workshop: Workshop, step: ProvisionStep) -> None:
     _finish(workshop, step, log)
 
 
-def _is_bound(workshop: Workshop, region: str) -> bool:
-    return (workshop.sys_root / "bus/cxl/devices" / region / "driver").exists()
+def _is_bound(workshop: Workshop, bind: SysfsWrite) -> bool:
+    bus = (workshop.sys_root / bind.path).parents[2]
+    return (bus / "devices" / bind.text / "driver").exists()
 
 
 def _begin(workshop: Workshop, step: ProvisionStep) -> ProvisionLog:

@@ -8,6 +8,7 @@ from typing import Final
 
 from hmexp.errors import ParameterError
 from hmexp.machine.provision import steps
+from hmexp.machine.provision.compat import leave_compat
 from hmexp.machine.provision.state import (
     OFFLINE,
     DaxState,
@@ -80,7 +81,7 @@ def _clear_up(state: ProvisionState) -> ProvisionStep | None:
     """What an interruption makes necessary before all else."""
     if state.half_region is not None:
         return steps.drop_half_region(state, state.half_region)
-    return None if state.has_left_compat else steps.leave_compat(state)
+    return None if state.has_left_compat else leave_compat(state)
 
 
 def next_undo(state: ProvisionState, devices: frozenset[str]) -> ProvisionStep | None:
@@ -209,7 +210,7 @@ def _device_of(state: ProvisionState, space: PmemSpace) -> DaxState | None:
 def _prepare(state: ProvisionState, device: DaxState, *, wakes: bool) -> ProvisionStep | None:
     """What must come before a device becomes memory."""
     if state.is_compat and device.kind == "nvm":
-        return steps.leave_compat(state)
+        return leave_compat(state)
     if not state.has_kmem:
         return steps.load_kmem(state)
     return steps.set_auto_online(state) if wakes else None

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hmexp.machine.provision.compat import read_of_compat
 from hmexp.machine.provision.cxl import read_cxl, read_half_region
 from hmexp.machine.provision.journal import ProvisionLog
 from hmexp.machine.provision.state import DaxState, Mode, PmemArea, PmemSpace, ProvisionState
@@ -52,6 +53,7 @@ def read_provision_state(
     # Settings and drivers are as they were after a boot.
     is_this_boot = log.boot_id == boot_id(proc_root)
     before = log.auto_before if is_this_boot else None
+    doing = log.doing if is_this_boot else None
     half = read_half_region(sys_root, log.mapping, log.endpoint)
     cxl = read_cxl(sys_root, None if half is None else half.endpoint)
     missing = []
@@ -65,7 +67,8 @@ def read_provision_state(
         dax=dax,
         cxl=cxl,
         half_region=half,
-        has_left_compat=not (is_this_boot and "dax_pmem_compat" in (log.doing or "")),
+        has_left_compat="dax_pmem_compat" not in (doing or ""),
+        of_compat=read_of_compat(doing, sys_root),
         auto_online=auto_online,
         auto_before=before,
         is_compat=(sys_root / "module/dax_pmem_compat").exists(),

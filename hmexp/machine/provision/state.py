@@ -171,6 +171,8 @@ class ProvisionState:
     has_left_compat : bool
         False if an interruption came while dax_pmem_compat was being replaced: perhaps no driver has the
         devices.
+    of_compat : tuple of str
+        The devices of the bus `nd` that dax_pmem_compat has, such as ``dax0.0``.
     auto_online : str or None
         What the kernel does with new memory; None if it does not say.
     auto_before : str or None
@@ -197,6 +199,7 @@ class ProvisionState:
     missing: tuple[str, ...] = ()
     half_region: HalfRegion | None = None
     has_left_compat: bool = True
+    of_compat: tuple[str, ...] = ()
 
     def with_dax(self, new: DaxState) -> ProvisionState:
         """The same with one device added or replaced."""

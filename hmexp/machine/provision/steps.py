@@ -138,21 +138,6 @@ def enable_region(state: ProvisionState, area: PmemArea) -> ProvisionStep:
     )
 
 
-def leave_compat(state: ProvisionState) -> ProvisionStep:
-    """The seed's sequence: the other model of DAX devices."""
-    return ProvisionStep(
-        (
-            _command("modprobe -r dax_pmem_compat"),
-            _command("modprobe -r dax_pmem"),
-            _command("modprobe -i dax_pmem"),
-        ),
-        "dax_pmem_compat has the devices, and a device of its model cannot become memory.",
-        "The DAX devices appear on the bus `dax`. The kernel needs CONFIG_DEV_DAX_KMEM (and "
-        "CONFIG_MEMCG_KMEM).",
-        replace(state, is_compat=False, has_left_compat=True),
-    )
-
-
 def load_kmem(state: ProvisionState) -> ProvisionStep:
     """Load the driver that makes memory of a device."""
     return ProvisionStep(

@@ -75,6 +75,16 @@ def test_drivers_that_were_being_replaced(tmp_path: Path) -> None:
     assert make_undo_plan(later, frozenset()).steps == ()
 
 
+def test_devices_that_one_driver_had_and_the_other_was_getting(tmp_path: Path) -> None:
+    (tmp_path / "bus/nd/drivers/dax_pmem_compat/dax1.0").mkdir(parents=True)
+    (tmp_path / "bus/nd/drivers/dax_pmem_compat/bind").touch()
+    assert read(tmp_path, ProvisionLog()).of_compat == ("dax1.0",)
+    log = ProvisionLog(doing="modprobe -r dax_pmem_compat; echo dax0.1 > /sys/bus/nd/drivers/dax_pmem/bind")
+    assert read(tmp_path, log).of_compat == ("dax0.1", "dax1.0")
+    later = read(tmp_path, replace(log, boot_id="an earlier boot"))
+    assert later.of_compat == ("dax1.0",) and later.has_left_compat
+
+
 @pytest.mark.parametrize(("log", "ours"), [(MAKING, True), (ProvisionLog(), False)])
 def test_a_region_that_ndctl_left_disabled(tmp_path: Path, log: ProvisionLog, ours: bool) -> None:
     tools = Listing({})

@@ -55,6 +55,19 @@ def test_the_sequence_of_old_kernels() -> None:
     ]
 
 
+def test_devices_that_are_memory_keep_their_driver() -> None:
+    """The alias loads dax_pmem_compat for a second namespace, while the first is memory by dax_pmem."""
+    memory = DaxState("dax1.0", "nvm", "system-ram", GIB, 2, online_blocks=8, total_blocks=8)
+    device = DaxState("dax0.0", "nvm", "devdax", GIB, 1)
+    state = ProvisionState(dax=(device, memory), is_compat=True, of_compat=("dax0.1",))
+    assert commands(state) == [
+        "modprobe -r dax_pmem_compat",
+        # The bus `nd` has a number of its own.
+        "echo dax0.1 > /sys/bus/nd/drivers/dax_pmem/bind",
+        "daxctl reconfigure-device --mode=system-ram dax0.0",
+    ]
+
+
 @pytest.mark.parametrize("mode", ["raw", "fsdax", "sector", "devdax"])
 def test_data_is_left_alone_unless_it_is_named(mode: str) -> None:
     space = PmemSpace("namespace0.0", 0, mode, GIB, "u")
