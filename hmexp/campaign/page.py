@@ -17,7 +17,7 @@ _STYLE: Final = """
 @media (prefers-color-scheme: dark) { :root { --paper: #14171b; --ink: #e6e9ed; --link: #7cc0f0; } }
 body { margin: 0; padding: 28px 24px 72px; background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; }
-a { color: var(--link); }
+a { color: var(--link); } td:first-child { min-width: 15em; }
 @media (max-width: 600px) { body { padding: 12px; } }
 @media (min-width: 2200px) { body { zoom: 1.4; } }
 @media (min-width: 3400px) { body { zoom: 2; } }
@@ -54,12 +54,13 @@ def page(summary: Mapping[str, Any]) -> str:
     body = card(
         element("h1", summary["title"]),
         element("p", f"{finished} of {len(rows)} entries of {summary['file']} are finished."),
-        table(_HEADS, rows, left=range(len(_HEADS))),
+        element("div", table(_HEADS, rows, left=range(len(_HEADS))), style="overflow-x:auto"),
         muted("campaign.json holds the same data for programs to read."),
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
         f"<title>{title} · hmexp</title>\n<style>{_STYLE}</style></head>\n<body>{body}</body></html>\n"
     )
 
@@ -71,7 +72,8 @@ def _row(entry: Mapping[str, Any]) -> tuple[object, ...]:
     )
     status = element("div", badge(entry["status"], _KINDS.get(entry["status"], "caution")))
     if entry.get("emulated"):
-        status = element("div", status, badge(f"EMULATED {entry['emulated']}", "caution"))
+        # Beside the name, where no narrow screen cuts it off.
+        name = element("div", badge(f"EMULATED {entry['emulated']}", "caution"), name)
     if entry["reason"]:
         status = element("div", status, muted(entry["reason"]))
     answer = entry.get("answer")

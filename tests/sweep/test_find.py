@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,6 +32,7 @@ from hmexp.sweep.search import RatioSearch
 from hmexp.system.topology import read_topology
 
 Truth = Callable[[str, float], float]
+ROOT = Path(__file__).resolve().parents[2]
 TOPOLOGY = read_topology()
 EMULATED = {"emulate": "2=optane-dcpmm"}
 WITH_DRAM = ("1:0", *RATIOS)
@@ -113,6 +115,39 @@ def test_what_all_dram_does_not_keep_is_looked_for_from_the_least_dram_up(read: 
     found = find(f"read>={read:.2f}37GB/s")
     chosen, _ = search(found, optane)
     assert chosen == cheapest(found, optane)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    ["hmexp/memory/profiles/optane-dcpmm", "hmexp/memory/profiles/cxl-expander", "examples/remote-socket"],
+)
+def test_it_agrees_with_the_whole_grid_of_the_same_noisy_launches(profile: str) -> None:
+    speeds = tomllib.loads((ROOT / f"{profile}.toml").read_text(encoding="utf-8"))
+
+    def truth(operation: str, share: float) -> float:
+        figure = "latency_ns" if operation == "latency" else f"{operation}_gbps"
+        fast, slow = (float(speeds[node][figure]) for node in ("dram", "slow"))
+        if operation == "latency":
+            return fast * share + slow * (1 - share)
+        return min(fast / share if share else 1e9, slow / (1 - share) if share < 1 else 1e9)
+
+    def noisy(point: SweepPoint, number: int) -> list[float]:
+        chance = random.Random(f"{point.id} {number}")
+        value = truth(point.operation, share_of(found, point.pattern)) * math.exp(0.005 * chance.gauss(0, 1))
+        return [value * math.exp(0.001 * chance.gauss(0, 1)) for _ in range(5)]
+
+    found = find("read>=70", "latency<=1.9x")
+    backlog, grid = empty(found), empty(found)
+    looking, whole = found.search(backlog), found.search(grid)
+    for point, number, _ in looking.steps():
+        backlog.add(point, number, launched(found, point, number, noisy(point, number)))
+    for point in found.plan.points:
+        for number in range(point.launches):
+            grid.add(point, number, launched(found, point, number, noisy(point, number)))
+    # All launches are there: it asks for none, and judges by all of them.
+    assert list(whole.steps()) == []
+    assert looking.chosen == whole.chosen is not None
+    assert looking.record().launches <= looking.record().grid_launches / 3
 
 
 def test_what_a_need_asks_beyond_all_dram_is_found_too() -> None:

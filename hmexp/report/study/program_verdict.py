@@ -69,7 +69,10 @@ def answer(study: StudyResults, title: str, keep: float = KEEP) -> ProgramAnswer
         Part of the speed on DRAM alone that a ratio is to keep.
     """
     readings = readings_of(study)
-    question = f"With how little DRAM does {title} keep at least {keep:.0%} of its speed on DRAM alone?"
+    question = (
+        f"Does {title} keep at least {keep:.0%} of its speed on DRAM alone with a part of its memory slow, "
+        "and with how little DRAM?"
+    )
     css, verdict, why = _decide(study, readings, keep)
     return ProgramAnswer(question, verdict, why, css, _grounds(study, readings))
 
