@@ -21,6 +21,14 @@ Mask = npt.NDArray[np.bool_]
 #: Looked at in one go; more would take memory for pages that are not there [bytes].
 _PIECE_BYTES: Final = 1 << 30
 HUGE_PAGES: Final = huge_page_bytes() // PAGE_BYTES
+#: How often in one look mappings that have come or moved meanwhile are looked for.
+_SECOND_LOOKS: Final = 3
+
+#: Addresses from the first to before the last, ascending [bytes].
+Ranges = list[tuple[int, int]]
+#: Pages, ascending, with the node and the flags of each.
+Seen = tuple[Pages, npt.NDArray[np.int16], npt.NDArray[np.uint8]]
+_NOTHING: Final[Seen] = (np.empty(0, np.uint64), np.empty(0, np.int16), np.empty(0, np.uint8))
 
 
 @dataclass(frozen=True)
@@ -130,37 +138,76 @@ class Looker:
         started_ns = time.monotonic_ns()
         # Before the scan: a fault that it misses must not be taken for seen.
         faults = self._target.minor_faults
+        mapped = self._ranges()
+        seen = self._scan(mapped)
+        # A mapping may have moved meanwhile (mremap), or new ones come: then its pages are there.
+        for _attempt in range(_SECOND_LOOKS):
+            now = self._ranges()
+            if now == mapped:
+                break
+            seen = _within(_join(seen, self._scan(_subtract(now, mapped))), now)
+            mapped = now
+        pages, node, flags = seen
+        return View(pages, node, flags, started_ns, time.monotonic_ns(), len(mapped), faults)
+
+    def _ranges(self) -> Ranges:
+        """Where its private anonymous memory is, ascending."""
         everything = read_mappings(self._target.thread, numa=False)
         if not everything:
             # That of a zombie is empty, and no error.
             raise ProcessLookupError(f"process {self._target.pid} has no address space")
-        mappings = [each for each in everything if _is_followed(each)]
-        pages: list[Pages] = []
-        node: list[npt.NDArray[np.int16]] = []
-        flags: list[npt.NDArray[np.uint8]] = []
-        for start, stop in self._pieces(mappings):
+        return [(each.start, each.stop) for each in everything if _is_followed(each)]
+
+    def _scan(self, ranges: Ranges) -> Seen:
+        """The pages that are there, their nodes and flags."""
+        parts: list[Seen] = [_NOTHING]
+        for start, stop in self._pieces(ranges):
             scan = self._sight.scan(start, stop)
             there = np.flatnonzero((scan.flags & (PRESENT | FILE)) == PRESENT)
-            pages.append(there.astype(np.uint64) + np.uint64(start // PAGE_BYTES))
-            node.append(scan.node[there])
-            flags.append(scan.flags[there])
-        return View(
-            np.concatenate(pages) if pages else np.empty(0, np.uint64),
-            np.concatenate(node) if node else np.empty(0, np.int16),
-            np.concatenate(flags) if flags else np.empty(0, np.uint8),
-            started_ns,
-            time.monotonic_ns(),
-            len(mappings),
-            faults,
-        )
+            pages = there.astype(np.uint64) + np.uint64(start // PAGE_BYTES)
+            parts.append((pages, scan.node[there], scan.flags[there]))
+        pages, node, flags = (np.concatenate(each) for each in zip(*parts, strict=True))
+        return pages, node, flags
 
-    def _pieces(self, mappings: list[Mapping]) -> list[tuple[int, int]]:
+    def _pieces(self, ranges: Ranges) -> Ranges:
         return [
             (start, min(start + _PIECE_BYTES, stop))
-            for each in mappings
-            for begin, stop in self._sight.occupied(each.start, each.stop)
+            for first, last in ranges
+            for begin, stop in self._sight.occupied(first, last)
             for start in range(begin, stop, _PIECE_BYTES)
         ]
+
+
+def _subtract(ranges: Ranges, known: Ranges) -> Ranges:
+    """The parts of ranges that are in no known one."""
+    found: Ranges = []
+    for first, last in ranges:
+        start = first
+        for begin, stop in known:
+            if stop <= start or begin >= last:
+                continue
+            if begin > start:
+                found.append((start, begin))
+            start = stop
+        if start < last:
+            found.append((start, last))
+    return found
+
+
+def _join(one: Seen, other: Seen) -> Seen:
+    """Pages of two looks at different places, in order."""
+    pages = np.concatenate([one[0], other[0]])
+    order = np.argsort(pages, kind="stable")
+    node, flags = np.concatenate([one[1], other[1]]), np.concatenate([one[2], other[2]])
+    return pages[order], node[order], flags[order]
+
+
+def _within(seen: Seen, ranges: Ranges) -> Seen:
+    """The pages that are in one of the ranges still."""
+    edges = np.array([edge // PAGE_BYTES for each in ranges for edge in each], dtype=np.uint64)
+    # An odd number of edges up to it: one has begun, and not ended.
+    inside = np.searchsorted(edges, seen[0], side="right") % 2 == 1
+    return seen[0][inside], seen[1][inside], seen[2][inside]
 
 
 def _is_followed(mapping: Mapping) -> bool:
