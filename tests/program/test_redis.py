@@ -215,7 +215,9 @@ def test_a_server_that_dies_is_said(redis_here: None) -> None:
     with redis_server() as server:
         asked = replace(SMALL, seconds=20, rate=1000)
         with start_client(server.socket, asked, "load", "run") as client:
+            deadline = time.monotonic() + 30
             while server.connection.ask("DBSIZE") != SMALL.keys:
+                assert time.monotonic() < deadline, "the client loads nothing"
                 time.sleep(0.01)
             os.kill(server.pid, signal.SIGKILL)
             with pytest.raises(ClientError, match="the server is gone"):
