@@ -35,7 +35,7 @@ class FamilyCurve:
     bandwidth_gbps : tuple of float
         Of all traffic, ascending [GB/s].
     latency_ns : tuple of float
-        Of a dependent load beside it [ns].
+        Of a dependent load under that traffic [ns].
     """
 
     read_percent: float

@@ -39,7 +39,7 @@ def replay_bandwidth(model: NodeModel, load: Load, bursts: int) -> float:
 
 
 def replay_latency(model: NodeModel, load: Load, hops: int) -> tuple[float, float]:
-    """Bandwidth of a load, and latency of a chase of so many hops beside it [GB/s, ns]."""
+    """Bandwidth of a load, and latency of a chase of so many hops under it [GB/s, ns]."""
     return _replay(model, load, hops=hops, bursts=0)
 
 

@@ -148,7 +148,7 @@ def why_kept(path: Path) -> str | None:
 
 
 def remove_run(path: Path, say: Callable[[str], None]) -> None:
-    """Remove a run directory, and links to it beside it.
+    """Remove a run directory, and the links in its folder that point to it.
 
     Raises
     ------

@@ -141,7 +141,7 @@ class FamilyCurveRecord(Stored, frozen=True, kw_only=True, gc=False):
     bandwidth_gbps : tuple of float
         Bandwidth of all traffic, ascending [GB/s].
     latency_ns : tuple of float
-        Latency of a dependent load beside it [ns].
+        Latency of a dependent load under that traffic [ns].
     """
 
     read_percent: float

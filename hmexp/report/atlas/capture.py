@@ -223,7 +223,7 @@ def _title(run: RunRecord, slow: int | None) -> str:
     """Kinds and the CPU, never a name that somebody gave."""
     cpu = (run.provenance.cpu_model if run.provenance else None) or "a CPU without a name"
     what = "DRAM" if slow is None else f"DRAM and {_kind(run, slow)}"
-    # Where a node is emulated, the DRAM beside it is modelled, too.
+    # Where a node is emulated, its DRAM is modelled as well.
     return f"{'EMULATED ' if run.emulation is not None else ''}{what} of {cpu}"
 
 

@@ -122,7 +122,7 @@ class Results:
     def slow_name(self) -> str:
         """What to call the slow memory: its kind if there is one kind only, else `slow`."""
         slow = {self.kinds.get(node, "unknown") for point in self.points for node in point.slow_mix}
-        # A remote socket's memory is DRAM, too, but not what is called DRAM beside it.
+        # A remote socket's memory is also DRAM, but a ratio names the near memory so.
         return _KIND_NAMES.get(slow.pop(), "slow") if len(slow) == 1 and slow != {"dram"} else "slow"
 
     @cached_property

@@ -28,7 +28,7 @@ class DrawnCurve:
     pauses_ns : tuple of int or None
         Pause of a thread after each burst; None without a load [ns].
     bandwidth_gbps, latency_ns : tuple of float
-        Of all traffic, and of a dependent load beside it: medians over launches [GB/s, ns].
+        Bandwidth of all traffic, and latency of a dependent load meanwhile: medians over launches [GB/s, ns].
     bandwidth_spread, latency_spread : tuple of float
         Standard deviation over launches [GB/s, ns].
     peaks_gbps : tuple of float
