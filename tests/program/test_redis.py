@@ -250,3 +250,26 @@ def test_a_client_that_cannot_be_built_names_the_package(
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(ClientBuildError, match="apt-get install gcc"):
         build_client()
+
+
+def test_a_client_that_has_lost_its_library_is_built_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Status 127 is the loader's: hiredis was removed, or upgraded, since the client was built."""
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    compiler = tmp_path / "cc"
+    monkeypatch.setenv("CC", str(compiler))
+    for status, kept in ((127, False), (1, True)):
+        # A compiler that makes a program which ends with this status.
+        compiler.write_text(
+            '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\n'
+            f'printf "#!/bin/sh\\nexit {status}\\n" >"$2"; chmod +x "$2"\n'
+        )
+        compiler.chmod(0o755)
+        found = build_client()
+        compiler.write_text("#!/bin/sh\necho 'hiredis/hiredis.h: No such file' >&2; exit 1\n")
+        if kept:
+            assert build_client() == found
+        else:
+            with pytest.raises(ClientBuildError, match="libhiredis-dev"):
+                build_client()

@@ -16,6 +16,8 @@ from hmexp.native.fingerprint import fingerprint
 SOURCE: Final = Path(__file__).with_name("source")
 #: Where the built client is kept, if not below `~/.cache`.
 CACHE_VARIABLE: Final = "HMEXP_CLIENT_CACHE"
+#: Exit status of a program whose libraries the loader cannot find.
+_NOT_LOADED: Final = 127
 _FLAGS: Final = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-g", "-pthread", "-Wall", "-Wextra", "-Werror")
 _LONGEST_MESSAGE: Final = 2000
 
@@ -38,7 +40,7 @@ def build_client() -> Path:
         If there is no compiler or no hiredis; it names the package.
     """
     found = _find_cache() / f"redis-client-{fingerprint(SOURCE):08x}-{platform.machine()}"
-    if found.exists():
+    if found.exists() and _starts(found):
         return found
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc")
     if not compiler:
@@ -59,6 +61,12 @@ def build_client() -> Path:
             f"set {CACHE_VARIABLE} to a folder that you can write",
         ) from error
     return found
+
+
+def _starts(client: Path) -> bool:
+    """False if the loader finds a library of it no longer, as after hiredis was removed or upgraded."""
+    done = subprocess.run([client], capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    return done.returncode != _NOT_LOADED
 
 
 def _find_cache() -> Path:
