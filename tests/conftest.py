@@ -33,14 +33,20 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
 
 
+#: The marks of our tests: here, since a run of one folder alone knows them too.
+MARKS = (
+    "in_child: runs in a process of its own; a slip there hurts nobody else",
+    "slow: takes many seconds of a CPU; `make test SLOW=yes` and continuous integration run it",
+    "lab: boots a virtual machine (a few seconds each)",
+    "one_boot: a test of the lab that `make test` runs, too",
+    "long: minutes in the lab; continuous integration has no time for it",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the marks."""
-    config.addinivalue_line(
-        "markers", "in_child: runs in a process of its own; a slip there hurts nobody else"
-    )
-    config.addinivalue_line(
-        "markers", "slow: takes many seconds of a CPU; `make test SLOW=yes` and continuous integration run it"
-    )
+    for mark in MARKS:
+        config.addinivalue_line("markers", mark)
 
 
 #: The processes of pytest-xdist, by name.

@@ -18,7 +18,7 @@ from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
     from hmexp.pattern import Pattern
-    from hmexp.program.follow_options import FollowOptions
+    from hmexp.program.move.follow_options import FollowOptions
     from hmexp.store.following_records import Following
 
 #: Reasons to stop that are what was asked for.
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print_json(found)
     else:
-        from hmexp.program.following_text import describe
+        from hmexp.program.move.following_text import describe
 
         print(describe(found))
     if stop.number is not None:
@@ -105,9 +105,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _read_options(options: argparse.Namespace) -> FollowOptions:
-    from hmexp.program.choice import ChoiceOptions
-    from hmexp.program.follow_options import FollowOptions
-    from hmexp.program.pace import PaceOptions
+    from hmexp.program.move.follow_options import FollowOptions
+    from hmexp.program.pages.choice import ChoiceOptions
+    from hmexp.program.pages.pace import PaceOptions
 
     return FollowOptions(
         pace=PaceOptions(pages_per_second=options.rate, cpu_share=options.cpu_share),
@@ -128,12 +128,12 @@ def _read_pattern(options: argparse.Namespace) -> Pattern:
 
 
 def _preview(options: argparse.Namespace, how: FollowOptions) -> int:
-    from hmexp.program.access import require_nodes
-    from hmexp.program.following_text import describe_preview
-    from hmexp.program.foresight import preview, require_room
-    from hmexp.program.held import HeldProcess
-    from hmexp.program.moves import require_journal
-    from hmexp.program.wish import PatternWish, Wish
+    from hmexp.program.move.access import require_nodes
+    from hmexp.program.move.following_text import describe_preview
+    from hmexp.program.move.foresight import preview, require_room
+    from hmexp.program.move.moves import require_journal
+    from hmexp.program.pages.held import HeldProcess
+    from hmexp.program.pages.wish import PatternWish, Wish
 
     if options.undo:
         with HeldProcess(options.pid) as target:
@@ -153,14 +153,14 @@ def _preview(options: argparse.Namespace, how: FollowOptions) -> int:
 
 
 def _move(options: argparse.Namespace, how: FollowOptions, stop: _Stop) -> Following:
-    from hmexp.program.moves import move_program
+    from hmexp.program.move.moves import move_program
 
     pattern = _read_pattern(options)
     return move_program(options.pid, pattern, how, stop, partial=options.partial)
 
 
 def _undo(options: argparse.Namespace, how: FollowOptions, stop: _Stop) -> Following:
-    from hmexp.program.moves import undo_move
+    from hmexp.program.move.moves import undo_move
 
     return undo_move(options.pid, how, stop)
 

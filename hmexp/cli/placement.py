@@ -50,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(found.to_json())
     else:
-        from hmexp.program.words import lines_of
+        from hmexp.program.look.words import lines_of
 
         print("\n".join(lines_of(found, every_mapping=options.all)))
     return _status(found)
@@ -58,8 +58,8 @@ def _run(options: argparse.Namespace) -> int:
 
 def _watch(options: argparse.Namespace, against: Pattern | None) -> int:
     from hmexp.cli.output import say
+    from hmexp.program.look.words import line_of
     from hmexp.program.placement import read_placement
-    from hmexp.program.words import line_of
 
     if options.watch <= 0:
         raise ParameterError(f"--watch {options.watch:g} is not a time", "write seconds, such as --watch 2")

@@ -24,8 +24,8 @@ from hmexp.errors import HmexpError, StartError, StoreError
 
 if TYPE_CHECKING:
     from hmexp.pattern import Pattern
-    from hmexp.program.started import Started
-    from hmexp.program.ways import PreparedStart
+    from hmexp.program.launch.started import Started
+    from hmexp.program.launch.ways import PreparedStart
     from hmexp.store.program_records import ProgramRun
     from hmexp.system.topology import Topology
 
@@ -98,7 +98,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _carry_out(prepared: PreparedStart) -> Started | int:
     """Start the program and attend to it until it has ended."""
-    from hmexp.program.child import ForegroundWatch, attend
+    from hmexp.program.launch.child import ForegroundWatch, attend
 
     with ForegroundWatch() as watch:
         try:
@@ -116,8 +116,8 @@ def _carry_out(prepared: PreparedStart) -> Started | int:
 
 
 def _prepare(options: argparse.Namespace) -> PreparedStart:
-    from hmexp.program.request import StartOptions
-    from hmexp.program.ways import prepare
+    from hmexp.program.launch.request import StartOptions
+    from hmexp.program.launch.ways import prepare
     from hmexp.units import parse_size
 
     words = options.command[1:] if options.command[:1] == ["--"] else options.command
@@ -183,7 +183,7 @@ def _refuse(error: HmexpError, status: int) -> int:
 
 
 def _report(record: ProgramRun, started: Started) -> None:
-    from hmexp.program.summary import summarize
+    from hmexp.program.launch.summary import summarize
 
     if record.fallen_back is not None and record.fallen_back.text is not None:
         _log.warning("the kernel took other nodes: %s", record.fallen_back.text)

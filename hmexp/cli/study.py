@@ -62,7 +62,7 @@ _REDIS_HELP: Final = {
 
 
 def _kinds() -> tuple[tuple[str, str, type[Any]], ...]:
-    from hmexp.program.redis_parameters import RedisParameters
+    from hmexp.program.redis.parameters import RedisParameters
     from hmexp.study.granularity import GranuleParameters
     from hmexp.study.placers import PlacerParameters
 
@@ -129,7 +129,7 @@ def _make(options: argparse.Namespace, topology: Topology) -> Study:
     if isinstance(parameters, PlacerParameters):
         return make_placer_study(parameters, topology)
     if options.study == "redis":
-        from hmexp.program.redis_study import make_redis_study
+        from hmexp.program.redis.study import make_redis_study
 
         return make_redis_study(parameters, topology)
     return make_granule_study(parameters, topology)

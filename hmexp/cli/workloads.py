@@ -12,7 +12,7 @@ from hmexp.cli.output import print_json
 from hmexp.cli.status import ExitStatus, describe_statuses
 
 if TYPE_CHECKING:
-    from hmexp.program.workload import Workload
+    from hmexp.program.workload.files import Workload
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.program.workload import find_workload, shipped
+    from hmexp.program.workload.files import find_workload, shipped
 
     if options.workload is not None:
         found = find_workload(options.workload)

@@ -16,8 +16,8 @@ from hmexp.experiment.engine import Outcome
 from hmexp.notebook.sweep import not_run, refuse_unknown
 from hmexp.program.experiment import make_program_study
 from hmexp.program.parameters import ProgramParameters
-from hmexp.program.redis_parameters import RedisParameters
-from hmexp.program.redis_study import make_redis_study
+from hmexp.program.redis.parameters import RedisParameters
+from hmexp.program.redis.study import make_redis_study
 from hmexp.progress import notebook_display
 from hmexp.report.figures import gallery as figures
 from hmexp.report.page import inline

@@ -17,11 +17,11 @@ from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import read_page_size
 from hmexp.pattern import Pattern
+from hmexp.program.launch.ways import AUTO as BEST
+from hmexp.program.launch.ways import WAYS
 from hmexp.program.parameters import AUTO, ProgramParameters
-from hmexp.program.ways import AUTO as BEST
-from hmexp.program.ways import WAYS
-from hmexp.program.workload import Workload, find_workload
-from hmexp.program.workload_checks import uses_folder
+from hmexp.program.workload.checks import uses_folder
+from hmexp.program.workload.files import Workload, find_workload
 from hmexp.ratio import is_ratio
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.records import RunRecord

@@ -8,11 +8,11 @@ from types import ModuleType
 
 from hmexp.errors import ProgramError
 from hmexp.pattern import Pattern
-from hmexp.program.placed import PlacedProgram
-from hmexp.program.portrait import draw_program
-from hmexp.program.reading import read_process
-from hmexp.program.target import find_children, require_target
-from hmexp.program.words import lines_of
+from hmexp.program.look.placed import PlacedProgram
+from hmexp.program.look.portrait import draw_program
+from hmexp.program.look.reading import read_process
+from hmexp.program.look.target import find_children, require_target
+from hmexp.program.look.words import lines_of
 
 
 class ProgramPlacement(PlacedProgram, frozen=True, kw_only=True, dict=True):

@@ -15,13 +15,13 @@ from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.statistics import median_of, summarise_launches
 from hmexp.pattern import Pattern
-from hmexp.program.keeping import Keeping
-from hmexp.program.launcher import Launcher
-from hmexp.program.readiness import find_port
-from hmexp.program.remains import MARK
-from hmexp.program.session import Session
-from hmexp.program.site import make_site
-from hmexp.program.warden import Warden
+from hmexp.program.launch.launcher import Launcher
+from hmexp.program.launch.remains import MARK
+from hmexp.program.launch.warden import Warden
+from hmexp.program.look.keeping import Keeping
+from hmexp.program.workload.readiness import find_port
+from hmexp.program.workload.session import Session
+from hmexp.program.workload.site import make_site
 from hmexp.store.program_points import MetricValues, ProgramLaunch, ProgramPoint, ProgramResult
 from hmexp.store.results import LaunchSummary, Measured, Result
 from hmexp.store.workload_records import MetricRecord

@@ -12,7 +12,7 @@ from hmexp.errors import ParameterError
 from hmexp.pattern import Pattern
 from hmexp.program.experiment import ProgramStudy, make_program_study
 from hmexp.program.parameters import AUTO, ProgramParameters
-from hmexp.program.workload import Workload
+from hmexp.program.workload.files import Workload
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.workload_records import MetricRecord, ProgramCommand, WorkloadRecord
 from hmexp.system.near import find_ratio

@@ -129,7 +129,7 @@ class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
 
 
 class DumpRecord(Stored, frozen=True, kw_only=True, gc=False):
-    """What `python -m hmexp.program.redis_dump` prints.
+    """What `python -m hmexp.program.redis.dump` prints.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
 """A workload as it is stored: how a program is started, loaded, measured, stopped, and what is read off it.
 
-The same structs are the keys of a workload file (`hmexp.program.workload`).
+The same structs are the keys of a workload file (`hmexp.program.workload.files`).
 """
 
 from __future__ import annotations

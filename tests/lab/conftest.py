@@ -22,12 +22,6 @@ KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
 REQUIRED_VARIABLE = "HMEXP_LAB_REQUIRED"
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "lab: boots a virtual machine (a few seconds each)")
-    config.addinivalue_line("markers", "one_boot: a test of the lab that `make test` runs, too")
-    config.addinivalue_line("markers", "long: minutes in the lab; continuous integration has no time for it")
-
-
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty cache directory of the test's own."""

@@ -27,10 +27,10 @@ from move_in_guest import (
     wait_until,
 )
 
-import hmexp.program.bystander
-import hmexp.program.child
-import hmexp.program.summary
-import hmexp.program.ways  # noqa: F401 - once, for all children
+import hmexp.program.launch.bystander
+import hmexp.program.launch.child
+import hmexp.program.launch.summary
+import hmexp.program.launch.ways  # noqa: F401 - once, for all children
 from hmexp.cli.main import main
 from hmexp.store.program_records import ProgramRun
 from hmexp.store.programs import read_program

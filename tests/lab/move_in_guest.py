@@ -21,15 +21,15 @@ from typing import Any
 
 import numpy as np
 
-import hmexp.program.follower
-import hmexp.program.following_text
-import hmexp.program.moves  # noqa: F401 - once, for all children
+import hmexp.program.move.follower
+import hmexp.program.move.following_text
+import hmexp.program.move.moves  # noqa: F401 - once, for all children
 from hmexp.cli.main import main
 from hmexp.native import PAGE_BYTES
 from hmexp.native.mover import move_foreign
-from hmexp.program.held import HeldProcess
-from hmexp.program.ledger import Ledger
-from hmexp.program.view import HUGE_PAGES, Looker
+from hmexp.program.pages.held import HeldProcess
+from hmexp.program.pages.ledger import Ledger
+from hmexp.program.pages.view import HUGE_PAGES, Looker
 
 RESULTS, PARTS = Path(sys.argv[1]), sys.argv[3:]
 #: Where any user may execute it.

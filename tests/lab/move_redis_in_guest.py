@@ -16,14 +16,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import hmexp.program.follower
-import hmexp.program.following_text
-import hmexp.program.moves  # noqa: F401 - once, for all children
+import hmexp.program.move.follower
+import hmexp.program.move.following_text
+import hmexp.program.move.moves  # noqa: F401 - once, for all children
 from hmexp.cli.main import main
 from hmexp.pattern import Pattern
-from hmexp.program.held import HeldProcess
-from hmexp.program.view import Looker
-from hmexp.program.wish import PatternWish
+from hmexp.program.pages.held import HeldProcess
+from hmexp.program.pages.view import Looker
+from hmexp.program.pages.wish import PatternWish
 
 RESULTS = Path(sys.argv[1])
 KEYS, OWN_KEYS = 60_000, 500

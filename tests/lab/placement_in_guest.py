@@ -176,7 +176,7 @@ class Look:
         return self.program.areas[area][0]
 
     def wait_until_merged(self) -> None:
-        from hmexp.program.scan import open_sight
+        from hmexp.program.look.scan import open_sight
 
         began, count = time.monotonic(), Path(f"/proc/{self.pid}/ksm_merging_pages")
         while int(count.read_text()) < 250 and time.monotonic() - began < 90:
@@ -190,7 +190,7 @@ class Look:
         import numpy as np
 
         from hmexp.native.foreign import Sight
-        from hmexp.program.scan import open_sight
+        from hmexp.program.look.scan import open_sight
 
         ways = {"frames": open_sight(self.pid), "query": Sight(self.pid)}
         ways["no scan"] = Sight(self.pid, ways["frames"].blocks, categories=0)

@@ -23,11 +23,11 @@ import numpy as np
 
 from hmexp.errors import ProgramError
 from hmexp.pattern import Pattern
-from hmexp.program.mappings import read_mappings
+from hmexp.program.launch.preload import Preload, find_jemalloc, prepare
+from hmexp.program.launch.preload_counters import PreloadCounters
+from hmexp.program.look.mappings import read_mappings
+from hmexp.program.look.scan import open_sight
 from hmexp.program.placement import read_placement
-from hmexp.program.preload import Preload, find_jemalloc, prepare
-from hmexp.program.preload_counters import PreloadCounters
-from hmexp.program.scan import open_sight
 
 MODULE, BUILT = Path(sys.argv[1]), Path(sys.argv[2])
 CHOSEN = sys.argv[3:]
@@ -121,7 +121,7 @@ def load() -> None:
     subprocess.run(["setcap", "cap_net_raw+ep", capable], check=False)
     code = (
         "import os, sys; os.setgid(65534); os.setuid(65534)\n"
-        "from hmexp.pattern import Pattern; from hmexp.program.preload import prepare\n"
+        "from hmexp.pattern import Pattern; from hmexp.program.launch.preload import prepare\n"
         "for command in sys.argv[1:]:\n"
         "    try:\n        prepare(Pattern.parse('0,2,2'), 4096, 131072, [command]); print('started')\n"
         "    except Exception as error: print(type(error).__name__, error)\n"

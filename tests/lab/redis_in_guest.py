@@ -19,11 +19,11 @@ from pathlib import Path
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
 from hmexp.program.client.client import Requests, start_client
-from hmexp.program.redis import Measuring, look_at
-from hmexp.program.redis_server import RedisServer, attach_redis, redis_command
-from hmexp.program.request import StartOptions
-from hmexp.program.started import Started
-from hmexp.program.ways import start
+from hmexp.program.launch.request import StartOptions
+from hmexp.program.launch.started import Started
+from hmexp.program.launch.ways import start
+from hmexp.program.redis.measured import Measuring, look_at
+from hmexp.program.redis.server import RedisServer, attach_redis, redis_command
 from hmexp.store.program_records import PlacementSample
 from hmexp.system.settings import HERE
 from hmexp.units import MIB

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from hmexp.notebook.redis import RedisNotebook
-from hmexp.program.redis_parameters import RedisParameters
+from hmexp.program.redis.parameters import RedisParameters
 from hmexp.system.topology import read_topology
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "redis.ipynb"
@@ -106,7 +106,7 @@ def test_the_parameters_cell_is_what_the_library_knows() -> None:
 )  # fmt: skip
 def test_what_cannot_be_measured_is_refused(bad: dict[str, object], redis_here: None) -> None:
     from hmexp.errors import ParameterError
-    from hmexp.program.redis_study import make_redis_study
+    from hmexp.program.redis.study import make_redis_study
 
     [name] = bad
     with pytest.raises(ParameterError, match=name):

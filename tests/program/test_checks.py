@@ -13,11 +13,11 @@ import pytest
 from hmexp.errors import CapacityError, HmexpError, StartError
 from hmexp.native.refusal import Call
 from hmexp.pattern import Pattern
-from hmexp.program import checks, linkage, ways
-from hmexp.program.checks import check_call, check_nodes, check_program, find_warnings, read_zones
-from hmexp.program.counters import find_fallback
-from hmexp.program.executable import Executable, find_executable
-from hmexp.program.request import Request, StartOptions
+from hmexp.program.launch import checks, linkage, ways
+from hmexp.program.launch.checks import check_call, check_nodes, check_program, find_warnings, read_zones
+from hmexp.program.launch.counters import find_fallback
+from hmexp.program.launch.executable import Executable, find_executable
+from hmexp.program.launch.request import Request, StartOptions
 from hmexp.store.program_records import PlacementSample
 from hmexp.system.dax import NodeKind
 from hmexp.system.limit import AllowedNodes, MemoryLimit

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmexp.errors import ParseError, ProgramError
-from hmexp.program.target import Target, read_target
+from hmexp.program.look.target import Target, read_target
 from hmexp.system.numa_maps import parse_numa_maps
 from hmexp.system.smaps import read_huge_bytes
 

@@ -12,18 +12,18 @@ from hmexp.errors import ParameterError
 from hmexp.native.foreign import HUGE, OTHER, PRESENT, SHARED, ZERO
 from hmexp.native.mover import UNWRITTEN
 from hmexp.pattern import Pattern
-from hmexp.program.chase import ChaseStep
-from hmexp.program.choice import ChoiceOptions, choose, members_of
-from hmexp.program.follow_options import FollowOptions
-from hmexp.program.ledger import MOST_REFUSALS, UNKNOWN, Ledger
-from hmexp.program.mover import MoveRequest
-from hmexp.program.oscillation import OscillationWatch, Round
-from hmexp.program.outcomes import count_outcomes
-from hmexp.program.pace import MovePace, PaceOptions
-from hmexp.program.patience import Patience
-from hmexp.program.spans import Spans
-from hmexp.program.view import HUGE_PAGES, View
-from hmexp.program.wish import ANYWHERE, PatternWish
+from hmexp.program.move.chase import ChaseStep
+from hmexp.program.move.follow_options import FollowOptions
+from hmexp.program.move.oscillation import OscillationWatch, Round
+from hmexp.program.move.patience import Patience
+from hmexp.program.pages.choice import ChoiceOptions, choose, members_of
+from hmexp.program.pages.ledger import MOST_REFUSALS, UNKNOWN, Ledger
+from hmexp.program.pages.mover import MoveRequest
+from hmexp.program.pages.outcomes import count_outcomes
+from hmexp.program.pages.pace import MovePace, PaceOptions
+from hmexp.program.pages.spans import Spans
+from hmexp.program.pages.view import HUGE_PAGES, View
+from hmexp.program.pages.wish import ANYWHERE, PatternWish
 
 
 def view(pages: list[int], nodes: list[int], flags: list[int] | None = None) -> View:

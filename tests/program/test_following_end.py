@@ -12,11 +12,11 @@ from pathlib import Path
 import hmexp
 from hmexp.native import PAGE_BYTES
 from hmexp.pattern import Pattern
-from hmexp.program.following_text import describe
-from hmexp.program.held import HeldProcess
-from hmexp.program.request import StartOptions
-from hmexp.program.summary import summarize
-from hmexp.program.ways import start
+from hmexp.program.launch.request import StartOptions
+from hmexp.program.launch.summary import summarize
+from hmexp.program.launch.ways import start
+from hmexp.program.move.following_text import describe
+from hmexp.program.pages.held import HeldProcess
 from hmexp.store.programs import read_program
 
 NODE = hmexp.read_topology().memory_nodes[0].id

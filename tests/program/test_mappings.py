@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import HmexpError, ParseError
-from hmexp.program.mappings import Mapping, Sort, parse_maps, read_mappings
+from hmexp.program.look.mappings import Mapping, Sort, parse_maps, read_mappings
 
 MAPS = """\
 55f9bcd9a000-55f9bcd9c000 r--p 00000000 fe:00 1835                       /usr/bin/cat

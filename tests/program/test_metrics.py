@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmexp.errors import MeasurementError
-from hmexp.program.metrics import extract, parse_path, take
+from hmexp.program.workload.metrics import extract, parse_path, take
 from hmexp.store.workload_records import MetricRecord
 
 

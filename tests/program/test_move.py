@@ -19,11 +19,11 @@ import pytest
 import hmexp
 from hmexp.errors import CapacityError, PatternError, ProgramError, StoreError
 from hmexp.native import PAGE_BYTES
-from hmexp.program.foresight import preview, require_room
-from hmexp.program.held import HeldProcess, TargetBusyError
-from hmexp.program.moves import require_journal
-from hmexp.program.undo import JournalWriter, read_journal
-from hmexp.program.wish import PatternWish
+from hmexp.program.move.foresight import preview, require_room
+from hmexp.program.move.moves import require_journal
+from hmexp.program.pages.held import HeldProcess, TargetBusyError
+from hmexp.program.pages.undo import JournalWriter, read_journal
+from hmexp.program.pages.wish import PatternWish
 from hmexp.store.following_records import MovePreview, PageOutcomes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ STILL = hmexp.FollowOptions(until_still=True, settle_seconds=0.05, interval_seco
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A program that has touched its memory, and a folder for journals of its own."""
-    monkeypatch.setattr("hmexp.program.undo.DIRECTORY", tmp_path)
+    monkeypatch.setattr("hmexp.program.pages.undo.DIRECTORY", tmp_path)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     with subprocess.Popen(
         [sys.executable, "-c", CHILD], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -197,7 +197,7 @@ def test_a_journal_outlives_its_writer(child: subprocess.Popen[bytes], tmp_path:
 def test_nothing_is_moved_without_a_journal(
     child: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hmexp.program.undo.DIRECTORY", Path("/proc/nowhere"))
+    monkeypatch.setattr("hmexp.program.pages.undo.DIRECTORY", Path("/proc/nowhere"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", "/proc/nowhere")
     with pytest.raises(StoreError, match="the journal of moved pages cannot be written"):
         hmexp.move_program(child.pid, HERE, STILL)

@@ -21,9 +21,9 @@ from hmexp.errors import ProgramError
 from hmexp.native.core import PAGE_BYTES
 from hmexp.native.foreign import Blocks
 from hmexp.pattern import Pattern
-from hmexp.program import scan
+from hmexp.program.look import scan
+from hmexp.program.look.reading import PlacedMapping
 from hmexp.program.placement import ProgramPlacement, read_placement
-from hmexp.program.reading import PlacedMapping
 
 TARGET = Path(__file__).with_name("target.py")
 NODE = next(iter(read_placement(os.getpid(), children=False).by_node))

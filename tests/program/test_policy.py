@@ -7,7 +7,7 @@ import pytest
 from hmexp.errors import StartError
 from hmexp.native.spawn import TaskPolicy
 from hmexp.pattern import Pattern
-from hmexp.program.policy import plan_policy
+from hmexp.program.launch.policy import plan_policy
 
 PAGE = 4096
 EVENLY, WEIGHTED = TaskPolicy.EVENLY, TaskPolicy.WEIGHTED

@@ -15,9 +15,9 @@ from hmexp.errors import ProgramError
 from hmexp.lab.errors import LabNeedError
 from hmexp.lab.tools import fetch_unpacked
 from hmexp.pattern import Pattern
-from hmexp.program import preload
-from hmexp.program.linkage import find_obstacle, find_program, read_linkage
-from hmexp.program.preload_counters import PreloadCounters, create_counters, read_counters
+from hmexp.program.launch import preload
+from hmexp.program.launch.linkage import find_obstacle, find_program, read_linkage
+from hmexp.program.launch.preload_counters import PreloadCounters, create_counters, read_counters
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
 

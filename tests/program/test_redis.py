@@ -18,9 +18,9 @@ import pytest
 from hmexp.errors import ParameterError
 from hmexp.program.client.build import CACHE_VARIABLE, ClientBuildError, build_client
 from hmexp.program.client.client import ClientError, Requests, run_client, start_client
-from hmexp.program.redis import Measuring
-from hmexp.program.redis_protocol import RedisConnection, RedisError
-from hmexp.program.redis_server import RedisServer, redis_server
+from hmexp.program.redis.measured import Measuring
+from hmexp.program.redis.protocol import RedisConnection, RedisError
+from hmexp.program.redis.server import RedisServer, redis_server
 from hmexp.store.client_records import ClientStep
 
 SMALL = Requests(keys=2000, value_bytes=100, seconds=0.3, warmup_seconds=0.1)

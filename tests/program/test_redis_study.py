@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from hmexp.program.redis_parameters import RedisParameters
-from hmexp.program.redis_study import make_redis_study
+from hmexp.program.redis.parameters import RedisParameters
+from hmexp.program.redis.study import make_redis_study
 from hmexp.store.program_points import ProgramPoint
 from hmexp.system.dax import NodeKind
 from hmexp.system.limits import Limits

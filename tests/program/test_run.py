@@ -22,8 +22,8 @@ import pytest
 from hmexp.cli.main import main
 from hmexp.errors import StartError
 from hmexp.pattern import Pattern
-from hmexp.program.request import StartOptions
-from hmexp.program.ways import start
+from hmexp.program.launch.request import StartOptions
+from hmexp.program.launch.ways import start
 from hmexp.store.programs import read_program
 from hmexp.system.topology import read_topology
 

@@ -17,10 +17,10 @@ import pytest
 from hmexp.errors import HmexpError, MeasurementError, PlacementError
 from hmexp.experiment.task import Task
 from hmexp.pattern import Pattern
-from hmexp.program.keeping import Keeping
+from hmexp.program.look.keeping import Keeping
 from hmexp.program.point import compare, join, measure_program
-from hmexp.program.session import require_idle
-from hmexp.program.workload import parse_workload
+from hmexp.program.workload.files import parse_workload
+from hmexp.program.workload.session import require_idle
 from hmexp.store.program_points import ClientRecord, ProgramPoint, ProgramResult
 from hmexp.store.program_records import PlacementSample
 from hmexp.system.near import near_dram
@@ -252,8 +252,8 @@ def test_a_launch_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
     script = f"""
 import os, signal, subprocess, sys
 from pathlib import Path
-from hmexp.program.warden import Warden
-from hmexp.program.remains import MARK
+from hmexp.program.launch.warden import Warden
+from hmexp.program.launch.remains import MARK
 warden = Warden(Path({str(folder)!r}))
 # One that is known, with a child that has left the session, and one that only has the mark.
 known = subprocess.Popen(["sh", "-c", "setsid sleep {LONG} & sleep {LONG}"])

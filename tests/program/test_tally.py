@@ -10,8 +10,8 @@ from hmexp.native import foreign
 from hmexp.native.core import PAGE_BYTES
 from hmexp.native.foreign import Scan
 from hmexp.pattern import Pattern
-from hmexp.program.mappings import Mapping, Sort, parse_maps
-from hmexp.program.tally import Counter, add_verdicts
+from hmexp.program.look.mappings import Mapping, Sort, parse_maps
+from hmexp.program.look.tally import Counter, add_verdicts
 
 START = 0x7F1234567000
 STATES = {

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from hmexp.native import PAGE_BYTES
-from hmexp.program import view
-from hmexp.program.held import HeldProcess
-from hmexp.program.view import Looker, Ranges, Seen
+from hmexp.program.pages import view
+from hmexp.program.pages.held import HeldProcess
+from hmexp.program.pages.view import Looker, Ranges, Seen
 
 PAGES = 512
 #: Touches 512 pages, says where they are, and moves them to another address for each line of input.

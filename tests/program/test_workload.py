@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmexp.errors import ParameterError
-from hmexp.program.placeholders import fill_words, names_in
-from hmexp.program.toml_lines import find_line
-from hmexp.program.workload import find_workload, parse_workload, read_workload, shipped
+from hmexp.program.workload.files import find_workload, parse_workload, read_workload, shipped
+from hmexp.program.workload.placeholders import fill_words, names_in
+from hmexp.program.workload.toml_lines import find_line
 
 GOOD = """\
 title = "a loop"

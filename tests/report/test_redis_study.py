@@ -9,7 +9,7 @@ import pytest
 
 from hmexp.errors import ParameterError
 from hmexp.notebook.redis import read_prices
-from hmexp.program.workload import find_workload
+from hmexp.program.workload.files import find_workload
 from hmexp.report.model.prices import Prices
 from hmexp.report.study.redis import cells_of, dumps_frame, redis_frame
 from hmexp.report.study.redis_figures import redis_beside_dram, redis_dumps, redis_latency, redis_metric

@@ -1,7 +1,7 @@
 /*
  * A stand-in for the device, for tests of everything but placement on a machine
  * without the module: a file in memory.  Its pages are on no node in particular;
- * hmexp.program.preload refuses a library that is built with it.
+ * hmexp.program.launch.preload refuses a library that is built with it.
  */
 #define _GNU_SOURCE
 #include <errno.h>

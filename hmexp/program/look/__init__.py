@@ -1,0 +1,1 @@
+"""Looking at a program from outside: its mappings, where each page is, and what that looks like in words."""

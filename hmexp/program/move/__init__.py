@@ -1,0 +1,1 @@
+"""Moving a running program and following it: what may be moved, how long, and what became of each page."""
