@@ -94,16 +94,17 @@ def measure_chosen(
     directory: RunDirectory,
     emulation: Emulation | None,
     watchers: Watchers,
-    seek: Callable[[Backlog[P]], Search[P]],
+    seek: Callable[[Backlog[P], float | None], Search[P]],
+    deadline: float | None = None,
 ) -> SearchRecord:
     """Make the launches that a search asks for, and store every point that it looked at.
 
     Parameters
     ----------
-    plan, directory, emulation, watchers
+    plan, directory, emulation, watchers, deadline
         As for `measure_rest`.
     seek : callable
-        Makes the search, of what the run directory has.
+        Makes the search, of what the run directory has and of the deadline.
 
     Returns
     -------
@@ -111,7 +112,7 @@ def measure_chosen(
         How it ended.
     """
     backlog = Backlog(plan, directory, watchers.say)
-    search = seek(backlog)
+    search = seek(backlog, deadline)
     work = _Work(plan, directory, emulation, watchers, backlog, total=search.most_launches)
     work.done = sum(len(found) for found in backlog.launches.values())
     work.measure(search.steps(), chooser=search)
