@@ -81,7 +81,7 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
     cost_seconds: float = 0.0
 
 
-class Work(Stored, frozen=True, kw_only=True, gc=False):
+class WorkDone(Stored, frozen=True, kw_only=True, gc=False):
     """What a process did.
 
     Parameters
@@ -99,7 +99,7 @@ class Work(Stored, frozen=True, kw_only=True, gc=False):
     minor_faults: int
 
 
-class ProgramUsage(Work, frozen=True, kw_only=True, gc=False):
+class ProgramUsage(WorkDone, frozen=True, kw_only=True, gc=False):
     """What a program used, with the children that it waited for (getrusage).
 
     Parameters

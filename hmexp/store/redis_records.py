@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from hmexp.store.client_records import ClientStep, RequestMix
-from hmexp.store.program_records import PlacementSample, Work
+from hmexp.store.program_records import PlacementSample, WorkDone
 from hmexp.store.schema import Stored
 
 #: Names of the workloads that a Redis is measured by: requests, and a dump under writes.
@@ -13,7 +13,7 @@ REQUESTS: Final = "redis-open"
 DUMP: Final = "redis-dump"
 
 
-class ProcessWork(Work, frozen=True, kw_only=True, gc=False):
+class ProcessWork(WorkDone, frozen=True, kw_only=True, gc=False):
     """What a process did between two moments, by /proc/PID/stat.
 
     Parameters
