@@ -12,10 +12,11 @@ from hmexp import native
 from hmexp.measure.latency import PERCENTILES
 from hmexp.measure.measurement import Measurement, proof
 from hmexp.measure.noise import Noise
-from hmexp.measure.rings import RingPlan, prepare_ring
+from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region
+from hmexp.store.stop import Stop
 from hmexp.store.tails import TailDetails, TailOfNode
 
 #: Of the accesses of a sample, what the measurement is the percentile of.
@@ -68,7 +69,7 @@ def measure_latency_tail(
     turns = max(_FEWEST_TURNS, int(sampling.nanoseconds / chase.forget() * _TRIAL_TURNS))
     taken, stopped = rule.take(lambda more: chase.take(turns, more), lambda _: chase.tails())
     after = proof(region, "after")
-    every = chase.counts.sum(axis=0)
+    details = chase.details(turns, rule.to_record(stopped), ring, after.page_bytes)
     return Measurement(
         operation="latency_tail",
         unit="ns",
@@ -78,22 +79,7 @@ def measure_latency_tail(
         before=before,
         after=after,
         profile=None if region.emulation is None else region.emulation.profile.name,
-        details=TailDetails(
-            cpus=(chosen,),
-            hops=turns,
-            stop=rule.to_record(stopped),
-            lines=ring.lines,
-            window_bytes=ring.window_bytes,
-            access=ring.access,
-            page_bytes=after.page_bytes,
-            clock_ns=round(chase.cost_ns, 2),
-            ns=percentiles_of(every.sum(axis=0), chase.edges_ns),
-            nodes=tuple(
-                _of_node(node, counts, chase.edges_ns)
-                for node, counts in zip(chase.nodes, every, strict=True)
-                if counts.any()
-            ),
-        ),
+        details=details,
         noise=Noise.of(taken, modelled=region.emulation is not None),
     )
 
@@ -130,6 +116,26 @@ class _Tail:
         """The percentile of each sample [ns]."""
         counts = self.counts.sum(axis=1)
         return np.array([percentile_of(each, self.edges_ns, TAIL_PERCENT) for each in counts])
+
+    def details(self, turns: int, stop: Stop, ring: PreparedRing, page_bytes: int | None) -> TailDetails:
+        """How it was done, and what was seen."""
+        every = self.counts.sum(axis=0)
+        return TailDetails(
+            cpus=(self.cpu,),
+            hops=turns,
+            stop=stop,
+            lines=ring.lines,
+            window_bytes=ring.window_bytes,
+            access=ring.access,
+            page_bytes=page_bytes,
+            clock_ns=round(self.cost_ns, 2),
+            ns=percentiles_of(every.sum(axis=0), self.edges_ns),
+            nodes=tuple(
+                _of_node(node, counts, self.edges_ns)
+                for node, counts in zip(self.nodes, every, strict=True)
+                if counts.any()
+            ),
+        )
 
 
 def percentile_of(counts: npt.NDArray[np.uint64], edges_ns: Array, percent: float) -> float:
