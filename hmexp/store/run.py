@@ -114,6 +114,7 @@ def open_run(
     say: Callable[[str], None] = print,
     *,
     finished: bool = False,
+    latest: bool = True,
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -131,6 +132,8 @@ def open_run(
         Receives what a person should know.
     finished : bool
         Resume the last run of the plan even if it is finished.
+    latest : bool
+        Have the link to the newest run point at it.
 
     Raises
     ------
@@ -162,7 +165,8 @@ def open_run(
             new = msgspec.structs.replace(described, name=name, started=now())
             directory = RunDirectory(path, lock_fd, new)
             directory.update(new)
-        _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
+        if latest:
+            _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
         os.close(lock_fd)
         raise
