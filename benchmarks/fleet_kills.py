@@ -1,7 +1,7 @@
 """Kill workers, scheduler and gatherer of a fleet at random: is a record lost, or a launch measured twice?
 
 Every process is an ordinary one: `dask scheduler`, `dask worker` and `hmexp fleet`, on loopback. Whatever has
-died is started again by the same command. A kill comes when something was stored since the one before, so that
+died is started again by the same command. A kill comes when something was stored since the one before:
 it falls on work. At the end each launch that a host has finished must be stored, once.
 
     python benchmarks/fleet_kills.py [--kills 100] [--hosts 3] [--seed 0] [--minutes 60]
@@ -42,8 +42,8 @@ class Stage:
             free.bind(("127.0.0.1", 0))
             self.address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         self.gather = [
-            "-m", "hmexp", "fleet", "--scheduler", self.address, "--workers-are-hosts", "--expect", str(hosts),
-            "--patience", "600", "--", "sweep", *SWEEP, "--launches", str(launches), "--results",
+            "-m", "hmexp", "fleet", "--scheduler", self.address, "--workers-are-hosts", "--expect",
+            str(hosts), "--patience", "600", "--", "sweep", *SWEEP, "--launches", str(launches), "--results",
             str(self.results),
         ]  # fmt: skip
         self.processes: dict[str, subprocess.Popen[bytes]] = {}

@@ -7,7 +7,7 @@ import importlib.util
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from hmexp.cli.options import FILE, Command, completed, number, whole
 from hmexp.cli.output import say, shown_display
@@ -18,6 +18,7 @@ from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
     from hmexp.store.schema import Remark
+    from hmexp.study.experiment import StudyParameters
 
 _PATIENCE_SECONDS: Final = 300.0
 _REPORT: Final = "report"
@@ -94,7 +95,9 @@ def _measure(options: argparse.Namespace, words: Sequence[str]) -> int:
         outcome = run_fleet(folder, link, shown_display(), say, max(expected, options.expect))
         for host in outcome.hosts:
             print(f"  {host.name}: {host.state}" + (f" ({host.reason})" if host.reason else ""))
-        outcome.require_complete()
+    # Hosts, and whoever waits for them, are let go first.
+    _report(folder.path)
+    outcome.require_complete()
     return ExitStatus.OK
 
 
@@ -131,8 +134,8 @@ def _parameters(words: Sequence[str]) -> dict[str, Remark]:
         )
     if name == "sweep":
         return _sweep(options)
-    found: Any = take_parameters(options, measurement.parameters)
-    return dict(found.to_record())
+    # All but a sweep's are those of a study.
+    return take_parameters(options, cast("type[StudyParameters]", measurement.parameters)).to_record()
 
 
 def _sweep(options: argparse.Namespace) -> dict[str, Remark]:
@@ -146,7 +149,19 @@ def _sweep(options: argparse.Namespace) -> dict[str, Remark]:
 
 
 def _show(words: Sequence[str]) -> int:
-    raise ParameterError("hmexp fleet report is not there yet")
+    if len(words) != 1:
+        raise ParameterError("hmexp fleet report takes the folder of one fleet", "hmexp fleet report DIR")
+    _report(Path(words[0]))
+    return ExitStatus.OK
+
+
+def _report(folder: Path) -> None:
+    from hmexp.report.fleet.page import write_fleet_report
+
+    page, found = write_fleet_report(folder)
+    print(found.verdict.say)
+    print(found.verdict.why)
+    print(f"Report: {page}")
 
 
 COMMAND = Command(

@@ -10,6 +10,7 @@ import json
 import os
 import random
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +113,7 @@ def _keep_ledger(name: str, file: str) -> None:
     def noted(self: Any, point: str, launch: int, record: bytes) -> None:
         keep(self, point, launch, record)
         line = json.dumps([str(self._folder.parent.name), name, point, launch, os.getpid()])
-        with open(file, "a", encoding="utf-8") as ledger:
+        with Path(file).open("a", encoding="utf-8") as ledger:
             ledger.write(line + "\n")
 
     host.Spool.keep = noted
