@@ -1,8 +1,8 @@
 """The report of a large fleet: 1000 hosts of 100 points each, within 60 s and 1 GiB.
 
 The records are made up, as large as those of a sweep, with hosts that differ by 2 % and launches by 1 %;
-one host is slow, and a setting of it is another. The report must name that host and that setting, and the time that
-counts is that of the CPU.
+one host is slow, and a setting of it is another. The report must name that host and that setting; the time
+that counts is that of the CPU.
 
     python benchmarks/fleet_report.py [--hosts 1000] [--points 100] [--launches 3]
 """
@@ -38,7 +38,10 @@ MOST_SECONDS, MOST_BYTES = 60.0, 1 << 30
 SHARES = {"0": 1.0, "0,0,0,2": 0.75, "0,2": 0.5, "0,2,2": 1 / 3, "2": 0.0}
 
 #: As long as a real one: where 96 granules were meant to be, and where they were.
-LOOK = PlacementRecord(ok=True, pages=65536, strip=((0,) * 96, (0,) * 96), summary="all pages are in place")
+LOOK = PlacementRecord(
+    ok=True, pages=65536, expected={0: 65536}, found={0: 65536}, numa_maps={0: 65536},
+    strip=((0,) * 96, (0,) * 96), summary="all 65536 pages are in place (65536 on node 0)",
+)  # fmt: skip
 PROOF = Proof(before=LOOK, after=LOOK)
 
 

@@ -45,7 +45,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "run.json",
         "One object: a `RunRecord`.",
         (
-            records.RunRecord, parts.BudgetRecord, parts.SearchRecord, machine.NodeRecord,
+            records.RunRecord, parts.BudgetRecord, parts.SearchRecord, parts.EffectsRecord,
+            machine.NodeRecord,
             machine.ClaimsRecord, machine.ClaimRecord, machine.EmulationRecord,
             machine.ProfileRecord, machine.SpeedRecord, machine.LinkRecord,
             machine.MediumRecord, machine.FamilyCurveRecord, machine.Calibration, provenance.Provenance,
@@ -123,8 +124,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
     (
         "fleet.json",
         (
-            "The folder of a fleet has one object, a `FleetRecord`, and below `hosts/` a run directory for each "
-            "host. It is replaced as a whole when anything becomes of a host."
+            "The folder of a fleet has one object, a `FleetRecord`, and below `hosts/` a run directory for "
+            "each host. It is replaced as a whole when anything becomes of a host."
         ),
         (fleet.FleetRecord, fleet.HostRecord),
     ),
