@@ -77,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _measure(options: argparse.Namespace, words: Sequence[str]) -> int:
     from hmexp.fleet.folder import open_fleet
-    from hmexp.fleet.link import Link
+    from hmexp.fleet.link import FleetLink
     from hmexp.fleet.roster import Roster
     from hmexp.fleet.run import run_fleet
     from hmexp.store.run import resolve_results
@@ -89,7 +89,7 @@ def _measure(options: argparse.Namespace, words: Sequence[str]) -> int:
     with (
         open_fleet(results, name, measurement, given, say, shared=shared) as folder,
         cluster as address,
-        Link(address, Roster(shared, say), options.patience, say) as link,
+        FleetLink(address, Roster(shared, say), options.patience, say) as link,
     ):
         print(f"Fleet: {folder.path}")
         outcome = run_fleet(folder, link, shown_display(), say, max(expected, options.expect))

@@ -15,7 +15,7 @@ from hmexp.experiment.schedule import PLANNED, REPEATED
 from hmexp.experiment.task import Task
 from hmexp.fleet.experiment import RemoteExperiment, check_launch, check_plan
 from hmexp.fleet.folder import FleetFolder
-from hmexp.fleet.link import HostGoneError, Link
+from hmexp.fleet.link import FleetLink, HostGoneError
 from hmexp.fleet.messages import (
     Calibrate,
     Calibrated,
@@ -41,14 +41,14 @@ class Gatherer:
     ----------
     folder : FleetFolder
         Of the fleet.
-    link : Link
+    link : FleetLink
         The way to the hosts.
     say : callable
         Receives what a person should know.
     """
 
     folder: FleetFolder
-    link: Link
+    link: FleetLink
     say: Callable[[str], None]
 
     def measure(self, host: str, display: ProgressDisplay) -> HostRecord:

@@ -8,6 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any, Final, TypeVar
 
 from distributed import Client, Future
@@ -26,6 +27,7 @@ _READ: Final = ["dask", "msgpack", "error"]
 #: Ways in which Dask says that a task was lost with its worker or scheduler, by the names of its errors.
 _LOST: Final = ("KilledWorker", "CancelledError", "FutureCancelledError", "CommClosedError")
 A = TypeVar("A", bound=Message)
+T = TypeVar("T")
 
 
 class LostError(Exception):
@@ -36,7 +38,7 @@ class StoppedError(Exception):
     """The gatherer ends."""
 
 
-class Link(Closing):
+class FleetLink(Closing):
     """Hosts that can be asked.
 
     Parameters
@@ -58,6 +60,8 @@ class Link(Closing):
         self._address, self._say = address, say
         self._client: Client | None = None
         self._stopped = threading.Event()
+        #: Workers that are looked at for the first time, and those that are asked who they are, since when.
+        self._imports: dict[str, Future[object]] = {}
         self._greeted: dict[str, tuple[Future[bytes], float]] = {}
         # What Dask writes about lost connections is said here, once and in words.
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -107,9 +111,26 @@ class Link(Closing):
             self.roster.look({})
             self.connect()
             return
-        for address in self.roster.look(workers):
-            if address not in self._greeted:
-                self._greeted[address] = (self._submit(client, address, Greet()), time.time())
+        new = self.roster.look(workers)
+        with contextlib.suppress(LostError):
+            for address in new:
+                if address not in self._greeted and address not in self._imports:
+                    # A worker that is sent a function which it cannot import ends without a word.
+                    self._imports[address] = _submit(client, address, import_module, answer.__module__)
+            self._look_into(client, workers)
+
+    def _look_into(self, client: Client, workers: Mapping[str, Mapping[str, Any]]) -> None:
+        for address, future in list(self._imports.items()):
+            worker = workers.get(address)
+            if worker is not None and future.status == "pending":
+                continue
+            del self._imports[address]
+            if worker is not None and future.status == "error":
+                self.roster.refuse(
+                    address, str(worker.get("name", address)), "it has no hmexp[fleet] that can be imported"
+                )
+            elif worker is not None and future.status == "finished":
+                self._greeted[address] = _submit(client, address, answer, encode(Greet())), time.time()
         for address in list(self._greeted):
             self._hear(address, workers.get(address))
 
@@ -147,7 +168,7 @@ class Link(Closing):
             if client is None:
                 continue
             try:
-                future = self._submit(client, address, question)
+                future = _submit(client, address, answer, encode(question))
                 return read_answer(self._await(future, host, address), wanted, host)
             except LostError:
                 self._stopped.wait(LOOK_SECONDS)
@@ -174,21 +195,6 @@ class Link(Closing):
                 said = True
             self._stopped.wait(LOOK_SECONDS)
 
-    def _submit(self, client: Client, address: str, question: Message) -> Future[bytes]:
-        try:
-            return client.submit(
-                answer,
-                encode(question),
-                key=f"hmexp-{uuid.uuid4().hex}",
-                workers=[address],
-                allow_other_workers=False,
-                resources={SLOT: 1},
-                retries=0,
-                pure=False,
-            )
-        except Exception as error:
-            raise LostError(str(error)) from error
-
     def _await(self, future: Future[bytes], host: str, address: str) -> object:
         done = threading.Event()
         future.add_done_callback(lambda _future: done.set())
@@ -202,6 +208,7 @@ class Link(Closing):
     def _drop(self) -> None:
         client, self._client = self._client, None
         self._greeted.clear()
+        self._imports.clear()
         if client is not None:
             _close(client)
 
@@ -221,6 +228,23 @@ class Link(Closing):
 
 class HostGoneError(FleetError):
     """A host was gone for longer than the patience."""
+
+
+def _submit(client: Client, address: str, function: Callable[..., T], *given: object) -> Future[T]:
+    """Have one worker call a function, when its slot is free."""
+    try:
+        return client.submit(
+            function,
+            *given,
+            key=f"hmexp-{uuid.uuid4().hex}",
+            workers=[address],
+            allow_other_workers=False,
+            resources={SLOT: 1},
+            retries=0,
+            pure=False,
+        )
+    except Exception as error:
+        raise LostError(str(error)) from error
 
 
 def _result(future: Future[bytes]) -> object:

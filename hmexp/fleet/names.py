@@ -14,20 +14,20 @@ _STRANGE: Final = re.compile(r"[^A-Za-z0-9._-]+", re.ASCII)
 _LONGEST: Final = 80
 
 
-def folder_name(told: str) -> str:
+def folder_name(given: str) -> str:
     """The name of a host's folder: the host's own where that can be one, or one that is made of it.
 
     Two hosts with different names never get the same one: what had to be changed has a hash of the original.
 
     Parameters
     ----------
-    told : str
+    given : str
         What the host, or its worker, calls itself.
     """
-    if is_safe(told):
-        return told
-    kept = _STRANGE.sub("_", told)[:_LONGEST].strip("._-") or "host"
-    return f"{kept}-{hashlib.sha256(told.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    if is_safe(given):
+        return given
+    kept = _STRANGE.sub("_", given)[:_LONGEST].strip("._-") or "host"
+    return f"{kept}-{hashlib.sha256(given.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def require_safe(name: str) -> str:

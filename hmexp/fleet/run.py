@@ -12,7 +12,7 @@ from hmexp.errors import SweepError
 from hmexp.experiment.progress import Progress, ProgressDisplay
 from hmexp.fleet.folder import FleetFolder
 from hmexp.fleet.gather import Gatherer
-from hmexp.fleet.link import LOOK_SECONDS, Link, StoppedError
+from hmexp.fleet.link import LOOK_SECONDS, FleetLink, StoppedError
 from hmexp.fleet.messages import VERSION, FleetError
 from hmexp.store.fleet import HostRecord
 
@@ -89,7 +89,7 @@ class _Part:
 
 
 def run_fleet(
-    folder: FleetFolder, link: Link, display: ProgressDisplay, say: Callable[[str], None], expected: int
+    folder: FleetFolder, link: FleetLink, display: ProgressDisplay, say: Callable[[str], None], expected: int
 ) -> FleetOutcome:
     """Measure every host that is there, or comes while others are measured.
 
@@ -97,7 +97,7 @@ def run_fleet(
     ----------
     folder : FleetFolder
         Where the records go.
-    link : Link
+    link : FleetLink
         The way to the hosts.
     display : ProgressDisplay
         Shows how far all are.
@@ -159,7 +159,7 @@ class _Hosts:
         """Whether a host is still being measured."""
         return any(thread.is_alive() for thread in self.threads.values())
 
-    def begin(self, link: Link, folder: FleetFolder, say: Callable[[str], None]) -> bool:
+    def begin(self, link: FleetLink, folder: FleetFolder, say: Callable[[str], None]) -> bool:
         """Begin with hosts that have come, and name those that are refused; return whether any was new."""
         new = [name for name in link.roster.addresses if name not in self.threads]
         for name in new:

@@ -67,6 +67,17 @@ def test_a_slow_host_is_named_with_its_setting_and_a_newer_one_refused(tmp_path:
     assert "host-2" in (folder / "report.html").read_text()
 
 
+def test_no_pickled_object_of_a_host_is_read(tmp_path: Path) -> None:
+    trap = tmp_path / "sprung"
+    done = fleet(
+        tmp_path, "--local", "2", "--patience", "20", "--", *SWEEP, wishes={"0": {"trap": str(trap)}}
+    )  # fmt: skip
+    assert not trap.exists()
+    folder = next((tmp_path / "results").glob("fleet-*"))
+    states = {host.name: host.state for host in read_fleet(folder).hosts}
+    assert states.get("host-1") == "measured" and states.get("host-0") != "measured", done.stderr
+
+
 def make_certificates(folder: Path) -> dict[str, str]:
     """An authority and a certificate that it has signed, as settings of Dask."""
     folder.mkdir()

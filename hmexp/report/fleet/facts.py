@@ -23,7 +23,7 @@ _LONGEST: Final = 120
 
 
 @dataclass(frozen=True)
-class Difference:
+class FactDifference:
     """A fact in which a host is not like the others.
 
     Parameters
@@ -96,7 +96,7 @@ class Census:
             {name: Counter(facts.get(name, "unknown") for facts in every) for name in names}, len(every)
         )
 
-    def differences(self, facts: Mapping[str, str], most: int = 5) -> list[Difference]:
+    def differences(self, facts: Mapping[str, str], most: int = 5) -> list[FactDifference]:
         """The facts that set a host apart from the others, the most telling first.
 
         A fact tells much if nearly all others agree on another value; one that is different on every
@@ -113,7 +113,7 @@ class Census:
             )
             if not others or count <= others / 2:
                 continue
-            found.append(Difference(name, here, elsewhere, count / others))
+            found.append(FactDifference(name, here, elsewhere, count / others))
         found.sort(key=lambda each: (-each.alike, _rank(each.name), each.name))
         return found[:most]
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from hmexp.report.fleet.facts import Census, Difference
+from hmexp.report.fleet.facts import Census, FactDifference
 from hmexp.report.fleet.reading import Fleet, FleetHost
 
 #: Modified z-scores beyond this are outliers: Iglewicz and Hoaglin, How to Detect and Handle Outliers, 1993.
@@ -56,13 +56,13 @@ class OddHost:
         The host.
     by : tuple of Deviation
         In what, the furthest first.
-    facts : tuple of Difference
+    facts : tuple of FactDifference
         What sets its machine apart, the most telling first.
     """
 
     host: FleetHost
     by: tuple[Deviation, ...]
-    facts: tuple[Difference, ...]
+    facts: tuple[FactDifference, ...]
 
 
 def find_deviations(fleet: Fleet) -> dict[str, dict[str, Deviation]]:
