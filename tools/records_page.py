@@ -44,7 +44,8 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "run.json",
         "One object: a `RunRecord`.",
         (
-            records.RunRecord, parts.BudgetRecord, parts.SearchRecord, machine.NodeRecord,
+            records.RunRecord, parts.BudgetRecord, parts.SearchRecord, parts.EffectsRecord,
+            machine.NodeRecord,
             machine.ClaimsRecord, machine.ClaimRecord, machine.EmulationRecord,
             machine.ProfileRecord, machine.SpeedRecord, machine.LinkRecord,
             machine.MediumRecord, machine.FamilyCurveRecord, machine.Calibration, provenance.Provenance,

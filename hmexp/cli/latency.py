@@ -234,9 +234,9 @@ def _say_curve(curve: LoadedCurve) -> None:
 
 def _say_interval(summary: Summary) -> str:
     """The interval, unless so few samples say nothing of it."""
-    if summary.n == 1 or summary.half_width > 1:
-        return f"unknown: {summary.n} sample{'s'[: summary.n > 1]}"
-    return f"{summary.ci_low:.1f}..{summary.ci_high:.1f}"
+    from hmexp.measure.statistics import say_interval
+
+    return say_interval(summary, lambda value: f"{value:.1f}", "..")
 
 
 def _spacing(options: argparse.Namespace) -> int | None:

@@ -14,6 +14,7 @@ import msgspec
 
 from hmexp.errors import SweepError
 from hmexp.experiment.backlog import Backlog
+from hmexp.experiment.effects import settle_intervals
 from hmexp.experiment.launcher import forking
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.protocol import Experiment, P, count_launches
@@ -180,6 +181,7 @@ def _emulation(plan: Experiment[P], directory: RunDirectory, watchers: Watchers)
 
 def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -> Outcome:
     wanted = {point.id: point for point in plan.points}
+    effects = settle_intervals(directory, [r for r in directory.records() if r.point_id in wanted])
     records = [record for record in directory.records() if record.point_id in wanted]
     counts = dict(Counter(record.status for record in records))
     failures = tuple(
@@ -203,6 +205,7 @@ def _conclude(plan: Experiment[P], directory: RunDirectory, *, reported: bool) -
             counts={str(status): count for status, count in counts.items()},
             finished=now() if complete else None,
             reported=reported,
+            effects=effects,
             load_average_after=os.getloadavg(),
         )
     )

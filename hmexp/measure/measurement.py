@@ -13,7 +13,7 @@ from hmexp.errors import PlacementError
 from hmexp.measure.launches import join_results
 from hmexp.measure.noise import Noise
 from hmexp.measure.portrait import draw_measurement
-from hmexp.measure.statistics import Summary, summarise_launches
+from hmexp.measure.statistics import Summary, say_interval, summarise_launches
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
@@ -140,11 +140,12 @@ class Measurement:
     def __str__(self) -> str:
         s = self.summary
         emulated = f", EMULATED {self.profile}" if self.emulated else ""
-        if len(self.samples) == 1:
+        if s.interval is None:
             return f"{self.operation} {s.median:.4g} {self.unit} (a single sample, no interval{emulated})"
+        interval = say_interval(s, lambda value: f"{value:.4g}", "..")
         return (
             f"{self.operation} {s.median:.4g} {self.unit} "
-            f"(95 % interval over {self._over(s)} {s.ci_low:.4g}..{s.ci_high:.4g}, n={s.n}{emulated})"
+            f"(95 % interval over {self._over(s)} {interval}, n={s.n}{emulated})"
         )
 
     def _over(self, summary: Summary) -> str:

@@ -14,6 +14,7 @@ from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.portrait import draw_beside
 from hmexp.measure.sampling import Sampling
+from hmexp.measure.statistics import say_interval
 from hmexp.measure.walk import Walk
 from hmexp.memory.capacity import check_regions
 from hmexp.memory.emulated_node import find_request
@@ -63,7 +64,7 @@ class MeasuredPoint:
         rows = []
         if self.baseline is not None:
             s, unit = self.baseline.summary, self.baseline.unit
-            wording = f"{number(s.median)} {unit} ({number(s.ci_low)} to {number(s.ci_high)})"
+            wording = f"{number(s.median)} {unit} ({say_interval(s, number)})"
             rows.append(("all DRAM", wording, f"{self.of_dram:.1%} of it"))
         if self.model is not None:
             error = self.measurement.median / self.model - 1

@@ -7,7 +7,7 @@ from typing import Final
 
 from hmexp.markup import Fragment, badge, bold, card, element, join, muted, number, table
 from hmexp.measure.samples_svg import draw_samples
-from hmexp.measure.statistics import Summary
+from hmexp.measure.statistics import Summary, say_interval
 from hmexp.store.details import Details
 
 #: Of the details, what distinguishes one measurement from another at a glance, and how it is said.
@@ -56,7 +56,8 @@ def draw_measurement(
     """
     s = summary
     median = element("span", f"{number(s.median)} {unit}", style="font-size:1.45em;font-weight:bold")
-    spread = f"95 % interval over {s.interval_over} {number(s.ci_low)} to {number(s.ci_high)}, "
+    spread = "no interval, " if s.interval is None else f"95 % interval over {s.interval_over} "
+    spread += "" if s.interval is None else f"{say_interval(s, number)}, "
     spread += f"median of {s.n} samples"
     head = [f"{operation} ", median, f" {spread} "]
     if profile is not None:
@@ -68,7 +69,7 @@ def draw_measurement(
     key = f"Dots: samples, the first on top. Band: interval. Line: median.{hollow}"
     return card(
         element("div", *head),
-        draw_samples(samples, s.median, (s.ci_low, s.ci_high), unit, disturbed),
+        draw_samples(samples, s.median, s.interval or (s.median, s.median), unit, disturbed),
         *(element("div", badge("warning", "caution"), " ", warning, style=_LINE) for warning in warnings),
         muted(join([*messages, key], " · ")),
         muted("Proof: ", proof),

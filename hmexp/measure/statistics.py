@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp.errors import MeasurementError
+from hmexp.measure.launch_effects import INDEPENDENT, LaunchEffects
 
 _RESAMPLES: Final = 2000
 _SEED: Final = 20201
-#: Student's t for 95 %, both sides, by degrees of freedom from 1.
-_STUDENT: Final = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086,
-)  # fmt: skip
-_NORMAL: Final = 1.960
+#: Logarithm of the largest number that an interval may end with.
+_MOST: Final = 700.0
+#: An interval whose ends are further apart than this factor says nothing.
+ABSURD: Final = 9.0
+TOO_FEW: Final = "too few launches to say"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Summary:
         Of the samples; the median of several launches is that of their medians.
     mad : float
         Median absolute deviation of the samples from the median, not scaled.
-    ci_low, ci_high : float
-        Bootstrap 95 % interval of the median.
+    ci_low, ci_high : float or None
+        95 % interval of the median: None where there are too few launches, or samples, to say.
     interval_over : str
         What the interval covers: ``samples`` is the spread within one process alone, ``launches`` the
         drift from one process and allocation to the next, too.
@@ -42,24 +43,33 @@ class Summary:
 
     n: int
     median: float
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
     mad: float
     minimum: float
     maximum: float
     interval_over: Literal["samples", "launches"] = "samples"
 
     @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends of the interval; None where there is none."""
+        return None if self.ci_low is None or self.ci_high is None else (self.ci_low, self.ci_high)
+
+    @property
     def half_width(self) -> float:
-        """Half of the interval, as a part of the median."""
-        return (self.ci_high - self.ci_low) / 2 / self.median
+        """Half of the interval, as a part of the median; infinite where there is none."""
+        if self.interval is None:
+            return math.inf
+        low, high = self.interval
+        return (high - low) / 2 / self.median
 
 
 def summarise(samples: npt.ArrayLike) -> Summary:
     """Summarise the samples of one launch.
 
     The interval is the percentile bootstrap of B. Efron, R. Tibshirani, "An Introduction to the
-    Bootstrap", 1993, with a fixed seed: the same samples always give the same interval.
+    Bootstrap", 1993, with a fixed seed: the same samples always give the same interval. One sample has
+    none.
 
     Parameters
     ----------
@@ -72,6 +82,8 @@ def summarise(samples: npt.ArrayLike) -> Summary:
         If there is no sample, or one is not a finite positive number.
     """
     values = _checked(samples)
+    if values.size == 1:
+        return _summary(values, float(values[0]), None, None, "samples")
     generator = np.random.default_rng(_SEED)
     resampled = np.sort(_resampled_medians(values, _RESAMPLES, generator))
     # As numpy.percentile has it, which needs as much as numpy.median.
@@ -81,21 +93,25 @@ def summarise(samples: npt.ArrayLike) -> Summary:
     return _summary(values, float(median_of(values)), float(low), float(high), "samples")
 
 
-def summarise_launches(launches: Sequence[npt.ArrayLike]) -> Summary:
+def summarise_launches(
+    launches: Sequence[npt.ArrayLike], effects: LaunchEffects = INDEPENDENT, group: str = ""
+) -> Summary:
     """Summarise samples of several launches: fresh processes with fresh pages.
 
-    Launches differ from one another by more than samples within one do, so the bootstrap is
-    hierarchical: launches are drawn with replacement, then samples within each. Of so few launches
-    the percentiles of the resampled medians cover too little (with three, no interval between the
-    launches can cover the median more often than 75 % of the time), so the interval is the median
-    times ``exp(+-t s)``: `s` is the standard deviation of the logarithms of the resampled medians, and
-    `t` Student's for one degree of freedom less than there are launches (Efron and Tibshirani 1993,
-    12.3 to 12.5; T. Hesterberg, "What Teachers Should Know About the Bootstrap", 2015, on few values).
+    Launches differ from one another by more than samples within one do, so the interval is over the
+    medians of the launches: that of Student's t of their logarithms, since what disturbs a launch
+    multiplies its speed. Where launches of the run are alike in their order or have two states, `effects`
+    says so, and widens it (see `hmexp.measure.launch_effects`).
 
     Parameters
     ----------
     launches : sequence of array_like
-        The samples of each launch; of one launch alone this is `summarise`.
+        The samples of each launch, in the order in which they were made; of one launch alone this is
+        `summarise`.
+    effects : LaunchEffects
+        What the launches of the whole run say of one another.
+    group : str
+        Whose spread is the least that is believed, where there are such effects: the operation.
 
     Raises
     ------
@@ -107,17 +123,33 @@ def summarise_launches(launches: Sequence[npt.ArrayLike]) -> Summary:
         return summarise(values[0])
     if not values:
         raise MeasurementError("there are no launches to summarise")
-    count = len(values)
-    middle = float(median_of([median_of(samples) for samples in values]))
-    generator = np.random.default_rng(_SEED)
-    # A launch that is drawn twice gets its samples drawn twice.
-    drawn = np.array([_resampled_medians(samples, _RESAMPLES, generator) for samples in values])
-    chosen = generator.integers(0, count, size=(_RESAMPLES, count))
-    again = generator.integers(0, _RESAMPLES, size=(_RESAMPLES, count))
-    spread = float(np.std(np.log(median_of(drawn[chosen, again], axis=1))))
-    student = _STUDENT[count - 2] if count - 2 < len(_STUDENT) else _NORMAL + 2.5 / count
-    reach = float(np.exp(min(student * spread, 700.0)))
-    return _summary(np.concatenate(values), middle, middle / reach, middle * reach, "launches")
+    medians = np.array([float(median_of(samples)) for samples in values])
+    middle = float(median_of(medians))
+    logs = np.log(medians)
+    spread = max(float(np.std(logs, ddof=1)), effects.spreads.get(group, 0.0))
+    reach = effects.critical_value(len(values)) * spread / math.sqrt(len(values))
+    # The mean of a few logarithms may lie further from their median than the interval reaches.
+    low = min(middle, math.exp(max(float(logs.mean()) - reach, -_MOST)))
+    high = max(middle, math.exp(min(float(logs.mean()) + reach, _MOST)))
+    return _summary(np.concatenate(values), middle, low, high, "launches")
+
+
+def say_interval(summary: Summary, number: Callable[[float], str], between: str = " to ") -> str:
+    """Both ends of an interval in words; `TOO_FEW` where it says nothing.
+
+    Parameters
+    ----------
+    summary : Summary
+        Whose interval.
+    number : callable
+        Writes a value.
+    between : str
+        What stands between the ends.
+    """
+    if summary.interval is None or summary.interval[1] > ABSURD * summary.interval[0]:
+        return TOO_FEW if summary.interval_over == "launches" else TOO_FEW.replace("launches", "samples")
+    low, high = summary.interval
+    return f"{number(low)}{between}{number(high)}"
 
 
 def median_of(values: npt.ArrayLike, axis: int | None = None) -> npt.NDArray[np.float64]:
@@ -151,8 +183,8 @@ def _resampled_medians(
 def _summary(
     values: npt.NDArray[np.float64],
     median: float,
-    low: float,
-    high: float,
+    low: float | None,
+    high: float | None,
     over: Literal["samples", "launches"],
 ) -> Summary:
     return Summary(

@@ -24,6 +24,7 @@ from hmexp.measure.measurement import Measurement
 from hmexp.measure.point import measure_point, quantities_of
 from hmexp.measure.quantity import find_quantity, is_latency
 from hmexp.measure.sampling import Sampling
+from hmexp.measure.statistics import say_interval
 from hmexp.memory.emulation import Emulation
 from hmexp.native import PAGE_BYTES
 from hmexp.notebook.sweep import refuse_unknown
@@ -256,7 +257,7 @@ class ThreadTrials:
                 one.operation,
                 count,
                 bold(f"{number(one.median)} {one.unit}"),
-                f"{number(one.summary.ci_low)} to {number(one.summary.ci_high)}",
+                say_interval(one.summary, number),
                 bar(one.median / top, colour=colour, width_em=12),
                 badge(f"EMULATED {one.profile}", "caution") if one.profile else "",
             ]

@@ -18,9 +18,9 @@ class LoadedRate(Stored, frozen=True, kw_only=True, gc=False):
     median : float
         Median latency [ns].
     ci_low : float or None
-        Lower end of the bootstrap 95 % interval of the median [ns].
+        Lower end of the 95 % interval of the median [ns].
     ci_high : float or None
-        Upper end of the bootstrap 95 % interval of the median [ns].
+        Upper end of the 95 % interval of the median [ns].
     mad : float or None
         Median absolute deviation, not scaled [ns].
     minimum : float or None

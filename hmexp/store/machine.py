@@ -260,9 +260,9 @@ class Calibration(Stored, frozen=True, kw_only=True, gc=False):
     median : float
         Median of the samples [unit].
     ci_low : float or None
-        Lower end of the bootstrap 95 % interval of the median [unit].
+        Lower end of the 95 % interval of the median [unit].
     ci_high : float or None
-        Upper end of the bootstrap 95 % interval of the median [unit].
+        Upper end of the 95 % interval of the median [unit].
     n : int
         Number of samples.
     load_average : tuple of float

@@ -141,6 +141,24 @@ class BudgetRecord(Stored, frozen=True, kw_only=True, gc=False):
     fewer_launches: tuple[str, ...] = ()
 
 
+class EffectsRecord(Stored, frozen=True, kw_only=True, gc=False):
+    """How the launches of a run depend on one another, for which its intervals were widened.
+
+    Parameters
+    ----------
+    autocorrelation : float
+        Of successive launches of a point, at lag one; 0 if they are independent.
+    two_states : bool
+        Whether launches are at one of two levels, rather than around one.
+    points : int
+        Points of several launches that this was found from.
+    """
+
+    autocorrelation: float = 0.0
+    two_states: bool = False
+    points: int = 0
+
+
 class SearchRecord(Stored, frozen=True, kw_only=True, gc=False):
     """What a search for the cheapest ratio was for, and how it ended.
 

@@ -12,6 +12,7 @@ from hmexp.store.machine import Calibration, ClaimsRecord, EmulationRecord, Node
 from hmexp.store.parameters import PointParameters
 from hmexp.store.parts import (
     BudgetRecord,
+    EffectsRecord,
     LaunchPart,
     MachineState,
     Model,
@@ -179,6 +180,8 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         What a budget of time left undone; None without a budget.
     search : SearchRecord or None
         What `hmexp find` looked for, and whether that was decided; None for a sweep of a whole grid.
+    effects : EffectsRecord or None
+        How launches depend on one another; None if they look independent.
     tags : tuple of str
         Words that a person has given the run, see `hmexp runs tag`.
     started : str
@@ -228,6 +231,7 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     counts: dict[str, int] = {}
     budget: BudgetRecord | None = None
     search: SearchRecord | None = None
+    effects: EffectsRecord | None = None
     tags: tuple[str, ...] = ()
     started: str = ""
     finished: str | None = None

@@ -47,9 +47,9 @@ class Measured(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     median : float
         Median of the samples; of several launches, the median of their medians [unit].
     ci_low : float or None
-        Lower end of the bootstrap 95 % interval of the median [unit].
+        Lower end of the 95 % interval of the median [unit].
     ci_high : float or None
-        Upper end of the bootstrap 95 % interval of the median [unit].
+        Upper end of the 95 % interval of the median [unit].
     mad : float or None
         Median absolute deviation, not scaled [unit].
     minimum : float or None
@@ -58,6 +58,8 @@ class Measured(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
         Largest sample [unit].
     interval_over : str
         What the interval covers: `launches` or `samples`.
+    interval_widened : float or None
+        How many times the interval was widened, since launches of the run depend on one another.
     details : Details or None
         How the samples were taken, by the kind of the operation.
     noise : NoiseRecord or None
@@ -79,6 +81,7 @@ class Measured(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     minimum: float | None = None
     maximum: float | None = None
     interval_over: str = "samples"
+    interval_widened: float | None = None
     details: Details | None = None
     noise: NoiseRecord | None = None
     launches: tuple[LaunchSummary, ...] = ()

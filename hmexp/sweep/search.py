@@ -232,7 +232,7 @@ def _joined(made: Sequence[LaunchRecord]) -> _Value | None:
     if len(samples) < len(made):
         return None
     joined = summarise_launches(samples)
-    return _Value(joined.median, joined.ci_low, joined.ci_high)
+    return None if joined.interval is None else _Value(joined.median, *joined.interval)
 
 
 def _stored(record: PointRecord) -> _Value | None:

@@ -162,8 +162,9 @@ def granules() -> None:
 
 def dying() -> None:
     """It ends by itself in the middle of all: an ordinary end, and what was seen of it last stays."""
+    # Half of its pages take 27 s; a look at them takes up to 10 s where the emulator shares its CPU.
     program = Followed(
-        "die", 32, "--via", "follow", "--pattern", "2", "--rate", "300", "--look-every", "0", seconds=12
+        "die", 64, "--via", "follow", "--pattern", "2", "--rate", "300", "--look-every", "0", seconds=30
     )
     record = program.ended()
     found = record.following
@@ -219,7 +220,9 @@ def filled() -> None:
     for way in ("policy", "follow"):
         program = Followed("plain", 160, "--via", way, "--pattern", "1", "--look-every", "0.5")
         wait_until(lambda program=program: program.where("1")["right"] > 5000)  # type: ignore[misc]
-        time.sleep(8 if way == "follow" else 2)
+        # By then it has all its pages, and was looked at since.
+        wait_until(lambda program=program: program.where("1")["present"] >= 40_960)  # type: ignore[misc]
+        time.sleep(8)
         there = program.where("1")
         if way == "policy":
             program.tell("end")

@@ -94,7 +94,7 @@ def _against_ratio(results: Results, operations: Sequence[str], what: str) -> Fi
         # One scale per column, from zero: heights can be compared by eye.
         axes.set_ylim(0, axes.get_ylim()[1] * 1.12)
         column = [p for p in points if p.operation == operation]
-        shown = [value for p in column for value in (*p.samples, p.value.high)]
+        shown = [value for p in column for value in (*p.samples, p.value.shown[1])]
         peak = max((names.peak for other, names in named if other in panels[:, number]), default=0.0)
         clip(axes, shown, "ns" if is_latency(operation) else "GB/s", least=peak)
     room = figure.get_figwidth() / len(operations) - 0.75, _PANEL_HEIGHT - 0.9
@@ -160,7 +160,7 @@ def _draw_panel(
             names.baseline = point
     for point, x, aside in side_by_side([p for p in points if not p.added]):
         _draw_point(axes, point, x, aside, layout)
-        names.drawn += [(x, y) for y in (point.value.low, point.value.median, point.value.high)]
+        names.drawn += [(x, y) for y in (*point.value.shown, point.value.median)]
         names.drawn += [(x + aside, value) for value in point.samples]
     asked = [p for p in points if not p.added]
     if len(asked) > 1 and not is_latency(asked[0].operation):

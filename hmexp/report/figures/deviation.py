@@ -71,7 +71,7 @@ def _draw_error(axes: Axes, point: Point, x: float, prediction: Prediction, layo
     def percent(value: float) -> float:
         return (value / prediction.value - 1) * 100
 
-    middle, low, high = (percent(v) for v in (point.value.median, point.value.low, point.value.high))
+    middle, low, high = (percent(v) for v in (point.value.median, *point.value.shown))
     if prediction.is_endpoint:
         axes.plot([x], [middle], "o", color=style.MUTED, markerfacecolor=style.PAPER, markersize=5, zorder=4)
         return

@@ -114,6 +114,6 @@ def _write(axes: Axes, found: Estimate | None, column: int, row: int) -> None:
     ink = _ON_LIGHT if 0.299 * red + 0.587 * green + 0.114 * blue > _DARK else _ON_DARK
     weight = "bold" if found.median >= 1 else "normal"
     text = f"{found.median * 100:.0f} %"
-    if found.low != found.high:
+    if found.low != found.high and not found.says_nothing:
         text += f"\n[{found.low * 100:.0f}, {found.high * 100:.0f}]"
     axes.text(column, row, text, ha="center", va="center", color=ink, size=8, linespacing=1.15, weight=weight)

@@ -76,7 +76,7 @@ def _draw(axes: Axes, market: Market, results: Results, prices: Prices, room_inc
         near = sum(abs(offer.price - price) < apart for price in prices_of)
         _draw_offer(axes, offer, alone=near < 2)
     axes.margins(x=0.12)
-    top = max(offer.point.value.high for offer in market.offers)
+    top = max(offer.point.value.shown[1] for offer in market.offers)
     axes.set_ylim(0, top * 1.25)  # room for two lines above the highest
 
 
@@ -107,7 +107,7 @@ def _draw_offer(axes: Axes, offer: Offer, *, alone: bool) -> None:
         text += f"\n{digits(offer.of_dram.median)}×"
     beaten = offer.standing == "beaten"
     axes.annotate(
-        text, (offer.price, point.value.high), xytext=(0, 5), textcoords="offset points", ha="center",
+        text, (offer.price, point.value.shown[1]), xytext=(0, 5), textcoords="offset points", ha="center",
         va="bottom", size=8, color=style.MUTED if beaten else style.INK,
         weight="normal" if beaten else "bold",
     )  # fmt: skip

@@ -262,7 +262,8 @@ def _apart(ordered: Sequence[float], smallest_gap: float) -> list[float]:
 def draw_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, marker: str) -> None:
     """Draw a median and its interval."""
     middle = estimate.median
-    below, above = max(0.0, middle - estimate.low), max(0.0, estimate.high - middle)
+    low, high = estimate.shown
+    below, above = max(0.0, middle - low), max(0.0, high - middle)
     axes.errorbar(
         [x], [middle], yerr=[[below], [above]], fmt="none", ecolor=colour, elinewidth=1.2, capsize=3.2,
         capthick=1.2, zorder=3.5,

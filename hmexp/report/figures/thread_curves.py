@@ -63,7 +63,7 @@ def bandwidth_against_threads(results: Results) -> Figure:
             _draw(axes, inside, lines)
     for operation, axes in zip(operations, panels[0], strict=True):
         axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
-        clip(axes, [p.value.high for p in points if p.operation == operation], "GB/s")
+        clip(axes, [p.value.shown[1] for p in points if p.operation == operation], "GB/s")
     return figure
 
 
@@ -78,7 +78,7 @@ def _draw(axes: Axes, points: Sequence[Point], lines: PatternLines) -> None:
         aside = step * 0.045 * (number - (len(lines.ratios) - 1) / 2)
         x = [(p.threads or 1) + aside for p in same]
         middle = [p.value.median for p in same]
-        below = [max(0.0, p.value.median - p.value.low) for p in same]
-        above = [max(0.0, p.value.high - p.value.median) for p in same]
+        below = [max(0.0, p.value.median - p.value.shown[0]) for p in same]
+        above = [max(0.0, p.value.shown[1] - p.value.median) for p in same]
         axes.errorbar(x, middle, yerr=[below, above], capsize=3, elinewidth=1.1, **lines.look(pattern))
     axes.set_xlim(counts[0] - 0.5 * step, counts[-1] + 0.5 * step)

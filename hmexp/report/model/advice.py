@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from hmexp.measure.quantity import is_latency
+from hmexp.measure.statistics import TOO_FEW
 from hmexp.report.figures.loaded_latency import knees
 from hmexp.report.model.predictions import predict
 from hmexp.report.run.numbers import digits, interval, percent, signed, with_unit
@@ -204,14 +205,15 @@ def baseline(group: Sequence[Point]) -> Point | None:
 def relative(point: Point, base: Point) -> Estimate:
     """Divide a point by another, with the widest interval that theirs allow."""
     top, bottom = point.value, base.value
-    if bottom.low <= 0:
-        return Estimate(0.0, 0.0, float("inf"))
+    if bottom.low <= 0 or top.low <= 0:
+        return Estimate(top.median / bottom.median, 0.0, float("inf"))
     return Estimate(top.median / bottom.median, top.low / bottom.high, top.high / bottom.low)
 
 
 def _times(point: Point, base: Point) -> str:
     ratio = relative(point, base)
-    return f"{digits(ratio.median)}× [{digits(ratio.low)}, {digits(ratio.high)}]"
+    bounds = f"({TOO_FEW})" if ratio.says_nothing else f"[{digits(ratio.low)}, {digits(ratio.high)}]"
+    return f"{digits(ratio.median)}× {bounds}"
 
 
 def _parts(points: Sequence[Point], base: Point, group: Sequence[Point]) -> str:
@@ -219,6 +221,7 @@ def _parts(points: Sequence[Point], base: Point, group: Sequence[Point]) -> str:
     for point in sorted(points, key=lambda p: -p.share):
         ratio = relative(point, base)
         bounds = f"[{ratio.low * 100:.1f}, {ratio.high * 100:.1f}]"
+        bounds = f"({TOO_FEW})" if ratio.says_nothing else bounds
         parts.append(f"{_short(point, group)} ({percent(ratio.median)} {bounds})")
     return ", ".join(parts)
 

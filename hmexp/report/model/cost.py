@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from hmexp.errors import ParameterError
+from hmexp.measure.statistics import TOO_FEW
 from hmexp.report.model.advice import KEEP, baseline, relative
 from hmexp.report.model.predictions import endpoints
 from hmexp.report.model.prices import Prices
@@ -241,8 +242,10 @@ def sentences(found: Sequence[Market], results: Results, prices: Prices, keep: f
             text += f". Cheaper, but undecided, for the interval spans {percent(keep)}: {parts}"
         if choice.needed_share is not None:
             need = choice.needed_share
+            bounds = f"[{percent(need.low)}, {percent(need.high)}]"
             text += (
-                f". The model needs {percent(need.median)} DRAM [{percent(need.low)}, {percent(need.high)}]; "
+                f". The model needs {percent(need.median)} DRAM"
+                f" {f'({TOO_FEW})' if need.says_nothing else bounds}; "
                 "close to its optimum, machines stay 6 to 14 % below it"
             )
         said.append(text + ".")
@@ -258,7 +261,10 @@ def _name(offer: Offer, results: Results) -> str:
 
 def _kept(offer: Offer) -> str:
     of = offer.of_dram
-    return "" if of is None else f"{of.median * 100:.1f} % [{of.low * 100:.1f}, {of.high * 100:.1f}]"
+    if of is None:
+        return ""
+    bounds = f"[{of.low * 100:.1f}, {of.high * 100:.1f}]"
+    return f"{of.median * 100:.1f} % {f'({TOO_FEW})' if of.says_nothing else bounds}"
 
 
 def _price(offer: Offer, prices: Prices) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from hmexp.measure.need import Requirement
+from hmexp.measure.statistics import TOO_FEW
 from hmexp.report.model.decision import Decision
 from hmexp.report.model.judgement import Answer, JudgedRatio
 from hmexp.report.model.needs import name_of
@@ -150,6 +151,8 @@ def say_interval(value: Estimate, need: Requirement) -> str:
     """Its 95 % interval; none of a value that is compared with itself."""
     if value.low == value.high:
         return ""
+    if value.says_nothing:
+        return TOO_FEW
     if need.unit != "x":
         return f"[{digits(value.low, 4)}, {digits(value.high, 4)}]"
     if need.is_latency:

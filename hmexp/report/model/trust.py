@@ -11,7 +11,7 @@ from hmexp.report.run.facts import proof_ok
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
-from hmexp.store.parts import SearchRecord
+from hmexp.store.parts import EffectsRecord, SearchRecord
 
 Level = Literal["good", "warn", "bad"]
 _ORDER: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "good": 2}
@@ -104,6 +104,8 @@ def _noise(results: Results) -> list[Ground]:
     if not (results.ok and results.timing_valid):
         return []
     found = [Ground("warn", "Doubtful", text.rstrip(".")) for text in cautions(results)]
+    if results.run.effects is not None:
+        found.append(Ground("warn", "Launches", _say_effects(results.run.effects)))
     widest = max(results.ok, key=_width)
     launches = sorted({point.launches for point in results.ok})
     samples = sum(len(point.samples) for point in results.ok)
@@ -116,6 +118,18 @@ def _noise(results: Results) -> list[Ground]:
         return [*found, Ground("good", "Noise", text)]
     text += ", some points in a single launch: their intervals do not cover drift between processes"
     return [*found, Ground("warn", "Noise", text)]
+
+
+def _say_effects(effects: EffectsRecord) -> str:
+    """What the launches of the run had in common; `hmexp.measure.launch_effects` says how it is found."""
+    said = []
+    if effects.autocorrelation:
+        said.append(
+            f"launches that followed each other were alike (autocorrelation {effects.autocorrelation:.2f})"
+        )
+    if effects.two_states:
+        said.append("launches were at one of two levels, rather than around one")
+    return f"{'; '.join(said)}: the machine changed its state now and then, and intervals were widened for it"
 
 
 def _width(point: Point) -> float:

@@ -175,8 +175,8 @@ def _answer_json(answer: Answer, column: Criterion) -> dict[str, Any]:
         "mark": answer.mark,
         "unit": answer.unit,
         "median": None if value is None else value.median,
-        "ci_low": None if value is None else value.low,
-        "ci_high": None if value is None else value.high,
+        "ci_low": None if value is None or value.says_nothing else value.low,
+        "ci_high": None if value is None or value.says_nothing else value.high,
         "where": answer.where,
         "reason": answer.reason,
     }

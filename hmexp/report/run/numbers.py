@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from hmexp.measure.statistics import TOO_FEW
 from hmexp.report.run.point import Estimate, Point
 
 MISSING = "–"
@@ -31,6 +32,8 @@ def with_unit(point: Point) -> str:
 
 def interval(estimate: Estimate) -> str:
     """Write a 95 % interval with a digit more than its median, so that a narrow one does not vanish."""
+    if estimate.says_nothing:
+        return TOO_FEW
     return f"[{digits(estimate.low, 4)}, {digits(estimate.high, 4)}]"
 
 

@@ -11,6 +11,7 @@ from operator import attrgetter
 from typing import Final
 
 from hmexp.errors import PatternError
+from hmexp.measure.statistics import ABSURD
 from hmexp.pattern import Pattern
 from hmexp.report.run.wording import Series
 from hmexp.store.parameters import LoopPoint
@@ -27,11 +28,21 @@ def short_pattern(text: str) -> str:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median with its 95 % interval, in the unit of its point."""
+    """A median with its 95 % interval, in the unit of its point; from 0 to infinity if nothing is known."""
 
     median: float
     low: float
     high: float
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there were too few launches to say anything: the interval spans a factor of nine."""
+        return self.high > ABSURD * self.low
+
+    @property
+    def shown(self) -> tuple[float, float]:
+        """What of the interval is drawn: nothing of one that says nothing."""
+        return (self.median, self.median) if self.says_nothing else (self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -176,9 +187,9 @@ def _estimate(result: Measured | None) -> Estimate | None:
     if result is None:
         return None
     low, high = result.ci_low, result.ci_high
-    return Estimate(
-        result.median, result.median if low is None else low, result.median if high is None else high
-    )
+    if low is None or high is None:
+        return Estimate(result.median, 0.0, math.inf)
+    return Estimate(result.median, low, high)
 
 
 def _flags(result: Measured | None) -> tuple[tuple[str, ...], ...]:

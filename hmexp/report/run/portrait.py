@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, number, table
+from hmexp.measure.statistics import TOO_FEW
 
 
 class Interval(Protocol):
@@ -23,6 +24,10 @@ class Interval(Protocol):
     @property
     def high(self) -> float:
         """The upper end."""
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there were too few launches to say."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def draw_run(title: str, labels: Iterable[str], rows: Sequence[Row], more: int =
         if found is None:
             cells.append([*said, badge(row.unit, "bad"), "", ""])
             continue
-        median, interval = number(found.median), f"{number(found.low)} to {number(found.high)}"
+        median = number(found.median)
+        interval = TOO_FEW if found.says_nothing else f"{number(found.low)} to {number(found.high)}"
         picture = bar(found.median / tops[row.operation] if tops[row.operation] > 0 else 0)
         cells.append([*said, bold(f"{median} {row.unit}"), interval, picture])
     head = element("div", join([bold(title), *(badge(label, "caution") for label in labels)], " "))

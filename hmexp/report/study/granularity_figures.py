@@ -152,14 +152,15 @@ def translation_cost(study: StudyResults) -> Figure:
         )
         for row, huge in enumerate(rows):
             estimate = values[huge]
-            error = [[max(0.0, estimate.median - estimate.low)], [max(0.0, estimate.high - estimate.median)]]
+            low, high = estimate.shown
+            error = [[max(0.0, estimate.median - low)], [max(0.0, high - estimate.median)]]
             axes.errorbar([estimate.median], [row], xerr=error, fmt="none", ecolor=style.INK, capsize=3)
             axes.annotate(
-                digits(estimate.median), (estimate.high, row), xytext=(6, 0), textcoords="offset points",
+                digits(estimate.median), (high, row), xytext=(6, 0), textcoords="offset points",
                 va="center", size=8,
             )  # fmt: skip
         axes.set_title(title)
-        axes.set_xlim(0, max(v.high for v in values.values()) * 1.3)
+        axes.set_xlim(0, max(v.shown[1] for v in values.values()) * 1.3)
         axes.set_ylim(1.6, -0.6)
         axes.set_yticks([0, 1], [PAGES[huge] for huge in rows] if axes is panels[0] else ["", ""])
         axes.tick_params(axis="y", length=0)

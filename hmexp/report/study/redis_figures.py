@@ -174,8 +174,8 @@ def _draw_beside(
         shown = cell.beside.get(metric, Estimate(*[reading.of_dram.median] * 3))
         places.append(ratios.index(cell.ratio))
         middles.append(shown.median)
-        below.append(shown.median - shown.low)
-        above.append(shown.high - shown.median)
+        below.append(shown.median - shown.shown[0])
+        above.append(shown.shown[1] - shown.median)
     axes.errorbar(
         places, middles, yerr=[below, above], color=_colour(number), capsize=2.5,
         marker=style.SERIES_MARKERS[number % len(style.SERIES_MARKERS)],

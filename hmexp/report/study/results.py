@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -84,4 +85,6 @@ def estimate_of(values: list[float]) -> Estimate | None:
     if not values:
         return None
     found = summarise(values)
+    if found.ci_low is None or found.ci_high is None:
+        return Estimate(found.median, 0.0, math.inf)
     return Estimate(found.median, found.ci_low, found.ci_high)

@@ -76,7 +76,7 @@ def _draw_times(axes: Axes, costs: Sequence[SetupCosts]) -> None:
     for row, cost in enumerate(costs):
         if cost.ratio is None:
             continue
-        low, high = cost.ratio.median - cost.ratio.low, cost.ratio.high - cost.ratio.median
+        low, high = cost.ratio.median - cost.ratio.shown[0], cost.ratio.shown[1] - cost.ratio.median
         axes.errorbar(
             [cost.ratio.median], [row], xerr=[[max(0, low)], [max(0, high)]], fmt="o", color=style.INK,
             capsize=3, markersize=5,
@@ -84,11 +84,11 @@ def _draw_times(axes: Axes, costs: Sequence[SetupCosts]) -> None:
         assert cost.ns_per_page is not None
         axes.annotate(
             f"{digits(cost.ratio.median)} ×  ({digits(cost.ns_per_page.median)} ns/page)",
-            (cost.ratio.high, row), xytext=(7, 0), textcoords="offset points", va="center", size=8,
+            (cost.ratio.shown[1], row), xytext=(7, 0), textcoords="offset points", va="center", size=8,
             color=style.MUTED,
         )  # fmt: skip
     axes.axvline(1, color=style.FAINT, linewidth=1, zorder=1)
-    widest = max((cost.ratio.high for cost in costs if cost.ratio is not None), default=1.0)
+    widest = max((cost.ratio.shown[1] for cost in costs if cost.ratio is not None), default=1.0)
     axes.set_xlim(0, max(1.2, widest) * 1.9)
     axes.set_xlabel("median over launches, 95 % interval")
     _plain(axes)
