@@ -12,7 +12,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from hmexp.report.figures.frame import LINE_INCHES, Frame, Key, label_inches
+from hmexp.report.figures.frame import LINE_INCHES, Frame, label_inches
+from hmexp.report.figures.frame import Key as KeyOfFrame
 from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.run.wording import say_series
@@ -71,6 +72,8 @@ _RC: Final[dict[str, Any]] = {
     "figure.dpi": 100,
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
 }
+#: Handles and labels of a key.
+Key = KeyOfFrame
 NO_KEY: Final[Key] = ([], [])
 _TICK_INCHES: Final = 0.25
 #: What a landscape page of A4 or Letter holds, so that text is printed in its own size: width and height.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
@@ -25,7 +26,7 @@ from hmexp.units import format_size
 
 _MOST_FAILURES: Final = 100
 #: Beside those that name a row: what a sheet has room for.
-_MOST_COLUMNS: Final = 9
+_MOST_COLUMNS: Final = 7
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
 def _cell(value: object) -> str:
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return MISSING
-    if isinstance(value, bool):
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if isinstance(value, float):
         return digits(value, 4)
