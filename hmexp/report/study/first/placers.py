@@ -97,8 +97,8 @@ def _decide(
     if not others:
         return f"Yes: use {best.placer}.", "It alone keeps every page in its place, whatever happens to it."
     if not timed:
-        why = f"So {'does' if len(others) == 1 else 'do'} {join(others)}; which is the fastest is not "
-        "known here."
+        do = "does" if len(others) == 1 else "do"
+        why = f"So {do} {join(others)}; which is the fastest is not known here."
         return f"Yes: use {best.placer}.", why
     why = f"Of {len(kept)} placers that keep every page in its place it takes the least time for a page."
     alike = [c.placer for c in kept if c is not best and _overlap(c.ns_per_page, best.ns_per_page)]
