@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
-import jinja2
 import numpy as np
 import pandas as pd
 from markupsafe import Markup
 
 from hmexp.report.figures import gallery as figures
-from hmexp.report.figures import style
 from hmexp.report.fleet.figure import CAPTION, STEM, draw_hosts
 from hmexp.report.fleet.outliers import Deviation, OddHost, find_deviations, find_odd
 from hmexp.report.fleet.reading import Fleet, Unit, read_fleet_results
@@ -32,6 +29,7 @@ from hmexp.report.fleet.words import (
 )
 from hmexp.report.model.needs import name_of
 from hmexp.report.model.tables import write_csv
+from hmexp.report.page.templates import render_template
 from hmexp.report.run.numbers import MISSING, digits, percent, signed
 from hmexp.store.files import write_atomically
 
@@ -124,15 +122,11 @@ def render_fleet(found: FleetFindings, svg: str | None) -> str:
         The text of the figure's SVG file.
     """
     fleet = found.fleet
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(_template),
-    )  # fmt: skip
     rows = _host_rows(found)
     units = _unit_rows(found)
-    return environment.get_template("fleet.html.j2").render(
+    return render_template(
+        "fleet.html.j2",
         record=fleet.record,
-        dark_figures=style.dark_properties(),
         labels=fleet.labels,
         question=say_question(fleet),
         verdict=found.verdict,
@@ -149,10 +143,6 @@ def render_fleet(found: FleetFindings, svg: str | None) -> str:
         hidden_units=max(0, len(units) - _MOST_ROWS),
         left=[host.record for host in fleet.hosts if host.record.state != "measured"][:_MOST_ROWS],
     )
-
-
-def _template(name: str) -> str:
-    return resources.files("hmexp.report.page").joinpath(name).read_text(encoding="utf-8")
 
 
 def _ratio_row(each: RatioOfFleet, every: tuple[RatioOfFleet, ...]) -> tuple[tuple[str, ...], bool]:
