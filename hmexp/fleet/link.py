@@ -253,7 +253,8 @@ def _result(future: Future[bytes]) -> object:
         return future.result(timeout=_FETCH_SECONDS)
     except Exception as error:
         name = type(error).__name__
-        if name in _LOST or isinstance(error, OSError | TimeoutError) or future.status != "error":
+        gone = future.status in ("pending", "cancelled", "lost")
+        if gone or name in _LOST or isinstance(error, OSError | TimeoutError):
             raise LostError(name) from error
         raise FleetError(
             f"it cannot be asked: {name}: {_first_line(error)}", "install the same hmexp[fleet] on the host"

@@ -51,7 +51,7 @@ def test_a_slow_host_is_named_with_its_setting_and_a_newer_one_refused(tmp_path:
     }  # fmt: skip
     wishes["4"] = {"schema": 99}
     wishes["3"]["clock"] = 3600  # type: ignore[assignment]
-    done = fleet(tmp_path, "--local", "5", "--patience", "60", "--", *SWEEP, wishes=wishes)
+    done = fleet(tmp_path, "--local", "5", "--patience", "120", "--", *SWEEP, wishes=wishes)
     # One host is not measured: it is the one of another schema.
     assert done.returncode == 1, done.stderr
     assert "host-4 (refused)" in done.stderr and "schema 99" in done.stderr
@@ -70,7 +70,7 @@ def test_a_slow_host_is_named_with_its_setting_and_a_newer_one_refused(tmp_path:
 def test_no_pickled_object_of_a_host_is_read(tmp_path: Path) -> None:
     trap = tmp_path / "sprung"
     done = fleet(
-        tmp_path, "--local", "2", "--patience", "20", "--", *SWEEP, wishes={"0": {"trap": str(trap)}}
+        tmp_path, "--local", "2", "--patience", "120", "--", *SWEEP, wishes={"0": {"trap": str(trap)}}
     )  # fmt: skip
     assert not trap.exists()
     folder = next((tmp_path / "results").glob("fleet-*"))
@@ -104,7 +104,7 @@ def make_certificates(folder: Path) -> dict[str, str]:
 
 def test_a_fleet_over_tls(tmp_path: Path) -> None:
     good = make_certificates(tmp_path / "good")
-    done = fleet(tmp_path, "--local", "1", "--patience", "60", "--", *SWEEP, **good)
+    done = fleet(tmp_path, "--local", "1", "--patience", "120", "--", *SWEEP, **good)
     assert done.returncode == 0, done.stderr
     folder = next((tmp_path / "results").glob("fleet-*"))
     assert [host.state for host in read_fleet(folder).hosts] == ["measured"]
