@@ -21,6 +21,7 @@ from hmexp.store import (
     curves,
     details,
     evidence,
+    fleet,
     following_records,
     limits,
     machine,
@@ -124,6 +125,14 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         ),
     ),
     (
+        "fleet.json",
+        (
+            "The folder of a fleet has one object, a `FleetRecord`, and below `hosts/` a run directory for "
+            "each host. It is replaced as a whole when anything becomes of a host."
+        ),
+        (fleet.FleetRecord, fleet.HostRecord),
+    ),
+    (
         "What following prints",
         (
             "`hmexp move --json` prints a `Following`, and with `--dry-run` a `MovePreview`; `hmexp.follow` "
@@ -185,6 +194,7 @@ def reachable() -> set[Record]:
     found: set[Record] = set()
     waiting: list[object] = [
         records.RunRecord, records.PointRecord, records.LaunchRecord, program_records.ProgramRun,
+        fleet.FleetRecord,
     ]  # fmt: skip
     while waiting:
         hint = waiting.pop()

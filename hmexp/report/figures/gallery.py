@@ -58,6 +58,8 @@ _COMPRESSION: Final = 3
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
 _ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
 _COLOUR: Final = re.compile(rf"((?:fill|stroke): ?)#({'|'.join(style.DARK)})\b")
+#: Height of a page on its side, less margins: 165 mm [CSS pixels].
+_TALL_PIXELS: Final = 624
 _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 
@@ -152,7 +154,8 @@ def inline_svg(svg: str, stem: str, description: str) -> str:
     body = _COLOUR.sub(lambda found: f"{found[1]}var(--c{found[2]}, #{found[2]})", body)
     spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
-    width = float(match.group(1).split()[2]) * 4 / 3
-    return (
-        f'<svg role="img" aria-label="{spoken}" viewBox="{match.group(1)}" style="width:{width:.0f}px">{body}'
-    )
+    _, _, width, height = (float(number) * 4 / 3 for number in match.group(1).split())
+    # On paper it then has a sheet that stands.
+    tall = ' class="tall"' if height > _TALL_PIXELS else ""
+    size = f'viewBox="{match.group(1)}" style="width:{width:.0f}px"'
+    return f'<svg role="img"{tall} aria-label="{spoken}" {size}>{body}'
