@@ -4,7 +4,7 @@
 
 A headless Chromium opens the page and prints it. Fails, and says where, if the page scrolls sideways at
 some width, if text of a figure is smaller than 8 points on paper, if a figure has no description, or if a
-table's head has no scope; of the report of a sweep, also if the answer does not fit the first sheet of A4 or
+table's head has no scope; of a page with an answer, also if the answer does not fit the first sheet of A4 or
 Letter, or the details begin on it. The pictures are for looking at. With `--gallery`, the
 first sheet and the phone are put into docs/gallery, too; `make gallery` then names them on its page.
 
@@ -35,7 +35,12 @@ SCREENS = (
     ("wall", 3840, 2160, False),
 )
 PAPERS = {"a4": (8.27, 11.69), "letter": (8.5, 11.0)}
-FIRST, LAST, NEXT = "How far to trust it", "Only measured ratios are named", "Each operation in words"
+FIRST = "How far to trust it"
+#: The last words of the answer, and the first of the details.
+LAST, NEXT = (
+    "return document.getElementById('answer').textContent.trim().split(/\\s+/).slice(-5).join(' ')",
+    "return document.querySelector('.details p, .details h3').textContent.trim().replace(/\\s+/g, ' ')",
+)
 SHEET_DPI, PHONE_HEIGHT = 96, 1600
 #: Text of a figure on paper, less what rounding takes [points].
 LEAST_POINTS = 7.83
@@ -82,10 +87,11 @@ def print_out(driver: Any, address: str, out: Path) -> list[str]:
         ).stdout.split("\f")
         first = " ".join(sheets[0].split())
         if driver.execute_script("return document.getElementById('answer') !== null"):
-            wrong += [
-                f"{name}: {what!r} is not on the first sheet" for what in (FIRST, LAST) if what not in first
-            ]
-            wrong += [f"{name}: details begin on the first sheet"] if NEXT in first else []
+            # What is for the screen alone, or for paper alone, is at the end.
+            last, after = (driver.execute_script(script) for script in (LAST, NEXT))
+            wanted = (FIRST, re.sub(r"\d+ more rows are in the table on the screen\.$", "", last).strip())
+            wrong += [f"{name}: {what!r} is not on the first sheet" for what in wanted if what not in first]
+            wrong += [f"{name}: details begin on the first sheet"] if after in first else []
         subprocess.run(
             [
                 "pdftoppm",

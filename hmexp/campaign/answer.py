@@ -9,13 +9,13 @@ from hmexp.store.reader import POINTS, RUN, read_run
 
 
 def answer_of(run: Path) -> str | None:
-    """The verdict of an entry's report; None of one without a report, or without ratios to choose from."""
+    """The verdict of an entry's report; None of one without a report."""
     if not ((run / RUN).exists() and (run / POINTS).exists() and (run / "report.html").exists()):
         return None
     from hmexp.report.model.decision import decide
     from hmexp.report.model.decision_words import say_verdict
     from hmexp.report.run.results import Results
-    from hmexp.report.study.program_verdict import answer
+    from hmexp.report.study.files import PAGES
     from hmexp.report.study.results import StudyResults
 
     try:
@@ -23,9 +23,9 @@ def answer_of(run: Path) -> str | None:
         if study is None:
             results = Results.load(run)
             return " ".join(say_verdict(decide(results), results))
-        if study == "program":
-            found = answer(StudyResults.load(run), "the program")
-            return f"{found.verdict} {found.why}"
+        if study in PAGES:
+            first = PAGES[study](StudyResults.load(run)).first
+            return f"{first.verdict} {first.why}"
     except HmexpError:
         return None  # its status and its log say what is wrong with it
     return None

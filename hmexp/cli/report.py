@@ -86,16 +86,23 @@ def _sweep(options: argparse.Namespace, results: Results, question: Question) ->
 
 
 def _study(options: argparse.Namespace, results: Results) -> int:
-    """A study has tables and figures of its own; one over a program has a page, too."""
+    """A study has tables, figures and a first page of its own."""
     from hmexp.report.model.tables import write_points
-    from hmexp.report.study.files import write_study
+    from hmexp.report.page.earlier import require_no_loss
+    from hmexp.report.study.files import PAGES, write_study
+    from hmexp.report.study.results import StudyResults
 
     folder = options.run_directory
+    require_no_loss(folder / "report.html", len(results.ok))
     files = [write_points(results, folder / "points.csv"), *write_study(folder)]
+    study = StudyResults.load(folder)
+    first = PAGES[study.name](study).first
     if options.json:
         page = next((str(file) for file in files if file.name == "report.html"), None)
-        print_json(_describe(options, results, files, page))
+        answer = {"question": first.question, "answer": first.verdict, "why": first.why}
+        print_json(_describe(options, results, files, page) | {"decision": answer})
     else:
+        print(f"{first.verdict} {first.why}")
         for file in files:
             print(f"Written: {file}")
     require_numbers(folder, results.points)
@@ -129,13 +136,13 @@ COMMAND = Command(
     "write report.html, the tables and the figures of a run again",
     "Write report.html, points.csv, samples.csv and the figures of a run again, from its points.jsonl and "
     "run.json alone. Its first page says which ratio keeps what is needed: each --need, or --keep of every "
-    "bandwidth. With prices, it also says what each ratio costs. Of a study, write points.csv, its own "
-    "tables and its figures.",
+    "bandwidth. With prices, it also says what each ratio costs. Of a study, write its page with its own "
+    "answer, points.csv, its tables and its figures.",
     "  hmexp report results/latest --need 'read>=90' --need 'latency<=1.5x' \\\n"
     "    --capacity 1TiB --price-dram 8 --price-slow 3 --currency EUR\n\n"
-    "JSON: an object with run, report (null for a study without a page), files, labels, counts (points by "
-    "status), points (the rows of points.csv) and, of a sweep, decision (question, verdict, ratio, needs, "
-    "ratios and trust).\n\n"
+    "JSON: an object with run, report, files, labels, counts (points by "
+    "status), points (the rows of points.csv) and decision (question, answer and why; of a sweep also "
+    "verdict, ratio, needs, ratios and trust).\n\n"
     + describe_statuses("if points of the run are missing or failed, or none was measured"),
     _add_options,
     _run,

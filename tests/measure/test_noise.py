@@ -26,13 +26,21 @@ def test_each_disturbance_has_its_mark() -> None:
         samples(
             preempted=[[0, 2], [0, 0], [0, 0]],
             migrated=[[0, 0], [1, 0], [0, 0]],
-            off_cpu_ns=[[0, 400_000], [0, 0], [0, 0]],
+            off_cpu_ns=[[0, 60_000], [0, 0], [0, 0]],
             stolen_ns=[[0, 0], [0, 0], [200_000, 0]],
         )
     )
-    assert noise.flags == (("preempted", "foreign"), ("migrated",), ("steal",))
+    assert noise.flags == (("preempted",), ("migrated",), ("steal",))
     assert noise.disturbed == 3
     assert "3 of 3 samples were disturbed" in noise.warnings[0] and "all are kept" in noise.warnings[0]
+
+
+def test_a_switch_that_cost_no_time_is_counted_and_marks_nothing() -> None:
+    noise = Noise.of(
+        samples(preempted=[[1, 1], [3, 0], [0, 0]], off_cpu_ns=[[40_000, 40_000], [60_000, 0], [0, 60_000]])
+    )
+    assert noise.preempted == (2, 3, 0)
+    assert noise.flags == ((), ("preempted",), ("foreign",))
 
 
 def test_a_short_sample_is_marked() -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from hmexp.errors import MeasurementError, ParameterError
 from hmexp.program.predict import PredictParameters, describe_command, make_prediction
 from hmexp.program.slowdown import MeasuredTime, SlowdownCurve
+from hmexp.report.study.first.program import program_page
 from hmexp.report.study.prediction import POOR, predict_slowdown, prediction_frame, say_prediction
 from hmexp.report.study.program import readings_of
-from hmexp.report.study.program_verdict import answer, verdicts
+from hmexp.report.study.program_verdict import verdicts
 from hmexp.report.study.results import StudyResults
 from hmexp.store.machine import NodeRecord
 from hmexp.store.program_points import MetricValues, ProgramLaunch, ProgramPoint, ProgramResult
@@ -160,7 +161,7 @@ def test_each_ratio_is_judged_by_its_interval() -> None:
     assert "1:1 by follow" in said[1] and "is open" in said[1]
     assert "0:1 by follow" in said[2] and "does not keep 90%" in said[2]
     assert said[3].startswith("With 75% of its memory on DRAM (3:1 by follow)")
-    first = answer(found, "a test")
+    first = program_page(found, "a test")
     assert first.css == "good" and first.verdict == "Yes: set 3:1 by follow." and first.why == said[3]
     speeds = [reading.speed for reading in readings_of(found)]
     assert [None if s is None else round(s.median, 3) for s in speeds] == [1.0, 0.98, 0.901, 0.5]
@@ -172,8 +173,10 @@ def test_nothing_is_judged_where_times_mean_nothing_or_all_is_dram() -> None:
     no_slow = StudyResults(RunRecord(name="r", plan="p", study="program", dram_nodes=(0, 2)), tuple(records))
     assert verdicts(no_slow) == [verdicts(no_slow)[0]] and "No verdict" in verdicts(no_slow)[0]
     assert "was not measured" in verdicts(study(records[1:], "program"))[0]
-    unknown = answer(study(records, "program", timing_valid=False), "a test")
+    unknown = program_page(study(records, "program", timing_valid=False), "a test")
     assert unknown.css == "warn" and unknown.verdict == "Cannot say." and unknown.trust[0].level == "bad"
-    assert answer(study(records, "program"), "a test").verdict.startswith("No: keep this program on DRAM")
+    assert program_page(study(records, "program"), "a test").verdict.startswith(
+        "No: keep this program on DRAM"
+    )
     unsure = study([point("0", 1.0), point("2", 1.11)], "program")
-    assert "spans 90%" in answer(unsure, "a test").why
+    assert "spans 90%" in program_page(unsure, "a test").why

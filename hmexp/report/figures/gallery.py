@@ -27,6 +27,7 @@ from hmexp.report.figures.heat_map import ratio_by_mix, shares_of_dram
 from hmexp.report.figures.loaded_latency import loaded_latency, loaded_operations
 from hmexp.report.figures.scale import group_thousands
 from hmexp.report.figures.strips import placement_strips, strips_of
+from hmexp.report.figures.tails import OPERATION, latency_tail
 from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
 from hmexp.report.model.predictions import predict
 from hmexp.report.run.results import Results
@@ -39,6 +40,7 @@ __all__ = [
     "inline_svg",
     "latency_against_ratio",
     "latency_distribution",
+    "latency_tail",
     "loaded_latency",
     "model_error",
     "node_capability",
@@ -56,6 +58,8 @@ _COMPRESSION: Final = 3
 _FONTS: Final = "'DejaVu Sans', Verdana, 'Segoe UI', Helvetica, Arial, sans-serif"
 _ID: Final = re.compile(r'(\bid="|\burl\(#|href="#)')
 _COLOUR: Final = re.compile(rf"((?:fill|stroke): ?)#({'|'.join(style.DARK)})\b")
+#: Height of a page on its side, less margins: 165 mm [CSS pixels].
+_TALL_PIXELS: Final = 624
 _SIZE: Final = re.compile(r'<svg\b[^>]*?\bviewBox="([^"]*)"[^>]*>', re.DOTALL)
 
 
@@ -85,6 +89,7 @@ _FIGURES: Final[Mapping[str, tuple[Callable[[Results], object], Callable[[Result
         lambda results: any(results.select(operation) for operation in latency_operations(results)),
         latency_distribution,
     ),
+    "latency_tail": (lambda results: results.select(OPERATION), latency_tail),
     "loaded_latency": (loaded_operations, loaded_latency),
     "model_error": (_has_model, model_error),
     "placement_strips": (strips_of, placement_strips),
@@ -149,7 +154,8 @@ def inline_svg(svg: str, stem: str, description: str) -> str:
     body = _COLOUR.sub(lambda found: f"{found[1]}var(--c{found[2]}, #{found[2]})", body)
     spoken = description.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     # One point of the figure is 4/3 CSS pixels: every figure's text comes out in the same size.
-    width = float(match.group(1).split()[2]) * 4 / 3
-    return (
-        f'<svg role="img" aria-label="{spoken}" viewBox="{match.group(1)}" style="width:{width:.0f}px">{body}'
-    )
+    _, _, width, height = (float(number) * 4 / 3 for number in match.group(1).split())
+    # On paper it then has a sheet that stands.
+    tall = ' class="tall"' if height > _TALL_PIXELS else ""
+    size = f'viewBox="{match.group(1)}" style="width:{width:.0f}px"'
+    return f'<svg role="img"{tall} aria-label="{spoken}" {size}>{body}'

@@ -16,6 +16,8 @@ from hmexp.report.run.wording import Series, say_series
 
 #: Widest spread over which points at the same share are set side by side [percent of DRAM share].
 _SPREAD: Final = 3.0
+#: Letters of a title in one line over a panel of a sheet that stands.
+_LONG: Final = 36
 _STEP: Final = 1.6
 
 
@@ -74,7 +76,10 @@ class Layout:
 
 def panel_title(title: str, row: Series) -> str:
     """Write a panel's title: what it shows, and which row of the layout."""
-    return f"{title}, {say_series(row, dict(row))}" if row else title
+    if not row:
+        return title
+    whole = f"{title}, {say_series(row, dict(row))}"
+    return whole if len(whole) <= _LONG else whole.replace(", ", ",\n", 1)
 
 
 def side_by_side(points: Sequence[Point]) -> list[tuple[Point, float, float]]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib as mpl
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-from hmexp.report.run.point import Estimate, Point, short_pattern
+from hmexp.report.figures.frame import LINE_INCHES, Frame, label_inches
+from hmexp.report.figures.frame import Key as KeyOfFrame
+from hmexp.report.run.point import Estimate, Point
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
 from hmexp.report.run.wording import say_series
 
@@ -73,18 +73,17 @@ _RC: Final[dict[str, Any]] = {
     "svg.fonttype": "none",  # text stays text: it can be searched, copied and read aloud
 }
 #: Handles and labels of a key.
-Key = tuple[list[Artist], list[str]]
+Key = KeyOfFrame
 NO_KEY: Final[Key] = ([], [])
-_LINE_INCHES: Final = 0.175
-_MAX_REASONS: Final = 4
 _TICK_INCHES: Final = 0.25
 #: What a landscape page of A4 or Letter holds, so that text is printed in its own size: width and height.
 PAGE_INCHES: Final = 10.0
 _PAGE_HEIGHT_INCHES: Final = 6.4
+#: The same of a page that stands.
+_PORTRAIT_INCHES: Final = (7.2, 9.3)
 #: How much lower plots may become to fit there.
 _LOWEST: Final = 0.6
 _LEAST_PANEL_INCHES: Final = 2.4
-_REASON_WIDTH: Final = 118
 
 
 def dark_properties() -> str:
@@ -127,16 +126,17 @@ def framed(
         Points that are not drawn; they are listed at the bottom with their reasons.
     """
     width, plots = size_inches
-    chars = int(width * 13.4)
-    # Bold letters in a box: none of a label may be cut off.
-    labels = [textwrap.wrap(label, int(width * 11.5)) for label in results.labels]
-    notes = [line for text in _left_out_lines(list(left_out)) for line in textwrap.wrap(text, chars)]
-    subtitles = textwrap.wrap(subtitle, chars)
-    columns = _key_columns(key[1], width - 0.3)
-    key_rows = -(-len(key[0]) // columns)
-    header = 0.45 + _LINE_INCHES * len(subtitles) + sum(map(_label_inches, labels)) + 0.2 * key_rows
-    footer = (0.12 + _LINE_INCHES * len(notes)) if notes else 0.04
-    plots = min(plots, max(_PAGE_HEIGHT_INCHES - header - footer, _LOWEST * plots))
+    left_out = list(left_out)
+    frame = Frame.of(width, results, subtitle, key, left_out)
+    lowest = frame.inches + _LOWEST * plots
+    if lowest > _PAGE_HEIGHT_INCHES and width <= PAGE_INCHES:
+        # Too high for a page on its side: as wide as one that stands, so that it is not printed smaller.
+        width, room = min(width, _PORTRAIT_INCHES[0]), _PORTRAIT_INCHES[1]
+        frame = Frame.of(width, results, subtitle, key, left_out)
+        plots = min(plots, max(room - frame.inches, _LOWEST * plots))
+    else:
+        plots = min(plots, max(_PAGE_HEIGHT_INCHES - frame.inches, _LOWEST * plots))
+    header, footer, subtitles, labels = frame.header, frame.footer, frame.subtitles, frame.labels
     height = header + plots + footer
     area = (0.0, footer / height, 1.0, plots / height)
     engine = ConstrainedLayoutEngine(rect=area, h_pad=0.08, w_pad=0.08)
@@ -146,16 +146,16 @@ def framed(
     y -= 0.27
     for line in subtitles:
         figure.text(left, y / height, line, size=8.5, va="top", color=MUTED)
-        y -= _LINE_INCHES
+        y -= LINE_INCHES
     y -= 0.08
     y = _write_labels(figure, results.labels, labels, y)
-    if key_rows:
+    if key[0]:
         figure.legend(
-            *key, loc="upper left", bbox_to_anchor=(left, (y + 0.05) / height), ncols=columns,
+            *key, loc="upper left", bbox_to_anchor=(left, (y + 0.05) / height), ncols=frame.columns,
             handlelength=1.6, columnspacing=1.5, borderpad=0, borderaxespad=0, labelspacing=0.35,
         )  # fmt: skip
-    for number, line in enumerate(notes):
-        where = (footer - 0.04 - _LINE_INCHES * number) / height
+    for number, line in enumerate(frame.notes):
+        where = (footer - 0.04 - LINE_INCHES * number) / height
         figure.text(left, where, line, size=8, va="top", color=BAD)
     return figure
 
@@ -172,33 +172,13 @@ def _write_labels(
             0.18 / width, y_inches / height, "\n".join(lines), size=8.5, weight="bold", va="top", color=ink,
             bbox=box,
         )  # fmt: skip
-        y_inches -= _label_inches(lines)
+        y_inches -= label_inches(lines)
     return y_inches
-
-
-def _label_inches(lines: Sequence[str]) -> float:
-    return 0.32 + _LINE_INCHES * (len(lines) - 1)
 
 
 def panels_width(inches: float, panels: int) -> float:
     """Width of a row of panels: at most a landscape page, unless they are too many for it [inches]."""
     return max(6.8, min(inches * panels, max(PAGE_INCHES, _LEAST_PANEL_INCHES * panels)))
-
-
-def _key_columns(labels: Sequence[str], width_inches: float) -> int:
-    widths = [0.45 + 0.064 * len(label) for label in labels]  # a handle, and text of 8 points
-    if sum(widths) <= width_inches:
-        return max(1, len(labels))
-    return max(1, int(width_inches / max(widths)))
-
-
-def _left_out_lines(points: Sequence[Point]) -> list[str]:
-    lines = [
-        f"Not drawn: {short_pattern(p.pattern)} {p.operation}, {p.status}: {p.why[:_REASON_WIDTH]}"
-        for p in points[:_MAX_REASONS]
-    ]
-    more = len(points) - _MAX_REASONS
-    return [*lines, f"and {more} more; the table of points has every reason"] if more > 0 else lines
 
 
 def common_parameters(results: Results, points: Sequence[Point]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -27,11 +28,25 @@ class Ground:
 
 def grounds(results: Results) -> tuple[Ground, ...]:
     """Say what the speeds are of, what is missing, what was proven, and how much noise there is."""
-    found = [_machine(results), *_points(results), *_proof(results), *_noise(results)]
+    found = [machine_ground(results), *_points(results), *_proof(results), *_noise(results)]
+    return gravest_first(found)
+
+
+def gravest_first(found: Iterable[Ground]) -> tuple[Ground, ...]:
+    """Sort grounds, the gravest first."""
     return tuple(sorted(found, key=lambda ground: _ORDER[ground.level]))
 
 
-def _machine(results: Results) -> Ground:
+def machine_ground(results: Results, real: str = "") -> Ground:
+    """Say what the speeds are of: real memory, a model, or nothing.
+
+    Parameters
+    ----------
+    results : Results
+        The run.
+    real : str
+        What is said of real memory.
+    """
     if not results.timing_valid:
         return Ground(
             "bad", "Functional only", "pages are real, timings mean nothing: nothing here is a speed"
@@ -44,7 +59,7 @@ def _machine(results: Results) -> Ground:
             f"{name}, modelled in software on ordinary DRAM. It says what the model would do: do not base a "
             "purchase on it",
         )  # fmt: skip
-    return Ground("good", "Real", "every speed was measured on the memory that it is said to be of")
+    return Ground("good", "Real", real or "every speed was measured on the memory that it is said to be of")
 
 
 def _points(results: Results) -> list[Ground]:

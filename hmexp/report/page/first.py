@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
-from hmexp.report.model.decision import Decision
+from hmexp.report.model.decision import Decision, Verdict
 from hmexp.report.model.decision_words import (
     name_row,
     say_interval,
@@ -16,69 +15,19 @@ from hmexp.report.model.decision_words import (
     say_size,
     say_verdict,
 )
+from hmexp.report.model.first_page import MARKS, AnswerLine, Css, FirstPage, Kept
 from hmexp.report.model.judgement import Answer, Criterion, JudgedRatio
 from hmexp.report.model.needs import head_of, name_of
-from hmexp.report.model.trust import Ground, grounds
+from hmexp.report.model.trust import grounds
 from hmexp.report.run.point import short_pattern
 from hmexp.report.run.results import Results
 from hmexp.units import GIB
 
-#: Of a mark: a sign that needs no colour.
-SIGNS: Final = {"kept": "✓", "not kept": "✗", "inconclusive": "?", "not measured": "–", None: ""}
-_CLASSES: Final = {"kept": "yes", "not kept": "no", "inconclusive": "open", "not measured": "open", None: ""}
 #: Rows that a person would read.
 MOST_ROWS: Final = 40
 #: So many to each side of the ratio that the page speaks of are printed: it stays one sheet.
 _PRINTED_ASIDE: Final = 2
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What the ratio of the page keeps of one operation."""
-
-    name: str
-    value: str
-    interval: str
-    mark: str | None
-    sign: str
-    css: str
-    limit: str
-    where: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class AnswerLine:
-    """A row of the table."""
-
-    ratio: str
-    pattern: str
-    chosen: bool
-    far: bool
-    money: tuple[str, ...]
-    mark: str
-    sign: str
-    css: str
-    cells: tuple[Kept, ...]
-
-
-@dataclass(frozen=True)
-class FirstPage:
-    """Everything that the first page says, as text."""
-
-    question: str
-    verdict: str
-    why: str
-    css: str
-    subject: str
-    kept: tuple[Kept, ...]
-    money: tuple[str, ...]
-    trust: tuple[Ground, ...]
-    heads: tuple[str, ...]
-    money_heads: tuple[str, ...]
-    lines: tuple[AnswerLine, ...]
-    hidden: int
-    several: bool
+_CSS: Final[dict[Verdict, Css]] = {"yes": "good", "no": "bad", "cannot say": "warn"}
 
 
 def first_page(decision: Decision, results: Results) -> FirstPage:
@@ -86,24 +35,43 @@ def first_page(decision: Decision, results: Results) -> FirstPage:
     verdict, why = say_verdict(decision, results)
     row = None if decision.why_not is not None else decision.shown
     rows = _rows(decision)
+    lines = tuple(_line(row, decision, far=_is_far(row, rows, decision)) for row in rows)
     return FirstPage(
         question=say_question(decision, results),
         verdict=verdict,
         why=why,
-        css={"yes": "good", "no": "bad", "cannot say": "warn"}[decision.verdict],
-        subject="" if row is None else name_row(row, results),
-        kept=() if row is None else _cells(row, decision),
-        money=() if row is None else tuple(say_money(decision, row, results)),
+        css=_CSS[decision.verdict],
         trust=grounds(results),
+        cards_head="" if row is None else f"What {name_row(row, results)} keeps of all DRAM",
+        cards=() if row is None else _cells(row, decision),
+        said=() if row is None else tuple(say_money(decision, row, results)),
+        table_head="Every ratio against every need",
+        row_head=f"DRAM:{results.slow_name}",
+        caption=". ".join(
+            [
+                "A row per ratio, a column per need; each is kept, not kept or inconclusive",
+                *results.labels,
+            ]
+        ),
+        fact_heads=_money_heads(decision),
         heads=tuple(
             head_of(column.need) if column.required else name_of(column.need.of)
             for column in decision.columns
         ),
-        money_heads=_money_heads(decision),
-        lines=tuple(_line(row, decision, far=_is_far(row, rows, decision)) for row in rows),
-        hidden=len(decision.rows) - len(rows),
-        several=any(answer.where for row in rows for answer in row.answers),
+        lines=lines,
+        legend=tuple(_legend(decision, lines)),
     )
+
+
+def _legend(decision: Decision, lines: Sequence[AnswerLine]) -> list[str]:
+    found = [MARKS, "Shares of all DRAM have the widest interval that both measurements allow."]
+    if any(cell.where for line in lines for cell in line.cells):
+        found.append(
+            "Each value is the worst of all parameters that were measured, which are named below it."
+        )
+    hidden = len(decision.rows) - len(lines)
+    found += [f"{hidden} more ratios are in points.csv."] if hidden else []
+    return [*found, "Only measured ratios are named."]
 
 
 def _rows(decision: Decision) -> tuple[JudgedRatio, ...]:
@@ -126,11 +94,10 @@ def _cell(answer: Answer, column: Criterion) -> Kept:
         value="" if value is None else say_median(value, need),
         interval="" if value is None else say_interval(value, need),
         mark=answer.mark,
-        sign=SIGNS[answer.mark],
-        css=_CLASSES[answer.mark],
         limit=need.limit_text if column.required else "",
         where=answer.where,
         reason=answer.reason,
+        note="no need given",
     )
 
 
@@ -146,13 +113,11 @@ def _line(row: JudgedRatio, decision: Decision, *, far: bool) -> AnswerLine:
     return AnswerLine(
         ratio=row.ratio,
         pattern=short_pattern(row.pattern),
+        mark=mark,
+        cells=_cells(row, decision),
+        facts=_money(row, decision),
         chosen=row is decision.chosen,
         far=far,
-        money=_money(row, decision),
-        mark=mark,
-        sign=SIGNS[mark],
-        css=_CLASSES[mark],
-        cells=_cells(row, decision),
     )
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any, Final
 
-import jinja2
 import msgspec
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -32,6 +29,7 @@ from hmexp.report.page.commands import commands
 from hmexp.report.page.first import first_page
 from hmexp.report.page.rows import failed_row, point_row
 from hmexp.report.page.second import Work
+from hmexp.report.page.templates import render_template
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
@@ -43,7 +41,6 @@ from hmexp.units import format_size
 _COST: Final = "cost.csv"
 _MOST_CPUS: Final = 16
 _STARTS: Final = {"fork": "forked from one that has imported everything", "exec": "Python started anew"}
-_UNIT: Final = re.compile(r"(?<=[\d≥≤±]) (?=[\d%×±A-Za-z])")
 
 
 def write_report(
@@ -138,19 +135,14 @@ def render(
     shown : Results, optional
         The part of a large run that is shown, if it was chosen already.
     """
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-        loader=jinja2.FunctionLoader(_template),
-    )  # fmt: skip
-    environment.filters["nb"] = _unbroken
     shown = excerpt(results) if shown is None else shown
     advice = replace(advise(shown), cautions=tuple(cautions(results)))
     predictions = predict(shown)
     drawn = {stem: _figure(stem, svg, shown) for stem, svg in svgs.items()}
     varying = {n for op in shown.operations for n in shown.varying(shown.select(op))}
-    return environment.get_template("template.html.j2").render(
+    return render_template(
+        "template.html.j2",
         results=results,
-        dark_figures=style.dark_properties(),
         first=first_page(decision, results),
         note=shown.note,
         costs=costs,
@@ -174,15 +166,6 @@ def render(
         commands=commands(results, decision.question),
         absent=absent_figures(svgs),
     )
-
-
-def _template(name: str) -> str:
-    return resources.files("hmexp.report.page").joinpath(name).read_text(encoding="utf-8")
-
-
-def _unbroken(text: str) -> str:
-    """Keep a number beside its sign or unit."""
-    return _UNIT.sub("\u00a0", text)
 
 
 def _counts(results: Results) -> dict[str, int]:

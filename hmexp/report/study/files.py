@@ -10,9 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from hmexp.report.figures import gallery as figures
-from hmexp.report.page.program import render_program
+from hmexp.report.page.program import program_parts
+from hmexp.report.page.study import PageParts, render_study
 from hmexp.report.study.curves import best_frame, curves_frame
 from hmexp.report.study.curves_figures import best_ratio, family_figures
+from hmexp.report.study.first.curves import curves_page
+from hmexp.report.study.first.granularity import granularity_page
+from hmexp.report.study.first.matrix import matrix_page
+from hmexp.report.study.first.placers import placers_page
 from hmexp.report.study.granularity import granules_frame
 from hmexp.report.study.granularity_figures import granularity, translation_cost
 from hmexp.report.study.matrix import cells_frame, disagreements_frame
@@ -60,10 +65,15 @@ TABLES: Final[Mapping[str, Mapping[str, Callable[[StudyResults], pd.DataFrame]]]
 EACH: Final[Mapping[str, Callable[[StudyResults], Mapping[str, Figure]]]] = {"curves": family_figures}
 #: Studies with files of another form, by their names.
 TEXTS: Final[Mapping[str, Callable[[StudyResults], Mapping[str, str]]]] = {"curves": mess_files}
-#: Studies with a page of their own: made of the figure of that stem.
-PAGES: Final[Mapping[str, tuple[str, Callable[[StudyResults, str], str]]]] = {
-    "program": ("program", render_program),
-    "predict": ("predict", render_program),
+#: What each study's page adds to what all have.
+PAGES: Final[Mapping[str, Callable[[StudyResults], PageParts]]] = {
+    "placers": lambda study: PageParts(placers_page(study)),
+    "granularity": lambda study: PageParts(granularity_page(study)),
+    "curves": lambda study: PageParts(curves_page(study)),
+    "matrix": lambda study: PageParts(matrix_page(study)),
+    "program": program_parts,
+    "predict": program_parts,
+    "redis": program_parts,
 }
 REPORT: Final = "report.html"
 
@@ -77,21 +87,19 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
         If `run_dir` is not the run of a study.
     """
     study = StudyResults.load(run_dir)
-    folder = run_dir / "figures"
+    frames = {stem: make(study) for stem, make in TABLES.get(study.name, {}).items()}
     written = [
-        write_atomically(run_dir / f"{stem}.csv", make(study).to_csv(lineterminator="\n"))
-        for stem, make in TABLES.get(study.name, {}).items()
+        write_atomically(run_dir / f"{stem}.csv", frame.to_csv(lineterminator="\n"))
+        for stem, frame in frames.items()
     ]
-    for stem, draw in FIGURES.get(study.name, {}).items():
-        written += figures.save(draw(study), folder, stem)
-    if study.name in EACH:
-        for stem, figure in EACH[study.name](study).items():
-            written += figures.save(figure, folder, stem)
+    drawn = {stem: draw(study) for stem, draw in FIGURES.get(study.name, {}).items()}
+    drawn |= EACH[study.name](study) if study.name in EACH else {}
+    for stem, figure in drawn.items():
+        written += figures.save(figure, run_dir / "figures", stem)
     if study.name in TEXTS:
         written += [write_atomically(run_dir / name, text) for name, text in TEXTS[study.name](study).items()]
-    page = PAGES.get(study.name)
-    if page is not None:
-        stem, render = page
-        svg = (folder / f"{stem}.svg").read_text(encoding="utf-8")
-        written.append(write_atomically(run_dir / REPORT, render(study, svg)))
+    if study.name in PAGES:
+        svgs = {stem: (run_dir / "figures" / f"{stem}.svg").read_text(encoding="utf-8") for stem in drawn}
+        page = render_study(study, PAGES[study.name](study), svgs, frames)
+        written.append(write_atomically(run_dir / REPORT, page))
     return tuple(written)

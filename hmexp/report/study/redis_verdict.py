@@ -60,12 +60,7 @@ def redis_verdicts(study: StudyResults, prices: Prices | None = None, keep: floa
     keep : float
         Part of the throughput that must be kept; the p99 may grow by its inverse.
     """
-    why_not = unjudged(study, readings_of(study))
-    if study.run.one_node and study.title.timing_valid:
-        why_not = (
-            "No verdict: this machine has one node with memory, so no Redis on hybrid memory was measured. "
-            "What is shown is the Redis in DRAM."
-        )
+    why_not = unjudged_redis(study)
     if why_not is not None:
         return [why_not]
     cells = cells_of(study)
@@ -74,6 +69,16 @@ def redis_verdicts(study: StudyResults, prices: Prices | None = None, keep: floa
         found += [] if cell.is_baseline else [_say_cell(cell)]
     found += [f"Not valid: {_say_place(cell)}: {why}." for cell in cells for why in cell.invalid.values()]
     return [*found, *_sentence(cells, prices, keep)]
+
+
+def unjudged_redis(study: StudyResults) -> str | None:
+    """Why this study says nothing of a Redis on hybrid memory; None if it does."""
+    if study.run.one_node and study.title.timing_valid:
+        return (
+            "No verdict: this machine has one node with memory, so no Redis on hybrid memory was measured. "
+            "What is shown is the Redis in DRAM."
+        )
+    return unjudged(study, readings_of(study))
 
 
 def _say_place(cell: RedisCell) -> str:

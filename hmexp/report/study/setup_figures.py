@@ -50,7 +50,7 @@ def setup_costs(study: StudyResults) -> Figure:
         "What each placer costs",
         f"pattern {study.run.pattern}, {pages:,} pages a region, fresh processes; time beside a plain "
         f"anonymous mapping populated in turn with it" + _say_left_out(left_out),
-        (10.4, max(1.6, _ROW_INCHES * len(costs) + 0.9)),
+        (10.0, max(1.6, _ROW_INCHES * len(costs) + 0.9)),
         key=(handles, [f"kernel memory: {_PAGE_TABLES}", *(f"slab {name}" for name in caches)]),
     )
     if not costs:

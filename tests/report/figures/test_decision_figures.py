@@ -113,7 +113,7 @@ def test_a_report_says_which_figures_are_missing_and_what_would_make_them(
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
     said = absent_figures(drawn)
-    assert len(said) == len(ABSENT) - len(drawn) == 4
+    assert len(said) == len(ABSENT) - len(drawn) == 5
     for part in ("loaded_read", "make granularity", "make placers", "--price-dram"):
         assert part in page
     assert "1, 2, 4" not in page  # several numbers of threads were measured
@@ -131,6 +131,23 @@ def test_every_figure_fits_a_sheet_with_text_of_eight_points(synthetic: SimpleNa
         assert width <= 10.1 and height <= 6.5, f"{stem}: {width:.1f} x {height:.1f} inches"
         sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
         assert min(sizes) >= 8, f"{stem}: {sorted(sizes)}"
+
+
+def test_a_figure_of_four_rows_has_a_sheet_that_stands(synthetic: SimpleNamespace) -> None:
+    records = [
+        synthetic.make_record(pattern, "read", threads=threads, granule_bytes=granule, placer=placer)
+        for pattern in ("0", "0,2", "2")
+        for threads in (1, 2)
+        for granule in (4096, 65536)
+        for placer in ("first_touch", "mbind")
+    ]
+    results = synthetic.results(records, synthetic.make_run(len(records)))
+    figure = figures.all_figures(results)["bandwidth_against_ratio"]
+    width, height = figure.get_size_inches()
+    assert len(figure.axes) == 4
+    # Letter and A4 that stand, less margins of 11 mm and the caption.
+    assert width <= 7.4 and 6.5 < height <= 9.4
+    assert 'class="tall"' in figures.inline_svg(figures.svg_text(figure, "stem"), "stem", "said")
 
 
 def test_strips_of_an_emulated_node_look_alike_where_all_is_well(synthetic: SimpleNamespace) -> None:
