@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 CHILD = "HMEXP_TEST_CHILD"
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", settings.get_profile("busy"), max_examples=25)
 settings.load_profile("busy")
 
 # A shell in the background, or nohup, has the tests ignore Ctrl-C or the end of the terminal,
@@ -44,9 +45,14 @@ MARKS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks."""
+    """Declare the marks; without the slow tests, a property has a quarter of its examples, too.
+
+    A property that costs much takes a part of `settings().max_examples`, read when its module is imported.
+    """
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+    if "not slow" in config.option.markexpr:
+        settings.load_profile("few")
 
 
 #: The processes of pytest-xdist, by name.
