@@ -68,7 +68,7 @@ def test_they_are_listed(run_hmexp: Callable[..., Any]) -> None:
     done = run_hmexp("presets")
     assert done.status == 0, done.stderr
     for name in NAMES:
-        assert re.search(rf"^{name} +(\d+ +\d+ +\d+ |not here: )", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(rf"^{name} +(\d+ +\d+ +[\d.]+ |not here: )", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize(
