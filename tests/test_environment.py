@@ -76,7 +76,9 @@ def find_imports() -> dict[str, str]:
 
 
 def test_environment_has_the_names_and_ranges_of_pyproject() -> None:
-    runtime = parse(read_pyproject()["project"]["dependencies"])
+    project = read_pyproject()["project"]
+    # The environment can do all that hmexp can: with fleets.
+    runtime = parse([*project["dependencies"], *project["optional-dependencies"]["fleet"]])
     conda, pip = read_environment()
     assert not conda.keys() & pip.keys()
     assert {name: text for name, text in (conda | pip).items() if name not in CONDA_ONLY} == runtime
@@ -114,10 +116,19 @@ def test_every_runtime_dependency_is_used() -> None:
 
 def test_what_is_imported_is_declared() -> None:
     distributions = packages_distributions()
-    runtime = parse(read_pyproject()["project"]["dependencies"])
+    project = read_pyproject()["project"]
+    runtime = parse(project["dependencies"])
+    fleet = parse(project["optional-dependencies"]["fleet"])
     for name, where in find_imports().items():
         providers = {canonicalize_name(item) for item in distributions.get(name, [])}
-        assert providers & runtime.keys(), f"{where}: {name} is imported but not in pyproject.toml"
+        # An extra is for those who ask for it: nothing else may need it.
+        declared = runtime.keys() | (fleet.keys() if where.startswith("hmexp/fleet/") else set())
+        assert providers & declared, f"{where}: {name} is imported but not in pyproject.toml"
+
+
+def test_the_tests_have_what_a_fleet_needs() -> None:
+    extras = read_pyproject()["project"]["optional-dependencies"]
+    assert parse(extras["fleet"]).items() <= parse(extras["test"]).items()
 
 
 def test_what_is_not_imported_is_declared() -> None:

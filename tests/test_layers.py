@@ -15,6 +15,7 @@ LAYERS = (
     ("__init__", "__main__", "cli", "notebook"),
     ("campaign",),
     ("progress",),
+    ("fleet",),
     ("report",),
     ("program",),
     ("machine",),

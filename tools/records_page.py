@@ -21,6 +21,7 @@ from hmexp.store import (
     curves,
     details,
     evidence,
+    fleet,
     following_records,
     limits,
     machine,
@@ -31,6 +32,8 @@ from hmexp.store import (
     provenance,
     records,
     results,
+    stop,
+    tails,
     workload_records,
 )
 from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored
@@ -99,8 +102,9 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "How the samples were taken. The field `kind` says which of the first four it is.",
         (
             details.BandwidthDetails, details.LatencyDetails, details.StoreLatencyDetails,
-            details.LoadedDetails, curves.LoadedRate, curves.KneeRecord, details.Distribution,
-            details.PerPayload, details.Stragglers, details.Stop,
+            details.LoadedDetails, tails.TailDetails, tails.TailOfNode, curves.LoadedRate, curves.KneeRecord,
+            details.Distribution,
+            details.PerPayload, details.Stragglers, stop.Stop,
         ),
     ),
     (
@@ -119,6 +123,14 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
             program_records.ProgramRun, program_records.RefusedWay, program_records.PlacementSample,
             program_records.ProgramUsage, program_records.FallenBack,
         ),
+    ),
+    (
+        "fleet.json",
+        (
+            "The folder of a fleet has one object, a `FleetRecord`, and below `hosts/` a run directory for "
+            "each host. It is replaced as a whole when anything becomes of a host."
+        ),
+        (fleet.FleetRecord, fleet.HostRecord),
     ),
     (
         "What following prints",
@@ -182,6 +194,7 @@ def reachable() -> set[Record]:
     found: set[Record] = set()
     waiting: list[object] = [
         records.RunRecord, records.PointRecord, records.LaunchRecord, program_records.ProgramRun,
+        fleet.FleetRecord,
     ]  # fmt: skip
     while waiting:
         hint = waiting.pop()

@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, str]] = {
     "run": "run any program on hybrid memory, by an exact pattern where that is possible",
     "placement": "show where the pages of a running program are, and hold them against a pattern",
     "provision": "make NUMA nodes of persistent or CXL memory, and take them back",
+    "fleet": "measure the same on many machines through Dask, and compare them",
     "program": "measure a program on each ratio of hybrid memory, beside DRAM alone",
     "predict": "predict a program's slowdown at every ratio from a few runs, and check it",
     "workloads": "list the programs that hmexp knows how to measure, or print one to copy",

@@ -15,7 +15,7 @@ import msgspec
 from hmexp.errors import SweepError
 from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.effects import settle_intervals
-from hmexp.experiment.launcher import forking
+from hmexp.experiment.launcher import Launch, forking
 from hmexp.experiment.progress import Progress
 from hmexp.experiment.protocol import Experiment, P, count_launches
 from hmexp.experiment.rounds import Watchers, measure_chosen, measure_rest
@@ -127,11 +127,7 @@ def carry_out(
             results, options.run, plan.describe(), watchers.say, finished=options.repeat > 0
         ) as directory,
     ):
-        fresh = msgspec.structs.replace(
-            directory.run, points=len(plan.points), added=tuple(sorted(plan.added)), finished=None
-        )
-        directory.update(fresh)
-        emulation = _emulation(plan, directory, watchers)
+        emulation = _begin(plan, directory, watchers)
         deadline = None if seconds is None else started + seconds
         if seek is None:
             measure_rest(plan, directory, emulation, watchers, deadline)
@@ -147,6 +143,34 @@ def carry_out(
         return outcome
 
 
+def carry_out_elsewhere(
+    plan: Experiment[P], directory: RunDirectory, watchers: Watchers, launch: Launch
+) -> Outcome:
+    """Measure what a run directory does not have yet, by launches that another machine makes.
+
+    Parameters
+    ----------
+    plan : Experiment
+        What to measure, checked against that machine.
+    directory : RunDirectory
+        Where its records are stored; open.
+    watchers : Watchers
+        As for `carry_out`.
+    launch : callable
+        Has a launch made there, and returns its record.
+
+    Raises
+    ------
+    StoreError
+        If the run directory cannot be used.
+    """
+    started = time.monotonic()
+    emulation = _begin(plan, directory, watchers)
+    seconds = plan.options.budget_seconds
+    measure_rest(plan, directory, emulation, watchers, None if seconds is None else started + seconds, launch)
+    return _conclude(plan, directory, reported=True)
+
+
 @contextmanager
 def settings_in_order(say: Callable[[str], None]) -> Iterator[None]:
     """Restore what a killed worker had changed: of an earlier run at first, of this one at the end."""
@@ -158,6 +182,15 @@ def settings_in_order(say: Callable[[str], None]) -> Iterator[None]:
         finally:
             for message in repair():
                 say(message)
+
+
+def _begin(plan: Experiment[P], directory: RunDirectory, watchers: Watchers) -> Emulation | None:
+    """Say in `run.json` what is to come, and have the emulated nodes ready."""
+    fresh = msgspec.structs.replace(
+        directory.run, points=len(plan.points), added=tuple(sorted(plan.added)), finished=None
+    )
+    directory.update(fresh)
+    return _emulation(plan, directory, watchers)
 
 
 def _emulation(plan: Experiment[P], directory: RunDirectory, watchers: Watchers) -> Emulation | None:

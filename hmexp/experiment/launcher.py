@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -20,10 +20,12 @@ from hmexp.system.oom import OomKills
 
 WORKER: Final = "hmexp.experiment.worker"
 _SHOWN: Final = 500
+#: Makes a launch of a task within a time [s].
+Launch = Callable[[Task, float], LaunchRecord]
 _SERVER: ContextVar[ForkServer | None] = ContextVar("server", default=None)
 
 
-def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
+def launch(task: Task, timeout_seconds: float, server: ForkServer | None = None) -> LaunchRecord:
     """Measure a launch in a fresh process.
 
     Parameters
@@ -32,6 +34,8 @@ def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
         What to measure.
     timeout_seconds : float
         After this the worker is killed [s].
+    server : ForkServer, optional
+        Forks the worker; without one it is that of `forking`, or the worker is started anew.
 
     Returns
     -------
@@ -40,7 +44,7 @@ def launch(task: Task, timeout_seconds: float) -> LaunchRecord:
     """
     kills = OomKills.read()
     # A program inherits what its parent was started with: it gets a parent of its own.
-    server = None if isinstance(task.parameters, ProgramPoint) else _SERVER.get()
+    server = None if isinstance(task.parameters, ProgramPoint) else server or _SERVER.get()
     try:
         if server is None:
             answer = Child(WORKER, timeout_seconds, site=False).ask(encode_task(task))

@@ -90,7 +90,7 @@ def each_record(file: Path, record_type: type[R], leave: Collection[str] = ()) -
     for number, line in _lines(file):
         if leave and (begin := _ID.match(line)) and begin[1].decode(errors="replace") in leave:
             continue
-        yield _record(line, record_type, f"line {number} of {file}")
+        yield read_record(line, record_type, f"line {number} of {file}")
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -103,7 +103,8 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _record(line: bytes, record_type: type[R], where: str) -> R:
+def read_record(line: bytes, record_type: type[R], where: str) -> R:
+    """Read a line of a file, or a record that another machine has sent; errors are those of `each_record`."""
     try:
         if not line.startswith(_CURRENT):
             return _converted(line, record_type, where)
@@ -216,19 +217,24 @@ def read_run(path: Path) -> RunRecord:
         if file.stat().st_size > _LARGEST_RUN_BYTES:
             raise StoreError(f"{file} is too large to be the description of a run", _RESTORE)
         text = file.read_bytes()
+    return parse_run(text, str(file), path.name)
+
+
+def parse_run(text: bytes, where: str, name: str) -> RunRecord:
+    """Read the description of a run, of a file or as another machine has sent it; see `read_run`."""
     try:
         found = _object(text)
-        require_schema(found.get("schema", OLDEST_SCHEMA), str(file))
+        require_schema(found.get("schema", OLDEST_SCHEMA), where)
         if "plan" not in found:
-            raise StoreError(f"{file} does not describe a run of hmexp: it has no plan", _RESTORE)
-        found.setdefault("name", path.name)
+            raise StoreError(f"{where} does not describe a run of hmexp: it has no plan", _RESTORE)
+        found.setdefault("name", name)
         if found.get("schema") == SCHEMA:
             return msgspec.convert(found, RunRecord, str_keys=True)
         return convert_run(found)
     except RecursionError as error:
-        raise StoreError(f"{file} is damaged: it is nested too deeply", _RESTORE) from error
+        raise StoreError(f"{where} is damaged: it is nested too deeply", _RESTORE) from error
     except (ValueError, TypeError) as error:
-        raise StoreError(f"{file} is damaged: {error}", _RESTORE) from error
+        raise StoreError(f"{where} is damaged: {error}", _RESTORE) from error
 
 
 def require_schema(schema: object, where: str) -> None:

@@ -114,6 +114,7 @@ def open_run(
     say: Callable[[str], None] = print,
     *,
     finished: bool = False,
+    latest: bool = True,
 ) -> RunDirectory:
     """Open the run directory for a plan: the unfinished one of an earlier try, or a new one.
 
@@ -124,13 +125,15 @@ def open_run(
     name : str
         Name of the run directory, or ``auto``.
     described : RunRecord
-        First content of `run.json`, but for the name and the time. A directory that was made for another
-        plan is never touched. Its study begins the name of a new directory, or `find` that of a search;
+        First content of `run.json`, but for the name and the time. A directory of another plan is never
+        touched. Its study begins the name of a new directory, or `find` that of a search;
         `latest` points at sweeps of a grid alone, the others have a `latest-STUDY` and `latest-find`.
     say : callable
         Receives what a person should know.
     finished : bool
         Resume the last run of the plan even if it is finished.
+    latest : bool
+        Have the link to the newest run point at it.
 
     Raises
     ------
@@ -153,19 +156,27 @@ def open_run(
         sync_folder(results)
     lock_fd = hold(path, say)
     try:
-        # Once more: whoever held it may have made it meanwhile.
-        run = _read_known(path, plan)
-        if run is not None:
-            directory = RunDirectory(path, lock_fd, run)
-            say(f"Resuming {path.name}: {len(directory.finished_points())} points are already measured.")
-        else:
-            new = msgspec.structs.replace(described, name=name, started=now())
-            directory = RunDirectory(path, lock_fd, new)
-            directory.update(new)
-        _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
+        directory = _begin_or_resume(path, lock_fd, described, say)
+        if latest:
+            _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
         os.close(lock_fd)
         raise
+    return directory
+
+
+def _begin_or_resume(
+    path: Path, lock_fd: int, described: RunRecord, say: Callable[[str], None]
+) -> RunDirectory:
+    # Once more: whoever held it may have made it meanwhile.
+    run = _read_known(path, described.plan)
+    if run is not None:
+        directory = RunDirectory(path, lock_fd, run)
+        say(f"Resuming {path.name}: {len(directory.finished_points())} points are already measured.")
+        return directory
+    new = msgspec.structs.replace(described, name=path.name, started=now())
+    directory = RunDirectory(path, lock_fd, new)
+    directory.update(new)
     return directory
 
 
