@@ -115,7 +115,7 @@ def test_a_file_where_the_figures_of_a_study_go(run: Run, stored: Path) -> None:
     assert (stored / "figures").read_text() == "mine"
 
 
-def test_a_report_names_the_place_of_its_run(run: Run, stored: Path) -> None:
+def test_a_report_names_the_place_of_its_run(run: Run, stored: Path, undrawn: None) -> None:
     assert run("report", str(stored / "run.json")).status == 0
     assert f"hmexp report {stored}" in (stored / "report.html").read_text()
 
@@ -197,7 +197,7 @@ def test_a_value_that_cannot_be(run: Run, tmp_path: Path, words: str, says: str)
     assert not list(tmp_path.glob("results/*"))
 
 
-def test_a_ratio_can_be_measured(run: Run) -> None:
+def test_a_ratio_can_be_measured(run: Run, host_once: None) -> None:
     done = run("measure", "--pattern", "1:2", *QUICK, "--json")
     assert done.status == 0, done.stderr
     nodes = json.loads(done.stdout)["parameters"]["pattern"].split(",")

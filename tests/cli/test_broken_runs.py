@@ -173,7 +173,7 @@ def test_a_pipe_for_points_is_not_waited_for(run: Run, stored: Path) -> None:
     require_refused(run, stored, "is not a file")
 
 
-def test_a_report_is_not_replaced_by_one_of_fewer_points(run: Run, stored: Path) -> None:
+def test_a_report_is_not_replaced_by_one_of_fewer_points(run: Run, stored: Path, undrawn: None) -> None:
     (stored / "points.jsonl").write_text("".join(LINES[:4]))
     done = run("report", str(stored))
     assert done.status == 2 and "shows 35 measured points, and the run now has 4" in done.stderr
