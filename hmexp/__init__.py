@@ -85,7 +85,16 @@ _HOMES: Final = {name: module for module, names in _NAMES.items() for name in na
 __all__ = list(_HOMES)  # each name is written once, above
 
 
+#: Names of before 0.3, which scripts may still have.
+_RENAMED = dict.fromkeys(("run_study", "run_matrix", "run_program", "run_find"), "run_experiment")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        import warnings
+
+        warnings.warn(f"hmexp.{name} is hmexp.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(_HOMES[name]), name)
