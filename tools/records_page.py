@@ -32,6 +32,8 @@ from hmexp.store import (
     provenance,
     records,
     results,
+    stop,
+    tails,
     workload_records,
 )
 from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored
@@ -100,8 +102,9 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "How the samples were taken. The field `kind` says which of the first four it is.",
         (
             details.BandwidthDetails, details.LatencyDetails, details.StoreLatencyDetails,
-            details.LoadedDetails, curves.LoadedRate, curves.KneeRecord, details.Distribution,
-            details.PerPayload, details.Stragglers, details.Stop,
+            details.LoadedDetails, tails.TailDetails, tails.TailOfNode, curves.LoadedRate, curves.KneeRecord,
+            details.Distribution,
+            details.PerPayload, details.Stragglers, stop.Stop,
         ),
     ),
     (

@@ -55,6 +55,10 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stores", choices=STORE_KINDS, help="measure the latency of stores instead of loads"
     )
+    parser.add_argument(
+        "--tail", action="store_true",
+        help="time each access by itself: percentiles up to p99.99, of each node",
+    )  # fmt: skip
     add_json(parser, "the record")
 
 
@@ -107,6 +111,12 @@ def _require_meaning(options: argparse.Namespace) -> None:
             f"--stores {options.stores} and --loaded exclude each other: the curve is of loads",
             "leave out one of them; --operation write_nt --loaded loads the memory with stores",
         )
+    if options.tail and (options.loaded or options.stores is not None):
+        raise ParameterError(
+            f"--tail and {'--loaded' if options.loaded else '--stores'} exclude each other: single accesses "
+            "are timed of idle loads",
+            "leave out one of them",
+        )
     if options.load_pattern is not None and not options.loaded:
         raise ParameterError(
             "--load-pattern needs --loaded: without it nothing loads the memory", "add --loaded"
@@ -148,7 +158,11 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
 
     cpu, sampling = None if options.cpus is None else options.cpus[0], read_sampling(options)
     split: NodeSplit | None = None
-    if options.stores is not None:
+    if options.tail:
+        from hmexp.measure.tail import measure_latency_tail
+
+        found = {"single accesses, p99": measure_latency_tail(region, cpu=cpu, sampling=sampling)}
+    elif options.stores is not None:
         one = measure_store_latency(region, options.stores, cpu=cpu, sampling=sampling)
         found = {f"stores ({options.stores})": one}
     else:
@@ -160,6 +174,7 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
     say_emulated(region.emulation)
     for name, one in found.items():
         print(f"{name}: {one}")
+        _say_tail(one)
         spread = getattr(one.details, "distribution", None)
         if spread is not None:
             parts = ", ".join(f"{key} {value:.0f}" for key, value in spread.ns_per_load.items())
@@ -174,6 +189,21 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
     for one in found.values():
         say_trust(one)
     return ExitStatus.OK
+
+
+def _say_tail(found: Measurement) -> None:
+    """A line for all accesses, and one for each node, if that was measured."""
+    from hmexp.store.tails import TailDetails
+
+    details = found.details
+    if not isinstance(details, TailDetails):
+        return
+    print(f"  {'':>10}{'accesses':>12}" + "".join(f"{name:>12}" for name in details.ns) + "  [ns]")
+    total = sum(node.accesses for node in details.nodes)
+    rows = [("all", total, details.ns), *((f"node {n.node}", n.accesses, n.ns) for n in details.nodes)]
+    for name, accesses, values in rows if len(details.nodes) > 1 else rows[:1]:
+        print(f"  {name:>10}{accesses:>12,}" + "".join(f"{value:>12,.0f}" for value in values.values()))
+    print(f"  {details.clock_ns:.0f} ns for reading the clock are taken off each.")
 
 
 def _loads(

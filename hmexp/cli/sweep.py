@@ -15,7 +15,7 @@ from hmexp.cli.status import ExitStatus, describe_statuses
 # The patterns have commas of their own, so lists are words: --patterns 0 0,2 0,2,2 2
 _LISTS: Final[tuple[tuple[str, Callable[[str], Any], str], ...]] = (
     ("patterns", str, "patterns (0,2,2) and DRAM:slow ratios (1:2)"),
-    ("operations", str, "as for `hmexp measure`; or latency, latency_window, store_nt, loaded_read ..."),
+    ("operations", str, "as for `hmexp measure`; or latency, latency_tail, store_nt, loaded_read ..."),
     ("granules", str, "granules, such as 4KiB; page is the machine's page"),
     ("pages", str, "page sizes: page is the machine's; 2MiB needs granules of at least that size"),
     ("placers", str, "ways of placing the pages; all is every one of `hmexp placers`"),

@@ -19,7 +19,8 @@ from hmexp.measure.walk import Walk, require_vectors
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import BandwidthRun, Job, Operation, Slice
-from hmexp.store.details import BandwidthDetails, Stop, Stragglers
+from hmexp.store.details import BandwidthDetails, Stragglers
+from hmexp.store.stop import Stop
 from hmexp.units import format_size
 
 OPERATIONS: Final[tuple[str, ...]] = tuple(native.OPERATIONS)

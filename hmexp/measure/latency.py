@@ -20,7 +20,8 @@ from hmexp.measure.threads import place_threads
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import STORE_KINDS, StoreKind
-from hmexp.store.details import Distribution, LatencyDetails, Stop, StoreLatencyDetails
+from hmexp.store.details import Distribution, LatencyDetails, StoreLatencyDetails
+from hmexp.store.stop import Stop
 
 _TRIAL_HOPS: Final = 20_000
 _TRIAL_STORES: Final = 2_000

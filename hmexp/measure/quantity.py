@@ -17,14 +17,15 @@ from hmexp.measure.loaded import SAMPLING, measure_loaded_latency
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.rings import RingPlan
 from hmexp.measure.sampling import Sampling
+from hmexp.measure.tail import measure_latency_tail
 from hmexp.measure.walk import Walk
 from hmexp.memory.region import Region
 from hmexp.memory.speed import FIGURES, Quantity
 from hmexp.units import MIB
 
 #: Idle latencies, all by one thread: of loads at random over the region, or within windows that a TLB
-#: covers, and of stores.
-LATENCIES: Final = ("latency", "latency_window", "store_nt", "store_flush")
+#: covers, of single loads by their slowest hundredth, and of stores.
+LATENCIES: Final = ("latency", "latency_window", "latency_tail", "store_nt", "store_flush")
 #: What comes before the operation that loads: ``loaded_read``.
 LOADED: Final = "loaded_"
 WINDOW_BYTES: Final = 16 * MIB
@@ -77,7 +78,7 @@ def streaming(name: str) -> str | None:
 
 def predictable(name: str) -> str | None:
     """What `Emulation.predict` calls it; None if there is no prediction."""
-    if is_loaded(name):
+    if is_loaded(name) or name == "latency_tail":
         return None
     return "latency" if name == "latency_window" else name
 
@@ -131,6 +132,8 @@ def measure(
         case "latency_window":
             ring = RingPlan(seed=seed, window_bytes=min(WINDOW_BYTES, region.size_bytes))
             return measure_latency(region, cpu=cpus[0], ring=ring, name=name, sampling=sampling)
+        case "latency_tail":
+            return measure_latency_tail(region, cpu=cpus[0], seed=seed, sampling=sampling)
         case "store_nt":
             return measure_store_latency(region, "nt", cpu=cpus[0], seed=seed, sampling=sampling)
         case "store_flush":

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from hmexp.errors import ParameterError
 from hmexp.measure.statistics import summarise
-from hmexp.store.details import Stop
+from hmexp.store.stop import Stop
 
 Stopped = Literal["fixed", "precision", "cap"]
 

@@ -47,6 +47,7 @@ from hmexp.native.process import (
     now_ns,
 )
 from hmexp.native.replay import Load, replay_bandwidth, replay_latency
+from hmexp.native.tails import TAIL_BUCKETS, TailCounts, chase_tail
 from hmexp.native.where import FrameNodes, Where, find_pages
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "PAGE_BYTES",
     "SAMPLE",
     "STORE_KINDS",
+    "TAIL_BUCKETS",
     "VECTOR_BITS",
     "Access",
     "BandwidthRun",
@@ -78,6 +80,7 @@ __all__ = [
     "Slice",
     "Spreading",
     "StoreKind",
+    "TailCounts",
     "Where",
     "advise",
     "bandwidth",
@@ -86,6 +89,7 @@ __all__ = [
     "build_ring",
     "chase",
     "chase_blocks",
+    "chase_tail",
     "check_clock",
     "clock_description",
     "count_runs",

@@ -277,6 +277,13 @@ int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t 
 int hm_chase_blocks(const void *base, int cpu, uint64_t *offset, uint64_t hops, uint64_t blocks,
 		    const struct hm_model *model, double *block_ns);
 
+/* ---- tail.c ---- */
+#define HM_TAIL_BUCKETS 1024
+
+uint64_t hm_tail_edge(unsigned int bucket);
+int hm_chase_tail(const void *base, int cpu, uint64_t *offset, uint64_t turns, int samples, unsigned int nodes,
+		  const struct hm_model *model, uint64_t *counts, struct hm_sample *taken, uint64_t *cost);
+
 /* ---- store_latency.c ---- */
 enum hm_store { HM_STORE_NT_FENCE, HM_STORE_FLUSH_FENCE };
 

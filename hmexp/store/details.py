@@ -4,27 +4,8 @@ from __future__ import annotations
 
 from hmexp.store.curves import KneeRecord, LoadedRate
 from hmexp.store.schema import Stored, Tagged
-
-
-class Stop(Stored, frozen=True, kw_only=True, gc=False):
-    """Why the samples of a launch ended.
-
-    Parameters
-    ----------
-    stopped : str
-        `precision` (the interval is narrow enough), `cap` (the most samples) or `fixed` (no rule).
-    least : int
-        Fewest samples.
-    most : int
-        Most samples.
-    precision : float
-        Half width of the interval, as a part of the median, that was asked for; 0 if none was.
-    """
-
-    stopped: str
-    least: int
-    most: int
-    precision: float = 0.0
+from hmexp.store.stop import Stop
+from hmexp.store.tails import TailDetails
 
 
 class PerPayload(Stored, frozen=True, kw_only=True, gc=False):
@@ -268,4 +249,4 @@ class LoadedDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="loaded"):
 
 
 #: A new kind of operation adds its struct here.
-Details = BandwidthDetails | LatencyDetails | StoreLatencyDetails | LoadedDetails
+Details = BandwidthDetails | LatencyDetails | StoreLatencyDetails | TailDetails | LoadedDetails

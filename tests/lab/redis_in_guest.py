@@ -146,6 +146,8 @@ def moved_under_load(_way: str) -> None:
         with start_client(server.socket, asked, "run", "verify") as client:
             for text in ("2,0", "0,2,2"):
                 move = [sys.executable, "-m", "hmexp", "move", "--pid", str(server.pid), "--pattern", text]
+                # In the emulator a page takes milliseconds, and the requests write meanwhile.
+                move += ["--cpu-share", "1"]
                 done = subprocess.run(move, capture_output=True, text=True)
                 found = look_at(server.pid, Pattern.parse(text))
                 pages = found.in_place + found.misplaced

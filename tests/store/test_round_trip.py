@@ -100,7 +100,7 @@ def test_a_run_is_read_back_as_it_was_written(
 def test_every_kind_of_parameters_results_and_details_is_drawn() -> None:
     seen: set[str] = set()
 
-    @settings(max_examples=200, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
+    @settings(max_examples=300, suppress_health_check=list(HealthCheck), database=None, derandomize=True)
     @given(record(PointRecord), record(Measured))
     def look(point: PointRecord, measured: Measured) -> None:
         seen.update(type(part).__name__ for part in (point.parameters, point.result, measured.details))
@@ -109,5 +109,5 @@ def test_every_kind_of_parameters_results_and_details_is_drawn() -> None:
     assert seen >= {
         "LoopPoint", "CostPoint", "MappingsPoint", "BehaviourPoint", "GranulePoint", "CurvePoint",
         "Measured", "CostRecord", "Mappings", "Behaviour", "Windows", "NoneType",
-        "BandwidthDetails", "LatencyDetails", "StoreLatencyDetails", "LoadedDetails",
+        "BandwidthDetails", "LatencyDetails", "StoreLatencyDetails", "LoadedDetails", "TailDetails",
     }  # fmt: skip

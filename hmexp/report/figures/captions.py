@@ -14,6 +14,7 @@ TITLES: Final = {
     "bandwidth_against_threads": "Bandwidth against threads",
     "latency_against_ratio": "Latency against ratio",
     "latency_distribution": "Distribution of latency",
+    "latency_tail": "Tail of latency",
     "loaded_latency": "Latency under load",
     "model_error": "Measurement against model",
     "placement_strips": "Pattern asked, pages found",
@@ -32,6 +33,10 @@ beside each other.""",
     "latency_distribution": """\
 Can I meet my latency target? Every sample is there. One sample is the mean over a chase of many accesses:
 how far apart samples are says how steady latency is, and not what the slowest single access costs.""",
+    "latency_tail": """\
+What does the slowest access cost? Each access was timed by itself: a line says which share of them took
+longer than so many nanoseconds. Steps of the clock show at the left; at the right are accesses that a timer
+interrupt, a refresh or another program fell into.""",
     "bandwidth_against_ratio": """\
 Which ratio? A dot is the median of a point, its bar the 95 % interval, the faint dots beside it are the raw
 samples, crosses those that something disturbed. The line is the model: it rises while the slow memory limits
@@ -58,6 +63,7 @@ ABSENT: Final = {
     "bandwidth_against_threads": "all with one number of threads: give several, such as `threads: [1, 2, 4]`",
     "latency_against_ratio": "no latency was measured: add `latency` to the operations",
     "latency_distribution": "no latency was measured: add `latency` to the operations",
+    "latency_tail": "no single accesses were timed: add `latency_tail` to the operations",
     "loaded_latency": "no latency under load was measured: add `loaded_read` to the operations",
     "model_error": "there is no model: the all-DRAM or the all-slow point is missing",
     "placement_strips": "no placement was recorded",

@@ -29,7 +29,8 @@ _HALF: Final = 0.5
 _EDGE: Final = 22.0
 _TITLES: Final = {
     "read": "Read bandwidth", "write": "Write bandwidth", "latency": "Latency",
-    "latency_window": "Latency in windows of 16 MiB", "store_nt": "Non-temporal store and fence",
+    "latency_window": "Latency in windows of 16 MiB", "latency_tail": "Latency, p99 of single accesses",
+    "store_nt": "Non-temporal store and fence",
     "store_flush": "Store, flush and fence",
 }  # fmt: skip
 _QUIET: Final[dict[str, Any]] = {"marker": ".", "alpha": 0.28, "markersize": 4.5, "markeredgewidth": 0}

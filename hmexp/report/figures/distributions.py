@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hmexp.report.figures import style
+from hmexp.report.figures import style, tails
 from hmexp.report.figures.curves import latency_operations
 from hmexp.report.figures.layout import panel_title
 from hmexp.report.figures.pattern_lines import PatternLines, only, panels_of
@@ -24,7 +24,7 @@ _PANEL_HEIGHT: Final = 2.9
 @style.styled()
 def latency_distribution(results: Results) -> Figure:
     """Draw the share of samples up to each latency, a line for each ratio."""
-    operations = latency_operations(results)
+    operations = [op for op in latency_operations(results) if op != tails.OPERATION]
     points = [p for op in operations for p in results.select(op) if p.samples]
     lines = PatternLines.of(points)
     varying = {name for op in operations for name in results.varying(results.select(op))}

@@ -45,6 +45,8 @@ def say_operation(name: str) -> str:
     """Write an operation for people: `3:1 mix`, `store nt`."""
     if name.startswith(_MIX):
         return f"{name.removeprefix(_MIX).replace('_', ':')} mix"
+    if name == "latency_tail":
+        return "latency, p99 of single accesses"
     return name.replace("_", " ")
 
 

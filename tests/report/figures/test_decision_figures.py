@@ -113,7 +113,7 @@ def test_a_report_says_which_figures_are_missing_and_what_would_make_them(
     drawn = {path.stem for path in (folder / "figures").glob("*.svg")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == drawn
     said = absent_figures(drawn)
-    assert len(said) == len(ABSENT) - len(drawn) == 4
+    assert len(said) == len(ABSENT) - len(drawn) == 5
     for part in ("loaded_read", "make granularity", "make placers", "--price-dram"):
         assert part in page
     assert "1, 2, 4" not in page  # several numbers of threads were measured

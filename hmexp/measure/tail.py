@@ -1,0 +1,181 @@
+"""The tail of idle latency: single accesses, each timed by itself, by the node that they went to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from hmexp import native
+from hmexp.measure.latency import PERCENTILES
+from hmexp.measure.measurement import Measurement, proof
+from hmexp.measure.noise import Noise
+from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
+from hmexp.measure.sampling import Sampling
+from hmexp.measure.threads import place_threads
+from hmexp.memory.region import Region
+from hmexp.store.stop import Stop
+from hmexp.store.tails import TailDetails, TailOfNode
+
+#: Of the accesses of a sample, what the measurement is the percentile of.
+TAIL_PERCENT: Final = 99.0
+_TRIAL_TURNS: Final = 5_000
+#: A percentile of fewer accesses is none.
+_FEWEST_TURNS: Final = 10_000
+
+Array = npt.NDArray[np.float64]
+
+
+def measure_latency_tail(
+    region: Region, *, cpu: int | None = None, seed: int = 1, sampling: Sampling = Sampling()
+) -> Measurement:
+    """Measure how long single loads take that depend on the load before them.
+
+    Each is made between two readings of the clock, with fences, and what these cost by themselves is taken
+    off. That is some ticks more or less than an access in a chase costs: hold tails against tails. An access
+    that a timer interrupt fell into is counted as what it took: the tail is that of this machine.
+
+    Parameters
+    ----------
+    region : Region
+        Its contents are overwritten by the ring, as of `measure_latency`.
+    cpu : int, optional
+        The CPU to chase on; chosen if not given.
+    seed : int
+        Of the random order.
+    sampling : Sampling
+        How many samples, and how long one lasts; each has 10,000 accesses or more.
+
+    Returns
+    -------
+    Measurement
+        The 99th percentile of each sample's accesses in ns; its details have the others, by node.
+
+    Raises
+    ------
+    PlacementError
+        If the pages are not where they should be, before or after.
+    MeasurementError
+        If the ring is not one cycle through all lines.
+    """
+    rule = sampling.rule()
+    chosen = place_threads(1)[0] if cpu is None else cpu
+    ring = prepare_ring(region, chosen, RingPlan(seed=seed))
+    chase = _Tail(region, chosen, ring.starts[0])
+    before = proof(region, "before")
+    chase.take(_TRIAL_TURNS, 1)
+    turns = max(_FEWEST_TURNS, int(sampling.nanoseconds / chase.forget() * _TRIAL_TURNS))
+    taken, stopped = rule.take(lambda more: chase.take(turns, more), lambda _: chase.tails())
+    after = proof(region, "after")
+    details = chase.details(turns, rule.to_record(stopped), ring, after.page_bytes)
+    return Measurement(
+        operation="latency_tail",
+        unit="ns",
+        samples=chase.tails(),
+        sample_seconds=_spans(taken) / 1e9,
+        payload_bytes=turns * native.LINE_BYTES,
+        before=before,
+        after=after,
+        profile=None if region.emulation is None else region.emulation.profile.name,
+        details=details,
+        noise=Noise.of(taken, modelled=region.emulation is not None),
+    )
+
+
+class _Tail:
+    """A ring that is walked on, and what its accesses took so far."""
+
+    def __init__(self, region: Region, cpu: int, start: int) -> None:
+        self.region, self.cpu, self.offset = region, cpu, start
+        model = region.model
+        # In the order in which the ring has numbered them.
+        self.nodes: Sequence[int] = tuple(model.rates) if model else region.pattern.distinct_nodes
+        self.cost_ns = 0.0
+        self.edges_ns = np.zeros(native.TAIL_BUCKETS + 1)
+        self._spent_ns = 1.0
+        self.forget()
+
+    def forget(self) -> float:
+        """Begin anew, and say how long the last sample took [ns]."""
+        self.counts = np.zeros((0, len(self.nodes), native.TAIL_BUCKETS), dtype=np.uint64)
+        return self._spent_ns
+
+    def take(self, turns: int, count: int) -> npt.NDArray[np.void]:
+        """Take so many samples more, of so many accesses each."""
+        found = native.chase_tail(
+            self.region.mapping, self.cpu, turns, count, self.nodes, self.region.model, self.offset
+        )
+        self.offset, self.cost_ns, self.edges_ns = found.offset, found.cost_ns, found.edges_ns
+        self.counts = np.concatenate([self.counts, found.counts])
+        self._spent_ns = float(_spans(found.samples)[-1])
+        return found.samples
+
+    def tails(self) -> Array:
+        """The percentile of each sample [ns]."""
+        counts = self.counts.sum(axis=1)
+        return np.array([percentile_of(each, self.edges_ns, TAIL_PERCENT) for each in counts])
+
+    def details(self, turns: int, stop: Stop, ring: PreparedRing, page_bytes: int | None) -> TailDetails:
+        """How it was done, and what was seen."""
+        every = self.counts.sum(axis=0)
+        return TailDetails(
+            cpus=(self.cpu,),
+            hops=turns,
+            stop=stop,
+            lines=ring.lines,
+            window_bytes=ring.window_bytes,
+            access=ring.access,
+            page_bytes=page_bytes,
+            clock_ns=round(self.cost_ns, 2),
+            ns=percentiles_of(every.sum(axis=0), self.edges_ns),
+            nodes=tuple(
+                _of_node(node, counts, self.edges_ns)
+                for node, counts in zip(self.nodes, every, strict=True)
+                if counts.any()
+            ),
+        )
+
+
+def percentile_of(counts: npt.NDArray[np.uint64], edges_ns: Array, percent: float) -> float:
+    """The time that so many percent of the accesses did not exceed.
+
+    Within a bucket, accesses are taken to be spread evenly.
+
+    Parameters
+    ----------
+    counts : numpy.ndarray
+        Accesses of each bucket, shape ``(buckets,)``; one at least.
+    edges_ns : numpy.ndarray
+        Least time of each bucket, shape ``(buckets + 1,)`` [ns].
+    percent : float
+        From 0 to 100.
+    """
+    passed = np.cumsum(counts, dtype=np.float64)
+    wanted = max(1.0, percent / 100 * float(passed[-1]))
+    bucket = min(int(np.searchsorted(passed, wanted - 1e-9)), counts.size - 1)
+    within = (wanted - float(passed[bucket])) / float(counts[bucket]) + 1
+    low, high = float(edges_ns[bucket]), float(edges_ns[bucket + 1])
+    # Accesses that the clock cannot tell from none have taken some time, too.
+    return max(low + min(1.0, within) * (high - low), float(edges_ns[1]) / 2)
+
+
+def percentiles_of(counts: npt.NDArray[np.uint64], edges_ns: Array) -> dict[str, float]:
+    """Percentiles from the 50th to the 99.99th, and the largest [ns]."""
+    found = {f"p{percent:g}": round(percentile_of(counts, edges_ns, percent), 3) for percent in PERCENTILES}
+    return {**found, "max": round(percentile_of(counts, edges_ns, 100.0), 3)}
+
+
+def _of_node(node: int, counts: npt.NDArray[np.uint64], edges_ns: Array) -> TailOfNode:
+    used = np.flatnonzero(counts)
+    return TailOfNode(
+        node=node,
+        accesses=int(counts.sum()),
+        ns=percentiles_of(counts, edges_ns),
+        counts=tuple((round(float(edges_ns[i]), 2), int(counts[i])) for i in used),
+    )
+
+
+def _spans(taken: npt.NDArray[np.void]) -> npt.NDArray[np.int64]:
+    return np.asarray(np.maximum(taken["end_ns"] - taken["start_ns"], 1))
