@@ -22,7 +22,8 @@ GALLERY ?=
 DOCS ?=
 # Processes of `make test`: many tests wait, for a kernel of Jupyter or a killed child, so one more than CPUs.
 JOBS ?= $(shell n=$$(nproc); echo $$((n < 7 ? n + 1 : 8)))
-# `yes`: with the tests that take many seconds of a CPU each, most of them notebooks and killed sweeps.
+# `yes`: with the tests that take many seconds of a CPU each, most of them notebooks and killed sweeps, and with all
+# examples of a property, not a quarter.
 SLOW ?= no
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3

@@ -30,6 +30,8 @@ _LATE: Final = 300.0
 _PACE: Final = 0.05
 #: Width of a bar where the terminal does not tell its own.
 _COLUMNS: Final = 80
+#: Of what is measured now: a pattern may have a million entries.
+_MOST_LETTERS: Final = 80
 
 
 class TerminalBar:
@@ -155,7 +157,7 @@ def progress_text(progress: Progress) -> str:
     if progress.failed:
         words.append(f"{progress.failed} failed")
     if progress.current:
-        words.append(progress.current)
+        words.append(progress.current[:_MOST_LETTERS] + "…" * (len(progress.current) > _MOST_LETTERS))
     return " · ".join(words)
 
 

@@ -39,7 +39,7 @@ def parse_ratio(text: str, nodes: tuple[int, ...]) -> dict[int, int]:
             there = f"there is only node {nodes[0]}" if nodes else "there is no node"
             raise PatternError(
                 f"ratio {text!r} needs {len(words)} nodes, and {there}",
-                "let a slow node be emulated (emulate auto), or name the nodes: 0,2,2",
+                "name the nodes that there are; sweep, find, measure and curves can emulate a slow one",
             )
         raise PatternError(
             f"ratio {text!r} has {len(words)} numbers, and there are {len(nodes)} nodes to spread over "

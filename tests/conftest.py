@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import logging
 import os
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 CHILD = "HMEXP_TEST_CHILD"
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("few", settings.get_profile("busy"), max_examples=25)
 settings.load_profile("busy")
 
 # A shell in the background, or nohup, has the tests ignore Ctrl-C or the end of the terminal,
@@ -44,9 +48,14 @@ MARKS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marks."""
+    """Declare the marks; without the slow tests, a property has a quarter of its examples, too.
+
+    A property that costs much takes a part of `settings().max_examples`, read when its module is imported.
+    """
     for mark in MARKS:
         config.addinivalue_line("markers", mark)
+    if "not slow" in config.option.markexpr:
+        settings.load_profile("few")
 
 
 #: The processes of pytest-xdist, by name.
@@ -150,6 +159,67 @@ def need_placer(machine_weights: Callable[[], None]) -> Callable[[str], None]:
             pytest.skip(f"placer {name} cannot work here: {obstacle.reason}")
 
     return need
+
+
+@cache
+def blank_picture() -> bytes:
+    """A PNG file of a figure with nothing in it."""
+    from matplotlib.figure import Figure
+
+    from hmexp.report.figures import gallery
+
+    return gallery.png_bytes(Figure((4, 3)))
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have PNG files blank: the same figures are drawn as SVG, and to draw them twice is half of a report."""
+    from hmexp.report.figures import gallery
+
+    blank = blank_picture()
+    monkeypatch.setattr(gallery, "png_bytes", lambda _figure, _dpi=0: blank)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out, for the words of a page; what they show of such a run is tested with them."""
+    from hmexp.report.figures import gallery
+
+    monkeypatch.setattr(gallery, "wanted_figures", lambda _results: {})
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it printed."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def run_hmexp(
+    blank_pictures: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Callable[..., Done]]:
+    """Run a command with these words in an empty folder and this process.
+
+    A process of its own, with all that it imports, costs a second of a CPU: it is for what only it can show.
+    """
+    from hmexp.cli.main import main
+
+    logger = logging.getLogger("hmexp")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: str) -> Done:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        printed = capsys.readouterr()
+        return Done(int(ended.value.code or 0), printed.out, printed.err)
+
+    yield run
+    logger.level, logger.propagate, logger.handlers = before
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,14 @@ from hmexp.report.page.html import write_report
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "examples").glob("*.py")), ids=lambda path: path.name)
+#: It measures a sweep.
+LONG = ROOT / "examples" / "first_question.py"
+EXAMPLES = sorted({*(ROOT / "examples").glob("*.py")} - {LONG})
+
+
+@pytest.mark.parametrize(
+    "path", [*EXAMPLES, pytest.param(LONG, marks=pytest.mark.slow)], ids=lambda path: path.name
+)
 def test_example(path: Path, tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(path)], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

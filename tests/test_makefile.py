@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -110,6 +110,30 @@ def write_command(path: Path, text: str) -> None:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Checkout:
+    return make_checkout(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Checkout, Path]:
+    """A checkout that was set up once, and a copy of its folder."""
+    folder = tmp_path_factory.mktemp("installed") / "there"
+    folder.mkdir()
+    made = make_checkout(folder)
+    assert made.steps_of("setup") == ALL_STEPS
+    return made, shutil.copytree(folder, folder.with_name("kept"), symlinks=True)
+
+
+@pytest.fixture
+def ready(installed: tuple[Checkout, Path]) -> Checkout:
+    """A checkout that is set up, at the path where that was done, whatever a test did to it since."""
+    made, kept = installed
+    folder = kept.with_name("there")
+    shutil.rmtree(folder)
+    shutil.copytree(kept, folder, symlinks=True)
+    return replace(made, environment=dict(made.environment))
+
+
+def make_checkout(tmp_path: Path) -> Checkout:
     path = tmp_path / "a checkout"
     (path / "hmexp" / "native").mkdir(parents=True)
     for name in ("Makefile", "pyproject.toml", "setup.py", "tools/bootstrap.sh", "tools/sweep.sh"):
@@ -171,73 +195,64 @@ def test_an_install_that_was_killed_is_begun_anew(checkout: Checkout, how: signa
 
 
 @pytest.mark.parametrize("name", ["core.c", "core.h", "build_core.py"])
-def test_a_changed_source_of_the_core_is_rebuilt_and_nothing_else(checkout: Checkout, name: str) -> None:
-    checkout.steps_of("setup")
-    (checkout.path / "hmexp" / "native" / name).write_text("two\n")
-    assert checkout.steps_of("setup") == REBUILD
-    assert checkout.steps_of("setup") == []
+def test_a_changed_source_of_the_core_is_rebuilt_and_nothing_else(ready: Checkout, name: str) -> None:
+    (ready.path / "hmexp" / "native" / name).write_text("two\n")
+    assert ready.steps_of("setup") == REBUILD
+    assert ready.steps_of("setup") == []
 
 
-def test_a_removed_or_added_source_is_rebuilt(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    (checkout.path / "hmexp" / "native" / "more.c").write_text("three\n")
-    assert checkout.steps_of("setup") == REBUILD
-    (checkout.path / "hmexp" / "native" / "more.c").unlink()
-    assert checkout.steps_of("setup") == REBUILD
+def test_a_removed_or_added_source_is_rebuilt(ready: Checkout) -> None:
+    (ready.path / "hmexp" / "native" / "more.c").write_text("three\n")
+    assert ready.steps_of("setup") == REBUILD
+    (ready.path / "hmexp" / "native" / "more.c").unlink()
+    assert ready.steps_of("setup") == REBUILD
 
 
-def test_a_touched_source_is_not_rebuilt(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    os.utime(checkout.path / "hmexp" / "native" / "core.c")
-    assert checkout.steps_of("setup") == []
+def test_a_touched_source_is_not_rebuilt(ready: Checkout) -> None:
+    os.utime(ready.path / "hmexp" / "native" / "core.c")
+    assert ready.steps_of("setup") == []
 
 
-def test_a_core_that_is_gone_is_rebuilt(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    (checkout.path / "hmexp" / "native" / "_core.abi3.so").unlink()
-    assert checkout.steps_of("setup") == REBUILD
+def test_a_core_that_is_gone_is_rebuilt(ready: Checkout) -> None:
+    (ready.path / "hmexp" / "native" / "_core.abi3.so").unlink()
+    assert ready.steps_of("setup") == REBUILD
 
 
-def test_a_build_that_failed_is_repeated(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    (checkout.path / "hmexp" / "native" / "core.c").write_text("wrong\n")
-    assert checkout.make("setup", FAIL="build").returncode != 0
+def test_a_build_that_failed_is_repeated(ready: Checkout) -> None:
+    (ready.path / "hmexp" / "native" / "core.c").write_text("wrong\n")
+    assert ready.make("setup", FAIL="build").returncode != 0
     # Even if the change is taken back: the old core may be half overwritten.
-    (checkout.path / "hmexp" / "native" / "core.c").write_text("one\n")
-    assert checkout.steps_of("setup") == REBUILD
+    (ready.path / "hmexp" / "native" / "core.c").write_text("one\n")
+    assert ready.steps_of("setup") == REBUILD
 
 
-def test_a_changed_pyproject_is_installed_again(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    pyproject = checkout.path / "pyproject.toml"
+def test_a_changed_pyproject_is_installed_again(ready: Checkout) -> None:
+    pyproject = ready.path / "pyproject.toml"
     pyproject.write_text(pyproject.read_text() + "\n# changed\n")
-    assert checkout.steps_of("setup") == ["requirements", "install", "load"]
+    assert ready.steps_of("setup") == ["requirements", "install", "load"]
 
 
-def test_a_moved_checkout_gets_a_new_environment(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
-    checkout.path = checkout.path.rename(checkout.path.with_name("moved checkout"))
-    assert checkout.steps_of("setup") == ALL_STEPS
+def test_a_moved_checkout_gets_a_new_environment(ready: Checkout) -> None:
+    ready.path = ready.path.rename(ready.path.with_name("moved checkout"))
+    assert ready.steps_of("setup") == ALL_STEPS
 
 
 @pytest.mark.parametrize("trouble", ["emptied", "dangling", "no stamps"])
-def test_a_broken_environment_is_made_anew(checkout: Checkout, trouble: str) -> None:
-    checkout.steps_of("setup")
-    python = checkout.path / ".venv" / "bin" / "python"
+def test_a_broken_environment_is_made_anew(ready: Checkout, trouble: str) -> None:
+    python = ready.path / ".venv" / "bin" / "python"
     if trouble == "emptied":
         shutil.rmtree(python.parent)
     elif trouble == "dangling":
         python.unlink()
         python.symlink_to("python-of-last-year")
     else:
-        shutil.rmtree(checkout.path / ".venv" / ".stamps")
-    assert checkout.steps_of("setup") == ALL_STEPS
+        shutil.rmtree(ready.path / ".venv" / ".stamps")
+    assert ready.steps_of("setup") == ALL_STEPS
 
 
-def test_another_active_environment_changes_nothing(checkout: Checkout) -> None:
-    checkout.steps_of("setup")
+def test_another_active_environment_changes_nothing(ready: Checkout) -> None:
     elsewhere = {"VIRTUAL_ENV": "/elsewhere", "PYTHONPATH": "/elsewhere", "PIP_USER": "1"}
-    assert checkout.steps_of("setup", **elsewhere) == []
+    assert ready.steps_of("setup", **elsewhere) == []
 
 
 def test_two_makes_at_once_install_once(checkout: Checkout) -> None:
@@ -308,49 +323,49 @@ RUNNER = (
 )
 
 
-def test_sweep_puts_the_notebook_into_the_run_and_names_the_report(checkout: Checkout) -> None:
-    result = checkout.make("sweep", PAPERMILL=RUNNER)
+def test_sweep_puts_the_notebook_into_the_run_and_names_the_report(ready: Checkout) -> None:
+    result = ready.make("sweep", PAPERMILL=RUNNER)
     assert result.returncode == 0, result.stderr
     assert "results/RUN/report.html" in result.stdout
-    assert (checkout.path / "results" / "RUN" / "sweep.ipynb").exists()
-    assert not (checkout.path / "results" / "sweep.ipynb").exists()
+    assert (ready.path / "results" / "RUN" / "sweep.ipynb").exists()
+    assert not (ready.path / "results" / "sweep.ipynb").exists()
 
 
-def test_sweep_hands_its_arguments_to_papermill_as_a_shell_would(checkout: Checkout) -> None:
-    result = checkout.make(
+def test_sweep_hands_its_arguments_to_papermill_as_a_shell_would(ready: Checkout) -> None:
+    result = ready.make(
         "sweep", 'SWEEP=-p size 64MiB -y \'patterns: ["0", "0,2"]\'', PAPERMILL='printf "<%s>" "$@"'
     )
     assert '<-p><size><64MiB><-y><patterns: ["0", "0,2"]>' in result.stdout
 
 
-def test_a_sweep_that_failed_at_once_leaves_older_runs_alone(checkout: Checkout) -> None:
-    checkout.make("sweep", PAPERMILL=RUNNER)
-    older = checkout.path / "results" / "RUN" / "sweep.ipynb"
+def test_a_sweep_that_failed_at_once_leaves_older_runs_alone(ready: Checkout) -> None:
+    ready.make("sweep", PAPERMILL=RUNNER)
+    older = ready.path / "results" / "RUN" / "sweep.ipynb"
     older.write_text("of the older run")
     # What was written in the past has an older time than what the next sweep begins with.
     for path in older.parent.iterdir():
         os.utime(path, (1, 1))
-    failed = checkout.make("sweep", PAPERMILL="echo failed >results/sweep.ipynb; exit 3")
+    failed = ready.make("sweep", PAPERMILL="echo failed >results/sweep.ipynb; exit 3")
     assert failed.returncode != 0
     assert "Error 3" in failed.stderr
     assert "nothing was written" in failed.stderr
     assert older.read_text() == "of the older run"
-    assert not (checkout.path / "results" / "sweep.ipynb").exists()
+    assert not (ready.path / "results" / "sweep.ipynb").exists()
 
 
-def test_a_sweep_that_ended_early_leaves_its_notebook_in_its_run(checkout: Checkout) -> None:
-    failed = checkout.make("sweep", PAPERMILL=f"{RUNNER} && exit 3")
+def test_a_sweep_that_ended_early_leaves_its_notebook_in_its_run(ready: Checkout) -> None:
+    failed = ready.make("sweep", PAPERMILL=f"{RUNNER} && exit 3")
     assert "Error 3" in failed.stderr
     assert "measures only what is missing in results/RUN" in failed.stderr
-    assert (checkout.path / "results" / "RUN" / "sweep.ipynb").exists()
+    assert (ready.path / "results" / "RUN" / "sweep.ipynb").exists()
 
 
-def test_a_sweep_that_writes_elsewhere_leaves_older_runs_alone(checkout: Checkout) -> None:
-    checkout.make("sweep", PAPERMILL=RUNNER)
-    older = checkout.path / "results" / "RUN"
+def test_a_sweep_that_writes_elsewhere_leaves_older_runs_alone(ready: Checkout) -> None:
+    ready.make("sweep", PAPERMILL=RUNNER)
+    older = ready.path / "results" / "RUN"
     for path in older.iterdir():
         os.utime(path, (1, 1))
-    result = checkout.make("sweep", PAPERMILL="echo elsewhere >results/sweep.ipynb")
+    result = ready.make("sweep", PAPERMILL="echo elsewhere >results/sweep.ipynb")
     assert result.returncode == 0, result.stderr
     assert "results/sweep.ipynb" in result.stdout
     assert (older / "sweep.ipynb").read_text() == ""
@@ -362,10 +377,10 @@ def test_help_names_every_target(checkout: Checkout) -> None:
         assert f"make {target}" in text
 
 
-def test_clean_leaves_results(checkout: Checkout) -> None:
-    checkout.steps_of("sweep", PAPERMILL=RUNNER)
-    (checkout.path / "tests").mkdir()
-    assert checkout.make("clean").returncode == 0
-    assert not (checkout.path / ".venv").exists()
-    assert not list((checkout.path / "hmexp").rglob("*.so"))
-    assert (checkout.path / "results" / "RUN" / "report.html").exists()
+def test_clean_leaves_results(ready: Checkout) -> None:
+    ready.steps_of("sweep", PAPERMILL=RUNNER)
+    (ready.path / "tests").mkdir()
+    assert ready.make("clean").returncode == 0
+    assert not (ready.path / ".venv").exists()
+    assert not list((ready.path / "hmexp").rglob("*.so"))
+    assert (ready.path / "results" / "RUN" / "report.html").exists()

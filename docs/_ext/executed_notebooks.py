@@ -53,6 +53,13 @@ def pages() -> dict[str, Page]:
     return {
         "explore.ipynb": Page(MEASURES, small | {"size": "16MiB", "samples": 3}),
         "sweep.ipynb": Page(MEASURES, small | written | {"preset": "quick", "size": "16MiB"}),
+        "find.ipynb": Page(
+            MEASURES,
+            small
+            | written
+            # What any ratio keeps: the page shows how a search ends, and noise must not forbid that.
+            | {"needs": ["read>=5"], "patterns": ["3:1", "1:1", "0:1"], "size": ["16MiB"], "launches": 5},
+        ),
         "report.ipynb": Page(READS.format(run="results/example"), {"runs": ["../../results/example"]}),
         "placers.ipynb": Page(
             READS.format(run="results/example-placers"), {"records": "../../results/example-placers"}

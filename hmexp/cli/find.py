@@ -12,7 +12,7 @@ from hmexp.cli.output import print_json, say, shown_display
 from hmexp.cli.question import add_needs, read_question
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.cli.sweep import add_sweep, take_sweep
-from hmexp.errors import ParameterError, SweepError
+from hmexp.errors import ParameterError
 
 if TYPE_CHECKING:
     from hmexp.report.model.decision import Decision
@@ -67,12 +67,16 @@ def _require_saving(question: Question) -> None:
 
 
 def _explain(find: Find) -> None:
+    from hmexp.report.run.point import short_pattern
+    from hmexp.store.run import find_run, resolve_results
     from hmexp.sweep.explanation import estimate
     from hmexp.sweep.pace import find_pace
 
     plan, most = find.plan, find.most_launches
+    # Refuses what measuring would refuse.
+    find_run(resolve_results(plan.parameters.results), plan.parameters.run, find.describe().plan)
     print(f"{len(find.candidates)} ratios to choose from, from the least DRAM up:")
-    print(f"  {'  '.join(candidate.pattern for candidate in find.candidates)}")
+    print(f"  {'  '.join(short_pattern(candidate.pattern) for candidate in find.candidates)}")
     whole = estimate(plan, plan.points, find_pace(plan))
     print(
         f"At most {most} launches, of the {plan.launches} of the whole grid, if all DRAM keeps every need; "
@@ -81,6 +85,7 @@ def _explain(find: Find) -> None:
 
 
 def _conclude(path: Path, question: Question, *, as_json: bool) -> None:
+    from hmexp.report.model.decided import require_decided
     from hmexp.report.model.decision import decide
     from hmexp.report.model.decision_words import say_verdict
     from hmexp.report.page.first import to_json
@@ -99,7 +104,7 @@ def _conclude(path: Path, question: Question, *, as_json: bool) -> None:
             f"{len(search.looked_at)} of {len(search.patterns)} ratios measured."
         )
         print(f"Report: {path / 'report.html'}")
-    _require_decided(decision, results, search)
+    require_decided(decision, results)
 
 
 def _describe(path: Path, decision: Decision, results: Results, search: SearchRecord) -> dict[str, Any]:
@@ -110,27 +115,6 @@ def _describe(path: Path, decision: Decision, results: Results, search: SearchRe
         "verdict": decision.verdict,
         "search": search,
     }
-
-
-def _require_decided(decision: Decision, results: Results, search: SearchRecord) -> None:
-    failed = [point for point in results.not_ok if point.status != "ok"]
-    if search.open == "failures" or failed:
-        first = f", the first for: {failed[0].why}" if failed else ""
-        raise SweepError(
-            f"the search was not completed: {len(failed)} points failed or were skipped{first}",
-            "remove what is in the way, and run the same command again",
-        )
-    if search.open == "time":
-        raise SweepError(
-            "the time was over before the search was decided",
-            "run the same command again with a new --budget, or without one: it resumes",
-        )
-    if decision.verdict == "cannot say":
-        raise SweepError(
-            f"noise forbids an answer: {len(search.noise)} ratios stayed inconclusive with "
-            f"{results.run.parameters.get('launches')} launches of each point",
-            "use a quieter machine (`hmexp doctor`), or more --launches",
-        )
 
 
 COMMAND = Command(

@@ -93,9 +93,9 @@ def _study(options: argparse.Namespace, results: Results) -> int:
     from hmexp.report.study.results import StudyResults
 
     folder = options.run_directory
-    require_no_loss(folder / "report.html", len(results.ok))
-    files = [write_points(results, folder / "points.csv"), *write_study(folder)]
     study = StudyResults.load(folder)
+    require_no_loss(folder / "report.html", study.measured_count)
+    files = [write_points(results, folder / "points.csv"), *write_study(folder)]
     first = PAGES[study.name](study).first
     if options.json:
         page = next((str(file) for file in files if file.name == "report.html"), None)

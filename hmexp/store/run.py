@@ -141,7 +141,7 @@ def open_run(
         If the folder cannot be written, the name is taken by another plan, or another process is
         at work in the directory.
     """
-    _require_name(name)
+    require_run_name(name)
     plan = described.plan
     kind = described.study or ("sweep" if described.search is None else "find")
     with file_errors("make the results folder", results):
@@ -186,9 +186,12 @@ def find_run(results: Path, name: str, plan: str, *, finished: bool = False) -> 
     Raises
     ------
     StoreError
-        If the name is taken by another plan, or by measurements of which nothing says what they are.
+        If the name is taken by another plan, or by measurements of which nothing says what they are; or
+        there can be no folder of that name.
     """
-    _require_name(name)
+    require_run_name(name)
+    if os.path.lexists(results) and not results.is_dir():
+        raise StoreError(f"{results} is not a folder", "name a folder for the run directories (--results)")
     if name == "auto":
         found = _find_unfinished(results, plan, finished=finished)
         return results / found if found else None
@@ -246,7 +249,14 @@ def _point_latest(results: Path, link: str, name: str) -> None:
             os.close(fd)
 
 
-def _require_name(name: str) -> None:
+def require_run_name(name: str) -> None:
+    """Refuse what cannot be the name of a run.
+
+    Raises
+    ------
+    StoreError
+        With what may be one.
+    """
     if name != "auto" and (not _NAME.fullmatch(name) or name == LATEST or name.startswith(f"{LATEST}-")):
         raise StoreError(
             f"{name!r} cannot be the name of a run{_why_not(name)}",

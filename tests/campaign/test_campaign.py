@@ -20,6 +20,7 @@ import pytest
 import hmexp
 from hmexp.campaign.file import read_campaign
 from hmexp.campaign.page import page
+from hmexp.campaign.run import list_campaign
 from hmexp.errors import ParameterError, StoreError
 from hmexp.system.topology import read_topology
 
@@ -198,9 +199,10 @@ def test_what_is_wrong_is_refused_before_anything_runs(folder: Path, text: str, 
     assert set(folder.iterdir()) == there
 
 
-@pytest.mark.parametrize("where", ["out{how}", "{", "a{}b", "{0}"])
-def test_braces_in_paths_are_no_parameters_of_papermill(tmp_path: Path, where: str) -> None:
+def test_braces_in_paths_are_no_parameters_of_papermill(tmp_path: Path) -> None:
     """Papermill fills in braces in the paths that it is given (papermill#392)."""
+    # Each of them alone fails in a way of its own, or becomes another path: one notebook is run for all.
+    where = "out{how} a{}b {0} {"
     write_notebook(tmp_path / "in{how}.ipynb", "print(how)")
     file = tmp_path / "campaign.toml"
     file.write_text(f'results = "{where}"\n[[entry]]\nname = "a"\nnotebook = "in{{how}}.ipynb"\n')
@@ -274,6 +276,7 @@ def test_ctrl_c_says_what_is_left_and_ends_the_kernel(folder: Path) -> None:
     assert "done  a" in listed and "interrupted before" in listed
 
 
+@pytest.mark.slow
 def test_killed_in_mid_sweep_it_goes_on_and_gathers_the_reports(tmp_path: Path) -> None:
     (tmp_path / "sweep.ipynb").symlink_to(NOTEBOOKS / "sweep.ipynb")
     file = write_campaign(tmp_path, small=("sweep.ipynb", SWEEP))
@@ -319,8 +322,8 @@ def test_points_that_failed_fail_their_entry(tmp_path: Path) -> None:
 
 
 def test_the_example_can_be_run_here() -> None:
-    listed = campaign(NOTEBOOKS / "campaign.toml", "--dry-run")
-    assert listed.returncode == 0, listed.stderr
+    folder, steps = list_campaign(NOTEBOOKS / "campaign.toml")
+    assert steps and [step.entry for step in steps] == list(folder.campaign.entries)
 
 
 @pytest.mark.parametrize(("profile", "shown"), [("cxl-expander", True), (None, False)])

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 import pytest
 
-from hmexp.cli.main import main
+from hmexp.measure import host
+from hmexp.measure.host import measure_quantity
+from hmexp.measure.sampling import Sampling
+from hmexp.memory.region import Region, allocate
+from hmexp.memory.speed import Quantity
+from hmexp.system.near import near_dram
+from hmexp.system.topology import read_topology
 
-
-@dataclass(frozen=True)
-class Done:
-    """How a command ended, and what it printed."""
-
-    status: int
-    stdout: str
-    stderr: str
-
-
-Run = Callable[..., Done]
+#: Runs a command with these words; what it returns has its status and what it printed.
+Run = Callable[..., Any]
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Run]:
-    """Run a command with these words, in an empty folder."""
-    logger = logging.getLogger("hmexp")
-    before = logger.level, logger.propagate, list(logger.handlers)
-    monkeypatch.chdir(tmp_path)
+def run(run_hmexp: Run) -> Run:
+    """See `run_hmexp`, for tests that run nothing else."""
+    return run_hmexp
 
-    def run(*words: str) -> Done:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
 
-    yield run
-    logger.level, logger.propagate, logger.handlers = before
+@pytest.fixture
+def host_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure this host once, of all commands of this process that scale an emulated node to it."""
+    monkeypatch.setattr(host, "measure_quantity", measured_once)
+
+
+@cache
+def speed_of_host(quantity: Quantity, threads: int) -> float:
+    with allocate("128MiB", str(near_dram(read_topology())), calibrating=True) as region:
+        return measure_quantity(region, quantity, threads, host.SAMPLING)
+
+
+def measured_once(_region: Region, quantity: Quantity, threads: int, _sampling: Sampling) -> float:
+    return speed_of_host(quantity, threads)

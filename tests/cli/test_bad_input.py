@@ -115,7 +115,7 @@ def test_a_file_where_the_figures_of_a_study_go(run: Run, stored: Path) -> None:
     assert (stored / "figures").read_text() == "mine"
 
 
-def test_a_report_names_the_place_of_its_run(run: Run, stored: Path) -> None:
+def test_a_report_names_the_place_of_its_run(run: Run, stored: Path, undrawn: None) -> None:
     assert run("report", str(stored / "run.json")).status == 0
     assert f"hmexp report {stored}" in (stored / "report.html").read_text()
 
@@ -162,6 +162,11 @@ def test_a_median_that_is_lost_is_said_so(run: Run, stored: Path, value: float |
         ("sweep --budget 0s", "leaves no time"),
         ("sweep --run latest --explain", "hmexp keeps that name"),
         ("sweep --run ../x --explain", "cannot be the name of a run"),
+        ("find --need read>=90 --run ../x --explain", "cannot be the name of a run"),
+        ("sweep --results loop --explain", "is not a folder"),
+        ("find --need read>=90 --results loop --explain", "is not a folder"),
+        ("matrix --results loop --explain", "is not a folder"),
+        ("curves --from loop", "-> name a run of `hmexp curves`"),
         ("sweep --run läufe --explain", "'ä' is not an ASCII letter"),
         (f"sweep --run {'x' * 300} --explain", "it has 300 characters"),
         ("sweep --patterns 0,2,2 --size 900GiB", "pattern 0,2,2, with node 2 emulated on node"),
@@ -192,7 +197,7 @@ def test_a_value_that_cannot_be(run: Run, tmp_path: Path, words: str, says: str)
     assert not list(tmp_path.glob("results/*"))
 
 
-def test_a_ratio_can_be_measured(run: Run) -> None:
+def test_a_ratio_can_be_measured(run: Run, host_once: None) -> None:
     done = run("measure", "--pattern", "1:2", *QUICK, "--json")
     assert done.status == 0, done.stderr
     nodes = json.loads(done.stdout)["parameters"]["pattern"].split(",")

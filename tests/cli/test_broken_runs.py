@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 
 from tests.cli.conftest import Run
+from tests.program.test_prediction import point as program_point
+from tests.program.test_prediction import study as program_study
+from tests.report.test_first_pages import store
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "results" / "example"
 LINES = (EXAMPLE / "points.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
@@ -170,7 +173,7 @@ def test_a_pipe_for_points_is_not_waited_for(run: Run, stored: Path) -> None:
     require_refused(run, stored, "is not a file")
 
 
-def test_a_report_is_not_replaced_by_one_of_fewer_points(run: Run, stored: Path) -> None:
+def test_a_report_is_not_replaced_by_one_of_fewer_points(run: Run, stored: Path, undrawn: None) -> None:
     (stored / "points.jsonl").write_text("".join(LINES[:4]))
     done = run("report", str(stored))
     assert done.status == 2 and "shows 35 measured points, and the run now has 4" in done.stderr
@@ -218,3 +221,16 @@ def test_a_comparison_of_which_points_are_missing_is_none(run: Run, stored: Path
 def test_percent_is_percent(run: Run, stored: Path, words: tuple[str, ...], says: str) -> None:
     done = run("report", str(stored), *words)
     assert done.status == 2 and says in done.stderr
+
+
+def test_a_study_is_reported_again_but_not_with_fewer_points(run: Run, tmp_path: Path) -> None:
+    store(program_study([program_point("0", 1.0), program_point("0,2", 1.02)], "program"), tmp_path)
+    for _ in range(2):
+        done = run("report", str(tmp_path))
+        assert done.status == 0 and done.stdout.startswith("Yes: set 1:1 by "), done.stderr
+    good = (tmp_path / "report.html").read_text()
+    points = tmp_path / "points.jsonl"
+    points.write_text(points.read_text().splitlines()[0] + "\n")
+    done = run("report", str(tmp_path))
+    assert done.status == 2 and "the report was left as it was" in done.stderr
+    assert (tmp_path / "report.html").read_text() == good

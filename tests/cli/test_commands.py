@@ -13,6 +13,7 @@ import pytest
 
 from hmexp.memory.placers import PLACERS
 from hmexp.system.cpus import allowed_cpus
+from tests.cli.conftest import Run
 
 TOO_MANY = len(allowed_cpus()) + 1
 
@@ -45,18 +46,20 @@ def hmexp(*arguments: str, cwd: Path, **environment: str) -> subprocess.Complete
         (["--emulate", "2=nothing"], "profile 'nothing' is unknown"),
     ],
 )
-def test_bad_input_is_told_and_leaves_nothing(tmp_path: Path, arguments: list[str], says: str) -> None:
-    done = hmexp("sweep", *arguments, cwd=tmp_path)
-    assert done.returncode == 2
+def test_bad_input_is_told_and_leaves_nothing(
+    run: Run, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    done = run("sweep", *arguments)
+    assert done.status == 2
     assert says in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.glob("results/*")) == []
 
 
-def test_a_results_folder_that_is_a_file(tmp_path: Path) -> None:
+def test_a_results_folder_that_is_a_file(run: Run, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("mine")
-    done = hmexp("sweep", cwd=tmp_path)
-    assert done.returncode == 2
+    done = run("sweep")
+    assert done.status == 2
     assert str(tmp_path / "results") in done.stderr
     assert (tmp_path / "results").read_text() == "mine"
 
@@ -135,16 +138,16 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     assert done.stdout.strip() == "0"
 
 
-def test_placers_are_told_with_what_stands_in_their_way(tmp_path: Path) -> None:
-    done = hmexp("placers", "--json", cwd=tmp_path)
-    assert done.returncode == 0
+def test_placers_are_told_with_what_stands_in_their_way(run: Run) -> None:
+    done = run("placers", "--json")
+    assert done.status == 0
     records = {record["name"]: record for record in json.loads(done.stdout)}
     assert set(records) == set(PLACERS)
     for name, record in records.items():
         assert record["available"] is (PLACERS[name].unavailable() is None)
         assert record["available"] is (record["reason"] is None) is (record["remedy"] is None)
     assert records["weighted"]["promise"] == "ratio only" and records["mbind"]["lazy"] is True
-    shown = hmexp("placers", cwd=tmp_path).stdout
+    shown = run("placers").stdout
     for name, record in records.items():
         assert f"{name:<13}  {'yes' if record['available'] else 'no '}" in shown
         if record["reason"]:

@@ -17,12 +17,16 @@ from hmexp.report.page.terminal import draw_curve
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
+from tests.cli.conftest import Run
 
 NODE = str(near_dram(read_topology()))
 QUICK = ("--size", "8MiB", "--samples", "2", "--sample-seconds", "0.001")
 TOO_MANY = str(len(allowed_cpus()) + 1)
 # A slow node of its own id, whatever nodes this machine has.
 SLOW = ("--pattern", f"{NODE},901,901", "--emulate", "901=optane-dcpmm")
+
+
+pytestmark = pytest.mark.usefixtures("host_once")
 
 
 def hmexp(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -40,31 +44,31 @@ def test_measure_says_pattern_dram_model_and_proof(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_measure_prints_a_record(tmp_path: Path) -> None:
-    done = hmexp("measure", "--pattern", NODE, "--op", "3:1", "--json", *QUICK, cwd=tmp_path)
+def test_measure_prints_a_record(run: Run) -> None:
+    done = run("measure", "--pattern", NODE, "--op", "3:1", "--json", *QUICK)
     record = json.loads(done.stdout)
     assert record["operation"] == "mix_3_1" and record["baseline"] is None and not record["emulated"]
     assert record["proof"]["after"]["ok"]
 
 
-def test_latency_tells_which_latency_is_which(tmp_path: Path) -> None:
-    done = hmexp("latency", *SLOW, "--window", "1MiB", *QUICK, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_latency_tells_which_latency_is_which(run: Run) -> None:
+    done = run("latency", *SLOW, "--window", "1MiB", *QUICK)
+    assert done.status == 0, done.stderr
     for words in ("random over all", "random in windows of 1MiB", "ordered", "p99.9", "node 901", "mixture"):
         assert words in done.stdout
 
 
 @pytest.mark.parametrize("kind", ["nt", "flush"])
-def test_latency_of_stores(tmp_path: Path, kind: str) -> None:
-    done = hmexp("latency", *SLOW, "--stores", kind, *QUICK, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_latency_of_stores(run: Run, kind: str) -> None:
+    done = run("latency", *SLOW, "--stores", kind, *QUICK)
+    assert done.status == 0, done.stderr
     assert f"stores ({kind}): store_{kind}" in done.stdout
 
 
 @pytest.mark.skipif(len(allowed_cpus()) < 2, reason="a chase and a load take two CPUs")
-def test_loaded_latency_is_drawn(tmp_path: Path) -> None:
-    done = hmexp("latency", *SLOW, "--loaded", "--load-pattern", NODE, *QUICK, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+def test_loaded_latency_is_drawn(run: Run) -> None:
+    done = run("latency", *SLOW, "--loaded", "--load-pattern", NODE, *QUICK)
+    assert done.status == 0, done.stderr
     for words in (f"read on {NODE} by", "EMULATED optane-dcpmm", "idle", "latency, ns", "load, GB/s"):
         assert words in done.stdout
     assert "knee at" in done.stdout.lower() or "not saturated" in done.stdout.lower()
@@ -86,13 +90,13 @@ def test_loaded_latency_is_drawn(tmp_path: Path) -> None:
         (["latency", "--pattern", NODE, "--loaded", "--threads", TOO_MANY], "use at most"),
     ],
 )
-def test_bad_input_is_refused_with_what_would_work(tmp_path: Path, arguments: list[str], says: str) -> None:
+def test_bad_input_is_refused_with_what_would_work(run: Run, arguments: list[str], says: str) -> None:
     # With one CPU these are refused too, but for their threads; CI has two.
     if len(allowed_cpus()) < 2 and "2" in arguments:
         # With one CPU the number of threads is refused first; CI has two.
         pytest.skip("two threads need two CPUs to be refused for another reason")
-    done = hmexp(*arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = run(*arguments)
+    assert done.status == 2, done.stdout + done.stderr
     assert says in done.stderr and "Traceback" not in done.stderr
 
 
@@ -143,12 +147,20 @@ def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, la
     assert output["result"]["interval_over"] == ("launches" if launches > 1 else "samples")
 
 
-def test_a_launch_that_cannot_be_is_the_error_that_it_would_be_here(tmp_path: Path) -> None:
-    done = hmexp(
-        "measure", "--pattern", NODE, "--op", "read", "--launches", "2", "--threads", TOO_MANY, *QUICK,
-        cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+def test_a_launch_that_cannot_be_is_the_error_that_it_would_be_here(run: Run) -> None:
+    done = run(
+        "measure",
+        "--pattern",
+        NODE,
+        "--op",
+        "read",
+        "--launches",
+        "2",
+        "--threads",
+        TOO_MANY,
+        *QUICK,
+    )
+    assert done.status == 2 and "Traceback" not in done.stderr
     assert TOO_MANY in done.stderr
 
 
@@ -164,8 +176,8 @@ def test_a_launch_that_cannot_be_is_the_error_that_it_would_be_here(tmp_path: Pa
         (("latency", "--emulate", "901=optane-dcpmm", "--pages", "2MiB"), "granules of 2MiB or more"),
     ],
 )
-def test_what_a_launch_and_a_page_cannot_be(tmp_path: Path, arguments: tuple[str, ...], says: str) -> None:
+def test_what_a_launch_and_a_page_cannot_be(run: Run, arguments: tuple[str, ...], says: str) -> None:
     command, *rest = arguments
-    done = hmexp(command, "--pattern", f"{NODE},901", *QUICK, *rest, cwd=tmp_path)
-    assert done.returncode == 2 and "Traceback" not in done.stderr
+    done = run(command, "--pattern", f"{NODE},901", *QUICK, *rest)
+    assert done.status == 2 and "Traceback" not in done.stderr
     assert says in done.stderr

@@ -12,6 +12,7 @@ import pytest
 
 from hmexp.memory.placers import PLACERS
 from hmexp.system.topology import read_topology
+from tests.cli.conftest import Run
 
 NODE = str(read_topology().memory_nodes[0].id)
 QUICK = (
@@ -59,32 +60,32 @@ def test_a_sweep_of_which_a_part_was_skipped_is_one(runs: Path) -> None:
     assert sweep(runs, "half", "--placers", "hybridmem", "first_touch").returncode == 0
 
 
-@pytest.mark.parametrize("run", ["skipped", "failed"])
-def test_its_report_is_written_and_says_so(runs: Path, run: str) -> None:
-    done = hmexp("report", runs / run)
-    assert done.returncode == 1 and f"(1 {run})" in done.stderr and "Traceback" not in done.stderr
-    assert (runs / run / "report.html").is_file()
-    told = hmexp("report", "--json", runs / run)
-    assert told.returncode == 1 and json.loads(told.stdout)["counts"][run] == 1
+@pytest.mark.parametrize("name", ["skipped", "failed"])
+def test_its_report_is_written_and_says_so(runs: Path, name: str, run: Run) -> None:
+    done = run("report", str(runs / name))
+    assert done.status == 1 and f"(1 {name})" in done.stderr and "Traceback" not in done.stderr
+    assert (runs / name / "report.html").is_file()
+    told = run("report", "--json", str(runs / name))
+    assert told.status == 1 and json.loads(told.stdout)["counts"][name] == 1
 
 
-@pytest.mark.parametrize("run", ["skipped", "failed"])
-def test_a_comparison_with_it_compares_nothing(runs: Path, run: str) -> None:
-    for a, b in ((run, run), ("good", run), (run, "good")):
-        done = hmexp("compare", runs / a, runs / b)
-        assert done.returncode == 1 and "could be compared" in done.stderr, (a, b)
-    assert hmexp("compare", runs / "good", runs / "good").returncode == 0
+@pytest.mark.parametrize("name", ["skipped", "failed"])
+def test_a_comparison_with_it_compares_nothing(runs: Path, name: str, run: Run) -> None:
+    for a, b in ((name, name), ("good", name), (name, "good")):
+        done = run("compare", str(runs / a), str(runs / b))
+        assert done.status == 1 and "could be compared" in done.stderr, (a, b)
+    assert run("compare", str(runs / "good"), str(runs / "good")).status == 0
 
 
-def test_a_matrix_without_a_measured_cell_is_none_either(tmp_path: Path) -> None:
-    run = tmp_path / "empty"
+def test_a_matrix_without_a_measured_cell_is_none_either(tmp_path: Path, run: Run) -> None:
+    empty = str(tmp_path / "empty")
     asked = ("--operations", "read", "--initiators", NODE, "--nodes", NODE, "--timeout-seconds", "0.001")
-    done = hmexp("matrix", *asked, *QUICK, "--results", tmp_path, "--run", run.name)
-    assert done.returncode == 1 and (run / "points.jsonl").is_file(), done.stderr
-    for words in (("report", run), ("report", "--json", run), ("compare", run, run)):
-        again = hmexp(*words)
-        assert again.returncode == 1 and again.stderr.startswith("hmexp: no point of"), words
-    assert hmexp("matrix", "--from", run).returncode == 1
+    done = run("matrix", *asked, *QUICK, "--results", str(tmp_path), "--run", "empty")
+    assert done.status == 1 and (tmp_path / "empty" / "points.jsonl").is_file(), done.stderr
+    for words in (("report", empty), ("report", "--json", empty), ("compare", empty, empty)):
+        again = run(*words)
+        assert again.status == 1 and again.stderr.startswith("hmexp: no point of"), words
+    assert run("matrix", "--from", empty).status == 1
 
 
 def test_a_report_that_matplotlib_cannot_draw_says_what_to_set(runs: Path, tmp_path: Path) -> None:

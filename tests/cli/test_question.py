@@ -20,7 +20,7 @@ currency = "EUR"
 """
 
 
-def test_the_answer_is_on_the_page_and_in_json(run: Run, tmp_path: Path) -> None:
+def test_the_answer_is_on_the_page_and_in_json(run: Run, tmp_path: Path, undrawn: None) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("points.jsonl", "run.json"):

@@ -18,6 +18,7 @@ import yaml
 
 import hmexp
 from hmexp.cli.main import build_parser
+from hmexp.cli.parser import Parser
 from hmexp.sweep.parameters import SweepParameters
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,9 +98,16 @@ def test_every_page_is_in_the_table_of_contents() -> None:
     assert wanted <= reached, f"in no toctree: {sorted(map(name, wanted - reached))}"
 
 
+@pytest.fixture(scope="module")
+def parser() -> Parser:
+    return build_parser()
+
+
 @pytest.mark.parametrize("path", [*PAGES, *sorted(ROOT.glob("*.md"))], ids=name)
-def test_commands_are_ones_that_hmexp_understands(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    parser, wrong = build_parser(), []
+def test_commands_are_ones_that_hmexp_understands(
+    path: Path, parser: Parser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = []
     for words in find_commands(path.read_text()):
         try:
             parser.parse_args(words)

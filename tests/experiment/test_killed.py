@@ -294,6 +294,7 @@ def test_30_kills_are_all_of_them_and_8_have_each_kind() -> None:
     assert len(few) == 8 and set(few) == set(KILLS)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(tmp_path: Path, disk: Disk) -> None:
     drawn = seed()
     print(f"HMEXP_KILL_SEED={drawn}, {'a small disk' if disk.mounted else 'a limit on the size of files'}")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -47,7 +48,10 @@ def speeds(draw: st.DrawFn) -> NodeSpeed:
     return NodeSpeed(draw(RATES), draw(RATES), draw(RATES), draw(RATES), **others)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples // 3,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(TEXTS, st.sampled_from(["nvm", "cxl"]), speeds(), speeds(), st.booleans())
 def test_what_is_written_is_read_back(
     tmp_path: Path, text: str, kind: str, dram: NodeSpeed, slow: NodeSpeed, captured: bool
@@ -89,7 +93,6 @@ def test_anything_else_is_an_error_that_names_the_key(data: dict[str, object]) -
         check_profile(data, "a test")
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_a_profile_with_one_thing_wrong_is_never_a_crash(data: st.DataObject) -> None:
     """Put anything in any place of a good profile: it is refused, or it is a profile that can be emulated."""
@@ -142,13 +145,8 @@ def test_a_long_file_is_not_read(tmp_path: Path) -> None:
         Profile.load(str(path))
 
 
-def test_profiles_are_listed_shown_and_checked(tmp_path: Path) -> None:
-    def hmexp(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hmexp", "profile", *words],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-
+def test_profiles_are_listed_shown_and_checked(tmp_path: Path, run_hmexp: Callable[..., Any]) -> None:
+    hmexp = partial(run_hmexp, "profile")
     listed = json.loads(hmexp("list", "--json").stdout)
     assert {each["name"] for each in listed} == set(Profile.names())
     shown = hmexp("show", "cxl-duplex")
@@ -158,5 +156,5 @@ def test_profiles_are_listed_shown_and_checked(tmp_path: Path) -> None:
     assert "is a profile: Intel Optane" in hmexp("check", str(mine)).stdout
     mine.write_text(mine.read_text().replace("read_gbps = 37.6", "read_gpbs = 37.6"))
     refused = hmexp("check", str(mine))
-    assert refused.returncode == 2 and "slow.read_gpbs is unknown" in refused.stderr
-    assert hmexp("check", "cxl-duplex").returncode == 2
+    assert refused.status == 2 and "slow.read_gpbs is unknown" in refused.stderr
+    assert hmexp("check", "cxl-duplex").status == 2

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def container(*command: str, options: tuple[str, ...] = ()) -> subprocess.Comple
     return subprocess.run(words, capture_output=True, text=True, timeout=300, cwd=ROOT)
 
 
+@cache
 def report(*options: str, code: str = REPORT) -> dict[str, str | None]:
+    # Several remedies are the same: each container is started once.
     done = container("-c", code, options=options)
     assert done.returncode == 0, done.stderr
     found: dict[str, str | None] = json.loads(done.stdout)

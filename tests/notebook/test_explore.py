@@ -50,6 +50,7 @@ def rows_of(html: str) -> list[list[str]]:
     ]
 
 
+@pytest.mark.slow
 def test_the_first_hour_through_papermill(tmp_path: Path) -> None:
     done = papermill(tmp_path, SMALL)
     assert done.returncode == 0, done.stderr

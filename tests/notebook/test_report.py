@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hmexp.errors import ParameterError
+from hmexp.errors import HmexpError, ParameterError
 from hmexp.notebook.report import Report, find_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,17 +85,21 @@ def test_runs_are_found_by_folder_by_name_and_by_default(tmp_path: Path) -> None
         find_run("yours", tmp_path)
 
 
+def test_a_parameter_that_it_does_not_have_is_refused(refused: Callable[..., str]) -> None:
+    assert "did you mean 'runs'" in refused(NOTEBOOK, "-y", json.dumps({"run": ["example"]}))
+
+
 @pytest.mark.parametrize(
     ("parameters", "says"),
     [
-        ({"run": ["example"]}, "did you mean 'runs'"),
         ({"runs": []}, "runs is an empty list"),
         ({"runs": ["no-such-run"]}, "no-such-run"),
         ({"runs": [[1]]}, "is not a text"),
         ({"runs": [str(ROOT / "results" / "example-placers")]}, "is a study of placers, not a sweep"),
     ],
 )
-def test_what_cannot_be_shown_is_refused(
-    refused: Callable[..., str], parameters: dict[str, Any], says: str
-) -> None:
-    assert says in refused(NOTEBOOK, "-y", json.dumps(parameters))
+def test_what_cannot_be_shown_is_refused(parameters: dict[str, Any], says: str) -> None:
+    """As its first cell has it; that an error there fails papermill is tested above."""
+    with pytest.raises(HmexpError) as caught:
+        Report(parameters)
+    assert says in str(caught.value)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from papermill.cli import papermill as papermill_command
 
 from hmexp.notebook.sweep import injected_names
 from hmexp.sweep.parameters import SweepParameters
@@ -186,14 +187,16 @@ def test_the_notebook_has_each_parameter_with_its_default_and_a_comment() -> Non
         assert line.count("=") == 1  # papermill --help-notebook cannot read other lines
 
 
-def test_papermill_shows_the_parameters() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "papermill", "--help-notebook", str(NOTEBOOK)], capture_output=True, text=True
-    )
-    assert done.returncode == 0
+def test_papermill_shows_the_parameters(
+    capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        papermill_command.main(["--help-notebook", str(NOTEBOOK)], standalone_mode=False)
+    assert not ended.value.code
+    shown = capsys.readouterr()
     for name in SweepParameters.names():
-        assert f"{name}:" in done.stdout
-    assert "Unable to parse" not in done.stderr
+        assert f"{name}:" in shown.out
+    assert "Unable to parse" not in shown.err + caplog.text
 
 
 def test_names_are_read_from_the_injected_cell_only() -> None:

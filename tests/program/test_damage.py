@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import ParseError, ProgramError
@@ -53,7 +53,6 @@ def test_numa_maps(data: st.DataObject) -> None:
         assert not mapping.pages or mapping.kernelpagesize_bytes
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_smaps(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +71,6 @@ def check_smaps(path: Path, text: str) -> None:
     assert found >= 0 and found % 1024 == 0
 
 
-@settings(max_examples=60)
 @given(st.data())
 def test_stat(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import MeasurementError
@@ -62,7 +62,6 @@ def test_what_is_not_there_is_an_error_that_shows_the_output(
 
 
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=50), st.floats(0, 100, exclude_max=True))
-@settings(max_examples=150, deadline=None)
 def test_a_percentile_is_one_of_the_numbers_and_that_part_is_not_above_it(
     values: list[float], rank: float
 ) -> None:
@@ -87,7 +86,6 @@ def test_a_percentile_is_one_of_the_numbers_and_that_part_is_not_above_it(
     ),
     st.data(),
 )
-@settings(max_examples=150, deadline=None)
 def test_each_number_in_any_json_is_found_by_its_path(document: Any, data: st.DataObject) -> None:
     path, item = "", document
     while isinstance(item, list | dict) and item:
@@ -111,7 +109,6 @@ def test_each_number_in_any_json_is_found_by_its_path(document: Any, data: st.Da
 
 
 @given(st.text(max_size=60))
-@settings(max_examples=100, deadline=None)
 def test_any_output_gives_a_finite_number_or_an_error(output: str) -> None:
     for one in (metric(regex=r"(\S+)", take="last"), metric(json="a[0]")):
         with contextlib.suppress(MeasurementError):

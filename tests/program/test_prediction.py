@@ -65,7 +65,6 @@ def study(records: list[PointRecord], name: str = "predict", **more: Any) -> Stu
 
 
 @given(numbers, numbers, numbers, st.floats(0.5, 1e4))
-@settings(max_examples=60, deadline=None)
 def test_a_cubic_is_found_at_every_share(a: float, b: float, c: float, alone: float) -> None:
     def slowdown(x: float) -> float:
         return 1 + a * x + b * x**2 + c * x**3
@@ -83,7 +82,7 @@ def test_a_cubic_is_found_at_every_share(a: float, b: float, c: float, alone: fl
 
 
 @given(st.lists(st.floats(0.001, 0.5), min_size=4, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings().max_examples // 3, deadline=None)
 def test_the_interval_is_that_of_what_was_measured_and_none_where_nothing_can_differ(
     reach: list[float],
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.native import foreign
@@ -28,7 +28,6 @@ def scan_of(start: int, states: list[str]) -> Scan:
     return Scan(start, np.array(node, dtype=np.int16), np.array(flags, dtype=np.uint8))
 
 
-@settings(max_examples=80)
 @given(
     st.lists(st.sampled_from(list(STATES)), min_size=1, max_size=60),
     st.integers(1, 20),

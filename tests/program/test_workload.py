@@ -9,7 +9,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import ParameterError
@@ -129,7 +129,6 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30))
-@settings(max_examples=60, deadline=None)
 def test_a_value_is_one_argument_whatever_is_in_it(value: str) -> None:
     values = {"name": value}
     assert fill_words("echo 'a {name}' {name}", values, shell=False) == ("echo", f"a {value}", value)
@@ -139,14 +138,12 @@ def test_a_value_is_one_argument_whatever_is_in_it(value: str) -> None:
 
 
 @given(st.text(alphabet="abc=[]{}\"'\n.#\\ 1,", max_size=200))
-@settings(max_examples=100, deadline=None)
 def test_any_text_is_a_workload_or_an_error_for_a_person(text: str) -> None:
     with pytest.raises(ParameterError, match=r"mine\.toml"):
         parse_workload(text, "mine.toml")
 
 
 @given(st.integers(0, len(GOOD)), st.integers(0, 12), st.text(max_size=6))
-@settings(max_examples=100, deadline=None)
 def test_a_damaged_workload_is_one_or_an_error(at: int, gone: int, more: str) -> None:
     text = GOOD[:at] + more + GOOD[at + gone :]
     with contextlib.suppress(ParameterError):
@@ -163,7 +160,6 @@ def test_a_damaged_workload_is_one_or_an_error(at: int, gone: int, more: str) ->
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 9)), min_size=1, max_size=8))
-@settings(max_examples=60, deadline=None)
 def test_each_key_is_found_on_its_line(tables: list[tuple[str, int]]) -> None:
     lines = ["top = '''", "a = 1", "[not]", "'''", "# c = 2"]
     places = {}

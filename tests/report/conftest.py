@@ -182,6 +182,13 @@ def synthetic() -> SimpleNamespace:
     )  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def pictures(request: pytest.FixtureRequest) -> None:
+    """Draw PNG files only where they are what is tested."""
+    if request.path.name != "test_figures.py":
+        request.getfixturevalue("blank_pictures")
+
+
 @pytest.fixture
 def write_run(tmp_path: Path) -> Callable[..., Path]:
     """Write a run directory into the test's own folder."""

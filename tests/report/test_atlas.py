@@ -8,14 +8,14 @@ import json
 import os
 import random
 import socket
-import subprocess
-import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.errors import HmexpError, ParameterError, StoreError
@@ -290,7 +290,6 @@ def test_fuzzed_bundles_are_bundles_or_errors(bundle: Bundle, seed: int) -> None
         assert found.name.startswith("atlas-") and "/" not in found.name and to_toml(found.profile)
 
 
-@settings(max_examples=100)
 @given(st.text(max_size=60))
 def test_what_is_spelled_is_allowed_everywhere(text: str) -> None:
     spelled = spell(text)
@@ -298,20 +297,17 @@ def test_what_is_spelled_is_allowed_everywhere(text: str) -> None:
         require_allowed({"content": {"profile": {"title": spelled}}}, "it")
 
 
-def test_the_command_goes_the_whole_way_and_writes_only_new_files(tmp_path: Path, bundle: Bundle) -> None:
-    def hmexp(*words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "hmexp", "profile", *words],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-
-    assert hmexp("export", str(EXAMPLE), "-o", "e.json").returncode == 0
+def test_the_command_goes_the_whole_way_and_writes_only_new_files(
+    tmp_path: Path, bundle: Bundle, run_hmexp: Callable[..., Any]
+) -> None:
+    hmexp = partial(run_hmexp, "profile")
+    assert hmexp("export", str(EXAMPLE), "-o", "e.json").status == 0
     done = hmexp("import", "e.json")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     assert {path.name for path in tmp_path.iterdir()} == {"e.json", f"{bundle.name}.toml"}
     again = hmexp("import", "e.json")
-    assert again.returncode == 2 and "is there already" in again.stderr
-    assert hmexp("import", "e.json", "-o", "/nowhere/x.toml").returncode == 2
+    assert again.status == 2 and "is there already" in again.stderr
+    assert hmexp("import", "e.json", "-o", "/nowhere/x.toml").status == 2
     shown = hmexp("capture", str(EXAMPLE))
-    assert shown.returncode == 0 and shown.stdout.startswith('title = "EMULATED')
-    assert hmexp("import", "missing.json").returncode == 2
+    assert shown.status == 0 and shown.stdout.startswith('title = "EMULATED')
+    assert hmexp("import", "missing.json").status == 2

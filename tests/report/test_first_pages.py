@@ -155,6 +155,13 @@ UNKNOWN: Known = {
 EACH: Known = {**UNKNOWN, **YES}
 
 
+def store(found: StudyResults, folder: Path) -> None:
+    """Write a run directory."""
+    (folder / "run.json").write_bytes(msgspec.json.encode(found.run))
+    lines = [msgspec.json.encode(record) for record in found.records]
+    (folder / "points.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+
+
 def page(found: StudyResults) -> FirstPage:
     return PAGES[found.name](found).first
 
@@ -212,9 +219,7 @@ def test_an_interval_that_spans_the_limit_decides_nothing() -> None:
 @pytest.mark.parametrize("kind", EACH)
 def test_the_page_of_every_kind_is_one_look_with_its_label(kind: str, tmp_path: Path) -> None:
     found = EACH[kind][0]
-    (tmp_path / "run.json").write_bytes(msgspec.json.encode(found.run))
-    lines = [msgspec.json.encode(record) for record in found.records]
-    (tmp_path / "points.jsonl").write_bytes(b"".join(line + b"\n" for line in lines))
+    store(found, tmp_path)
     assert tmp_path / REPORT in write_study(tmp_path)
     text = (tmp_path / REPORT).read_text()
     answer = text[text.index('<section id="answer"') : text.index('<section id="details"')]

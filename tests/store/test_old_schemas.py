@@ -135,6 +135,7 @@ def test_a_sweep_is_loaded_as_tables(tmp_path: Path, name: str, change: Callable
     assert list(data.run["kernel"]) == [described["provenance"]["kernel"]]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_is_reported_again(tmp_path: Path, name: str) -> None:
     """Torn and with novel fields at once: figures take long."""

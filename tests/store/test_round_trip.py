@@ -74,7 +74,7 @@ def _draw(
 
 
 @pytest.mark.parametrize("kind", [PointRecord, LaunchRecord])
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_line_is_read_back_as_it_was_written(
     kind: type[PointRecord | LaunchRecord], data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
@@ -87,7 +87,7 @@ def test_a_line_is_read_back_as_it_was_written(
     assert list(each_record(file, kind)) == written
 
 
-@settings(max_examples=50, suppress_health_check=list(HealthCheck))
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=list(HealthCheck))
 @given(run=record(RunRecord))
 def test_a_run_is_read_back_as_it_was_written(
     run: RunRecord, tmp_path_factory: pytest.TempPathFactory

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,15 +29,10 @@ class Silent:
         pass
 
 
-def hmexp(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hmexp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
-def test_explain_tells_and_measures_nothing(tmp_path: Path) -> None:
+def test_explain_tells_and_measures_nothing(tmp_path: Path, run_hmexp: Callable[..., Any]) -> None:
     given = [*SMALL.split(), "--placers", "first_touch", "interleave", "--results", str(tmp_path / "none")]
-    done = hmexp("sweep", "--explain", *given)
-    assert done.returncode == 0, done.stderr
+    done = run_hmexp("sweep", "--explain", *given)
+    assert done.status == 0, done.stderr
     assert not (tmp_path / "none").exists()
     assert "4 points; 8 launches." in done.stdout
     assert re.search(r"^  patterns +0  0,2$", done.stdout, re.MULTILINE)

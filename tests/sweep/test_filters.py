@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,16 +70,6 @@ def test_what_chooses_nothing_is_refused(values: dict[str, Any], says: str) -> N
     assert re.search(says, str(caught.value), re.DOTALL), str(caught.value)
 
 
-def test_the_command_refuses_it_before_anything_is_written() -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "hmexp",
-        "sweep",
-        "--only",
-        "operation=copy",
-        "--results",
-        "/nowhere/none",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 2 and "no point has the operation 'copy'" in done.stderr
+def test_the_command_refuses_it_before_anything_is_written(run_hmexp: Callable[..., Any]) -> None:
+    done = run_hmexp("sweep", "--only", "operation=copy", "--results", "/nowhere/none")
+    assert done.status == 2 and "no point has the operation 'copy'" in done.stderr

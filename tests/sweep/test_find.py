@@ -95,7 +95,7 @@ def share_of(found: Find, pattern: str) -> float:
     return sum(entry in found.plan.dram_nodes for entry in entries) / len(entries)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=settings().max_examples // 4, deadline=None)
 @given(read=st.integers(20, 100), latency=st.floats(1.01, 3.5))
 def test_it_has_the_answer_of_the_whole_grid_in_a_third_of_its_launches(read: int, latency: float) -> None:
     # Not on a limit: there even a quiet machine cannot decide.
@@ -108,7 +108,7 @@ def test_it_has_the_answer_of_the_whole_grid_in_a_third_of_its_launches(read: in
     assert record.launches <= record.grid_launches / 3
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=settings().max_examples // 6, deadline=None)
 @given(read=st.floats(0.5, 40.0))
 def test_what_all_dram_does_not_keep_is_looked_for_from_the_least_dram_up(read: float) -> None:
     # A mixture reads at up to 22 GB/s, all DRAM at 16.

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,11 @@ def test_a_sweep_of_a_preset(tmp_path: Path) -> None:
     assert run["counts"] == {"ok": 6}
 
 
-def test_they_are_listed() -> None:
-    done = hmexp("presets")
-    assert done.returncode == 0, done.stderr
+def test_they_are_listed(run_hmexp: Callable[..., Any]) -> None:
+    done = run_hmexp("presets")
+    assert done.status == 0, done.stderr
     for name in NAMES:
-        assert re.search(rf"^{name} +(\d+ +\d+ +\d+ |not here: )", done.stdout, re.MULTILINE), done.stdout
+        assert re.search(rf"^{name} +(\d+ +\d+ +[\d.]+ |not here: )", done.stdout, re.MULTILINE), done.stdout
 
 
 @pytest.mark.parametrize(
@@ -88,9 +89,11 @@ def test_a_file_that_cannot_be_used_is_named_with_what_is_wrong(tmp_path: Path, 
     assert re.search(says, str(caught.value), re.DOTALL), str(caught.value)
 
 
-def test_an_unknown_preset_is_refused_with_those_there_are(tmp_path: Path) -> None:
-    done = hmexp("sweep", "--preset", "quik", "--results", str(tmp_path / "none"))
-    assert done.returncode == 2
+def test_an_unknown_preset_is_refused_with_those_there_are(
+    tmp_path: Path, run_hmexp: Callable[..., Any]
+) -> None:
+    done = run_hmexp("sweep", "--preset", "quik", "--results", str(tmp_path / "none"))
+    assert done.status == 2
     assert re.search("preset 'quik' is unknown.*use one of: quick, standard, full", done.stderr, re.DOTALL)
     with pytest.raises(ParameterError, match="cannot be read: No such file"):
         SweepParameters.from_mapping({"preset": str(tmp_path / "none.toml")})

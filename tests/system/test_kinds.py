@@ -320,7 +320,10 @@ def damage(path: Path, way: str, noise: bytes) -> None:
             path.write_bytes(contents.get(way, b"9" * 6000 if way == "huge number" else noise))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=settings().max_examples * 3 // 2,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 @given(data=st.data())
 def test_no_damage_is_more_than_an_error(
     captures: ModuleType, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hmexp.process import ChildError
@@ -332,7 +332,6 @@ DAMAGE = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=60)
 @given(files=st.dictionaries(st.sampled_from(PATHS), st.one_of(st.none(), DAMAGE), max_size=len(PATHS)))
 def test_no_damage_ends_in_an_exception(captures: ModuleType, files: dict[str, str | None]) -> None:
     """None stands for a folder where a file should be, which cannot be read even by root."""

@@ -97,7 +97,7 @@ def render_study(
         The tables that are files, too, by stem.
     """
     planned = max(study.run.points or 0, len(study.records))
-    ok = len(study.records) - len(study.not_ok)
+    ok = study.measured_count
     return render_template(
         "study.html.j2",
         run=study.run,

@@ -75,7 +75,11 @@ def read_mess(path: Path) -> DrawnFamily:
         lines = csv.reader(io.StringIO(raw.decode("utf-8-sig"), newline=""), strict=True)
         rows = list(lines)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ParameterError(f"{path} cannot be read as CSV: {error}") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ParameterError(
+            f"{path} cannot be read as CSV: {why}",
+            "name a run of `hmexp curves`, or a memory_curves.csv of Mess 2.0",
+        ) from error
     header = rows[0] if rows else []
     bandwidth = _column(path, header, ("bandwidth_smooth", "bandwidth_mean"))
     latency = _column(path, header, ("latency_smooth", "latency_mean"))

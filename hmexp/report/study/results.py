@@ -63,6 +63,11 @@ class StudyResults:
         """Records of points that failed or were skipped."""
         return tuple(record for record in self.records if record.status != "ok")
 
+    @property
+    def measured_count(self) -> int:
+        """How many points were measured."""
+        return len(self.records) - len(self.not_ok)
+
     def measured(self, parameters: type[P], result: type[R]) -> list[tuple[P, R, PointRecord]]:
         """The points of one kind that were measured: parameters, result and the whole record.
 

@@ -7,8 +7,6 @@ import json
 import math
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -227,25 +225,25 @@ def test_long_tables_are_cut_for_people_and_whole_for_programs(runs: Callable[..
     assert len(json.loads(msgspec.json.encode(record_of(comparison)))["points"]) == 120
 
 
-def run_command(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hmexp", "compare", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def test_the_command_and_its_status(
+    synthetic: SimpleNamespace, write_run: WriteRun, tmp_path: Path, run_hmexp: Callable[..., Any]
+) -> None:
+    def run_command(*words: object) -> Any:
+        return run_hmexp("compare", *map(str, words))
 
-
-def test_the_command_and_its_status(synthetic: SimpleNamespace, write_run: WriteRun, tmp_path: Path) -> None:
     a = write_run(synthetic.sweep(emulated=False), synthetic.make_run(15, emulated=False, name="a"), "a")
     slow = synthetic.sweep(emulated=False, bias=0.5)
     b = write_run(slow, synthetic.make_run(15, emulated=False, name="b"), "b")
     done = run_command(a, b, "--json", "--html", tmp_path / "page.html")
-    assert done.returncode == 0, done.stderr
+    assert done.status == 0, done.stderr
     record = json.loads(done.stdout)
     assert record["counts"] == {"slower": 10, "faster": 5, "not comparable": 0, "no difference": 0}
     assert (tmp_path / "page.html").read_text().startswith("<!doctype html>")
-    assert run_command(a, b, "--fail-on-slower").returncode == 1
-    assert run_command(a, a, "--fail-on-slower").returncode == 0
+    assert run_command(a, b, "--fail-on-slower").status == 1
+    assert run_command(a, a, "--fail-on-slower").status == 0
     other = synthetic.sweep(emulated=False, threads=7)
     strange = write_run(other, synthetic.make_run(15, emulated=False, name="strange"), "strange")
-    assert run_command(a, strange, "--fail-on-slower").returncode == 1
+    assert run_command(a, strange, "--fail-on-slower").status == 1
     none = write_run([], synthetic.make_run(0, name="none"), "none")
     for bad in (
         (a, none),
@@ -254,7 +252,7 @@ def test_the_command_and_its_status(synthetic: SimpleNamespace, write_run: Write
         (a, b, "--false-discoveries", "0"),
     ):
         done = run_command(*bad)
-        assert done.returncode == 2 and "unrecognized" not in done.stderr
+        assert done.status == 2 and "unrecognized" not in done.stderr
         assert "Traceback" not in done.stderr
 
 

@@ -81,7 +81,8 @@ def test_a_curve_that_contradicts_the_records_is_not_drawn(synthetic: SimpleName
 def test_failed_points_are_listed_not_drawn(synthetic: SimpleNamespace) -> None:
     records = synthetic.sweep(emulated=False)
     records[1] = synthetic.fail(records[1], "costs $5 and <b>more</b> & $6")
-    svg = _svgs(synthetic, records, synthetic.make_run(15, emulated=False))["bandwidth_against_ratio"]
+    results = synthetic.results(records, synthetic.make_run(15, emulated=False))
+    svg = figures.svg_text(figures.bandwidth_against_ratio(results), "x")
     assert "Not drawn: 0,0,0,2 read, failed: costs $5 and &lt;b&gt;more&lt;/b&gt; &amp; $6" in svg
     assert "best measured: 1:0" in svg
 

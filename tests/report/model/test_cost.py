@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hmexp.cli.main import main
 from hmexp.errors import ParameterError
 from hmexp.report.figures.pareto import cost_performance
 from hmexp.report.model.cost import cheapest, frame_of, markets, sentences
@@ -135,9 +134,11 @@ def test_the_report_has_it_only_with_prices(
     assert not list((folder / "figures").glob("cost_*"))
 
 
-def test_one_price_is_not_enough(synthetic: SimpleNamespace, write_run: Callable[..., Path]) -> None:
+def test_one_price_is_not_enough(
+    synthetic: SimpleNamespace, write_run: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = write_run([synthetic.make_record("0", "read")], synthetic.make_run(1))
     for given in (["--price-dram", "8"], ["--price-dram", "8", "--price-slow", "0"]):
-        command = [sys.executable, "-m", "hmexp", "report", str(folder), *given]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 2 and "price" in done.stderr and "Traceback" not in done.stderr
+        with pytest.raises(SystemExit) as ended:
+            main(["report", str(folder), *given])
+        assert ended.value.code == 2 and "price" in capsys.readouterr().err

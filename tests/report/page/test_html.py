@@ -90,14 +90,18 @@ def test_says_emulated_in_the_page_and_in_each_figure(written: Path) -> None:
         assert EMULATED in drawn
 
 
-def test_real_nodes_are_not_called_emulated(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+def test_real_nodes_are_not_called_emulated(
+    synthetic: SimpleNamespace, write_run: WriteRun, undrawn: None
+) -> None:
     folder = write_run(synthetic.sweep(emulated=False), synthetic.make_run(15, emulated=False))
     text = write_report(folder).read_text()
     assert "EMULATED" not in text
     assert FUNCTIONAL_ONLY not in text
 
 
-def test_functional_only_refuses_to_advise(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+def test_functional_only_refuses_to_advise(
+    synthetic: SimpleNamespace, write_run: WriteRun, undrawn: None
+) -> None:
     text = write_report(write_run(synthetic.sweep(), synthetic.make_run(15, timing_valid=False))).read_text()
     assert FUNCTIONAL_ONLY in text
     assert "No advice" in text
@@ -124,7 +128,7 @@ def test_reasons_and_names_cannot_inject(synthetic: SimpleNamespace, write_run: 
 
 @pytest.mark.parametrize("records", [0, 1])
 def test_little_or_nothing_measured_is_still_a_report(
-    synthetic: SimpleNamespace, write_run: WriteRun, records: int
+    synthetic: SimpleNamespace, write_run: WriteRun, records: int, undrawn: None
 ) -> None:
     folder = write_run([synthetic.make_record("0,2,2", "read")][:records], synthetic.make_run(15))
     text = write_report(folder).read_text()
@@ -132,7 +136,9 @@ def test_little_or_nothing_measured_is_still_a_report(
     assert ("No point was measured" in text) == (records == 0)
 
 
-def test_all_points_failed_is_still_a_report(synthetic: SimpleNamespace, write_run: WriteRun) -> None:
+def test_all_points_failed_is_still_a_report(
+    synthetic: SimpleNamespace, write_run: WriteRun, undrawn: None
+) -> None:
     records = [synthetic.fail(record, "out of memory on node 2") for record in synthetic.sweep()]
     text = write_report(write_run(records, synthetic.make_run(15))).read_text()
     assert "15 of 15 points failed" in text

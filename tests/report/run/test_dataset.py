@@ -54,7 +54,7 @@ def test_the_example_run_as_tables() -> None:
     assert data.points["median_gbps"].isna().sum() == data.points["median_ns"].notna().sum() == 5
 
 
-def test_the_files_of_a_report_are_the_same_tables(tmp_path: Path) -> None:
+def test_the_files_of_a_report_are_the_same_tables(tmp_path: Path, undrawn: None) -> None:
     """One list of columns, and one order of the rows, whichever way a person takes."""
     folder = tmp_path / "run"
     folder.mkdir()

@@ -96,7 +96,7 @@ def trust(
         What is said of real memory.
     """
     planned = max(study.run.points or 0, len(study.records))
-    measured = len(study.records) - len(study.not_ok)
+    measured = study.measured_count
     complete = measured == planned
     text = f"all {measured:,} points of the plan were measured"
     if not complete:
