@@ -79,8 +79,7 @@ class Roster:
         asked : float
             When it was asked, by our clock [s since 1970].
         """
-        told = worker_name if self.shared else greeting.name
-        name = folder_name(f"host-{told}" if self.shared and told.isdigit() else told)
+        name = self._name(worker_name if self.shared else greeting.name)
         self._seen.add(address)
         if (greeting.version, greeting.schema) != (VERSION, SCHEMA):
             self.refused[name] = (
@@ -104,7 +103,11 @@ class Roster:
     def refuse(self, address: str, worker_name: str, reason: str) -> None:
         """Take note of a worker that could not be asked."""
         self._seen.add(address)
-        self.refused[folder_name(worker_name)] = reason
+        self.refused[self._name(worker_name)] = reason
+
+    def _name(self, given: str) -> str:
+        # A cluster on one machine numbers its workers.
+        return folder_name(f"host-{given}" if self.shared and given.isdigit() else given)
 
     def _same_machine(self, name: str, greeting: Greeting) -> str | None:
         if name in self.addresses:

@@ -63,6 +63,10 @@ def facts_of(run: RunRecord, settings: Mapping[str, str]) -> dict[str, str]:
         for name, text in _flat({name: value for name, value in known.items() if name not in _FLEETING}, "")
         if text is not None
     }
+    for name, value in settings.items():
+        # The launches have read the same setting again.
+        if found.get(name.rpartition(".")[2]) == value:
+            del found[name.rpartition(".")[2]]
     for node in run.nodes:
         size = "no memory" if node.total_bytes is None else format_size(node.total_bytes)
         found[f"node {node.id}"] = f"{node.kind}, {size}, {len(node.cpus)} CPUs"

@@ -147,7 +147,8 @@ def render_fleet(found: FleetFindings, svg: str | None) -> str:
 
 def _ratio_row(each: RatioOfFleet, every: tuple[RatioOfFleet, ...]) -> tuple[tuple[str, ...], bool]:
     cells = (each.ratio, percent(each.median), percent(each.kept), say_bound(each), str(each.hosts))
-    return cells, each == find_safe(every)
+    # All DRAM is what is compared with, not an answer.
+    return cells, each.share < 1 and each == find_safe(every)
 
 
 def _host_rows(found: FleetFindings) -> list[tuple[str, str, bool, list[str]]]:
