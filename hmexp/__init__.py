@@ -44,18 +44,18 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.sweep.explanation": ("Explanation", "explain"),
     "hmexp.sweep.run": ("run_sweep",),
     "hmexp.measure.need": ("Requirement", "parse_need"),
-    "hmexp.sweep.find": ("Find", "make_find", "run_find"),
-    "hmexp.study.experiment": ("Study", "run_study"),
+    "hmexp.sweep.find": ("Find", "make_find"),
+    "hmexp.study.experiment": ("Study",),
     "hmexp.study.placers": ("PlacerParameters", "make_placer_study"),
     "hmexp.study.granularity": ("GranuleParameters", "make_granule_study"),
     "hmexp.program.parameters": ("ProgramParameters",),
-    "hmexp.program.experiment": ("make_program_study", "run_program"),
+    "hmexp.program.experiment": ("make_program_study",),
     "hmexp.program.predict": ("PredictParameters", "make_prediction"),
     "hmexp.program.workload.files": ("Workload", "find_workload"),
     "hmexp.program.redis.parameters": ("RedisParameters",),
     "hmexp.program.redis.study": ("make_redis_study",),
-    "hmexp.machine.matrix.plan": ("MatrixParameters", "make_matrix", "run_matrix"),
-    "hmexp.experiment.engine": ("Outcome",),
+    "hmexp.machine.matrix.plan": ("MatrixParameters", "make_matrix"),
+    "hmexp.experiment.engine": ("Outcome", "run_experiment"),
     "hmexp.campaign.run": ("run_campaign",),
     # Programs that are not ours.
     "hmexp.program.launch.request": ("StartOptions",),
@@ -85,7 +85,16 @@ _HOMES: Final = {name: module for module, names in _NAMES.items() for name in na
 __all__ = list(_HOMES)  # each name is written once, above
 
 
+#: Names of before 0.3, which scripts may still have.
+_RENAMED = dict.fromkeys(("run_study", "run_matrix", "run_program", "run_find"), "run_experiment")
+
+
 def __getattr__(name: str) -> Any:
+    if name in _RENAMED:
+        import warnings
+
+        warnings.warn(f"hmexp.{name} is hmexp.{_RENAMED[name]} now", DeprecationWarning, stacklevel=2)
+        name = _RENAMED[name]
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(importlib.import_module(_HOMES[name]), name)

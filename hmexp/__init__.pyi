@@ -13,9 +13,9 @@ from hmexp.errors import ProgramError as ProgramError
 from hmexp.errors import StoreError as StoreError
 from hmexp.errors import SweepError as SweepError
 from hmexp.experiment.engine import Outcome as Outcome
+from hmexp.experiment.engine import run_experiment as run_experiment
 from hmexp.machine.matrix.plan import MatrixParameters as MatrixParameters
 from hmexp.machine.matrix.plan import make_matrix as make_matrix
-from hmexp.machine.matrix.plan import run_matrix as run_matrix
 from hmexp.machine.matrix.value import Matrix as Matrix
 from hmexp.measure.bandwidth import measure_bandwidth as measure_bandwidth
 from hmexp.measure.curve import LoadedCurve as LoadedCurve
@@ -44,7 +44,6 @@ from hmexp.memory.region import Region as Region
 from hmexp.memory.region import allocate as allocate
 from hmexp.pattern import Pattern as Pattern
 from hmexp.program.experiment import make_program_study as make_program_study
-from hmexp.program.experiment import run_program as run_program
 from hmexp.program.launch.request import StartOptions as StartOptions
 from hmexp.program.launch.ways import start as start
 from hmexp.program.move.follower import FollowOptions as FollowOptions
@@ -75,7 +74,6 @@ from hmexp.store.records import LaunchRecord as LaunchRecord
 from hmexp.store.records import PointRecord as PointRecord
 from hmexp.store.records import RunRecord as RunRecord
 from hmexp.study.experiment import Study as Study
-from hmexp.study.experiment import run_study as run_study
 from hmexp.study.granularity import GranuleParameters as GranuleParameters
 from hmexp.study.granularity import make_granule_study as make_granule_study
 from hmexp.study.placers import PlacerParameters as PlacerParameters
@@ -84,7 +82,6 @@ from hmexp.sweep.explanation import Explanation as Explanation
 from hmexp.sweep.explanation import explain as explain
 from hmexp.sweep.find import Find as Find
 from hmexp.sweep.find import make_find as make_find
-from hmexp.sweep.find import run_find as run_find
 from hmexp.sweep.parameters import SweepParameters as SweepParameters
 from hmexp.sweep.plan import SweepPlan as SweepPlan
 from hmexp.sweep.plan import make_plan as make_plan

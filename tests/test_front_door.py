@@ -57,3 +57,9 @@ def test_a_sweep_from_python(tmp_path: Path) -> None:
     points = hmexp.read_points(outcome.path / "points.jsonl")
     assert len(hmexp.load(outcome.path).points) == len(points) == 1
     assert hmexp.compare(outcome.path, outcome.path).counts["slower"] == 0
+
+
+@pytest.mark.parametrize("name", ["run_study", "run_matrix", "run_program", "run_find"])
+def test_an_old_name_still_works_and_says_the_new_one(name: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"hmexp.{name} is hmexp.run_experiment now"):
+        assert getattr(hmexp, name) is hmexp.run_experiment

@@ -32,7 +32,25 @@ LAYERS = (
     ("lab",),
     ("pattern", "ratio", "units", "errors", "closing", "markup"),
 )
-HEIGHT = {name: len(LAYERS) - depth for depth, layer in enumerate(LAYERS) for name in layer}
+#: The same within ``hmexp.program``.
+PROGRAM = (
+    ("redis",),
+    ("__init__", "experiment", "parameters", "placement", "point", "predict", "slowdown"),
+    ("workload",),
+    ("launch",),
+    ("move",),
+    ("pages",),
+    ("look",),
+    ("client",),
+)
+
+
+def heights(layers: tuple[tuple[str, ...], ...]) -> dict[str, int]:
+    return {name: len(layers) - depth for depth, layer in enumerate(layers) for name in layer}
+
+
+#: Height by name, of ``hmexp`` itself and of each package that has layers of its own.
+HEIGHTS = {"hmexp": heights(LAYERS), "hmexp.program": heights(PROGRAM)}
 
 
 def find_modules(package: Path) -> dict[str, Path]:
@@ -88,16 +106,29 @@ def find_violations(package: Path) -> list[str]:
     modules = find_modules(package)
     violations = []
     for name, path in modules.items():
-        own = name.split(".")[0]
         where = path.relative_to(package.parent)
-        if own not in HEIGHT:
-            violations.append(f"{where}: hmexp.{name} belongs to no layer; known are {sorted(HEIGHT)}")
-            continue
+        places = places_of(name)
+        for layered, own in places.items():
+            if own not in HEIGHTS[layered]:
+                known = sorted(HEIGHTS[layered])
+                violations.append(
+                    f"{where}: hmexp.{name} belongs to no layer of {layered}; known are {known}"
+                )
         for line, target in find_imports(name, path, modules):
-            other = target.split(".")[0]
-            if other in HEIGHT and HEIGHT[other] > HEIGHT[own]:
-                violations.append(f"{where}:{line}: {own} (lower) imports hmexp.{target} (higher)")
+            for layered, other in places_of(target).items():
+                height, own = HEIGHTS[layered], places.get(layered)
+                if own in height and height.get(other, 0) > height[own]:
+                    violations.append(f"{where}:{line}: {own} (lower) imports hmexp.{target} (higher)")
     return violations
+
+
+def places_of(name: str) -> dict[str, str]:
+    """Return the part of each package with layers that a module is in: ``look`` of ``hmexp.program``, say."""
+    parts = ["hmexp", *name.split(".")]
+    packages = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+    return {
+        each: ([*parts, "__init__"])[depth] for depth, each in enumerate(packages, start=1) if each in HEIGHTS
+    }
 
 
 def find_cycle(package: Path) -> list[str]:
@@ -138,16 +169,30 @@ def test_no_circle_of_imports() -> None:
         ("memory/region.py", "from .. import cli", "imports hmexp.cli"),
         ("memory/region.py", "from hmexp import allocate", "imports hmexp.__init__"),
         ("pattern.py", "from hmexp.native import core", "pattern (lower) imports hmexp.native"),
-        ("utils.py", "", "belongs to no layer"),
+        ("utils.py", "", "belongs to no layer of hmexp;"),
+        (
+            "program/look/scan.py",
+            "from hmexp.program.pages import wish",
+            "look (lower) imports hmexp.program.p",
+        ),
+        (
+            "program/look/scan.py",
+            "from hmexp.program import point",
+            "look (lower) imports hmexp.program.point",
+        ),
+        ("program/look/scan.py", "from hmexp.program import mover", "imports hmexp.program (higher)"),
+        ("program/tools.py", "", "belongs to no layer of hmexp.program;"),
     ],
 )
 def test_a_violation_is_found(tmp_path: Path, module: str, source: str, expected: str) -> None:
     package = tmp_path / "hmexp"
-    for name in ("__init__.py", "cli.py", "experiment/plan.py", "report/tables.py", "native/core.py", module):
+    there = ("cli.py", "experiment/plan.py", "report/tables.py", "native/core.py")
+    for name in (*there, "program/pages/wish.py", "program/point.py", module):
         path = package / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        (path.parent / "__init__.py").touch()
         path.touch()
+        for folder in path.relative_to(tmp_path).parents[:-1]:
+            (tmp_path / folder / "__init__.py").touch()
     (package / module).write_text(source, encoding="utf-8")
     violations = find_violations(package)
     assert len(violations) == 1
@@ -163,6 +208,13 @@ def test_imports_down_and_beside_are_fine(tmp_path: Path) -> None:
         "memory/proof.py": "from hmexp.errors import HmexpError",
         "system/__init__.py": "",
         "errors.py": "class HmexpError(Exception): ...",
+        "program/__init__.py": "",
+        "program/point.py": "from hmexp.program.launch import ways",
+        "program/launch/__init__.py": "from hmexp.program.look import scan",
+        "program/launch/ways.py": "from hmexp.program.launch import request",
+        "program/launch/request.py": "",
+        "program/look/__init__.py": "",
+        "program/look/scan.py": "from hmexp.system import topology",
     }.items():
         (package / name).parent.mkdir(parents=True, exist_ok=True)
         (package / name).write_text(source, encoding="utf-8")

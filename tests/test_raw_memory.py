@@ -19,7 +19,7 @@ POKES = {"madvise", "munmap", "mprotect", "mremap", "memmove", "memset", "from_a
 #: Its own module; and programs that run alone, in a virtual machine or as the process that is looked at.
 ALLOWED = {
     TESTS / "raw_memory.py",
-    TESTS / "program" / "target.py",
+    TESTS / "program" / "look" / "target.py",
     *(TESTS / "lab").glob("*_in_guest.py"),
 }
 

@@ -36,7 +36,7 @@ from hmexp.store import (
     tails,
     workload_records,
 )
-from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored
+from hmexp.store.schema import OLDEST_SCHEMA, SCHEMA, Fact, Remark, Stored, Tagged
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "records.md"
 TEXT = Path(__file__).with_suffix(".md")
@@ -232,8 +232,10 @@ def section(record: Record) -> str:
 
 
 def descriptions(record: Record) -> dict[str, str]:
-    """What the docstring says of each field."""
-    found: dict[str, str] = {}
+    """What the docstring says of each field, and that of a base whose fields have no page of their own."""
+    inherited = inspect.getmro(record)[1]
+    own = inherited in (Stored, Tagged) or issubclass(inherited, records.MeasuredRecord)
+    found = {} if own or not issubclass(inherited, Stored) else descriptions(inherited)
     names: list[str] = []
     body = (inspect.getdoc(record) or "").partition("\nParameters\n")[2].split("\n")[1:]
     for line in body:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import measured, say_plan
 from hmexp.cli.options import FILE, Command, add_json, completed, number
-from hmexp.cli.output import print_json, say, shown_display
+from hmexp.cli.output import print_json, say
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.status import ExitStatus, describe_statuses
 
@@ -71,25 +72,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.read is not None:
         return _show(_read(options.read), options)
     from hmexp.report.study.curves import families_of
-    from hmexp.report.study.files import write_study
     from hmexp.report.study.results import StudyResults
     from hmexp.study.curves import CurveParameters, make_curves
-    from hmexp.study.experiment import run_study
 
     study = make_curves(take_parameters(options, CurveParameters), this_machine())
-    if not options.json:
-        print(study.headline)
-        for note in study.notes:
-            print(f"note: {note}")
-    written: list[Path] = []
-    outcome = run_study(study, shown_display(), say, lambda run: written.extend(write_study(run)))
-    results = StudyResults.load(outcome.path)
-    status = _show(families_of(results), options, results.labels)
-    if not options.json:
-        for path in written:
-            print(f"Written: {path}")
-    outcome.require_complete()
-    return status
+    say_plan(study, options)
+    with measured(study, options) as run:
+        results = StudyResults.load(run)
+        return _show(families_of(results), options, results.labels)
 
 
 def _read(path: Path) -> list[DrawnFamily]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import say_plan
 from hmexp.cli.options import Command, add_json
 from hmexp.cli.output import print_json, say, shown_display
 from hmexp.cli.question import add_needs, read_question
@@ -34,16 +35,14 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from hmexp.experiment.engine import run_experiment
     from hmexp.report.page.html import write_report
-    from hmexp.sweep.find import make_find, run_find
+    from hmexp.sweep.find import make_find
 
     question = read_question(options)
     _require_saving(question)
     find = make_find(question.needs, take_sweep(options), this_machine())
-    if not options.json:
-        print(find.plan.headline)
-        for note in find.plan.notes:
-            print(f"note: {note}")
+    say_plan(find.plan, options)
     if options.explain:
         _explain(find)
         return ExitStatus.OK
@@ -51,7 +50,7 @@ def _run(options: argparse.Namespace) -> int:
     def report(path: Path) -> None:
         write_report(path, question=question)
 
-    outcome = run_find(find, shown_display(), say, report)
+    outcome = run_experiment(find, shown_display(), say, report)
     _conclude(outcome.path, question, as_json=options.json)
     return ExitStatus.OK
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import measured, say_plan
 from hmexp.cli.options import DIRECTORY, Command, add_json, completed, run_directory
-from hmexp.cli.output import print_json, say, shown_display
+from hmexp.cli.output import print_json, say
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.requirements import require_measured
 from hmexp.cli.status import ExitStatus, describe_statuses
@@ -57,24 +58,14 @@ def _run(options: argparse.Namespace) -> int:
     if options.read is not None:
         require_measured(options.read)
         return _show(options.read, options)
-    from hmexp.machine.matrix.plan import MatrixParameters, make_matrix, run_matrix
-    from hmexp.report.study.files import write_study
+    from hmexp.machine.matrix.plan import MatrixParameters, make_matrix
 
     matrix = make_matrix(take_parameters(options, MatrixParameters), this_machine())
-    if not options.json:
-        print(matrix.headline)
-        for note in matrix.notes:
-            print(f"note: {note}")
+    say_plan(matrix, options)
     if options.explain:
         return _explain(matrix, options)
-    written: list[Path] = []
-    outcome = run_matrix(matrix, shown_display(), say, lambda run: written.extend(write_study(run)))
-    status = _show(outcome.path, options)
-    if not options.json:
-        for path in written:
-            print(f"Written: {path}")
-    outcome.require_complete()
-    return status
+    with measured(matrix, options) as run:
+        return _show(run, options)
 
 
 def _explain(matrix: MatrixExperiment, options: argparse.Namespace) -> int:

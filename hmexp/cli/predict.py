@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import measured, say_plan
 from hmexp.cli.options import Command, add_json
-from hmexp.cli.output import print_json, say, shown_display
+from hmexp.cli.output import print_json
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.program import HELP as PROGRAM_HELP
 from hmexp.cli.status import ExitStatus, describe_statuses
@@ -34,9 +35,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.program.experiment import run_program
     from hmexp.program.predict import PredictParameters, make_prediction
-    from hmexp.report.study.files import write_study
     from hmexp.report.study.prediction import say_prediction
     from hmexp.report.study.results import StudyResults
 
@@ -46,22 +45,15 @@ def _run(options: argparse.Namespace) -> int:
             "write hmexp predict -- CMD ARGUMENTS, or hmexp predict --workload redis",
         )
     study = make_prediction(take_parameters(options, PredictParameters), this_machine(), options.command)
-    if not options.json:
-        print(study.headline)
-        for note in study.notes:
-            print(f"note: {note}")
-    written: list[Path] = []
-    outcome = run_program(study, shown_display(), say, lambda run: written.extend(write_study(run)))
-    found = StudyResults.load(outcome.path, study.name)
-    if options.json:
-        print_json(_describe(found, outcome.path))
-    else:
-        _print(found)
-        for sentence in say_prediction(found):
-            print(sentence)
-        for path in written:
-            print(f"Written: {path}")
-    outcome.require_complete()
+    say_plan(study, options)
+    with measured(study, options) as run:
+        found = StudyResults.load(run, study.name)
+        if options.json:
+            print_json(_describe(found, run))
+        else:
+            _print(found)
+            for sentence in say_prediction(found):
+                print(sentence)
     return ExitStatus.OK
 
 

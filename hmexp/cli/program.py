@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import measured, say_plan
 from hmexp.cli.options import FILE, Command, add_json, completed
-from hmexp.cli.output import print_json, say, shown_display
+from hmexp.cli.output import print_json
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.status import ExitStatus, describe_statuses
 
@@ -49,24 +50,15 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from hmexp.program.experiment import make_program_study, run_program
+    from hmexp.program.experiment import make_program_study
     from hmexp.program.parameters import ProgramParameters
-    from hmexp.report.study.files import write_study
 
     study = make_program_study(take_parameters(options, ProgramParameters), this_machine())
     if options.explain:
         return _explain(study, options)
-    if not options.json:
-        print(study.headline)
-        for note in study.notes:
-            print(f"note: {note}")
-    written: list[Path] = []
-    outcome = run_program(study, shown_display(), say, lambda run: written.extend(write_study(run)))
-    show_program(outcome.path, options)
-    if not options.json:
-        for path in written:
-            print(f"Written: {path}")
-    outcome.require_complete()
+    say_plan(study, options)
+    with measured(study, options) as run:
+        show_program(run, options)
     return ExitStatus.OK
 
 
@@ -76,9 +68,7 @@ def _explain(study: ProgramStudy, options: argparse.Namespace) -> int:
         points = [{"point": str(point), "added": point.id in study.added} for point in study.points]
         print_json({"headline": study.headline, "notes": study.notes, "points": points, "launches": launches})
         return ExitStatus.OK
-    print(study.headline)
-    for note in study.notes:
-        print(f"note: {note}")
+    say_plan(study, options)
     for point in study.points:
         print(f"  {point}{' (added, to compare with)' if point.id in study.added else ''}")
     print(f"{len(study.points)} points, {launches} launches.")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import measured, say_plan
 from hmexp.cli.options import Command, Commands
-from hmexp.cli.output import say, shown_display
 from hmexp.cli.parameters import add_parameters, take_parameters
 from hmexp.cli.status import ExitStatus, describe_statuses
 
@@ -94,21 +94,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    # matplotlib and pandas take their time: not for every other command.
-    from hmexp.report.study.files import write_study
-    from hmexp.study.experiment import run_study
-
     study = _make(options, this_machine())
-    print(study.headline)
-    for note in study.notes:
-        print(f"note: {note}")
-    written: list[Path] = []
-    outcome = run_study(study, shown_display(), say, lambda run: written.extend(write_study(run)))
-    if study.name == "redis":
-        _say_verdict(outcome.path)
-    for path in written:
-        print(f"Written: {path}")
-    outcome.require_complete()
+    say_plan(study, options)
+    with measured(study, options) as run:
+        if study.name == "redis":
+            _say_verdict(run)
     return ExitStatus.OK
 
 

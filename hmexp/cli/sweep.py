@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from hmexp.cli.machine import this_machine
+from hmexp.cli.measuring import say_plan
 from hmexp.cli.options import DIRECTORY, FILE, Command, completed, number, threads, whole
 from hmexp.cli.output import say, shown_display
 from hmexp.cli.status import ExitStatus, describe_statuses
@@ -110,9 +111,7 @@ def _run(options: argparse.Namespace) -> int:
     from hmexp.sweep.run import run_sweep
 
     plan = make_plan(SweepParameters.from_mapping(take_sweep(options)), this_machine())
-    print(plan.headline)
-    for note in plan.notes:
-        print(f"note: {note}")
+    say_plan(plan, options)
     if options.explain:
         print(explain(plan))
         return ExitStatus.OK

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -16,7 +17,7 @@ from hmexp.errors import SweepError
 from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.effects import settle_intervals
 from hmexp.experiment.launcher import Launch, forking
-from hmexp.experiment.progress import Progress
+from hmexp.experiment.progress import NoDisplay, Progress, ProgressDisplay
 from hmexp.experiment.protocol import Experiment, P, count_launches
 from hmexp.experiment.rounds import Watchers, measure_chosen, measure_rest
 from hmexp.experiment.schedule import Search
@@ -82,17 +83,21 @@ def none_measured(counts: Mapping[str, int], reasons: Iterable[str]) -> str:
     return f"no point was measured ({what})" + (f": {shown}" if shown else "")
 
 
-#: Makes a search of what a run directory has, and of when the time is over [s of the monotonic clock].
-Seek = Callable[[Backlog[P], float | None], Search[P]]
+@runtime_checkable
+class Searching(Experiment[P], Protocol[P]):
+    """An experiment that looks for something, and measures only the points that it asks for."""
+
+    def search(self, backlog: Backlog[P], deadline: float | None) -> Search[P]:
+        """Make the search of what a run directory has, until the time is over [s of the monotonic clock]."""
 
 
-def carry_out(
+def run_experiment(
     plan: Experiment[P],
-    watchers: Watchers,
+    display: ProgressDisplay | None = None,
+    say: Callable[[str], None] = print,
     report: Callable[[Path], object] | None = None,
-    seek: Seek[P] | None = None,
 ) -> Outcome:
-    """Measure every point of a plan that was not measured yet, or those that a search asks for.
+    """Measure every point of a plan that was not measured yet, or those that its search asks for.
 
     Every launch is stored at once, so being killed loses at most the launch in flight; the same call
     again resumes. Failed launches are tried again, finished points are not touched.
@@ -100,14 +105,12 @@ def carry_out(
     Parameters
     ----------
     plan : Experiment
-        What to measure.
-    watchers : Watchers
-        Who is shown the progress, and receives what a person should know.
+        What to measure: a study, a matrix, a search for a ratio.
+    display, say
+        Shown the progress, if given, and what a person should know.
     report : callable, optional
         Writes the report of the run directory it is given. A run that is killed meanwhile is resumed,
         rather than measured again.
-    seek : callable, optional
-        Makes the search, if not every point is to be measured.
 
     Raises
     ------
@@ -118,6 +121,7 @@ def carry_out(
     """
     started = time.monotonic()
     options = plan.options
+    watchers = Watchers(display or NoDisplay(), say)
     seconds = options.budget_seconds
     results = resolve_results(options.results)
     with (
@@ -129,13 +133,11 @@ def carry_out(
     ):
         emulation = _begin(plan, directory, watchers)
         deadline = None if seconds is None else started + seconds
-        if seek is None:
-            measure_rest(plan, directory, emulation, watchers, deadline)
-        else:
-            found = measure_chosen(
-                plan, directory, emulation, watchers, lambda backlog: seek(backlog, deadline)
-            )
+        if isinstance(plan, Searching):
+            found = measure_chosen(plan, directory, emulation, watchers, plan.search, deadline)
             directory.update(msgspec.structs.replace(directory.run, search=found))
+        else:
+            measure_rest(plan, directory, emulation, watchers, deadline)
         outcome = _conclude(plan, directory, reported=report is None)
         if report is not None:
             report(outcome.path)
@@ -155,7 +157,7 @@ def carry_out_elsewhere(
     directory : RunDirectory
         Where its records are stored; open.
     watchers : Watchers
-        As for `carry_out`.
+        Who is shown the progress, and receives what a person should know.
     launch : callable
         Has a launch made there, and returns its record.
 

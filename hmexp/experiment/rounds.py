@@ -58,7 +58,7 @@ def measure_rest(
     emulation: Emulation | None,
     watchers: Watchers,
     deadline: float | None = None,
-    launch: Launch = launch,
+    make: Launch | None = None,
 ) -> None:
     """Measure what is missing, and store every launch at once and every point when it is complete.
 
@@ -66,10 +66,10 @@ def measure_rest(
     like an effect of the parameters nor falls on all launches of one point. A launch that fails makes its
     point failed, and ends it for this try. With a `deadline` [s of the monotonic clock] launches are made as
     `Budget` says instead. After that, points whose interval is too wide are retried, if that was asked for.
-    `launch` makes a launch: in a fresh process of this machine, or of another.
+    `make` makes a launch on another machine; without it, it is a fresh process of this one.
     """
     backlog = Backlog(plan, directory, watchers.say)
-    work = _Work(plan, directory, emulation, watchers, backlog, launch)
+    work = _Work(plan, directory, emulation, watchers, backlog, make)
     backlog.settle()
     if deadline is None:
         todo = in_rounds(plan, backlog)
@@ -96,16 +96,17 @@ def measure_chosen(
     directory: RunDirectory,
     emulation: Emulation | None,
     watchers: Watchers,
-    seek: Callable[[Backlog[P]], Search[P]],
+    seek: Callable[[Backlog[P], float | None], Search[P]],
+    deadline: float | None = None,
 ) -> SearchRecord:
     """Make the launches that a search asks for, and store every point that it looked at.
 
     Parameters
     ----------
-    plan, directory, emulation, watchers
+    plan, directory, emulation, watchers, deadline
         As for `measure_rest`.
     seek : callable
-        Makes the search, of what the run directory has.
+        Makes the search, of what the run directory has and of the deadline.
 
     Returns
     -------
@@ -113,7 +114,7 @@ def measure_chosen(
         How it ended.
     """
     backlog = Backlog(plan, directory, watchers.say)
-    search = seek(backlog)
+    search = seek(backlog, deadline)
     work = _Work(plan, directory, emulation, watchers, backlog, total=search.most_launches)
     work.done = sum(len(found) for found in backlog.launches.values())
     work.measure(search.steps(), chooser=search)
@@ -131,7 +132,7 @@ class _Work(Generic[P]):
     emulation: Emulation | None
     watchers: Watchers
     backlog: Backlog[P]
-    make: Launch = launch
+    make: Launch | None = None
     done: int = 0
     total: int = 0
     failed: int = 0
@@ -160,7 +161,7 @@ class _Work(Generic[P]):
 
     def _launch(self, point: P, number: int, why: str) -> None:
         task = self.plan.task(point, self.emulation, number)
-        record = self.make(task, self.plan.options.timeout_seconds)
+        record = (self.make or launch)(task, self.plan.options.timeout_seconds)
         record = msgspec.structs.replace(record, purpose=why)
         self.directory.append(record)
         self.backlog.add(point, number, record)

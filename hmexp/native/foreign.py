@@ -46,7 +46,8 @@ class Blocks:
     block_bytes : int
         Size of a block, a power of two [bytes].
     nodes : numpy.ndarray
-        Node of each block, -1 where it is not known or more than one, dtype int16, shape ``(blocks,)``.
+        Node of each block from physical address 0 on; -1 for one that is not there, or is of more than one
+        node, dtype int16, shape ``(blocks,)``.
     """
 
     block_bytes: int = PAGE_BYTES

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pandas as pd
 
 from hmexp.errors import ParameterError
+from hmexp.experiment.engine import run_experiment
 from hmexp.measure.need import parse_need
 from hmexp.notebook.redis import read_prices
 from hmexp.notebook.sweep import not_run, refuse_unknown
@@ -24,7 +25,7 @@ from hmexp.report.page.first import first_page
 from hmexp.report.page.html import write_report
 from hmexp.report.page.inline_html import Html
 from hmexp.report.run.results import Results
-from hmexp.sweep.find import make_find, run_find
+from hmexp.sweep.find import make_find
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 
@@ -74,7 +75,7 @@ class FindNotebook:
 
     def run(self) -> None:
         """Measure until whole intervals decide, and write the report."""
-        outcome = run_find(
+        outcome = run_experiment(
             self.search, notebook_display(), report=lambda run: write_report(run, question=self.question)
         )
         self._path = outcome.path

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final
 
 import pandas as pd
 
-from hmexp.experiment.engine import Outcome
+from hmexp.experiment.engine import Outcome, run_experiment
 from hmexp.notebook.sweep import not_run, refuse_unknown
 from hmexp.program.experiment import make_program_study
 from hmexp.program.parameters import ProgramParameters
@@ -26,7 +26,7 @@ from hmexp.report.study.files import EACH, FIGURES, TABLES, write_study
 from hmexp.report.study.results import StudyResults
 from hmexp.store.run import resolve_results
 from hmexp.study.curves import CurveParameters, make_curves
-from hmexp.study.experiment import Study, run_study
+from hmexp.study.experiment import Study
 from hmexp.study.granularity import GranuleParameters, make_granule_study
 from hmexp.study.placers import PlacerParameters, make_placer_study
 from hmexp.system.libnuma import LibNuma
@@ -84,7 +84,7 @@ class StudyNotebook:
         if self._path is not None and self.outcome is None:
             print("Nothing is measured: the records were given.")
             return
-        self.outcome = run_study(self.study, notebook_display(), report=write_study)
+        self.outcome = run_experiment(self.study, notebook_display(), report=write_study)
         self._path = self.outcome.path
         print(f"Written: {self._path}")
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from hmexp.errors import ParameterError
-from hmexp.experiment.engine import Outcome, carry_out
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
-from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.memory.page_sizes import read_page_size
@@ -153,24 +149,6 @@ def make_program_study(
 def shape_of(shape: ProgramPoint, pattern: str) -> ProgramStudyPoint:
     """The point with that pattern, by the way that others are compared with."""
     return ProgramStudyPoint(msgspec.structs.replace(shape, pattern=pattern, way=BASELINE_WAY))
-
-
-def run_program(
-    study: ProgramStudy,
-    display: ProgressDisplay | None = None,
-    say: Callable[[str], None] = print,
-    report: Callable[[Path], object] | None = None,
-) -> Outcome:
-    """Measure every point that was not measured yet; see `carry_out`.
-
-    Parameters
-    ----------
-    study : ProgramStudy
-        What to measure.
-    display, say, report
-        As for `hmexp.sweep.run.run_sweep`.
-    """
-    return carry_out(study, Watchers(display or NoDisplay(), say), report)
 
 
 def _patterns(

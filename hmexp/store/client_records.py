@@ -199,7 +199,25 @@ class ClientStep(Stored, frozen=True, kw_only=True, gc=False):
         return tuple(reasons)
 
 
-class ClientResult(Stored, frozen=True, kw_only=True, gc=False):
+class RequestMix(Stored, frozen=True, kw_only=True, gc=False):
+    """Which requests a Redis is asked.
+
+    Parameters
+    ----------
+    read_percent : int
+        Share of GET [%].
+    zipf : float
+        Exponent of Zipf's law for keys; 0 is uniform.
+    rate : float
+        Requests due per second; 0 is a closed loop at full speed [1/s].
+    """
+
+    read_percent: int
+    zipf: float
+    rate: float
+
+
+class ClientResult(RequestMix, frozen=True, kw_only=True, gc=False):
     """What the client was asked for, and what it saw.
 
     Parameters
@@ -210,12 +228,6 @@ class ClientResult(Stored, frozen=True, kw_only=True, gc=False):
         Number of keys.
     value_bytes : int
         Size of each value [bytes].
-    read_percent : int
-        Share of GET [%].
-    zipf : float
-        Exponent of Zipf's law for keys; 0 is uniform.
-    rate : float
-        Requests due per second; 0 is a closed loop at full speed [1/s].
     arrivals : str
         `poisson` or `even`.
     connections : int
@@ -237,9 +249,6 @@ class ClientResult(Stored, frozen=True, kw_only=True, gc=False):
     schema: int
     keys: int
     value_bytes: int
-    read_percent: int
-    zipf: float
-    rate: float
     arrivals: str
     connections: int
     threads: int

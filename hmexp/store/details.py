@@ -116,7 +116,34 @@ class Distribution(Stored, frozen=True, kw_only=True, gc=False):
     clock_read_ns: float = 0.0
 
 
-class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency"):
+class ChaseDetails(Tagged, frozen=True, kw_only=True, gc=False):
+    """How the ring of a chase was laid.
+
+    Parameters
+    ----------
+    lines : int or None
+        Lines in the ring of the chase.
+    spacing_bytes : int or None
+        Distance from line to line of the ring in memory [bytes].
+    window_bytes : int or None
+        Size of the windows in which the chase stays; the region's, if it does not [bytes].
+    access : str
+        Order of the lines: `random` or `ordered`.
+    node : int or None
+        The only node whose lines are in the ring; None for all.
+    page_bytes : int or None
+        Size of the pages [bytes].
+    """
+
+    lines: int | None = None
+    spacing_bytes: int | None = None
+    window_bytes: int | None = None
+    access: str = "random"
+    node: int | None = None
+    page_bytes: int | None = None
+
+
+class LatencyDetails(ChaseDetails, frozen=True, kw_only=True, gc=False, tag="latency"):
     """How a latency of loads was measured, by a chase.
 
     Parameters
@@ -131,18 +158,6 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
         Chases side by side.
     stop : Stop or None
         Why the samples ended.
-    lines : int or None
-        Lines in the ring.
-    spacing_bytes : int or None
-        Distance from line to line in memory [bytes].
-    window_bytes : int or None
-        Size of the windows in which the chase stays; the region's, if it does not [bytes].
-    access : str
-        Order of the lines: `random` or `ordered`.
-    node : int or None
-        The only node whose lines are in the ring; None for all.
-    page_bytes : int or None
-        Size of the pages [bytes].
     distribution : Distribution or None
         Percentiles of the latency of blocks of hops; None unless they were asked for.
     """
@@ -152,12 +167,6 @@ class LatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency")
     hops: int | None = None
     chains: int = 1
     stop: Stop | None = None
-    lines: int | None = None
-    spacing_bytes: int | None = None
-    window_bytes: int | None = None
-    access: str = "random"
-    node: int | None = None
-    page_bytes: int | None = None
     distribution: Distribution | None = None
 
 
@@ -194,7 +203,7 @@ class StoreLatencyDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="stor
     page_bytes: int | None = None
 
 
-class LoadedDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="loaded"):
+class LoadedDetails(ChaseDetails, frozen=True, kw_only=True, gc=False, tag="loaded"):
     """How a latency under load was measured, with the whole curve.
 
     Parameters
@@ -209,18 +218,6 @@ class LoadedDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="loaded"):
         Where the latency leaves the ground.
     curve : tuple of LoadedRate
         Latency at each rate of the load, no load first.
-    lines : int or None
-        Lines in the ring of the chase.
-    spacing_bytes : int or None
-        Distance from line to line of the ring in memory [bytes].
-    window_bytes : int or None
-        Size of the windows in which the chase stays; the region's, if it does not [bytes].
-    access : str
-        Order of the lines of the chase: `random` or `ordered`.
-    node : int or None
-        The only node whose lines are in the ring; None for all.
-    page_bytes : int or None
-        Size of the pages [bytes].
     vector_bits : int or None
         Width of the loads and stores of the load [bits].
     burst_bytes : int or None
@@ -236,12 +233,6 @@ class LoadedDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="loaded"):
     idle_ns: float | None = None
     knee: KneeRecord | None = None
     curve: tuple[LoadedRate, ...] = ()
-    lines: int | None = None
-    spacing_bytes: int | None = None
-    window_bytes: int | None = None
-    access: str = "random"
-    node: int | None = None
-    page_bytes: int | None = None
     vector_bits: int | None = None
     burst_bytes: int | None = None
     per_payload: PerPayload | None = None

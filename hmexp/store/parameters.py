@@ -6,19 +6,32 @@ from hmexp.store.program_points import ProgramPoint
 from hmexp.store.schema import Tagged
 
 
-class LoopPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
-    """A point of a sweep: one operation on one region.
+class RegionPoint(Tagged, frozen=True, kw_only=True, gc=False):
+    """What a point of one region has.
 
     Parameters
     ----------
+    placer : str
+        Mechanism that places the pages.
     pattern : str
         Nodes in order, such as `0,2,2`.
     granule_bytes : int
         Bytes in a row from one entry of the pattern [bytes].
     size_bytes : int
         Size of the region [bytes].
-    placer : str
-        Mechanism that places the pages.
+    """
+
+    placer: str
+    pattern: str
+    granule_bytes: int
+    size_bytes: int
+
+
+class LoopPoint(RegionPoint, frozen=True, kw_only=True, gc=False, tag="loop"):
+    """A point of a sweep: one operation on one region.
+
+    Parameters
+    ----------
     operation : str
         What is measured, such as `read` or `latency`.
     threads : int
@@ -44,10 +57,6 @@ class LoopPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
         Node on whose CPUs the threads run, or `near`: those of the first node that has CPUs.
     """
 
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
-    placer: str
     operation: str
     threads: int
     samples: int = 0
@@ -61,29 +70,17 @@ class LoopPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="loop"):
     cpu_node: str = "near"
 
 
-class CostPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="cost"):
+class CostPoint(RegionPoint, frozen=True, kw_only=True, gc=False, tag="cost"):
     """A point of the study of placers: what populating costs.
 
     Parameters
     ----------
-    placer : str
-        Mechanism that places the pages.
-    pattern : str
-        Nodes in order, such as `0,2,2`.
-    granule_bytes : int
-        Bytes in a row from one entry of the pattern [bytes].
-    size_bytes : int
-        Size of the region [bytes].
     pairs : int
         How often the placer and a plain mapping populate in turn.
     launch : int
         Number of the fresh process, from 0.
     """
 
-    placer: str
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
     pairs: int
     launch: int
 
@@ -106,43 +103,23 @@ class MappingsPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="mappings")
     sizes_bytes: tuple[int, ...]
 
 
-class BehaviourPoint(Tagged, frozen=True, kw_only=True, gc=False, tag="behaviour"):
+class BehaviourPoint(RegionPoint, frozen=True, kw_only=True, gc=False, tag="behaviour"):
     """A point of the study of placers: whether a placement survives.
 
     Parameters
     ----------
-    placer : str
-        Mechanism that places the pages.
-    pattern : str
-        Nodes in order, such as `0,2,2`.
-    granule_bytes : int
-        Bytes in a row from one entry of the pattern [bytes].
-    size_bytes : int
-        Size of the region [bytes].
     behaviour : str
         What happens to the region: `fork`, `drop` or `huge`.
     """
 
-    placer: str
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
     behaviour: str
 
 
-class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
+class GranulePoint(RegionPoint, frozen=True, kw_only=True, gc=False, tag="granule"):
     """A point of the study of granularity.
 
     Parameters
     ----------
-    placer : str
-        Mechanism that places the pages.
-    pattern : str
-        Nodes in order, such as `0,2,2`.
-    granule_bytes : int
-        Bytes in a row from one entry of the pattern [bytes].
-    size_bytes : int
-        Size of the region [bytes].
     window_bytes : int
         Size of the windows that are compared [bytes].
     operation : str
@@ -159,10 +136,6 @@ class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
         Whether the pattern may name emulated nodes.
     """
 
-    placer: str
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
     window_bytes: int
     operation: str
     threads: int
@@ -172,19 +145,11 @@ class GranulePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="granule"):
     emulated: bool = False
 
 
-class CurvePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="curve"):
+class CurvePoint(RegionPoint, frozen=True, kw_only=True, gc=False, tag="curve"):
     """A point of a family of curves: latency against the load of one mix.
 
     Parameters
     ----------
-    pattern : str
-        Nodes in order, such as `0,2,2`.
-    granule_bytes : int
-        Bytes in a row from one entry of the pattern [bytes].
-    size_bytes : int
-        Size of the region [bytes].
-    placer : str
-        Mechanism that places the pages.
     read_percent : float
         Share of reads in the traffic, lines that a regular store reads first included [%].
     stores : str
@@ -199,10 +164,6 @@ class CurvePoint(Tagged, frozen=True, kw_only=True, gc=False, tag="curve"):
         Pauses of a thread after each burst, one for each load [ns].
     """
 
-    pattern: str
-    granule_bytes: int
-    size_bytes: int
-    placer: str
     read_percent: float
     stores: str
     threads: int

@@ -81,8 +81,8 @@ class PlacementSample(Stored, frozen=True, kw_only=True, gc=False):
     cost_seconds: float = 0.0
 
 
-class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
-    """What a program used, with the children that it waited for (getrusage).
+class WorkDone(Stored, frozen=True, kw_only=True, gc=False):
+    """What a process did.
 
     Parameters
     ----------
@@ -90,11 +90,23 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
         CPU time in the program [s].
     system_seconds : float
         CPU time in the kernel [s].
+    minor_faults : int
+        Page faults without reading from a device.
+    """
+
+    user_seconds: float
+    system_seconds: float
+    minor_faults: int
+
+
+class ProgramUsage(WorkDone, frozen=True, kw_only=True, gc=False):
+    """What a program used, with the children that it waited for (getrusage).
+
+    Parameters
+    ----------
     peak_bytes : int or None
         Largest resident size of one process; None if it was below that of hmexp, which Linux counts before
         exec, and nobody looked [bytes].
-    minor_faults : int
-        Page faults without reading from a device.
     major_faults : int
         Page faults with reading from a device.
     voluntary_switches : int
@@ -103,10 +115,7 @@ class ProgramUsage(Stored, frozen=True, kw_only=True, gc=False):
         How often it was preempted.
     """
 
-    user_seconds: float
-    system_seconds: float
     peak_bytes: int | None
-    minor_faults: int
     major_faults: int
     voluntary_switches: int
     involuntary_switches: int

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from hmexp.store.client_records import ClientStep
-from hmexp.store.program_records import PlacementSample
+from hmexp.store.client_records import ClientStep, RequestMix
+from hmexp.store.program_records import PlacementSample, WorkDone
 from hmexp.store.schema import Stored
 
 #: Names of the workloads that a Redis is measured by: requests, and a dump under writes.
@@ -13,26 +13,17 @@ REQUESTS: Final = "redis-open"
 DUMP: Final = "redis-dump"
 
 
-class ProcessWork(Stored, frozen=True, kw_only=True, gc=False):
+class ProcessWork(WorkDone, frozen=True, kw_only=True, gc=False):
     """What a process did between two moments, by /proc/PID/stat.
 
     Parameters
     ----------
-    user_seconds : float
-        CPU time in the program [s].
-    system_seconds : float
-        CPU time in the kernel [s].
-    minor_faults : int
-        Page faults without reading from a device.
     child_cpu_seconds : float
         CPU time of children that ended and were waited for [s].
     child_minor_faults : int
         Their page faults.
     """
 
-    user_seconds: float
-    system_seconds: float
-    minor_faults: int
     child_cpu_seconds: float
     child_minor_faults: int
 
@@ -104,26 +95,17 @@ class SnapshotRecord(Stored, frozen=True, kw_only=True, gc=False):
         )
 
 
-class RedisMeasurement(Stored, frozen=True, kw_only=True, gc=False):
+class RedisMeasurement(RequestMix, frozen=True, kw_only=True, gc=False):
     """Requests of one kind to a Redis, and what the server used for them.
 
     Parameters
     ----------
-    read_percent : int
-        Share of GET [%].
-    zipf : float
-        Exponent of Zipf's law for keys; 0 is uniform.
-    rate : float
-        Requests due per second; 0 is a closed loop at full speed [1/s].
     step : ClientStep
         What the client saw.
     work : ProcessWork
         What the server did meanwhile, with the warm-up.
     """
 
-    read_percent: int
-    zipf: float
-    rate: float
     step: ClientStep
     work: ProcessWork
 

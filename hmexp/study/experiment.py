@@ -6,16 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
 
-from hmexp.experiment.engine import Outcome, carry_out
 from hmexp.experiment.pace import Span
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
 from hmexp.experiment.protocol import Options
-from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.store.machine import Calibration
@@ -231,24 +227,6 @@ class Study:
     def ranks(self, points: Sequence[StudyPoint]) -> Mapping[str, int]:
         """As they are listed."""
         return {point.id: rank for rank, point in enumerate(points)}
-
-
-def run_study(
-    study: Study,
-    display: ProgressDisplay | None = None,
-    say: Callable[[str], None] = print,
-    report: Callable[[Path], object] | None = None,
-) -> Outcome:
-    """Measure every point of a study that was not measured yet; see `carry_out`.
-
-    Parameters
-    ----------
-    study : Study
-        What to measure.
-    display, say, report
-        As for `hmexp.sweep.run.run_sweep`.
-    """
-    return carry_out(study, Watchers(display or NoDisplay(), say), report)
 
 
 def _hash(value: object) -> str:

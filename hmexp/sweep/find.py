@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from hmexp.errors import ParameterError
 from hmexp.experiment.backlog import Backlog
-from hmexp.experiment.engine import Outcome, carry_out
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
-from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.schedule import Clock
 from hmexp.measure.need import MIX, Requirement
 from hmexp.store.parts import SearchRecord
@@ -151,21 +147,3 @@ def operations_of(needs: Sequence[Requirement]) -> tuple[str, ...]:
 def _trials(needs: Sequence[Requirement], point: SweepPoint, base: SweepPoint) -> list[Trial]:
     mine = [need for need in needs if need.holds(point.operation)]
     return [Trial(need, point, base if need.unit == "x" else None) for need in mine]
-
-
-def run_find(
-    find: Find,
-    display: ProgressDisplay | None = None,
-    say: Callable[[str], None] = print,
-    report: Callable[[Path], object] | None = None,
-) -> Outcome:
-    """Measure until the cheapest ratio is known; see `hmexp.experiment.engine.carry_out`.
-
-    Parameters
-    ----------
-    find : Find
-        What to look for.
-    display, say, report
-        As for `hmexp.sweep.run.run_sweep`.
-    """
-    return carry_out(find, Watchers(display or NoDisplay(), say), report, find.search)

@@ -6,11 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmexp.experiment.engine import Outcome, carry_out
+from hmexp.experiment.engine import Outcome, run_experiment
 from hmexp.experiment.pace import Span
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
+from hmexp.experiment.progress import ProgressDisplay
 from hmexp.experiment.protocol import Options
-from hmexp.experiment.rounds import Watchers
 from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.store.machine import Calibration
@@ -81,18 +80,16 @@ def run_sweep(
     say: Callable[[str], None] = print,
     report: Callable[[Path], object] | None = None,
 ) -> Outcome:
-    """Measure every point of a plan that was not measured yet; see `carry_out`.
+    """Measure every point of a plan that was not measured yet.
 
     Parameters
     ----------
     plan : SweepPlan
         What to measure.
-    display, say
-        Shown the progress, if given, and what a person should know.
-    report : callable, optional
-        Writes the report of the run directory it is given.
+    display, say, report
+        As for `run_experiment`.
     """
-    return carry_out(SweepExperiment(plan), Watchers(display or NoDisplay(), say), report)
+    return run_experiment(SweepExperiment(plan), display, say, report)
 
 
 def rank_coarse_first(shares: Collection[float]) -> dict[float, int]:

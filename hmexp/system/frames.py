@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hmexp.native.foreign import Blocks
 from hmexp.system.sysfs import read_text
-
-if TYPE_CHECKING:
-    import numpy.typing as npt
 
 #: Blocks beyond this are no memory that Linux has met: 4 million of 128 MiB are half an exbibyte.
 _MOST_BLOCKS = 1 << 22
 
 
-@dataclass(frozen=True)
-class MemoryBlocks:
-    """The blocks that memory is put online by, and their nodes.
-
-    Parameters
-    ----------
-    block_bytes : int
-        Size of a block, a power of two [bytes].
-    nodes : numpy.ndarray
-        Node of each block from physical address 0 on; -1 for one that is not there, or is of more than
-        one node, dtype int16, shape ``(blocks,)``.
-    """
-
-    block_bytes: int
-    nodes: npt.NDArray[np.int16]
-
-
-def read_memory_blocks(sys_root: Path = Path("/sys")) -> MemoryBlocks | None:
+def read_memory_blocks(sys_root: Path = Path("/sys")) -> Blocks | None:
     """Read the memory blocks of all nodes; None where the kernel does not tell.
 
     The kernel lists a block under each node that has a part of it (drivers/base/node.c), so that a block
@@ -59,7 +38,7 @@ def read_memory_blocks(sys_root: Path = Path("/sys")) -> MemoryBlocks | None:
         nodes[numbers] = node
         owners[numbers] += 1
     nodes[owners > 1] = -1
-    return MemoryBlocks(block_bytes, nodes)
+    return Blocks(block_bytes, nodes)
 
 
 def _is_block(name: str) -> bool:

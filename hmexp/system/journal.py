@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from hmexp.errors import SettingsError
+from hmexp.system.locks import try_lock
 from hmexp.system.sysfs import read_text
 
 _SUFFIX: Final = ".journal"
@@ -113,7 +114,7 @@ class JournalDirectory:
             ) from error
         try:
             started = time.monotonic()
-            while not _try_lock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
+            while not try_lock(fd, fcntl.LOCK_SH if shared else fcntl.LOCK_EX):
                 if time.monotonic() - started > wait_seconds:
                     raise SettingsError(
                         f"another process has held {self.path / name}.lock for {wait_seconds:g} s",
@@ -159,7 +160,7 @@ class JournalDirectory:
             except FileNotFoundError:
                 continue
             try:
-                dead = _try_lock(fd)
+                dead = try_lock(fd)
                 with os.fdopen(os.dup(fd), encoding="utf-8", errors="replace") as file:
                     journal = Journal.parse(file.read())
             finally:
@@ -183,14 +184,6 @@ def held_by(journals: list[Journal]) -> Mapping[str, Change]:
         for change in journal.changes:
             held.setdefault(change.path, change)
     return held
-
-
-def _try_lock(fd: int, how: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _start_time(proc_root: Path) -> int:

@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from hmexp.errors import SettingsError
 from hmexp.system.journal import Change, Journal, boot_id
+from hmexp.system.locks import is_free
 from hmexp.system.setting_files import HERE, Machine
 from hmexp.system.sysfs import read_text
 
@@ -130,17 +131,7 @@ def _sync(machine: Machine) -> None:
 
 def is_orphan(path: Path) -> bool:
     """Whether the file is there and its holder has ended."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(fd)
-    return True
+    return is_free(path) is True
 
 
 def lock_record(path: Path) -> int:

@@ -55,13 +55,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from hmexp.errors import MeasurementError
+from hmexp.experiment.engine import run_experiment
 from hmexp.experiment.kinds import Taken
 from hmexp.experiment.pace import Span
 from hmexp.experiment.protocol import Options
 from hmexp.measure.launches import join_results
 from hmexp.store.parameters import WordsPoint
 from hmexp.store.results import Measured, Words
-from hmexp.study.experiment import Study, StudyParameters, StudyPoint, run_study
+from hmexp.study.experiment import Study, StudyParameters, StudyPoint
 from hmexp.system.topology import read_topology
 
 
@@ -124,7 +125,7 @@ if __name__ == "__main__":
     )
     shown, said = Shown(int(sys.argv[3])), []
     try:
-        outcome = run_study(study, shown, said.append)
+        outcome = run_experiment(study, shown, said.append)
         counts = outcome.counts
     except KeyboardInterrupt:
         counts = None

@@ -21,7 +21,7 @@ pytestmark = [
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).with_name("preload_in_guest.py")
-SUBJECT = ROOT / "tests" / "program" / "preload" / "subject.c"
+SUBJECT = ROOT / "tests" / "program" / "launch" / "preload" / "subject.c"
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 ALLOCATORS = {
     "tcmalloc": "libtcmalloc.so.4", "mimalloc": "libmimalloc.so.2.0", "jemalloc": "libjemalloc.so.2",

@@ -18,7 +18,7 @@ from hmexp.native import foreign
 from hmexp.native.foreign import CATEGORIES, Blocks, Sight
 from hmexp.system.frames import read_memory_blocks
 
-TARGET = Path(__file__).resolve().parents[1] / "program" / "target.py"
+TARGET = Path(__file__).resolve().parents[1] / "program" / "look" / "target.py"
 
 
 @contextmanager
@@ -30,8 +30,7 @@ def target(*arguments: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def blocks() -> Blocks:
-    found = read_memory_blocks()
-    return Blocks() if found is None else Blocks(found.block_bytes, found.nodes)
+    return read_memory_blocks() or Blocks()
 
 
 def count(scan: foreign.Scan) -> dict[str, int]:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from hmexp.errors import ParameterError
 from hmexp.experiment.backlog import Backlog
+from hmexp.experiment.engine import run_experiment
 from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.progress import Progress
 from hmexp.measure.need import Requirement, parse_need
@@ -26,7 +27,7 @@ from hmexp.store.reader import LAUNCHES, read_launches, read_run
 from hmexp.store.records import LaunchRecord
 from hmexp.store.results import Measured
 from hmexp.store.run import RunDirectory
-from hmexp.sweep.find import RATIOS, Find, make_find, run_find
+from hmexp.sweep.find import RATIOS, Find, make_find
 from hmexp.sweep.point import SweepPoint
 from hmexp.sweep.search import RatioSearch
 from hmexp.system.topology import read_topology
@@ -233,13 +234,13 @@ def test_a_real_search_resumes_has_a_first_page_and_is_finished(tmp_path: Path) 
     }  # fmt: skip
     found = find("latency<=9.9x", **given)
     with pytest.raises(KeyboardInterrupt):
-        run_find(found, Stop(3), lambda _: None)
+        run_experiment(found, Stop(3), lambda _: None)
     path = (tmp_path / "latest-find").resolve()
     assert path.name.startswith("find-") and not (tmp_path / "latest").exists()
     kept = (path / LAUNCHES).read_bytes()
     search_record = read_run(path).search
     assert search_record is not None and search_record.open == "begun"
-    outcome = run_find(found, None, lambda _: None)
+    outcome = run_experiment(found, None, lambda _: None)
     assert outcome.path == path and (path / LAUNCHES).read_bytes().startswith(kept)
     run = read_run(path)
     assert run.search is not None and run.finished and run.points == sum(outcome.counts.values())

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Self
 
 import msgspec
 
-from hmexp.experiment.engine import Outcome, carry_out
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
-from hmexp.experiment.rounds import Watchers
 from hmexp.machine.matrix.axes import AUTO, find_initiators, find_points, find_targets
 from hmexp.machine.matrix.value import MATRIX
 from hmexp.measure.quantity import find_quantity, streaming
@@ -173,21 +169,3 @@ def make_matrix(parameters: MatrixParameters, topology: Topology) -> MatrixExper
     }
     plan = replace(plan, points=points, cpus=cpus, baselines={}, added=frozenset())
     return MatrixExperiment(plan, parameters, read_claims(topology), (*told, *notes))
-
-
-def run_matrix(
-    matrix: MatrixExperiment,
-    display: ProgressDisplay | None = None,
-    say: Callable[[str], None] = print,
-    report: Callable[[Path], object] | None = None,
-) -> Outcome:
-    """Measure every cell that was not measured yet; see `carry_out`.
-
-    Parameters
-    ----------
-    matrix : MatrixExperiment
-        What to measure.
-    display, say, report
-        As for `hmexp.sweep.run.run_sweep`.
-    """
-    return carry_out(matrix, Watchers(display or NoDisplay(), say), report)

@@ -11,9 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from hmexp.errors import MeasurementError
-from hmexp.experiment.engine import carry_out
-from hmexp.experiment.progress import NoDisplay, ProgressDisplay
-from hmexp.experiment.rounds import Watchers
+from hmexp.experiment.engine import run_experiment
+from hmexp.experiment.progress import ProgressDisplay
 from hmexp.machine.weights.advice import show_weights
 from hmexp.machine.weights.choice import Weights
 from hmexp.machine.weights.runs import operation_of
@@ -251,7 +250,7 @@ def verify(
     MeasurementError
         If a point was skipped: the placer cannot do it.
     """
-    outcome = carry_out(_WeightsExperiment(plan), Watchers(display or NoDisplay(), say))
+    outcome = run_experiment(_WeightsExperiment(plan), display, say)
     outcome.require_complete()
     readings, valid = [], True
     for record in read_points(outcome.path / POINTS).values():

@@ -175,12 +175,8 @@ def run_client(
 
     Parameters
     ----------
-    socket : Path
-        The server's socket.
-    requests : Requests
-        What is asked for.
-    *steps : str
-        `load`, `verify`, `run` and `rush`, in their order.
+    socket, requests, *steps
+        As for `start_client`.
     timeout_seconds : float, optional
         After this it is ended [s].
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from hmexp.errors import ProgramError
 from hmexp.pattern import Pattern
+from hmexp.program.look.program import read_placement
 from hmexp.program.look.target import read_target
-from hmexp.program.placement import read_placement
 from hmexp.store.program_records import PlacementSample
 
 #: Processes that were seen, with the clock tick at which each was started.

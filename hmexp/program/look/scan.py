@@ -25,5 +25,4 @@ def open_sight(pid: int) -> Sight:
 
 @cache
 def _read_blocks() -> Blocks:
-    found = read_memory_blocks()
-    return Blocks() if found is None else Blocks(found.block_bytes, found.nodes)
+    return read_memory_blocks() or Blocks()

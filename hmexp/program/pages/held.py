@@ -12,6 +12,7 @@ from typing import Final
 
 from hmexp.closing import Closing
 from hmexp.errors import ProgramError
+from hmexp.system.locks import is_free
 from hmexp.system.sysfs import read_text, split_lines
 
 #: Fields of /proc/PID/stat behind the name, counted from 0 (proc_pid_stat(5) counts from 1, with the name).
@@ -156,17 +157,7 @@ class HeldProcess(Closing):
     @property
     def is_locked(self) -> bool:
         """Whether another mover has it now."""
-        try:
-            fd = os.open(f"/proc/{self.pid}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(fd)
-        return False
+        return is_free(Path(f"/proc/{self.pid}"), fcntl.LOCK_SH) is False
 
     def lock(self) -> None:
         """Keep every other mover on this machine off the process, until we close or end, however that comes.

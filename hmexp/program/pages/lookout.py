@@ -15,18 +15,13 @@ _ENDING_SECONDS: Final = 20.0
 _ATTEMPTS: Final = 3
 
 
-class Lookout:
-    """Looks at a process, whichever program it executes.
+class Lookout(Looker):
+    """Looks at a process again and again, whichever program it executes.
 
     Parameters
     ----------
     target : HeldProcess
-        The process.
-
-    Raises
-    ------
-    ProgramError
-        If this user may not look into the process, or it has ended.
+        As for `Looker`.
 
     Attributes
     ----------
@@ -39,20 +34,10 @@ class Lookout:
     """
 
     def __init__(self, target: HeldProcess) -> None:
-        self._target = target
-        self._looker = Looker(target)
+        super().__init__(target)
         self.replaced = 0
         self.scans = 0
         self.scan_cpu_seconds = 0.0
-
-    def close(self) -> None:
-        """Close the files of the process."""
-        self._looker.close()
-
-    @property
-    def sees_huge(self) -> bool:
-        """See `Looker`."""
-        return self._looker.sees_huge
 
     def look(self) -> View:
         """Look at the process as it is now.
@@ -67,7 +52,7 @@ class Lookout:
         started = time.thread_time()
         try:
             try:
-                return self._looker.look()
+                return super().look()
             except (ProcessLookupError, ProgramError):
                 return self._look_anew()
         finally:
@@ -81,8 +66,8 @@ class Lookout:
             if self._ends():
                 raise ProcessLookupError(f"process {self._target.pid} has ended")
             try:
-                self._looker.reopen()
-                view = self._looker.look()
+                self.reopen()
+                view = super().look()
             except (ProcessLookupError, ProgramError) as error:
                 last = error
             else:

@@ -90,7 +90,7 @@ class View:
 
 
 class Looker:
-    """Looks at the pages of one process, again and again.
+    """Looks at the pages of one process, for as long as it executes one program.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hmexp.errors import HmexpError
 from hmexp.pattern import Pattern
 from hmexp.program.client.client import Requests, run_client, start_client
-from hmexp.program.placement import read_placement
+from hmexp.program.look.program import read_placement
 from hmexp.program.redis.protocol import RedisError
 from hmexp.program.redis.server import RedisServer, redis_server
 from hmexp.store.client_records import ClientStep

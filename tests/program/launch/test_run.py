@@ -29,8 +29,9 @@ from hmexp.system.topology import read_topology
 
 NODE = read_topology().usable_nodes[0].id
 HMEXP = (sys.executable, "-m", "hmexp")
-SECONDS = 20
-PROFILE = Path(__file__).parents[1] / "docker_profile.py"
+#: How long anything may take on a busy machine [s].
+SECONDS = 120
+PROFILE = Path(__file__).parents[2] / "docker_profile.py"
 #: Prints what it inherits, and what signals it gets; a line `end` ends it.
 TALKER = """
 import os, signal, sys

@@ -21,7 +21,7 @@ from hmexp.program.launch.preload_counters import PreloadCounters, create_counte
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="no compiler")
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "hmexp" / "native" / "preload"
 BUILD = runpy.run_path(str(FOLDER / "build.py"))
 Run = Callable[..., tuple[str, PreloadCounters]]

@@ -279,7 +279,7 @@ def test_in_a_container_that_forbids_to_ask() -> None:
         "print(read_placement(t.pid, against=Pattern((0,))).to_json())\n"
         "t.communicate(b'\\n')"
     )
-    profile = Path(__file__).parents[1] / "docker_profile.py"
+    profile = Path(__file__).parents[2] / "docker_profile.py"
     words = [sys.executable, str(profile), "--", sys.executable, "-c", script]
     done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=60)
     record = json.loads(done.stdout)

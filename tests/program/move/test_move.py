@@ -26,7 +26,7 @@ from hmexp.program.pages.undo import JournalWriter, read_journal
 from hmexp.program.pages.wish import PatternWish
 from hmexp.store.following_records import MovePreview, PageOutcomes
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NODE = hmexp.read_topology().memory_nodes[0].id
 HERE = hmexp.Pattern((NODE,))
 #: Touches 8 MiB, and then waits; on a line of input it touches as much again.
