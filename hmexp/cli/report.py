@@ -96,13 +96,15 @@ def _study(options: argparse.Namespace, results: Results) -> int:
     study = StudyResults.load(folder)
     require_no_loss(folder / "report.html", study.measured_count)
     files = [write_points(results, folder / "points.csv"), *write_study(folder)]
-    first = PAGES[study.name](study).first
+    # Some studies have tables alone, and answer no question.
+    first = PAGES[study.name](study).first if study.name in PAGES else None
     if options.json:
         page = next((str(file) for file in files if file.name == "report.html"), None)
-        answer = {"question": first.question, "answer": first.verdict, "why": first.why}
+        answer = first and {"question": first.question, "answer": first.verdict, "why": first.why}
         print_json(_describe(options, results, files, page) | {"decision": answer})
     else:
-        print(f"{first.verdict} {first.why}")
+        if first is not None:
+            print(f"{first.verdict} {first.why}")
         for file in files:
             print(f"Written: {file}")
     require_numbers(folder, results.points)

@@ -16,6 +16,8 @@ def digits(value: float | None, significant: int = 3) -> str:
         return MISSING
     if value == 0:
         return "0"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     decimals = significant - 1 - math.floor(math.log10(abs(value)))
     return f"{value:,.{min(max(decimals, 0), 4)}f}".replace("-", "−")
 

@@ -183,7 +183,10 @@ def _cost_row(cost: SetupCosts, study: StudyResults) -> dict[str, Any]:
 
 
 def _at(estimate: Estimate | None, name: str) -> float | None:
-    return None if estimate is None else float(getattr(estimate, name))
+    """An end of an interval; None where there is none that says anything."""
+    if estimate is None or (estimate.says_nothing and name != "median"):
+        return None
+    return float(getattr(estimate, name))
 
 
 @dataclass(frozen=True)

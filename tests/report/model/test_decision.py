@@ -91,7 +91,7 @@ def test_yes_names_the_cheapest_ratio_and_what_it_saves(synthetic: SimpleNamespa
         "bandwidth and at most 2.5 times all DRAM’s latency, for 1 TiB of memory, at 8 EUR per GiB of DRAM "
         "and 3 EUR of NVM?"
     )
-    assert page.money == (
+    assert page.said == (
         "1 TiB of memory: 512 GiB of DRAM and 512 GiB of NVM.",
         "5,632 EUR instead of 8,192 EUR: 2,560 EUR saved, 31 %.",
     )
@@ -103,7 +103,7 @@ def test_yes_names_the_cheapest_ratio_and_what_it_saves(synthetic: SimpleNamespa
         "1:2": ["not kept", "kept", None],
         "0:1": ["not kept", "not kept", None],
     }
-    assert [cell.name for cell in page.kept] == ["read", "latency", "write"]
+    assert [cell.name for cell in page.cards] == ["read", "latency", "write"]
     assert page.trust[0].name == "Emulated"
 
 
@@ -160,7 +160,7 @@ def test_a_ratio_is_as_good_as_the_worst_of_its_points(synthetic: SimpleNamespac
 
 def test_nothing_is_said_of_timings_that_mean_nothing(synthetic: SimpleNamespace) -> None:
     decision, page = ask(synthetic, synthetic.sweep(), run=synthetic.make_run(15, timing_valid=False))
-    assert decision.verdict == "cannot say" and page.kept == () and page.trust[0].name == "Functional only"
+    assert decision.verdict == "cannot say" and page.cards == () and page.trust[0].name == "Functional only"
     assert {cell.value for line in page.lines for cell in line.cells} == {""}
 
 
