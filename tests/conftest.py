@@ -33,8 +33,9 @@ settings.load_profile("busy")
 # A shell in the background, or nohup, has the tests ignore Ctrl-C or the end of the terminal,
 # which every program that they start would inherit: tests of what it does to one would wait for ever.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-    signal.signal(signal.SIGHUP, lambda _number, _frame: None)
+for ignored in (signal.SIGHUP, signal.SIGQUIT):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, lambda _number, _frame: None)
 
 
 #: The marks of our tests: here, since a run of one folder alone knows them too.

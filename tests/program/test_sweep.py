@@ -106,16 +106,18 @@ def times(numbers: str, factor: int) -> str:
 def see_comparison(swept: Path, tmp_path: Path) -> None:
     other = shutil.copytree(swept / "a", tmp_path / "b")
     slower = other / POINTS
-    # As if sort had taken ten times as long in B.
-    text = re.sub(r'"median":([0-9.]+)', lambda found: f'"median":{10 * float(found[1])}', slower.read_text())
+    # As if sort had taken a thousand times as long in B: side by side, launches of tests differ by much.
+    text = re.sub(
+        r'"median":([0-9.]+)', lambda found: f'"median":{1000 * float(found[1])}', slower.read_text()
+    )
     slower.write_text(
-        re.sub(r'"samples":\[([^]]+)\]', lambda found: f'"samples":[{times(found[1], 10)}]', text)
+        re.sub(r'"samples":\[([^]]+)\]', lambda found: f'"samples":[{times(found[1], 1000)}]', text)
     )
     found = compare(swept / "a", other, ComparisonOptions(launch_noise=0.05))
     assert len(found.points) == 2 and not found.matched.only_a and not found.matched.only_b
     for point in found.points:
         assert point.a.parameters["operation"] == "sort elapsed" and point.a.less_is_better
-        assert point.quotient == pytest.approx(10) and point.verdict == "slower"
+        assert point.quotient == pytest.approx(1000) and point.verdict == "slower"
     same = compare(swept / "a", swept / "a")
     assert {point.verdict for point in same.points} == {"no difference"}
     changed = slower.read_text().replace("--numeric-sort", "--general-numeric-sort")
