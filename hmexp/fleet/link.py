@@ -1,4 +1,4 @@
-"""The way to the hosts: a client of Dask, made anew when the scheduler was gone."""
+"""The way to the hosts: a client of Dask that reconnects when the scheduler comes back."""
 
 from __future__ import annotations
 

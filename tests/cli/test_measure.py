@@ -91,7 +91,6 @@ def test_loaded_latency_is_drawn(run: Run) -> None:
     ],
 )
 def test_bad_input_is_refused_with_what_would_work(run: Run, arguments: list[str], says: str) -> None:
-    # With one CPU these are refused too, but for their threads; CI has two.
     if len(allowed_cpus()) < 2 and "2" in arguments:
         # With one CPU the number of threads is refused first; CI has two.
         pytest.skip("two threads need two CPUs to be refused for another reason")

@@ -1,4 +1,4 @@
-"""One file that says what a fleet has found: its `report.html`, and tables with every host beside it."""
+"""The report of a fleet: one HTML file, with tables of every host beside it."""
 
 from __future__ import annotations
 
