@@ -21,8 +21,24 @@ MARKS: Final = (
 )
 
 
+class Marked:
+    """What is kept or not: how its mark is shown."""
+
+    mark: str | None
+
+    @property
+    def sign(self) -> str:
+        """The sign of the mark."""
+        return SIGNS[self.mark]
+
+    @property
+    def css(self) -> str:
+        """The class of the mark."""
+        return CLASSES[self.mark]
+
+
 @dataclass(frozen=True)
-class Kept:
+class Kept(Marked):
     """A card, or a cell of the table.
 
     Parameters
@@ -52,19 +68,9 @@ class Kept:
     reason: str = ""
     note: str = ""
 
-    @property
-    def sign(self) -> str:
-        """The sign of the mark."""
-        return SIGNS[self.mark]
-
-    @property
-    def css(self) -> str:
-        """The class of the mark."""
-        return CLASSES[self.mark]
-
 
 @dataclass(frozen=True)
-class AnswerLine:
+class AnswerLine(Marked):
     """A row of the table.
 
     Parameters
@@ -88,16 +94,6 @@ class AnswerLine:
     facts: tuple[str, ...] = ()
     chosen: bool = False
     far: bool = False
-
-    @property
-    def sign(self) -> str:
-        """The sign of the mark."""
-        return SIGNS[self.mark]
-
-    @property
-    def css(self) -> str:
-        """The class of the mark."""
-        return CLASSES[self.mark]
 
 
 @dataclass(frozen=True)
