@@ -93,6 +93,9 @@ struct hm_where {
 	int64_t unmapped;		/* absent pages that pagemap has an entry of swap for: not in memory, ... */
 	uint64_t unmapped_entry;	/* ... of the first of them, with type and offset where frames are shown */
 	int64_t tried_again;		/* pages asked about again, because they were on the move */
+	int64_t frames;			/* pages whose frame was shown ... */
+	int64_t frame_runs;		/* ... and runs of frames that follow each other, page by page of a node */
+	uint64_t last_frame[1024];	/* of each node */
 };
 
 int hm_where(const void *base, const struct hm_layout *layout, const struct hm_frames *frames,
