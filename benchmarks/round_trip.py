@@ -49,7 +49,8 @@ def main() -> None:
     parser.add_argument("--wrong", type=float, default=1.0)
     options = parser.parse_args()
     sweep = (
-        "sweep", "--patterns", "1:0", "3:1", "1:1", "0:1", "--operations", "read", "write", "write_nt", "latency",
+        "sweep", "--patterns", "1:0", "3:1", "1:1", "0:1", "--operations", "read", "write", "write_nt",
+        "latency",
         "--size", options.size, "--launches", options.launches, "--results", "results",
     )  # fmt: skip
     say_load("before")
@@ -89,8 +90,9 @@ def report(found: dict[str, Any]) -> int:
             continue
         bad = point["verdict"] != "no difference" and abs(point["quotient"] - 1) > LIMIT
         missed += bad
+        interval = f"[{point['ci_low']:.3f}, {point['ci_high']:.3f}]"
         print(
-            f"{what} emulated / captured {point['quotient']:.3f} [{point['ci_low']:.3f}, {point['ci_high']:.3f}] "
+            f"{what} emulated / captured {point['quotient']:.3f} {interval} "
             f"{point['verdict']}{'  <- another' if bad else ''}"
         )
     print(*found["summary"], sep="\n")

@@ -42,8 +42,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--of-profile", action="store_true",
-        help="where B emulates a profile that was captured from A: compare how far A is from the profile, and "
-        "B from the profile as it was scaled to its host",
+        help="where B emulates a profile that was captured from A: compare how far A is from the profile, "
+        "and B from the profile as it was scaled to its host",
     )  # fmt: skip
     parser.add_argument(
         "--by-ratio", action="store_true",
@@ -141,8 +141,8 @@ def _advise(comparison: Comparison) -> str | None:
     other = any("emulated by other profiles" in why or "is emulated," in why for why in whys)
     if not options.of_profile and comparison.b.run.emulation is not None and other:
         return (
-            "If B emulates a profile that was captured from A, `hmexp compare --of-profile` holds both against "
-            "that profile."
+            "If B emulates a profile that was captured from A, `hmexp compare --of-profile` holds both "
+            "against that profile."
         )
     if not options.of_model and any("scaled differently" in why for why in whys):
         return (

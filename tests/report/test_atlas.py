@@ -292,7 +292,7 @@ def only_in(folder: Path, watched: list[bool]) -> Callable[[str, tuple[Any, ...]
             return
         paths = [each for each in arguments[:2] if isinstance(each, str | bytes | os.PathLike)]
         for path in paths[:1] if event == "open" else paths:
-            if folder != Path(os.path.abspath(os.fsdecode(path))).parent:
+            if folder != Path(os.fsdecode(path)).absolute().parent:
                 raise AssertionError(f"{event} of {path!r}, outside {folder}")
 
     return hook
@@ -324,7 +324,7 @@ def test_fuzzed_bundles_are_imported_or_refused_and_write_nothing_else(
         finally:
             watched[0] = False
         tally[outcome] += 1
-        written = set(os.listdir()) - {"bundle.json"}
+        written = {path.name for path in tmp_path.iterdir()} - {"bundle.json"}
         assert len(written) == (outcome == "imported"), written
         for name in written:
             found = read_bundle(Path("bundle.json"))

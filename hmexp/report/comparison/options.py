@@ -21,8 +21,8 @@ class ComparisonOptions:
         Compare how far each is from what its emulated nodes must show, not the speeds themselves.
     of_profile : bool
         A is a machine, and B emulates the profile that was captured from it: compare how far A is from that
-        profile as it stands, and B from the profile as it was scaled to its host. Another number of threads is
-        no other point: the figures of a profile are what the machine gave at best.
+        profile as it stands, and B from the profile as it was scaled to its host. Another number of threads
+        is no other point: the figures of a profile are what the machine gave at best.
     by_ratio : bool
         Match patterns by their DRAM:slow ratio, not by their nodes' numbers.
     least : float

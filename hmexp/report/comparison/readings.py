@@ -74,9 +74,7 @@ class Match:
     notes: tuple[str, ...]
 
 
-def match(
-    a: StoredRun, b: StoredRun, *, by_ratio: bool = False, left_out: Iterable[str] = ()
-) -> Match:
+def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False, left_out: Iterable[str] = ()) -> Match:
     """Find the points of two runs that are the same.
 
     Parameters

@@ -35,7 +35,9 @@ Round = Callable[..., Comparison]
 def go_round(synthetic: SimpleNamespace, tmp_path: Path) -> Round:
     """Capture a machine with a slow node, export, import, emulate on a host, and compare."""
 
-    def go(host: NodeSpeed = ABLE, *, absolute: bool = True, wrong: float = 1.0, threads: int = 2) -> Comparison:
+    def go(
+        host: NodeSpeed = ABLE, *, absolute: bool = True, wrong: float = 1.0, threads: int = 2
+    ) -> Comparison:
         machine = tmp_path / "machine"
         records = synthetic.sweep(emulated=False)
         synthetic.write_run(machine, records, synthetic.make_run(len(records), emulated=False))
