@@ -1,0 +1,141 @@
+"""Which shape a CPU likes best, by measurement on all-DRAM memory.
+
+The plain loop is kept unless another shape is better by `BETTER` in each of two fresh regions. All are
+measured in turns within a fraction of a second, beside the plain loop before and after: hosts have slow and
+fast states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+import numpy as np
+
+from hmexp import native
+from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.shapes import Way, ways_of
+from hmexp.measure.threads import make_slices
+from hmexp.memory.page_sizes import require_page_size
+from hmexp.memory.region import Region, allocate
+from hmexp.native import Job, Operation
+from hmexp.pattern import Pattern
+from hmexp.store.shapes import ShapeRecord, ShapeTrial
+
+#: By how much a shape must be faster than the plain loop.
+BETTER: Final = 0.02
+REGIONS: Final = 2
+SIZE_BYTES: Final = 256 << 20
+#: Rounds of all shapes, then more of the best ones, and how many those are.
+_ROUNDS, _MORE_ROUNDS, _BEST = 2, 6, 3
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Threads on a region, ready to walk it in any shape."""
+
+    region: Region
+    operation: Operation
+    cpus: tuple[int, ...]
+
+    def gbps(self, way: Way, distance_bytes: int | None = None, *, warm: bool = True) -> float:
+        """Payload bandwidth of one pass [GB/s]; of places at another distance than usual if one is given."""
+        slices = make_slices(self.region, self.cpus, self.operation, way=way)
+        job = Job(
+            self.operation.name, 1, 1, bits=way.vector_bits, warm=warm, shape=way.shape.name,
+            distance_bytes=distance_bytes or way.distance_bytes(self.region.pattern),
+        )  # fmt: skip
+        taken = native.bandwidth(self.region.mapping, slices, job).samples
+        elapsed_ns = int(taken["end_ns"].max() - taken["start_ns"].min())
+        return float(taken["payload_bytes"].sum()) / elapsed_ns
+
+    def rounds(self, ways: Sequence[Way], count: int) -> dict[str, list[tuple[float, float]]]:
+        """Each shape's bandwidth, and its ratio to the plain loop's, in so many rounds [GB/s]."""
+        plain, others = ways[0], ways[1:]
+        found: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
+        before = self.gbps(plain)
+        for turn in range(count):
+            start = turn * len(others) // count
+            taken = [(way, self.gbps(way)) for way in (*others[start:], *others[:start])]
+            after = self.gbps(plain)
+            for way, gbps in taken:
+                found[way.name].append((gbps, 2 * gbps / (before + after)))
+            found[plain.name].append((after, 1.0))
+            before = after
+        return found
+
+
+def choose(
+    operation: str, page_bytes: int, cpus: Sequence[int], node: int, size_bytes: int = SIZE_BYTES
+) -> ShapeRecord:
+    """Measure every shape of an operation, and choose.
+
+    Parameters
+    ----------
+    operation : str
+        A bandwidth's name.
+    page_bytes : int
+        Of the pages [bytes].
+    cpus : sequence of int
+        One for each thread.
+    node : int
+        DRAM that the regions are on.
+    size_bytes : int
+        Of each of the `REGIONS` regions [bytes].
+
+    Returns
+    -------
+    ShapeRecord
+        The chosen shape, and what each of them gave.
+    """
+    found, ways = find_operation(operation), ways_of(find_operation(operation))
+    pattern = Pattern((node,), page_bytes)
+    with ExitStack() as stack:
+        benches = [
+            Bench(
+                stack.enter_context(
+                    allocate(size_bytes, pattern, huge=require_page_size(pattern, page_bytes))
+                ),
+                found,
+                tuple(cpus),
+            )
+            for _ in range(REGIONS)
+        ]
+        for bench in benches:
+            bench.gbps(ways[0], warm=False)
+        taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
+        best = sorted(ways[1:], key=lambda way: -_worst(taken, way.name))[:_BEST]
+        if best and _worst(taken, best[0].name) > 1:
+            for place, bench in enumerate(benches):
+                taken[place] |= bench.rounds([ways[0], *best], _MORE_ROUNDS)
+    trials = tuple(_trial(way, taken) for way in ways)
+    chosen = max(trials, key=lambda trial: min(trial.ratios))
+    if min(chosen.ratios) < 1 + BETTER:
+        chosen = trials[0]
+    return ShapeRecord(
+        operation=found.name,
+        page_bytes=page_bytes,
+        threads=len(cpus),
+        shape=chosen.shape,
+        vector_bits=chosen.vector_bits,
+        ratio=round(float(np.prod(chosen.ratios)) ** (1 / len(chosen.ratios)), 4),
+        source="measured",
+        trials=trials,
+    )
+
+
+def _worst(taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]], name: str) -> float:
+    return min(median(ratio for _, ratio in region[name]) for region in taken)
+
+
+def _trial(way: Way, taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]]) -> ShapeTrial:
+    return ShapeTrial(
+        shape=way.shape.name,
+        vector_bits=way.vector_bits,
+        ratios=tuple(round(median(ratio for _, ratio in region[way.name]), 4) for region in taken),
+        gbps=tuple(round(median(gbps for gbps, _ in region[way.name]), 3) for region in taken),
+        rounds=len(taken[0][way.name]),
+    )
