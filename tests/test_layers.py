@@ -30,7 +30,7 @@ LAYERS = (
     ("native",),
     ("store",),
     ("lab",),
-    ("pattern", "ratio", "units", "errors", "closing", "markup"),
+    ("pattern", "ratio", "units", "errors", "closing", "decoding", "markup"),
 )
 #: The same within ``hmexp.program``.
 PROGRAM = (

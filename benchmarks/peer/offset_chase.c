@@ -7,24 +7,13 @@
  * Processing Letters 22, 1986), which swaps links rather than shuffling a list of lines. Every link is then
  * followed once, alone, with a mark on each line that is passed. The clock is CLOCK_MONOTONIC.
  *
- *	offset_chase BYTES SPACING WINDOW HUGE CPU HOPS SAMPLES SEED
- *
- * prints the number of lines, the bytes on huge pages, and one line per sample [ns per load].
+ * A library, so that both go over the very same memory by turns: chase_lay() writes the links `at` bytes into each
+ * line, where they are out of the way of another chase's, and chase_follow() walks on from where it was left.
  */
-#define _GNU_SOURCE
-#include <sched.h>
+#include <errno.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
 #include <time.h>
-
-static void fail(const char *what)
-{
-	perror(what);
-	exit(1);
-}
 
 /* splitmix64 by S. Vigna, in the public domain. */
 static uint64_t next_random(uint64_t *state)
@@ -60,12 +49,12 @@ static void make_cycle(char *memory, uint64_t start, uint64_t count, uint64_t sp
  * The first line of each window gets the link of the first line of another window, in a random round of all
  * windows: a chase comes in behind the first line, goes through the whole window, and leaves by the first line.
  */
-static void join_windows(char *memory, uint64_t windows, uint64_t window, uint64_t *random)
+static int join_windows(char *memory, uint64_t windows, uint64_t window, uint64_t *random)
 {
 	uint64_t *order = malloc(windows * sizeof(*order)), first;
 
 	if (!order)
-		fail("malloc");
+		return -ENOMEM;
 	for (uint64_t i = 0; i < windows; i++)
 		order[i] = i;
 	for (uint64_t i = windows - 1; i > 0; i--) {
@@ -79,101 +68,60 @@ static void join_windows(char *memory, uint64_t windows, uint64_t window, uint64
 		*link_at(memory, order[i] * window) = *link_at(memory, order[i + 1] * window);
 	*link_at(memory, order[windows - 1] * window) = first;
 	free(order);
+	return 0;
 }
 
-static void check_cycle(const char *memory, uint64_t bytes, uint64_t spacing, uint64_t lines)
+/* Lines of the cycle, which must be all. */
+static int64_t check_cycle(const char *memory, uint64_t bytes, uint64_t spacing)
 {
 	unsigned char *seen = calloc(bytes / spacing, 1);
 	uint64_t at = 0, passed = 0;
 
 	if (!seen)
-		fail("calloc");
+		return -ENOMEM;
 	while (!seen[at / spacing]) {
 		seen[at / spacing] = 1;
 		passed++;
 		at = *(const uint64_t *)(memory + at);
 	}
 	free(seen);
-	if (at || passed != lines) {
-		fprintf(stderr, "the cycle has %llu lines and should have %llu\n", (unsigned long long)passed,
-			(unsigned long long)lines);
-		exit(1);
-	}
+	return at || passed != bytes / spacing ? -EINVAL : (int64_t)passed;
 }
 
-__attribute__((noinline)) uint64_t follow(const char *memory, uint64_t at, uint64_t hops)
+/* Lay the cycle; returns how many lines it has, or a negative errno. */
+int64_t chase_lay(char *memory, uint64_t at, uint64_t bytes, uint64_t spacing, uint64_t window, uint64_t random)
 {
-	while (hops--) {
-		at = *(const uint64_t *)(memory + at);
-		__asm__ volatile("" : "+r"(at));
-	}
-	return at;
-}
+	int ret;
 
-static uint64_t huge_bytes(const char *memory)
-{
-	FILE *file = fopen("/proc/self/smaps", "r");
-	unsigned long long start, end, kib, found = 0;
-	char line[512];
-	int inside = 0;
-
-	if (!file)
-		fail("/proc/self/smaps");
-	while (fgets(line, sizeof(line), file)) {
-		if (sscanf(line, "%llx-%llx ", &start, &end) == 2)
-			inside = start <= (uintptr_t)memory && (uintptr_t)memory < end;
-		else if (inside && sscanf(line, "AnonHugePages: %llu kB", &kib) == 1)
-			found = kib * 1024;
-	}
-	fclose(file);
-	return found;
-}
-
-int main(int argc, char **argv)
-{
-	uint64_t bytes, spacing, window, hops, samples, random, at = 0;
-	struct timespec begun, ended;
-	cpu_set_t cpus;
-	char *memory;
-
-	if (argc != 9) {
-		fprintf(stderr, "usage: offset_chase BYTES SPACING WINDOW HUGE CPU HOPS SAMPLES SEED\n");
-		return 2;
-	}
-	bytes = strtoull(argv[1], NULL, 0);
-	spacing = strtoull(argv[2], NULL, 0);
-	window = strtoull(argv[3], NULL, 0);
-	hops = strtoull(argv[6], NULL, 0);
-	samples = strtoull(argv[7], NULL, 0);
-	random = strtoull(argv[8], NULL, 0);
 	if (spacing < 64 || spacing % 64 || window < 2 * spacing || window % spacing || !bytes || bytes % window ||
-	    !hops) {
-		fprintf(stderr, "BYTES must be whole windows, and those two whole spacings or more, of 64 bytes each\n");
-		return 2;
-	}
-	CPU_ZERO(&cpus);
-	CPU_SET(atoi(argv[5]), &cpus);
-	if (sched_setaffinity(0, sizeof(cpus), &cpus))
-		fail("sched_setaffinity");
-	memory = aligned_alloc(2 << 20, (bytes + (2 << 20) - 1) >> 21 << 21);
-	if (!memory)
-		fail("aligned_alloc");
-	if (madvise(memory, bytes, atoi(argv[4]) ? MADV_HUGEPAGE : MADV_NOHUGEPAGE))
-		fail("madvise");
-	memset(memory, 0, bytes);
+	    at % sizeof(uint64_t) || at > 64 - sizeof(uint64_t))
+		return -EINVAL;
+	memory += at;
 	for (uint64_t start = 0; start < bytes; start += window)
 		make_cycle(memory, start, window / spacing, spacing, &random);
-	join_windows(memory, bytes / window, window, &random);
-	check_cycle(memory, bytes, spacing, bytes / spacing);
-	printf("%llu %llu\n", (unsigned long long)(bytes / spacing), (unsigned long long)huge_bytes(memory));
-	/* The first one is not reported: it warms up. */
-	for (uint64_t sample = 0; sample <= samples; sample++) {
-		clock_gettime(CLOCK_MONOTONIC, &begun);
-		at = follow(memory, at, hops);
-		clock_gettime(CLOCK_MONOTONIC, &ended);
-		if (sample)
-			printf("%.6f\n", ((double)(ended.tv_sec - begun.tv_sec) * 1e9 +
-					  (double)(ended.tv_nsec - begun.tv_nsec)) / (double)hops);
+	ret = join_windows(memory, bytes / window, window, &random);
+	return ret ? ret : check_cycle(memory, bytes, spacing);
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+/* Follow @hops links from @where, which is left where they end; returns how long that took [ns]. */
+__attribute__((noinline)) int64_t chase_follow(const char *memory, uint64_t at, uint64_t hops, uint64_t *where)
+{
+	int64_t begun = now_ns();
+	uint64_t offset = *where;
+
+	memory += at;
+	while (hops--) {
+		offset = *(const uint64_t *)(memory + offset);
+		__asm__ volatile("" : "+r"(offset));
 	}
-	return at == 1;
+	*where = offset;
+	return now_ns() - begun;
 }

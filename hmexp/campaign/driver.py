@@ -17,6 +17,7 @@ from nbclient.exceptions import DeadKernelError
 from papermill.exceptions import PapermillExecutionError
 
 from hmexp.campaign.request import NotebookOutcome, NotebookRequest, literal_path
+from hmexp.decoding import decode
 from hmexp.process import answer_once, describe_end, signal_name
 
 _LONGEST: Final = 2000
@@ -73,7 +74,7 @@ def answer(question: bytes) -> bytes:
     """Run the notebook that an encoded request names, and encode the outcome."""
     # The log of the entry: what papermill does, and what the notebook prints meanwhile.
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    return msgspec.json.encode(execute(msgspec.json.decode(question, type=NotebookRequest)))
+    return msgspec.json.encode(execute(decode(question, NotebookRequest)))
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from hmexp.campaign.folder import (
 )
 from hmexp.campaign.page import write_page
 from hmexp.campaign.request import DRIVER, NotebookOutcome, NotebookRequest
+from hmexp.decoding import decode
 from hmexp.errors import ParameterError
 from hmexp.process import Child, ChildError
 from hmexp.progress import TERMINAL
@@ -194,7 +195,7 @@ def _drive(folder: CampaignFolder, step: Step, progress: EntryProgress) -> Noteb
             reason = f"papermill {error.reason}; see {log.name}"
             return NotebookOutcome(status="failed", reason=reason, signal=error.signal_name)
     try:
-        return msgspec.json.decode(answer, type=NotebookOutcome)
+        return decode(answer, NotebookOutcome)
     except ValueError as error:
         reason = f"papermill's process gave no outcome: {error}; see {log.name}"
         return NotebookOutcome(status="failed", reason=reason)

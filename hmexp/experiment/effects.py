@@ -8,10 +8,10 @@ from itertools import pairwise
 import msgspec
 import numpy as np
 
-from hmexp.experiment.point_records import with_baseline
+from hmexp.experiment.point_records import group_of, quotients, with_baseline
 from hmexp.measure.launch_effects import LaunchEffects, find_launch_effects
+from hmexp.measure.rounds import OF_DRAM
 from hmexp.measure.statistics import summarise_launches
-from hmexp.store.parameters import LoopPoint
 from hmexp.store.parts import EffectsRecord
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
@@ -36,29 +36,26 @@ def settle_intervals(directory: RunDirectory, records: Sequence[PointRecord]) ->
     launches = {record.point_id: _launches(record) for record in records}
     several = [record for record in records if len(launches[record.point_id]) > 1]
     effects = find_launch_effects(
-        [(_group(record), [float(np.median(s)) for s in launches[record.point_id]]) for record in several]
+        [(group_of(record), [float(np.median(s)) for s in launches[record.point_id]]) for record in several]
     )
     # Records that were widened by an earlier try are looked at again, whatever was found now.
     stated = {r.point_id: _restate(r, launches[r.point_id], effects) for r in several}
     known = {record.point_id: record for record in records} | stated
-    for record in several:
-        baseline = known.get(record.baseline_id or "")
-        fresh = with_baseline(stated[record.point_id], baseline)
-        if fresh != record:
-            directory.append(fresh)
-    if not effects:
+    pairs = [(r, base) for r in known.values() if (base := known.get(r.baseline_id or "")) is not None]
+    of_dram = find_launch_effects([(group_of(r) + OF_DRAM, quotients(r, base)) for r, base in pairs])
+    fresh = known | {r.point_id: with_baseline(r, base, of_dram) for r, base in pairs}
+    for record in records:
+        if fresh[record.point_id] != record:
+            directory.append(fresh[record.point_id])
+    if not effects and not of_dram:
         return None
     return EffectsRecord(
         autocorrelation=round(effects.autocorrelation, 3),
         two_states=effects.two_states,
         points=len(several),
+        of_dram_autocorrelation=round(of_dram.autocorrelation, 3),
+        of_dram_two_states=of_dram.two_states,
     )
-
-
-def _group(record: PointRecord) -> str:
-    """Points that the same noise moves alike: bandwidths and latencies it does not."""
-    given = record.parameters
-    return given.operation if isinstance(given, LoopPoint) else str(given.__struct_config__.tag)
 
 
 def _launches(record: PointRecord) -> list[tuple[float, ...]]:
@@ -79,7 +76,7 @@ def _restate(
     assert isinstance(result, Measured)
     if not effects and result.interval_widened is None:
         return record
-    plain, wide = summarise_launches(launches), summarise_launches(launches, effects, _group(record))
+    plain, wide = summarise_launches(launches), summarise_launches(launches, effects, group_of(record))
     widened = wide.half_width / plain.half_width if effects and plain.half_width > 0 else None
     fresh = msgspec.structs.replace(
         result,

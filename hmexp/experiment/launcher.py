@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from hmexp.decoding import decode
 from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.task import Task, encode_task
 from hmexp.fork_server import ForkServer
@@ -54,7 +55,7 @@ def launch(task: Task, timeout_seconds: float, server: ForkServer | None = None)
         reason = f"the worker {kills.explain(error)}"
         return _failure(task, error.failure, reason, error.last_words)
     try:
-        record = msgspec.json.decode(answer, type=LaunchRecord)
+        record = decode(answer, LaunchRecord)
     except ValueError as error:
         shown = answer[:_SHOWN].decode(errors="replace")
         return _failure(task, "Crashed", f"the worker printed something other than a record: {error}", shown)

@@ -8,7 +8,10 @@ from collections.abc import Sequence
 import msgspec
 
 from hmexp.experiment.kinds import find_kind, find_samples
+from hmexp.measure.launch_effects import INDEPENDENT, LaunchEffects
+from hmexp.measure.rounds import Made, interval_of_rounds, rounds_of
 from hmexp.store.evidence import PlacementRecord, Proof, SetupRecord
+from hmexp.store.parameters import LoopPoint
 from hmexp.store.parts import LaunchPart, Multiple
 from hmexp.store.records import LaunchRecord, PointRecord
 
@@ -61,24 +64,59 @@ def join_launches(
     )
 
 
-def with_baseline(record: PointRecord, baseline: PointRecord | None) -> PointRecord:
-    """The record with its result as a multiple of the all-DRAM one, if both were measured."""
-    multiple = None if baseline is None else _compare(record, baseline)
+def with_baseline(
+    record: PointRecord, baseline: PointRecord | None, effects: LaunchEffects = INDEPENDENT
+) -> PointRecord:
+    """The record with its result as a multiple of the all-DRAM one, if both were measured.
+
+    Parameters
+    ----------
+    record : PointRecord
+        The record.
+    baseline : PointRecord or None
+        That of the all-DRAM point.
+    effects : LaunchEffects
+        What the multiples of the whole run say of one another.
+    """
+    multiple = None if baseline is None else _compare(record, baseline, effects)
     return record if multiple is None else msgspec.structs.replace(record, of_dram=multiple)
 
 
-def _compare(record: PointRecord, baseline: PointRecord) -> Multiple | None:
-    """A result as a multiple of the all-DRAM one, with the widest interval that theirs allow."""
+def quotients(record: PointRecord, baseline: PointRecord) -> tuple[float, ...]:
+    """The multiples of each round in which both were launched; nothing if that was not in turns."""
+    mine, other = made_launches(record), made_launches(baseline)
+    return rounds_of(mine, other)
+
+
+def made_launches(record: PointRecord) -> tuple[Made, ...]:
+    """The launches of a point, each with its median; nothing if its record does not tell them apart."""
+    found = find_samples(record)
+    if record.status != "ok" or found is None or len(found.launches) != len(record.launches):
+        return ()
+    return tuple(
+        Made(part.launch, part.started, launch.median)
+        for part, launch in zip(record.launches, found.launches, strict=True)
+    )
+
+
+def group_of(record: PointRecord) -> str:
+    """Points that the same noise moves alike: bandwidths and latencies it does not."""
+    given = record.parameters
+    return given.operation if isinstance(given, LoopPoint) else str(given.__struct_config__.tag)
+
+
+def _compare(record: PointRecord, baseline: PointRecord, effects: LaunchEffects) -> Multiple | None:
+    """A result as a multiple of the all-DRAM one: over the rounds, or as widely as both intervals allow."""
     mine, other = find_samples(record), find_samples(baseline)
     if record.status != "ok" or baseline.status != "ok" or mine is None or other is None:
         return None
     if mine.ci_low is None or mine.ci_high is None or other.ci_low is None or other.ci_high is None:
         return None
-    return Multiple(
-        median=mine.median / other.median,
-        ci_low=mine.ci_low / other.ci_high,
-        ci_high=mine.ci_high / other.ci_low,
-    )
+    middle, found = mine.median / other.median, quotients(record, baseline)
+    if found:
+        low, high = interval_of_rounds(found, middle, effects, group_of(record))
+        return Multiple(median=middle, ci_low=low, ci_high=high, rounds=len(found))
+    return Multiple(median=middle, ci_low=mine.ci_low / other.ci_high, ci_high=mine.ci_high / other.ci_low)
 
 
 def _around(launches: Sequence[LaunchRecord]) -> Proof | None:

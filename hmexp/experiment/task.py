@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from hmexp.decoding import decode
 from hmexp.store.machine import EmulationRecord
 from hmexp.store.parameters import PointParameters
 from hmexp.store.schema import Stored
@@ -52,4 +53,4 @@ def decode_task(text: bytes) -> Task:
     ValueError
         If it is not a task.
     """
-    return msgspec.json.decode(text, type=Task)
+    return decode(text, Task)

@@ -38,6 +38,8 @@ def local_cluster(count: int) -> Iterator[str]:
         processes=True,
         host="127.0.0.1",
         dashboard_address=None,
+        # It has a port of its own all the same: any, as two fleets would warn of the usual one.
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
         memory_limit=0,
         resources={SLOT: 1},
         protocol="tls" if security.require_encryption else "tcp",

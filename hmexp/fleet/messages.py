@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from hmexp.decoding import Decoder, decoder
 from hmexp.errors import HmexpError
 from hmexp.experiment.protocol import Options
 from hmexp.experiment.task import Task
@@ -231,8 +232,8 @@ class Refusal(Message, frozen=True, kw_only=True, gc=False, tag="refusal"):
 Asked = Greet | MakePlan | Calibrate | TellKept | Forget | Measure
 Answer = Greeting | HostPlan | Calibrated | Records | Refusal
 A = TypeVar("A", bound=Message)
-_questions: Final[msgspec.json.Decoder[Asked]] = msgspec.json.Decoder(Asked)
-_answers: Final[msgspec.json.Decoder[Answer]] = msgspec.json.Decoder(Answer)
+_questions: Final[Decoder[Asked]] = decoder(Asked)
+_answers: Final[Decoder[Answer]] = decoder(Answer)
 encode: Final = msgspec.json.encode
 
 

@@ -124,7 +124,7 @@ def run_fleet(
             if work.begin(link, folder, say):
                 last_new = time.monotonic()
             work.raise_error()
-            enough = len(work.threads) >= expected and awaited <= set(work.threads)
+            enough = len(work.met) >= expected and awaited <= work.met
             patient = time.monotonic() - last_new < link.patience_seconds
             if not work.alive and (enough or not patient):
                 break
@@ -134,7 +134,7 @@ def run_fleet(
         for thread in work.threads.values():
             thread.join()
     work.raise_error()
-    for name in awaited - set(work.threads):
+    for name in awaited - work.met:
         folder.note(HostRecord(name=name, state="lost", reason="it did not come back"))
     if not folder.known:
         raise FleetError(
@@ -153,6 +153,11 @@ class _Hosts:
     display: FleetDisplay
     threads: dict[str, threading.Thread] = field(default_factory=dict)
     _errors: list[BaseException] = field(default_factory=list)
+
+    @property
+    def met(self) -> set[str]:
+        """Every host that has come; one that is refused has, and is not waited for."""
+        return {*self.threads, *self.gatherer.link.roster.refused}
 
     @property
     def alive(self) -> bool:

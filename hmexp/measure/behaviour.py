@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from hmexp import native
+from hmexp.decoding import decode
 from hmexp.errors import MeasurementError
 from hmexp.measure.setup import look, open_mapping
 from hmexp.memory.placers import Placer
@@ -128,7 +129,7 @@ def _ask_child(work: Callable[[], PlacementRecord]) -> PlacementRecord:
         text = stream.read()
     _, status = os.waitpid(child, 0)
     if text:
-        answer = msgspec.json.decode(text, type=_Answer)
+        answer = decode(text, _Answer)
     else:
         answer = _Answer(error=f"it {describe_end(os.waitstatus_to_exitcode(status))}")
     if answer.found is None:

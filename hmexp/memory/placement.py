@@ -18,10 +18,8 @@ from hmexp.units import format_size
 
 #: Granules shown in the strip of a report.
 STRIP_GRANULES: Final = 96
-#: Pages up to which small pages are counted too, and not only known of: smaps walks the page tables once
-#: more, which would take longer than either witness.
+#: Up to so many small pages are counted, not only known of: smaps takes longer than either witness.
 _COUNTED_PAGES: Final = 1 << 16
-
 
 #: What an errno means for a page (move_pages(2)).
 _REASONS: Final = {
@@ -37,9 +35,8 @@ _SHARED_REMEDY: Final = "as root: echo 2 > /sys/kernel/mm/ksm/run undoes merging
 class Placement:
     """Where the pages of a region were when it was looked at.
 
-    Independent witnesses: `found` is the answer of the per-page query for every page,
-    `numa_maps` is the kernel's own count for the mapping. Only the first knows about order, only
-    the second sees the page tables without asking page by page.
+    Independent witnesses: `found` is the answer of the per-page query for every page, `numa_maps` is the
+    kernel's own count for the mapping. Only the first knows about order; the second asks for no page.
 
     Parameters
     ----------
@@ -67,6 +64,8 @@ class Placement:
         Anonymous pages whose frame is another's too: merged by KSM, or shared with a forked child [pages].
     first_shared : int or None
         Index of the first of them.
+    frame_run_pages : float or None
+        Mean length of runs of a node's frames that follow each other; None if not shown [pages].
     """
 
     pages: int
@@ -82,6 +81,7 @@ class Placement:
     exact_order: bool = True
     shared: int = 0
     first_shared: int | None = None
+    frame_run_pages: float | None = None
 
     @property
     def page_bytes(self) -> int | None:
@@ -176,6 +176,7 @@ class Placement:
             strip=self.strip,
             shared=self.shared,
             first_shared=self.first_shared,
+            frame_run_pages=self.frame_run_pages,
             huge_share=round(self.huge_share, 6),
             page_bytes=self.page_bytes,
             summary=self.summary,
@@ -235,11 +236,12 @@ def check_placement(
         exact_order=exact_order,
         shared=where.shared,
         first_shared=where.first_shared,
+        frame_run_pages=round(where.frames / where.frame_runs, 3) if where.frame_runs else None,
     )
 
 
 def _huge_share(mapping: native.PageMapping, pages: int) -> float:
-    """Part of a region that huge pages hold; a mapping made without them has MADV_NOHUGEPAGE."""
+    """Part of a region in huge pages; a mapping made without them has MADV_NOHUGEPAGE."""
     if not mapping.huge and pages > _COUNTED_PAGES:
         return 0.0
     return read_huge_bytes(mapping.address, mapping.size_bytes) / mapping.size_bytes

@@ -133,6 +133,25 @@ static void count_states(const struct batch *batch, uint64_t first, unsigned lon
 	}
 }
 
+/*
+ * How scattered a node's frames are: where each page begins a run of its own, a walk of the page tables finds
+ * nothing that a neighbour's has left, least of all in a virtual machine, whose own pages the host maps by others.
+ */
+static void count_runs(const struct batch *batch, unsigned long count, struct hm_where *where)
+{
+	for (unsigned long i = 0; i < count; i++) {
+		const uint64_t frame = batch->entries[i] & PAGEMAP_FRAME;
+		const int32_t node = batch->nodes[i];
+
+		if (!(batch->entries[i] & PAGEMAP_PRESENT) || !frame || node < 0 || node >= HM_MAX_NODES)
+			continue;
+		where->frames++;
+		if (!where->last_frame[node] || frame != where->last_frame[node] + 1)
+			where->frame_runs++;
+		where->last_frame[node] = frame;
+	}
+}
+
 static int tally(const struct hm_layout *layout, uint64_t first, const int32_t *nodes, unsigned long count,
 		 struct hm_where *where)
 {
@@ -195,6 +214,7 @@ int hm_where(const void *base, const struct hm_layout *layout, const struct hm_f
 		if (ret)
 			break;
 		count_states(batch, first_page + done, count, where);
+		count_runs(batch, count, where);
 		ret = tally(layout, first_page + done, batch->nodes, count, where);
 		done += count;
 	}

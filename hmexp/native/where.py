@@ -61,6 +61,10 @@ class Where:
         What ``/proc/self/pagemap`` has for the first of them.
     tried_again : int
         Pages that were asked about again, because they were on the move [pages].
+    frames : int
+        Pages whose frame was shown [pages].
+    frame_runs : int
+        Runs of them whose frames follow each other, page by page of a node.
     """
 
     found: dict[int, int]
@@ -73,6 +77,8 @@ class Where:
     unmapped: int = 0
     unmapped_entry: int = 0
     tried_again: int = 0
+    frames: int = 0
+    frame_runs: int = 0
 
     def __add__(self, other: Where) -> Where:
         firsts = [w.first_misplaced for w in (self, other) if w.first_misplaced is not None]
@@ -88,6 +94,8 @@ class Where:
             self.unmapped + other.unmapped,
             self.unmapped_entry or other.unmapped_entry,
             self.tried_again + other.tried_again,
+            self.frames + other.frames,
+            self.frame_runs + other.frame_runs,
         )
 
     @classmethod
@@ -144,4 +152,6 @@ def find_pages(
         unmapped=int(where.unmapped),
         unmapped_entry=int(where.unmapped_entry),
         tried_again=int(where.tried_again),
+        frames=int(where.frames),
+        frame_runs=int(where.frame_runs),
     )

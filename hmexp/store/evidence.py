@@ -32,6 +32,9 @@ class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
         Anonymous pages that share their frame with another page [pages].
     first_shared : int or None
         Index of the first of them; None without one.
+    frame_run_pages : float or None
+        How many pages of a node, in a row, have frames that follow each other, on average; None unless the
+        kernel showed frames. A chase over scattered 4 KiB pages is slower by some per cent [pages].
     numa_maps_agrees : bool
         Whether `found` and `numa_maps` agree.
     placer_count : dict of int to int or None
@@ -61,6 +64,7 @@ class PlacementRecord(Stored, frozen=True, kw_only=True, gc=False):
     absent_reasons: dict[str, int] = {}
     shared: int = 0
     first_shared: int | None = None
+    frame_run_pages: float | None = None
     numa_maps_agrees: bool = True
     placer_count: dict[int, int] | None = None
     exact_order: bool = True

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from hmexp.decoding import decode
 from hmexp.errors import StoreError
 from hmexp.store.journal import file_errors, replace_file
 from hmexp.store.schema import Remark, Stored
@@ -116,7 +117,7 @@ def read_fleet(folder: Path) -> FleetRecord:
             raise StoreError(f"{file} is too large to describe a fleet", "restore it from a copy")
         text = file.read_bytes()
     try:
-        record = msgspec.json.decode(text, type=FleetRecord)
+        record = decode(text, FleetRecord)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{file} is damaged: {error}", "restore it from a copy") from error
     if record.schema > FLEET_SCHEMA:

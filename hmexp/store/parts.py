@@ -23,11 +23,15 @@ class Multiple(Stored, frozen=True, kw_only=True, gc=False):
         Lower end of its 95 % interval.
     ci_high : float
         Upper end of its 95 % interval.
+    rounds : int or None
+        Over how many rounds, in each of which both were launched, the interval is; None where they were not
+        launched in turns: then it is the widest one that those of both allow.
     """
 
     median: float
     ci_low: float
     ci_high: float
+    rounds: int | None = None
 
 
 class Model(Stored, frozen=True, kw_only=True, gc=False):
@@ -152,11 +156,17 @@ class EffectsRecord(Stored, frozen=True, kw_only=True, gc=False):
         Whether launches are at one of two levels, rather than around one.
     points : int
         Points of several launches that this was found from.
+    of_dram_autocorrelation : float
+        Of successive multiples of all DRAM; what disturbs whole rounds is not in them.
+    of_dram_two_states : bool
+        Whether multiples of all DRAM are at one of two levels.
     """
 
     autocorrelation: float = 0.0
     two_states: bool = False
     points: int = 0
+    of_dram_autocorrelation: float = 0.0
+    of_dram_two_states: bool = False
 
 
 class SearchRecord(Stored, frozen=True, kw_only=True, gc=False):

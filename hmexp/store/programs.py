@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from hmexp.decoding import decoder
 from hmexp.errors import StoreError
 from hmexp.store.journal import file_errors, replace_file, sync_folder
 from hmexp.store.program_records import PROGRAM_SCHEMA, ProgramRun
@@ -16,7 +17,7 @@ from hmexp.store.program_records import PROGRAM_SCHEMA, ProgramRun
 PROGRAM: Final = "program.json"
 #: Where records are kept, below the folder of results.
 PROGRAMS: Final = "programs"
-_decoder: Final = msgspec.json.Decoder(ProgramRun)
+_decoder: Final = decoder(ProgramRun)
 
 
 def make_folder(results: Path, program: str) -> Path:

@@ -7,12 +7,12 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from hmexp.decoding import convert, decode
 from hmexp.errors import StoreError
 from hmexp.store.conversion import Json, upgrade, upgrade_run, without_nan
 from hmexp.store.journal import file_errors
@@ -42,11 +42,6 @@ class _Header(msgspec.Struct, gc=False):
 class _Status(msgspec.Struct, gc=False):
     point_id: str
     status: str
-
-
-@lru_cache(maxsize=8)
-def _decoder(record_type: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(record_type)
 
 
 def read_points(file: Path) -> dict[str, PointRecord]:
@@ -108,8 +103,7 @@ def read_record(line: bytes, record_type: type[R], where: str) -> R:
     try:
         if not line.startswith(_CURRENT):
             return _converted(line, record_type, where)
-        found: R = _decoder(record_type).decode(line)
-        return found
+        return decode(line, record_type)
     except msgspec.DecodeError as error:
         return _second_look(line, record_type, where, error)
     except (ValueError, TypeError, RecursionError) as error:
@@ -129,8 +123,8 @@ def _converted(line: bytes, record_type: type[R], where: str) -> R:
     found = _object(line)
     require_schema(found.get("schema", OLDEST_SCHEMA), where)
     if found.get("schema") == SCHEMA:
-        return msgspec.convert(found, record_type, str_keys=True)
-    return msgspec.convert(upgrade(found), record_type, str_keys=True)
+        return convert(found, record_type, str_keys=True)
+    return convert(upgrade(found), record_type, str_keys=True)
 
 
 def convert_point(found: Json) -> PointRecord:
@@ -142,7 +136,7 @@ def convert_point(found: Json) -> PointRecord:
         Naming the field that cannot be understood.
     """
     without_nan(found)
-    return msgspec.convert(upgrade(found), PointRecord, str_keys=True)
+    return convert(upgrade(found), PointRecord, str_keys=True)
 
 
 def convert_run(found: Json) -> RunRecord:
@@ -154,12 +148,12 @@ def convert_run(found: Json) -> RunRecord:
         Naming the field that cannot be understood.
     """
     without_nan(found)
-    return msgspec.convert(upgrade_run(found), RunRecord, str_keys=True)
+    return convert(upgrade_run(found), RunRecord, str_keys=True)
 
 
 def _object(text: bytes) -> Json:
     try:
-        found = msgspec.json.decode(text)
+        found = msgspec.json.decode(text)  # noqa: TID251 - of no type
     except msgspec.DecodeError:
         # Python's own JSON reads what others do not, such as NaN.
         found = json.loads(text)
@@ -192,8 +186,8 @@ def read_statuses(file: Path) -> dict[str, str]:
             continue
         where = f"line {number} of {file}"
         try:
-            require_schema(_decoder(_Header).decode(line).schema, where)
-            status = _decoder(_Status).decode(line)
+            require_schema(decode(line, _Header).schema, where)
+            status = decode(line, _Status)
         except (ValueError, RecursionError) as error:
             raise _damaged(where, error) from error
         found[status.point_id] = status.status
@@ -229,7 +223,7 @@ def parse_run(text: bytes, where: str, name: str) -> RunRecord:
             raise StoreError(f"{where} does not describe a run of hmexp: it has no plan", _RESTORE)
         found.setdefault("name", name)
         if found.get("schema") == SCHEMA:
-            return msgspec.convert(found, RunRecord, str_keys=True)
+            return convert(found, RunRecord, str_keys=True)
         return convert_run(found)
     except RecursionError as error:
         raise StoreError(f"{where} is damaged: it is nested too deeply", _RESTORE) from error

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 import msgspec
 
+from hmexp.decoding import decode
 from hmexp.store.records import MeasuredRecord, RunRecord
 
 
@@ -38,17 +37,10 @@ def encode_run(run: RunRecord) -> bytes:
 
 def _require_same(text: bytes, record: MeasuredRecord | RunRecord) -> None:
     try:
-        again = _decoder(type(record)).decode(text)
+        again = decode(text, type(record))
     except msgspec.DecodeError as error:
         raise ValueError(f"the record cannot be read back: {error}") from error
     if again != record:
         raise ValueError(
             f"the record is not the same when it is read back: {text[:200].decode(errors='replace')}"
         )
-
-
-@lru_cache(maxsize=8)
-def _decoder(
-    record_type: type[MeasuredRecord | RunRecord],
-) -> msgspec.json.Decoder[MeasuredRecord | RunRecord]:
-    return msgspec.json.Decoder(record_type)

@@ -15,9 +15,11 @@ from typing import Final, Literal
 
 from hmexp.experiment.backlog import Backlog
 from hmexp.experiment.kinds import find_samples
+from hmexp.experiment.point_records import made_launches
 from hmexp.experiment.schedule import PLANNED, Clock, Step
 from hmexp.measure.need import Requirement
-from hmexp.measure.statistics import summarise_launches
+from hmexp.measure.rounds import Made, interval_of_rounds, rounds_of
+from hmexp.measure.statistics import median_of, summarise_launches
 from hmexp.store.parts import SearchRecord
 from hmexp.store.records import LaunchRecord, PointRecord
 from hmexp.sweep.point import SweepPoint
@@ -184,7 +186,7 @@ class RatioSearch:
         return not known or self._judge(trial) == "inconclusive"
 
     def _judge(self, trial: Trial) -> Mark:
-        """As the report does: by the widest interval that those of both points allow."""
+        """As the report does: by rounds of both, or by the widest interval that those of both allow."""
         if not trial.points:
             return trial.need.judge(1.0, 1.0)
         values = [self._value(point) for point in trial.points]
@@ -194,6 +196,8 @@ class RatioSearch:
         low, middle, high = known[0].low, known[0].median, known[0].high
         if len(known) > 1:
             low, middle, high = low / known[1].high, middle / known[1].median, high / known[1].low
+            if rounds := rounds_of(*map(self._made, trial.points)):
+                low, high = interval_of_rounds(rounds, middle)
         quotient = middle / trial.need.limit
         self._margins[trial.series] = 1 / quotient if trial.need.is_latency else quotient
         return trial.need.judge(low, high)
@@ -208,6 +212,18 @@ class RatioSearch:
             made = list(self._backlog.launches.get(point.id, {}).values())
             self._values[key] = _joined(made) if made else _stored(self._backlog.finished[point.id])
         return self._values[key]
+
+    def _made(self, point: SweepPoint) -> tuple[Made, ...]:
+        """Its launches, of this try or of the one that finished it."""
+        made = self._backlog.launches.get(point.id)
+        if not made:
+            return made_launches(self._backlog.finished[point.id])
+        found = {number: find_samples(record) for number, record in made.items()}
+        return tuple(
+            Made(number, made[number].started, float(median_of(result.samples)))
+            for number, result in found.items()
+            if result is not None
+        )
 
     def _ignorance(self, point: SweepPoint) -> tuple[int, float]:
         """What is the least known has few launches, and then a wide interval."""

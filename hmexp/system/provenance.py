@@ -13,8 +13,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
+from hmexp.decoding import convert
 from hmexp.errors import HmexpError
 from hmexp.store.provenance import Provenance
 from hmexp.system.cgroups import find_cgroups, read_own_limit
@@ -91,7 +90,7 @@ def collect(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> P
         "packages": lambda: {name: _version(name) for name in _PACKAGES},
         "checkout": lambda: describe_checkout(Path(__file__).resolve().parents[1]),
     }
-    return msgspec.convert({name: _try(read) for name, read in parts.items()}, Provenance)
+    return convert({name: _try(read) for name, read in parts.items()}, Provenance)
 
 
 def timing_validity(

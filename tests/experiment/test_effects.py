@@ -12,6 +12,7 @@ from hmexp.experiment.effects import settle_intervals
 from hmexp.measure.launches import join_results
 from hmexp.measure.statistics import summarise
 from hmexp.store.parameters import LoopPoint
+from hmexp.store.parts import LaunchPart
 from hmexp.store.reader import read_points
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
@@ -26,19 +27,31 @@ def launch(value: float) -> Measured:
     return Measured(unit="GB/s", samples=samples, n=3, median=s.median, ci_low=s.ci_low, ci_high=s.ci_high)
 
 
-def record(number: int, medians: npt.NDArray[np.float64], baseline: str | None) -> PointRecord:
+def record(
+    number: int, medians: npt.NDArray[np.float64], baseline: str | None, *, rounds: bool = False
+) -> PointRecord:
     given = LoopPoint(
         pattern="0", granule_bytes=4096, size_bytes=(number + 1) << 20, placer="bind", operation="read",
         threads=1,
     )  # fmt: skip
     result = join_results([launch(value) for value in medians.tolist()])
-    return PointRecord(
-        point_id=f"p{number}", status="ok", parameters=given, result=result, baseline_id=baseline
+    # In rounds: a launch of each point, then the next of each.
+    parts = tuple(
+        LaunchPart(launch=each, started=f"2026-01-01T{each:02}:00:{number:02}+00:00")
+        for each in range(len(medians) if rounds else 0)
     )
+    return PointRecord(
+        point_id=f"p{number}", status="ok", parameters=given, result=result, baseline_id=baseline,
+        launches=parts,
+    )  # fmt: skip
 
 
-def fill(directory: RunDirectory, rows: npt.NDArray[np.float64]) -> list[PointRecord]:
-    records = [record(n, np.exp(0.01 * row), "p0" if n else None) for n, row in enumerate(rows)]
+def fill(
+    directory: RunDirectory, rows: npt.NDArray[np.float64], *, rounds: bool = False
+) -> list[PointRecord]:
+    records = [
+        record(n, np.exp(0.01 * row), "p0" if n else None, rounds=rounds) for n, row in enumerate(rows)
+    ]
     for each in records:
         directory.append(each)
     return records
@@ -95,3 +108,30 @@ def test_independent_launches_are_left_as_they_are(tmp_path: Path) -> None:
         assert settle_intervals(directory, list(read_points(directory.path / POINTS).values())) is None
         after = read_points(directory.path / POINTS)
         assert {name: each.result for name, each in after.items()} == before
+
+
+def test_a_drift_of_the_whole_machine_is_in_values_and_not_in_multiples(tmp_path: Path) -> None:
+    with open_run(tmp_path, "auto", RunRecord(name="", plan="a"), lambda _: None) as directory:
+        noise = np.random.default_rng(5).normal(0, 0.1, size=(POINTS_OF_RUN, LAUNCHES))
+        records = fill(directory, np.linspace(0, 10, LAUNCHES) + noise, rounds=True)
+        effects = settle_intervals(directory, records)
+        assert effects is not None
+        assert effects.autocorrelation > 0.5
+        assert effects.of_dram_autocorrelation == 0
+        for each in read_points(directory.path / POINTS).values():
+            assert isinstance(each.result, Measured)
+            assert each.result.interval_widened is not None
+            multiple = each.of_dram
+            assert (multiple is None) == (each.point_id == "p0")
+            if multiple is not None:
+                assert multiple.rounds == LAUNCHES
+                assert 0.995 < multiple.ci_low < multiple.ci_high < 1.005
+
+
+def test_multiples_that_drift_by_themselves_are_widened(tmp_path: Path) -> None:
+    with open_run(tmp_path, "auto", RunRecord(name="", plan="a"), lambda _: None) as directory:
+        rows = drifting(6)
+        rows[0] = 0
+        effects = settle_intervals(directory, fill(directory, rows, rounds=True))
+        assert effects is not None
+        assert effects.of_dram_autocorrelation > 0.5

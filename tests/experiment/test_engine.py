@@ -419,6 +419,9 @@ def test_kill_9_in_mid_sweep_loses_one_launch_at_most(tmp_path: Path, target: st
     ok = [r for r in lines(path, "launches.jsonl") if r["status"] == "ok"]
     assert ok[: len(kept)] == kept
     assert len(ok) == len({(r["point_id"], r["launch"]) for r in ok}) == 8
-    points = [r for r in lines(path) if r["status"] == "ok"]
-    assert len(points) == len({r["point_id"] for r in points}) == 4
-    assert (path / "report.html").exists() and (path / "points.csv").exists()
+    # The last record of a point counts: where the worker of all DRAM was killed, a ratio that had been
+    # measured without it gets a second one, with what it keeps.
+    latest = {r["point_id"]: r for r in lines(path)}
+    assert len(latest) == 4 and all(r["status"] == "ok" for r in latest.values())
+    assert len((path / "points.csv").read_text().splitlines()) == 1 + 4
+    assert (path / "report.html").exists()

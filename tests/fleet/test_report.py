@@ -85,6 +85,16 @@ def test_the_most_telling_facts_come_first() -> None:
     assert Census.of(every).differences(every[5]) == []
 
 
+def test_a_setting_that_is_known_twice_is_said_once() -> None:
+    setting, known = "setting kernel.numa_balancing", "numa_balancing"
+    every = [{setting: "0", known: "0"} for _ in range(4)]
+    odd = Census.of([{setting: "1", known: "1"}, *every])
+    assert [each.name for each in odd.differences({setting: "1", known: "1"})] == [setting]
+    # It was changed between the plan and the launches.
+    changed = Census.of([{setting: "0", known: "1"}, *every]).differences({setting: "0", known: "1"})
+    assert [str(each) for each in changed] == ["numa_balancing is 1 here, 0 on the others"]
+
+
 @pytest.mark.parametrize("truth", [0.0, 0.01, 0.05])
 def test_the_interval_of_the_component_covers_the_truth_as_often_as_it_says(truth: float) -> None:
     draw = np.random.default_rng(3)

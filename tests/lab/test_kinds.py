@@ -130,6 +130,7 @@ def test_what_false_firmware_claims_reaches_the_kernel_and_does_not_make_nvm_dra
     assert latency[2] < latency[0] == latency[1]
 
 
+@pytest.mark.long
 def test_two_sockets_have_their_slow_nodes_crossed(guest: Guest) -> None:
     seen = nodes(guest(NODES, topology="two-sockets", timeout_seconds=300))
     assert {node_id: node.kind for node_id, node in seen.items()} == dict(
@@ -140,6 +141,7 @@ def test_two_sockets_have_their_slow_nodes_crossed(guest: Guest) -> None:
     assert seen[1].entry["distances"] == {"0": 21, "1": 10, "2": 17, "3": 28}
 
 
+@pytest.mark.long
 def test_a_cpuset_leaves_the_other_nodes_unused(guest: Guest) -> None:
     command = f"""
         cd /sys/fs/cgroup && echo "+cpuset" >cgroup.subtree_control && mkdir one || exit 9

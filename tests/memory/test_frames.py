@@ -62,6 +62,27 @@ def test_frames_and_move_pages_agree(mapping: native.PageMapping, frames: native
     assert fast.asked < PAGES // 10  # a page in the middle of being moved may be asked about
 
 
+def test_runs_of_frames_are_those_of_pagemap(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
+    native.populate(mapping)
+    # A page that is migrated between the two looks has another frame.
+    entries = np.zeros(PAGES, dtype=np.uint64)
+    for _ in range(5):
+        with Path("/proc/self/pagemap").open("rb", buffering=0) as file:
+            file.seek(mapping.address // native.PAGE_BYTES * 8)
+            file.readinto(entries.data)
+        found, asked = both(mapping, frames)
+        shown = entries & np.uint64((1 << 55) - 1)
+        runs = 1 + np.count_nonzero(np.diff(shown.astype(np.int64)) != 1)
+        if found.frame_runs == runs:
+            break
+    assert (found.frames, found.frame_runs) == (PAGES, runs)
+    assert (asked.frames, asked.frame_runs) == (0, 0)
+    placement = check_placement(mapping, Pattern((NODE,)))
+    assert placement.frame_run_pages is not None
+    assert 1 <= placement.frame_run_pages <= PAGES
+    assert placement.to_record().frame_run_pages == placement.frame_run_pages
+
+
 def test_parts_add_up(mapping: native.PageMapping, frames: native.FrameNodes) -> None:
     native.populate(mapping)
     edges = [0, 1, 4, 1000, 1001, PAGES]

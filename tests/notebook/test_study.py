@@ -62,8 +62,9 @@ def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
         if row["not_measured"]:
             assert row["ns_per_page"] == "" and "->" not in row["not_measured"]
             continue
-        assert float(row["ns_low"]) <= float(row["ns_per_page"]) <= float(row["ns_high"])
-        assert float(row["of_plain"]) > 0
+        assert float(row["ns_per_page"]) > 0 and float(row["of_plain"]) > 0
+        # One launch has no interval.
+        assert row["ns_low"] == row["ns_high"] == ""
         assert int(row["mappings"]) >= 1
         assert float(row["page_table_bytes_per_page"]) >= 8  # a table entry, on every architecture we know
         assert float(row["misplaced: placed"]) == 0

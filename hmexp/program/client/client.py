@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from hmexp.decoding import decoder
 from hmexp.errors import HmexpError, ParameterError
 from hmexp.process import describe_end
 from hmexp.program.client.build import build_client
@@ -18,7 +19,7 @@ from hmexp.store.client_records import ClientResult
 
 Step = Literal["load", "verify", "run", "rush"]
 _USAGE: Final = 2
-_decoder: Final = msgspec.json.Decoder(ClientResult)
+_decoder: Final = decoder(ClientResult)
 
 
 class ClientError(HmexpError):

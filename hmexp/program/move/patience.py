@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from hmexp.program.move.facts import read_settings
 from hmexp.program.move.follow_options import FollowOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hmexp.program.move.chase import Chase, ChaseStep
 
 #: How long pages may appear as fast as they are moved [s].
@@ -17,6 +20,11 @@ _CHURN_LOOKS: Final = 40
 _FULL_LOOKS: Final = 5
 
 
+def is_balancing() -> bool:
+    """Whether automatic NUMA balancing is on."""
+    return read_settings().get("kernel.numa_balancing", "0") != "0"
+
+
 class Patience:
     """Judges whether a move is still, in vain, or worth going on.
 
@@ -24,16 +32,19 @@ class Patience:
     ----------
     options : FollowOptions
         How long to wait for what.
+    balancing : callable
+        Whether the kernel moves pages by itself.
     """
 
-    def __init__(self, options: FollowOptions) -> None:
-        self._options = options
+    def __init__(self, options: FollowOptions, balancing: Callable[[], bool] = is_balancing) -> None:
+        self._options, self._balancing = options, balancing
         self._calm_since: float | None = None
         self._shared_since: float | None = None
         self._best_share = 1.0
         self._best_at: float | None = None
         self._looks = 0
         self._full_looks = 0
+        self._asked = self._returned = 0
 
     def wants_look(self, _chase: Chase) -> bool:
         """Whether to look although nothing seems to have happened: a calm is to be confirmed."""
@@ -52,7 +63,7 @@ class Patience:
         # One that was refused is asked for again until it is known why.
         if wrong > self._options.tolerance * present or any(step.refused for step in steps):
             self._calm_since = None
-            return self._churning(wrong / max(1, present), now)
+            return self._churning(wrong / max(1, present), now, steps)
         if shared and self._still_waiting(now):
             return None
         self._shared_since = self._shared_since if shared else None
@@ -70,18 +81,27 @@ class Patience:
         self._full_looks = self._full_looks + 1 if asked * 100 < held_back and held_back * 2 > wrong else 0
         return self._full_looks >= _FULL_LOOKS
 
-    def _churning(self, share: float, now: float) -> tuple[str, str] | None:
+    def _churning(self, share: float, now: float, steps: list[ChaseStep]) -> tuple[str, str] | None:
         self._looks += 1
+        self._asked += sum(step.asked for step in steps)
+        self._returned += sum(step.returned for step in steps)
         if share < 0.9 * self._best_share or self._best_at is None:
             self._best_share, self._best_at, self._looks = share, now, 0
+            self._asked = self._returned = 0
         # A slow rate makes few looks in a long time.
         if now - self._best_at < _CHURN_SECONDS or self._looks < _CHURN_LOOKS:
             return None
-        return "churning", (
+        text = (
             f"for {_CHURN_SECONDS:g} s pages have appeared as fast as they were moved, and {share:.1%} are "
-            "not "
-            "in their place: raise --rate or --cpu-share, or follow it with --keep"
+            "not in their place: raise --rate or --cpu-share, or follow it with --keep"
         )
+        # Too little to blame it for all, but most of the work may be undone by it.
+        if self._returned * 2 >= self._asked and self._balancing():
+            text += (
+                f". {self._returned} pages had been in place before, and automatic NUMA balancing is on: "
+                "switch it off (sysctl kernel.numa_balancing=0)"
+            )
+        return "churning", text
 
     def _still_waiting(self, now: float) -> bool:
         self._shared_since = self._shared_since if self._shared_since is not None else now

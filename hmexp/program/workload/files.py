@@ -13,6 +13,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
+from hmexp.decoding import convert
 from hmexp.errors import ParameterError
 from hmexp.program.workload.checks import WorkloadMistakeError, check_workload
 from hmexp.program.workload.toml_lines import KeyPath, find_line
@@ -163,7 +164,7 @@ def parse_workload(text: str, where: str) -> WorkloadRecord:
 
 def _convert(found: dict[str, Any]) -> WorkloadRecord:
     try:
-        return msgspec.convert(found, WorkloadRecord)
+        return convert(found, WorkloadRecord)
     except msgspec.ValidationError as error:
         message, _, place = str(error).partition(" - at `$")
         path = [name or int(number) for name, number in _STEP.findall(place)]

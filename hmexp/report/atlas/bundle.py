@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hmexp.decoding import decode
 from hmexp.errors import EmulationError, ParameterError
 from hmexp.memory.profile import Profile
 from hmexp.memory.profile_file import check_profile
@@ -194,13 +195,11 @@ def parse_bundle(raw: bytes, where: str) -> Bundle:
     if len(raw) > MOST_BYTES:
         raise ParameterError(f"{where} is longer than {MOST_BYTES} bytes", "a bundle is much smaller")
     try:
-        envelope = msgspec.json.decode(raw, type=Envelope)
+        envelope = decode(raw, Envelope)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise ParameterError(f"{where} is not a bundle: {error}", "see docs/atlas.md") from error
     if envelope.format != FORMAT:
-        raise ParameterError(
-            f"{where} is a bundle of another format", f"this hmexp reads {FORMAT}; a newer one may read it"
-        )
+        raise ParameterError(f"{where} is a bundle of another format", f"this hmexp reads {FORMAT}")
     bundle = _checked(envelope.content, where)
     if bundle.checksum != envelope.checksum:
         raise ParameterError(

@@ -63,10 +63,6 @@ def facts_of(run: RunRecord, settings: Mapping[str, str]) -> dict[str, str]:
         for name, text in _flat({name: value for name, value in known.items() if name not in _FLEETING}, "")
         if text is not None
     }
-    for name, value in settings.items():
-        # The launches have read the same setting again.
-        if found.get(name.rpartition(".")[2]) == value:
-            del found[name.rpartition(".")[2]]
     for node in run.nodes:
         size = "no memory" if node.total_bytes is None else format_size(node.total_bytes)
         found[f"node {node.id}"] = f"{node.kind}, {size}, {len(node.cpus)} CPUs"
@@ -119,7 +115,11 @@ class Census:
                 continue
             found.append(FactDifference(name, here, elsewhere, count / others))
         found.sort(key=lambda each: (-each.alike, _rank(each.name), each.name))
-        return found[:most]
+        # The launches have read again what the provenance has of some settings of the kernel.
+        once: dict[tuple[str, str, str], FactDifference] = {}
+        for each in found:
+            once.setdefault((each.name.rpartition(".")[2], each.here, each.elsewhere), each)
+        return list(once.values())[:most]
 
 
 def _rank(name: str) -> int:

@@ -203,8 +203,10 @@ def baseline(group: Sequence[Point]) -> Point | None:
 
 
 def relative(point: Point, base: Point) -> Estimate:
-    """Divide a point by another, with the widest interval that theirs allow."""
-    top, bottom = point.value, base.value
+    """Divide a point by another: as its record does, or with the widest interval that theirs allow."""
+    known, top, bottom = point.record.of_dram, point.value, base.value
+    if known is not None and known.rounds is not None and point.record.baseline_id == base.point_id:
+        return Estimate(known.median, known.ci_low, known.ci_high)
     if bottom.low <= 0 or top.low <= 0:
         return Estimate(top.median / bottom.median, 0.0, float("inf"))
     return Estimate(top.median / bottom.median, top.low / bottom.high, top.high / bottom.low)

@@ -144,6 +144,7 @@ POINT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("granule_bytes", "Int64", "bytes in a row from one entry", attrgetter("given.granule_bytes")),
     Column("size_bytes", "Int64", "size of the region", attrgetter("given.size_bytes")),
     Column("page_bytes", "Int64", "size of the pages used", attrgetter("point.page_bytes")),
+    Column("frame_run_pages", "Float64", "pages with frames in a row", attrgetter("look.frame_run_pages")),
     Column("threads", "Int64", "threads that measured", attrgetter("given.threads")),
     Column("operation", "string", "what was measured", attrgetter("point.operation")),
     Column("access", "string", "order of the accesses", attrgetter("given.access")),

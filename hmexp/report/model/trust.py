@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from hmexp.report.model.advice import cautions
-from hmexp.report.run.facts import proof_ok
+from hmexp.report.run.facts import last_look, proof_ok
 from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
 from hmexp.store.parts import EffectsRecord, SearchRecord
 
 Level = Literal["good", "warn", "bad"]
+_SMALL_PAGE_BYTES: Final = 4096
+#: Regions are told apart if the frames of one lie in runs so many times longer than those of another.
+_SCATTERED: Final = 4.0
 _ORDER: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "good": 2}
 
 
@@ -28,7 +31,13 @@ class Ground:
 
 def grounds(results: Results) -> tuple[Ground, ...]:
     """Say what the speeds are of, what is missing, what was proven, and how much noise there is."""
-    found = [machine_ground(results), *_points(results), *_proof(results), *_noise(results)]
+    found = [
+        machine_ground(results),
+        *_points(results),
+        *_proof(results),
+        *_noise(results),
+        *_frames(results),
+    ]
     return gravest_first(found)
 
 
@@ -120,16 +129,42 @@ def _noise(results: Results) -> list[Ground]:
     return [*found, Ground("warn", "Noise", text)]
 
 
+def _frames(results: Results) -> list[Ground]:
+    """Latencies of small pages whose frames are scattered in some regions alone are not of one thing."""
+    runs = [
+        look.frame_run_pages
+        for point in results.ok
+        if point.operation == "latency" and point.page_bytes == _SMALL_PAGE_BYTES
+        and (look := last_look(point.record)) is not None and look.frame_run_pages is not None
+    ]  # fmt: skip
+    if not runs or max(runs) < _SCATTERED * min(runs):
+        return []
+    text = (
+        "frames of the latencies' 4 KiB pages follow each other in runs of "
+        f"{min(runs):.1f} to {max(runs):.1f} pages, by region: "
+        "where they are scattered, the same chase is slower by some per cent"
+    )
+    return [Ground("warn", "Frames", text)]
+
+
 def _say_effects(effects: EffectsRecord) -> str:
     """What the launches of the run had in common; `hmexp.measure.launch_effects` says how it is found."""
+    values = _say_effect(effects.autocorrelation, effects.two_states, "launches")
+    of_dram = _say_effect(
+        effects.of_dram_autocorrelation, effects.of_dram_two_states, "multiples of all DRAM"
+    )
+    said = "; ".join(filter(None, (values, of_dram)))
+    which = "" if values and of_dram else " of values" if values else " of multiples of all DRAM"
+    return f"{said}: the machine changed its state now and then, and the intervals{which} were widened for it"
+
+
+def _say_effect(autocorrelation: float, two_states: bool, what: str) -> str:
     said = []
-    if effects.autocorrelation:
-        said.append(
-            f"launches that followed each other were alike (autocorrelation {effects.autocorrelation:.2f})"
-        )
-    if effects.two_states:
-        said.append("launches were at one of two levels, rather than around one")
-    return f"{'; '.join(said)}: the machine changed its state now and then, and intervals were widened for it"
+    if autocorrelation:
+        said.append(f"{what} that followed each other were alike (autocorrelation {autocorrelation:.2f})")
+    if two_states:
+        said.append(f"{what} were at one of two levels, rather than around one")
+    return "; ".join(said)
 
 
 def _width(point: Point) -> float:

@@ -169,6 +169,21 @@ def test_patience() -> None:
         assert waiting.judge([ChaseStep(present=1000, shared=100)]) is None
 
 
+@pytest.mark.parametrize(
+    ("balancing", "returned", "named"), [(True, 300, True), (True, 10, False), (False, 300, False)]
+)
+def test_a_move_that_is_undone_as_fast_names_what_may_undo_it(
+    monkeypatch: pytest.MonkeyPatch, balancing: bool, returned: int, named: bool
+) -> None:
+    clock = iter(range(0, 10_000, 2))
+    monkeypatch.setattr("hmexp.program.move.patience.time.monotonic", lambda: float(next(clock)))
+    patience = Patience(FollowOptions(until_still=True), lambda: balancing)
+    look = ChaseStep(present=1000, wrong=500, asked=400, returned=returned)
+    stopped = next(found for _ in range(200) if (found := patience.judge([look])) is not None)
+    assert stopped[0] == "churning" and "50.0% are not in their place" in stopped[1]
+    assert ("sysctl kernel.numa_balancing=0" in stopped[1]) == named
+
+
 def test_batches_become_smaller_while_calls_take_long() -> None:
     pace = MovePace(PaceOptions(), threading.Event())
     sizes = []
