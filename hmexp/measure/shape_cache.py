@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from hmexp import native
+from hmexp.decoding import decode
 from hmexp.native.core import lib
 from hmexp.store.shapes import ShapeRecord
 from hmexp.system.sysfs import read_text
@@ -105,6 +106,6 @@ def _file_of(operation: str, page_bytes: int, threads: int) -> Path:
 
 def _read(path: Path) -> KeptShape | None:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=KeptShape)
+        return decode(path.read_bytes(), KeptShape)
     except (OSError, ValueError, RecursionError):
         return None

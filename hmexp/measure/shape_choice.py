@@ -10,27 +10,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import median
+from statistics import geometric_mean, median
 from typing import Final
 
-import numpy as np
+import msgspec
 
 from hmexp import native
+from hmexp.decoding import decode
+from hmexp.errors import HmexpError, MeasurementError
 from hmexp.measure.bandwidth import find_operation
-from hmexp.measure.shapes import Way, ways_of
+from hmexp.measure.shape_cache import keep, read_kept
+from hmexp.measure.shapes import Way, find_way, ways_of
 from hmexp.measure.threads import make_slices
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import Region, allocate
 from hmexp.native import Job, Operation
 from hmexp.pattern import Pattern
+from hmexp.process import Child, ChildError, answer_once
 from hmexp.store.shapes import ShapeRecord, ShapeTrial
+from hmexp.system.settings import without_numa_balancing
 
 #: By how much a shape must be faster than the plain loop.
 BETTER: Final = 0.02
+#: Where a sample is shorter than this a choice would take longer than what it is for [s].
+LEAST_SECONDS: Final = 0.05
+#: A choice takes a few seconds; what takes longer hangs [s].
+TIMEOUT_SECONDS: Final = 120.0
 REGIONS: Final = 2
 SIZE_BYTES: Final = 256 << 20
-#: Rounds of all shapes, then more of the best ones, and how many those are.
-_ROUNDS, _MORE_ROUNDS, _BEST = 2, 6, 3
+#: Rounds of all shapes, then of the best ones alone, and how many those are.
+_ROUNDS, _MORE_ROUNDS, _BEST = 2, 7, 4
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,76 @@ class Bench:
             found[plain.name].append((after, 1.0))
             before = after
         return found
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a process is asked to choose a shape for; see `choose`."""
+
+    operation: str
+    page_bytes: int
+    cpus: tuple[int, ...]
+    node: int
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What that process answers: a record, or why there is none."""
+
+    record: ShapeRecord | None = None
+    reason: str = ""
+
+
+def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) -> ShapeRecord:
+    """The shape that this CPU likes best: as it was found before, or measured now, in a process of its own.
+
+    Parameters
+    ----------
+    operation, page_bytes, cpus, node
+        As for `choose`.
+
+    Raises
+    ------
+    MeasurementError
+        If it could not be measured.
+    """
+    known = read_kept(operation, page_bytes, len(cpus))
+    if known is not None:
+        return known
+    question = Question(operation, page_bytes, tuple(cpus), node)
+    try:
+        answer = Child("hmexp.measure.shape_choice", TIMEOUT_SECONDS).ask(msgspec.json.encode(question))
+    except ChildError as error:
+        words = f": {error.last_words.splitlines()[-1]}" if error.last_words else ""
+        raise MeasurementError(f"the process that compares shapes {error.reason}{words}") from error
+    found = decode(answer, Answer)
+    if found.record is None:
+        raise MeasurementError(f"shapes cannot be compared: {found.reason}")
+    keep(found.record)
+    return found.record
+
+
+def named(shape: str, operation: str, page_bytes: int, threads: int) -> ShapeRecord:
+    """A shape that a person has named; with what is known of it on this CPU, if anything is.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such shape.
+    """
+    way = find_way(shape, find_operation(operation))
+    known = read_kept(operation, page_bytes, threads)
+    trials = () if known is None else known.trials
+    same = [one for one in trials if (one.shape, one.vector_bits) == (way.shape.name, way.vector_bits)]
+    return ShapeRecord(
+        operation=operation,
+        page_bytes=page_bytes,
+        threads=threads,
+        shape=way.shape.name,
+        vector_bits=way.vector_bits,
+        ratio=_mean(same[0].ratios) if same else None,
+        source="named",
+        trials=trials,
+    )
 
 
 def choose(
@@ -108,11 +187,12 @@ def choose(
             bench.gbps(ways[0], warm=False)
         taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
         best = sorted(ways[1:], key=lambda way: -_worst(taken, way.name))[:_BEST]
-        if best and _worst(taken, best[0].name) > 1:
-            for place, bench in enumerate(benches):
-                taken[place] |= bench.rounds([ways[0], *best], _MORE_ROUNDS)
+        for place, bench in enumerate(benches):
+            taken[place] |= bench.rounds([ways[0], *best], _MORE_ROUNDS)
     trials = tuple(_trial(way, taken) for way in ways)
-    chosen = max(trials, key=lambda trial: min(trial.ratios))
+    # Of few rounds the best is the luckiest, too: only those that were measured again can be chosen.
+    again = [trial for trial in trials if trial.name in {way.name for way in best}]
+    chosen = max(again, key=lambda trial: min(trial.ratios))
     if min(chosen.ratios) < 1 + BETTER:
         chosen = trials[0]
     return ShapeRecord(
@@ -121,10 +201,14 @@ def choose(
         threads=len(cpus),
         shape=chosen.shape,
         vector_bits=chosen.vector_bits,
-        ratio=round(float(np.prod(chosen.ratios)) ** (1 / len(chosen.ratios)), 4),
+        ratio=_mean(chosen.ratios),
         source="measured",
         trials=trials,
     )
+
+
+def _mean(ratios: Sequence[float]) -> float:
+    return round(geometric_mean(ratios), 4)
 
 
 def _worst(taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]], name: str) -> float:
@@ -139,3 +223,18 @@ def _trial(way: Way, taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]
         gbps=tuple(round(median(gbps for gbps, _ in region[way.name]), 3) for region in taken),
         rounds=len(taken[0][way.name]),
     )
+
+
+def answer(question: bytes) -> bytes:
+    """Choose a shape as an encoded question asks."""
+    asked = decode(question, Question)
+    try:
+        with without_numa_balancing():
+            found = choose(asked.operation, asked.page_bytes, asked.cpus, asked.node)
+    except HmexpError as error:
+        return msgspec.json.encode(Answer(reason=error.message))
+    return msgspec.json.encode(Answer(found))
+
+
+if __name__ == "__main__":
+    answer_once(answer)

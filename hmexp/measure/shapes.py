@@ -11,6 +11,8 @@ from hmexp.measure.walk import require_vectors
 from hmexp.native import PLAIN, SHAPES, Operation, Shape
 from hmexp.pattern import Pattern
 
+#: The shape is chosen by measurement.
+AUTO: Final = "auto"
 #: How far places are apart, more or less, and how far at most to fit a pattern [bytes].
 _DISTANCE_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 4 << 20
@@ -102,15 +104,30 @@ def find_way(name: str, operation: Operation, bits: int | None = None) -> Way:
     ParameterError
         If there is no such shape, or this CPU does not have the width.
     """
-    word, _, width = name.partition("-")
-    shape = SHAPES.get(word)
-    if shape is None or (width and not (width.isascii() and width.isdigit())):
-        raise ParameterError(
-            f"shape {name!r} is unknown",
-            f"use one of: {', '.join(SHAPES)}; or one at a vector width, such as places4-256",
-        )
+    word, _, width = require_shape(name).partition("-")
+    if word == AUTO:
+        raise ParameterError(f"shape {name!r} is chosen before a measurement, not in it", "name a shape")
+    shape = SHAPES[word]
     found = require_vectors(int(width) if width else bits, operation)
     return Way(shape if shape.able(operation.name, found) else SHAPES[PLAIN], found)
+
+
+def require_shape(text: str) -> str:
+    """Refuse what is neither a shape nor a way of choosing one, whatever the operation.
+
+    Raises
+    ------
+    ParameterError
+        With the names that there are.
+    """
+    word, dash, width = text.partition("-")
+    if text == AUTO or (word in SHAPES and (not dash or width in map(str, native.VECTOR_BITS))):
+        return text
+    raise ParameterError(
+        f"shape {text!r} is unknown",
+        f"use {AUTO} (what this CPU likes best), or one of: {', '.join(SHAPES)}; or one of them at a vector "
+        f"width, such as places4-256",
+    )
 
 
 def ways_of(operation: Operation) -> tuple[Way, ...]:

@@ -30,6 +30,11 @@ class ShapeTrial(Stored, frozen=True, kw_only=True, gc=False):
     gbps: tuple[float, ...] = ()
     rounds: int = 0
 
+    @property
+    def name(self) -> str:
+        """Such as ``places4-256``."""
+        return f"{self.shape}-{self.vector_bits}"
+
 
 class ShapeRecord(Stored, frozen=True, kw_only=True, gc=False):
     """The shape of all loops of a run that have an operation, a page size and a number of threads in common.
@@ -63,3 +68,8 @@ class ShapeRecord(Stored, frozen=True, kw_only=True, gc=False):
     ratio: float | None = None
     source: Literal["measured", "kept", "named"] = "named"
     trials: tuple[ShapeTrial, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Such as ``places4-256``."""
+        return f"{self.shape}-{self.vector_bits}"

@@ -14,6 +14,7 @@ from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.reading import Reading
 from hmexp.report.comparison.readings import Match, StoredRun
 from hmexp.report.comparison.variation import LaunchNoise
+from hmexp.report.comparison.walked import say_bridged
 from hmexp.report.run.results import Results
 
 Verdict = Literal["slower", "faster", "no difference", "not comparable"]
@@ -132,6 +133,8 @@ class Comparison:
                 f"{len(self.matched.ambiguous)} times several points of a run match the same of the other: "
                 "they are left out."
             )
+        bridged = say_bridged((p.a, p.b) for p in self.points if p.quotient is not None)
+        lines += [] if bridged is None else [bridged]
         return (*lines, *self.matched.notes)
 
     @property

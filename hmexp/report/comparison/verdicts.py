@@ -21,6 +21,7 @@ from hmexp.report.comparison.variation import (
     quantile,
     standard_error,
 )
+from hmexp.report.comparison.walked import bridge
 
 CONFIDENCE: Final = 0.95
 
@@ -87,6 +88,7 @@ def compare_runs(a: StoredRun, b: StoredRun, options: ComparisonOptions) -> Comp
 
 def _quotient(a: Reading, b: Reading, noise: LaunchNoise, options: ComparisonOptions) -> Compared:
     difference = math.log((b.median or 1.0) / (a.median or 1.0))
+    difference -= math.log(bridge(a, b))
     if options.of_model:
         difference -= math.log((b.model or 1.0) / (a.model or 1.0))
     error = math.hypot(standard_error(a, noise), standard_error(b, noise))
