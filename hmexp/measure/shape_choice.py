@@ -20,11 +20,11 @@ from hmexp.decoding import decode
 from hmexp.errors import HmexpError, MeasurementError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.shape_cache import keep, read_kept
-from hmexp.measure.shapes import Way, find_way, ways_of
+from hmexp.measure.shapes import AUTO, Way, find_way, require_shape, ways_of
 from hmexp.measure.threads import make_slices
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import Region, allocate
-from hmexp.native import Job, Operation
+from hmexp.native import PLAIN, Job, Operation
 from hmexp.pattern import Pattern
 from hmexp.process import Child, ChildError, answer_once
 from hmexp.store.shapes import ShapeRecord, ShapeTrial
@@ -121,6 +121,34 @@ def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) 
         raise MeasurementError(f"shapes cannot be compared: {found.reason}")
     keep(found.record)
     return found.record
+
+
+def shape_of(
+    asked: str, operation: str, page_bytes: int, cpus: Sequence[int], node: int, seconds: float
+) -> str:
+    """The shape for a single measurement on real nodes, by name.
+
+    Parameters
+    ----------
+    asked : str
+        ``plain``, ``auto`` or a name.
+    operation, page_bytes, cpus, node
+        As for `choose`.
+    seconds : float
+        Shortest time of a sample: of shorter ones than `LEAST_SECONDS` the loop is plain [s].
+
+    Raises
+    ------
+    ParameterError
+        If there is no such shape.
+    MeasurementError
+        If shapes could not be compared.
+    """
+    if require_shape(asked) != AUTO:
+        return asked
+    if seconds < LEAST_SECONDS:
+        return PLAIN
+    return find_shape(find_operation(operation).name, page_bytes, cpus, node).name
 
 
 def named(shape: str, operation: str, page_bytes: int, threads: int) -> ShapeRecord:

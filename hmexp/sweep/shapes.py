@@ -41,15 +41,10 @@ def choose_shapes(
         What is not among them is plain: latencies, emulated nodes, and what is no sequential access.
     """
     given = plan.parameters.shapes
-    points = _shaped(plan)
-    if given == PLAIN or not points:
-        return ()
-    if given != AUTO:
-        return tuple(named(given, *key) for key in points)
-    if plan.parameters.sample_seconds < LEAST_SECONDS:
-        return ()
+    if given != AUTO or plan.parameters.sample_seconds < LEAST_SECONDS:
+        return name_shapes(plan)
     found = []
-    for (operation, page_bytes, threads), point in points.items():
+    for (operation, page_bytes, threads), point in _shaped(plan).items():
         show(f"which shape of {operation} this CPU likes best")
         try:
             record = find_shape(operation, page_bytes, plan.cpus_of(point), plan.backing_node)
@@ -60,6 +55,15 @@ def choose_shapes(
         if record.source == "measured":
             say(f"{operation}, {threads} thread{'s'[: threads > 1]}: {describe(record)}.")
     return tuple(found)
+
+
+def name_shapes(plan: SweepPlan) -> tuple[ShapeRecord, ...]:
+    """The shapes that a sweep names; none that would have to be measured first.
+
+    Hosts of a fleet are compared with each other: their loops walk alike, plainly or as was asked for.
+    """
+    given = plan.parameters.shapes
+    return () if given in (PLAIN, AUTO) else tuple(named(given, *key) for key in _shaped(plan))
 
 
 def describe(record: ShapeRecord) -> str:

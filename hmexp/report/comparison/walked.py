@@ -70,6 +70,6 @@ def say_bridged(pairs: Iterable[tuple[Reading, Reading]]) -> str | None:
         return None
     ways = "; ".join(f"{count} of {way}" for way, count in found.items())
     return (
-        "Points whose loops walked in different shapes are compared as multiples of what the plain loop gives, "
-        f"by the ratio that each run recorded: {ways}."
+        "Points whose loops walked in different shapes are compared as multiples of what the plain loop "
+        f"gives, by the ratio that each run recorded: {ways}."
     )
