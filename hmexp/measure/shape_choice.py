@@ -78,7 +78,7 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Question:
+class ShapeQuestion:
     """What a process is asked to choose a shape for; see `choose`."""
 
     operation: str
@@ -87,7 +87,7 @@ class Question:
     node: int
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ShapeAnswer(msgspec.Struct, frozen=True):
     """What that process answers: a record, or why there is none."""
 
     record: ShapeRecord | None = None
@@ -110,13 +110,13 @@ def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) 
     known = read_kept(operation, page_bytes, len(cpus))
     if known is not None:
         return known
-    question = Question(operation, page_bytes, tuple(cpus), node)
+    question = ShapeQuestion(operation, page_bytes, tuple(cpus), node)
     try:
         answer = Child("hmexp.measure.shape_choice", TIMEOUT_SECONDS).ask(msgspec.json.encode(question))
     except ChildError as error:
         words = f": {error.last_words.splitlines()[-1]}" if error.last_words else ""
         raise MeasurementError(f"the process that compares shapes {error.reason}{words}") from error
-    found = decode(answer, Answer)
+    found = decode(answer, ShapeAnswer)
     if found.record is None:
         raise MeasurementError(f"shapes cannot be compared: {found.reason}")
     keep(found.record)
@@ -255,13 +255,13 @@ def _trial(way: Way, taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]
 
 def answer(question: bytes) -> bytes:
     """Choose a shape as an encoded question asks."""
-    asked = decode(question, Question)
+    asked = decode(question, ShapeQuestion)
     try:
         with without_numa_balancing():
             found = choose(asked.operation, asked.page_bytes, asked.cpus, asked.node)
     except HmexpError as error:
-        return msgspec.json.encode(Answer(reason=error.message))
-    return msgspec.json.encode(Answer(found))
+        return msgspec.json.encode(ShapeAnswer(reason=error.message))
+    return msgspec.json.encode(ShapeAnswer(found))
 
 
 if __name__ == "__main__":

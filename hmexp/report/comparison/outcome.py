@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
+from hmexp.report.comparison.bridging import say_bridged
 from hmexp.report.comparison.machine_state import Difference
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.reading import Reading
 from hmexp.report.comparison.readings import Match, StoredRun
 from hmexp.report.comparison.variation import LaunchNoise
-from hmexp.report.comparison.walked import say_bridged
 from hmexp.report.run.results import Results
 
 Verdict = Literal["slower", "faster", "no difference", "not comparable"]

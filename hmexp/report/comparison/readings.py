@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from hmexp.report.comparison.bridging import why_not_bridged
 from hmexp.report.comparison.reading import Key, Reading
-from hmexp.report.comparison.walked import why_not_bridged
 from hmexp.report.run.soundness import require_sound
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.reader import POINTS, read_run, take_points

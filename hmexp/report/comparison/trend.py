@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from hmexp.report.comparison.bridging import bridge
 from hmexp.report.comparison.reading import Key, Reading
 from hmexp.report.comparison.readings import StoredRun, why_not_comparable
 from hmexp.report.comparison.shift import LEAST_VALUES, find_shifts, strongest_shift
 from hmexp.report.comparison.variation import discoveries
-from hmexp.report.comparison.walked import bridge
 
 #: How often a point without a change may be said to have one.
 CHANCE: Final = 0.05

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hmexp.report.comparison.bridging import bridge
 from hmexp.report.comparison.machine_state import differences
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison
@@ -21,7 +22,6 @@ from hmexp.report.comparison.variation import (
     quantile,
     standard_error,
 )
-from hmexp.report.comparison.walked import bridge
 
 CONFIDENCE: Final = 0.95
 
