@@ -47,6 +47,8 @@ def held_against(profile: Emulation, a: Reading, b: Reading) -> Reading:
     threads, access = b.parameters.get("threads"), b.parameters.get("access")
     if operation is None or access not in (None, "sequential"):
         return replace(a, model=None)
+    # Nor are shapes compared: the figures of a profile are those of the machine's own loops.
+    a = replace(a, shape=b.shape, of_plain=b.of_plain)
     nodes = Pattern.parse(str(b.parameters["pattern"])).nodes
     shares = {node: nodes.count(node) for node in set(nodes)}
     try:
