@@ -29,7 +29,8 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "hmexp.measure.latency": (
         "NodeSplit", "measure_latency", "measure_node_latencies", "measure_store_latency",
     ),
-    "hmexp.measure.loaded": ("Injection", "measure_loaded_latency"),
+    "hmexp.measure.injection": ("Injection",),
+    "hmexp.measure.loaded": ("measure_loaded_latency",),
     "hmexp.measure.rings": ("RingPlan",),
     "hmexp.measure.sampling": ("Sampling",),
     "hmexp.measure.walk": ("Walk",),

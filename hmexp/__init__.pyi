@@ -21,12 +21,12 @@ from hmexp.measure.bandwidth import measure_bandwidth as measure_bandwidth
 from hmexp.measure.curve import LoadedCurve as LoadedCurve
 from hmexp.measure.curve import LoadedPoint as LoadedPoint
 from hmexp.measure.host import emulate as emulate
+from hmexp.measure.injection import Injection as Injection
 from hmexp.measure.knee import Knee as Knee
 from hmexp.measure.latency import NodeSplit as NodeSplit
 from hmexp.measure.latency import measure_latency as measure_latency
 from hmexp.measure.latency import measure_node_latencies as measure_node_latencies
 from hmexp.measure.latency import measure_store_latency as measure_store_latency
-from hmexp.measure.loaded import Injection as Injection
 from hmexp.measure.loaded import measure_loaded_latency as measure_loaded_latency
 from hmexp.measure.measurement import Measurement as Measurement
 from hmexp.measure.need import Requirement as Requirement

@@ -57,7 +57,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--tail", action="store_true",
-        help="time each access by itself: percentiles up to p99.99, of each node",
+        help="time each access by itself: percentiles up to p99.99, of each node; with --loaded under load",
     )  # fmt: skip
     add_json(parser, "the record")
 
@@ -85,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
         return allocate(options.size, what, options.placer, emulation=emulation, topology=machine, huge=huge)
 
     with region_of(pattern) as region:
-        if not options.loaded:
+        if options.tail or not options.loaded:
             return _idle(region, options)
         other = region_of(load) if load is not None else None
         try:
@@ -111,11 +111,14 @@ def _require_meaning(options: argparse.Namespace) -> None:
             f"--stores {options.stores} and --loaded exclude each other: the curve is of loads",
             "leave out one of them; --operation write_nt --loaded loads the memory with stores",
         )
-    if options.tail and (options.loaded or options.stores is not None):
+    if options.tail and options.stores is not None:
         raise ParameterError(
-            f"--tail and {'--loaded' if options.loaded else '--stores'} exclude each other: single accesses "
-            "are timed of idle loads",
-            "leave out one of them",
+            "--tail and --stores exclude each other: it times single loads", "leave out one of them"
+        )
+    if options.tail and options.loaded and (options.operation != "read" or options.load_pattern is not None):
+        raise ParameterError(
+            "under --tail --loaded the other threads read, in the other half of the same region",
+            "leave out --operation and --load-pattern, or leave out --tail",
         )
     if options.load_pattern is not None and not options.loaded:
         raise ParameterError(
@@ -134,7 +137,8 @@ def _emulate(options: argparse.Namespace, patterns: list[Pattern], machine: Topo
 
 
 def _loaded(region: Region, load: Region | None, options: argparse.Namespace) -> int:
-    from hmexp.measure.loaded import Injection, measure_loaded_latency
+    from hmexp.measure.injection import Injection
+    from hmexp.measure.loaded import measure_loaded_latency
     from hmexp.measure.quantity import sampling_of_curve
     from hmexp.measure.rings import RingPlan
 
@@ -153,15 +157,26 @@ def _loaded(region: Region, load: Region | None, options: argparse.Namespace) ->
     return ExitStatus.OK
 
 
+def _tail(region: Region, sampling: Sampling, options: argparse.Namespace) -> dict[str, Measurement]:
+    from hmexp.measure.tail import measure_latency_tail, measure_loaded_tail
+    from hmexp.store.tails import TailDetails
+
+    if not options.loaded:
+        cpu = None if options.cpus is None else options.cpus[0]
+        return {"single accesses, p99": measure_latency_tail(region, cpu=cpu, sampling=sampling)}
+    pinning = "near" if options.cpus is None else options.cpus
+    one = measure_loaded_tail(region, options.threads or None, pinning=pinning, sampling=sampling)
+    assert isinstance(one.details, TailDetails)
+    return {f"single accesses under {one.details.load_gbps:.2f} GB/s of reads, p99": one}
+
+
 def _idle(region: Region, options: argparse.Namespace) -> int:
     from hmexp.measure.latency import measure_store_latency
 
     cpu, sampling = None if options.cpus is None else options.cpus[0], read_sampling(options)
     split: NodeSplit | None = None
     if options.tail:
-        from hmexp.measure.tail import measure_latency_tail
-
-        found = {"single accesses, p99": measure_latency_tail(region, cpu=cpu, sampling=sampling)}
+        found = _tail(region, sampling, options)
     elif options.stores is not None:
         one = measure_store_latency(region, options.stores, cpu=cpu, sampling=sampling)
         found = {f"stores ({options.stores})": one}
@@ -182,10 +197,8 @@ def _idle(region: Region, options: argparse.Namespace) -> int:
     if split is not None:
         for node, one in split.nodes.items():
             print(f"node {node}, {split.shares[node]:.1%} of the pages: {one}")
-        print(
-            f"mixture of the nodes: {split.mixture_ns:.4g} ns; the whole is "
-            f"{split.mixture_error:+.1%} from it"
-        )
+        whole = f"the whole is {split.mixture_error:+.1%} from it"
+        print(f"mixture of the nodes: {split.mixture_ns:.4g} ns; {whole}")
     for one in found.values():
         say_trust(one)
     return ExitStatus.OK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -13,57 +12,22 @@ from hmexp import native
 from hmexp.errors import ParameterError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
+from hmexp.measure.injection import BURST_BYTES, INJECTION, Injection, check_delays, place_load
 from hmexp.measure.knee import Knee, find_knee
 from hmexp.measure.measurement import proof
-from hmexp.measure.mix import Mix
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.statistics import median_of, summarise
-from hmexp.measure.threads import make_slices, place_threads
+from hmexp.measure.threads import make_slices
 from hmexp.measure.walk import require_vectors
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import Job, Operation
 from hmexp.store.details import LoadedDetails
-from hmexp.system.cpus import allowed_cpus
 
-#: Pauses after each burst, the longest first [ns].
-DELAYS_NS: Final = (
-    20000, 8000, 4000, 2500, 1700, 1200, 900, 700, 550, 420, 320, 250, 200, 150, 110, 80, 50, 25, 0
-)  # fmt: skip
-#: What an injecting thread does of each stream between two pauses [bytes].
-BURST_BYTES: Final = 1024
-#: Points that are added between the two delays on either side of the knee.
-REFINE: Final = 4
 #: A curve has some twenty rates: each gets this.
 SAMPLING: Final = Sampling(5, 0.02)
-
-
-@dataclass(frozen=True)
-class Injection:
-    """How the threads that load a memory do it, at one rate after the other.
-
-    Parameters
-    ----------
-    delays_ns : tuple of int
-        Pauses after each burst [ns].
-    refine : int
-        How many rates to add on either side of the knee.
-    vector_bits : int, optional
-        Width of the vectors; the widest of this CPU if not given [bits].
-    mix : Mix, optional
-        Loads and stores by their share of traffic; the operation must be ``read`` then.
-    """
-
-    delays_ns: tuple[int, ...] = DELAYS_NS
-    refine: int = REFINE
-    vector_bits: int | None = None
-    mix: Mix | None = None
-
-
-#: All the rates, and as many again beside the knee as `REFINE` says.
-INJECTION: Final = Injection()
 
 
 def measure_loaded_latency(
@@ -108,13 +72,13 @@ def measure_loaded_latency(
     found = find_operation(operation)
     sampling.rule()
     delays = check_delays(injection.delays_ns)
-    bench = _Bench(region, load, found, _place(threads, pinning), injection, ring, sampling)
+    bench = LoadBench(region, load, found, place_load(threads, pinning), injection, ring, sampling)
     before = bench.proofs("before")
     points = bench.curve(delays, injection.refine, show)
     return bench.conclude(points, before, bench.proofs("after"))
 
 
-class _Bench:
+class LoadBench:
     """A ring and the slices beside it, ready to be measured at any rate."""
 
     def __init__(
@@ -210,6 +174,7 @@ class _Bench:
         )
 
     def idle(self, samples: int) -> LoadedPoint:
+        """The chase without a load."""
         self._chase(1)  # to learn how long a hop takes
         return self._chase(samples)
 
@@ -221,6 +186,7 @@ class _Bench:
         return self._point(None, taken, np.zeros(samples), hops)
 
     def take(self, job: Job, delay_ns: int) -> LoadedPoint:
+        """The chase while the others do a job, with a pause after each burst [ns]."""
         hops = self._hops()
         run = native.loaded(
             self.probe.mapping, self.cpu, self.offset, hops, self.load.mapping, self.slices, job,
@@ -229,6 +195,16 @@ class _Bench:
         )  # fmt: skip
         self.offset = run.offset
         return self._point(delay_ns, run.samples, run.load_bytes, hops)
+
+    def take_tail(self, turns: int, samples: int, nodes: Sequence[int]) -> native.LoadedRun:
+        """Single loads by node, under all the load that the threads can make."""
+        job = Job(self.operation.name, 1, samples, bits=self.bits)
+        run = native.loaded(
+            self.probe.mapping, self.cpu, self.offset, turns, self.load.mapping, self.slices, job,
+            BURST_BYTES, 0, self.model, self.load.pattern, tail_nodes=nodes,
+        )  # fmt: skip
+        self.offset = run.offset
+        return run
 
     def _hops(self) -> int:
         return max(500, int(self.sample_ns / self.hop_ns))
@@ -269,30 +245,3 @@ def _between(points: list[LoadedPoint], refine: int) -> list[int]:
         steps = np.linspace(longer, shorter, refine // 2 + 2)[1:-1]
         added += [int(step) for step in steps if int(step) not in delays]
     return list(dict.fromkeys(added))
-
-
-def check_delays(delays_ns: Sequence[int]) -> tuple[int, ...]:
-    """Sort pauses, the longest first; refuse what is none [ns]."""
-    delays = tuple(dict.fromkeys(delays_ns))
-    if not delays:
-        raise ParameterError("there are no delays", "give at least one, such as 0")
-    for delay in delays:
-        if isinstance(delay, bool) or not isinstance(delay, int) or not 0 <= delay <= 10_000_000:
-            raise ParameterError(f"delay {delay!r} is not a whole number of ns from 0 to 10000000")
-    return tuple(sorted(delays, reverse=True))
-
-
-def _place(threads: int | None, pinning: str | Sequence[int]) -> tuple[int, ...]:
-    able = len(allowed_cpus())
-    if able < 2:
-        raise ParameterError("loaded latency takes two CPUs, and this process may use one", "allow more CPUs")
-    named = None if isinstance(pinning, str) else len(pinning)
-    count = (able if named is None else named) - 1 if threads is None else threads
-    if type(count) is not int or count < 1:
-        raise ParameterError(f"threads {count!r} is not a positive whole number", "use 1 or more threads")
-    if named is None and count + 1 > able:
-        raise ParameterError(
-            f"{count} threads that inject and one that chases are more than the {able} CPUs",
-            f"use at most {able - 1} threads",
-        )
-    return tuple(place_threads(count + 1, pinning))

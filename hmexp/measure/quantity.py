@@ -17,7 +17,7 @@ from hmexp.measure.loaded import SAMPLING, measure_loaded_latency
 from hmexp.measure.measurement import Measurement
 from hmexp.measure.rings import RingPlan
 from hmexp.measure.sampling import Sampling
-from hmexp.measure.tail import measure_latency_tail
+from hmexp.measure.tail import measure_latency_tail, measure_loaded_tail
 from hmexp.measure.walk import Walk
 from hmexp.memory.region import Region
 from hmexp.memory.speed import FIGURES, Quantity
@@ -28,6 +28,8 @@ from hmexp.units import MIB
 LATENCIES: Final = ("latency", "latency_window", "latency_tail", "store_nt", "store_flush")
 #: What comes before the operation that loads: ``loaded_read``.
 LOADED: Final = "loaded_"
+#: Single loads under the load of threads that read.
+TAIL_LOADED: Final = "latency_tail_loaded"
 WINDOW_BYTES: Final = 16 * MIB
 
 
@@ -39,7 +41,7 @@ def find_quantity(name: str) -> str:
     ParameterError
         If there is none, with the names there are.
     """
-    if name in LATENCIES:
+    if name in (*LATENCIES, TAIL_LOADED):
         return name
     if "," in name:
         raise ParameterError(
@@ -55,14 +57,19 @@ def find_quantity(name: str) -> str:
     except ParameterError:
         raise ParameterError(
             f"operation {name!r} is unknown",
-            f"use some of: {', '.join((*OPERATIONS, *LATENCIES))}, or {LOADED}OPERATION for the latency "
-            f"under that load",
+            f"use some of: {', '.join((*OPERATIONS, *LATENCIES, TAIL_LOADED))}, or {LOADED}OPERATION for the "
+            "latency under that load",
         ) from None
     return found if loading == name else f"{LOADED}{found}"
 
 
 def is_loaded(name: str) -> bool:
     """Whether it is a latency under load."""
+    return has_curve(name) or name == TAIL_LOADED
+
+
+def has_curve(name: str) -> bool:
+    """Whether it is a latency under every load there can be, rather than under all of it alone."""
     return name.startswith(LOADED)
 
 
@@ -73,6 +80,8 @@ def is_latency(name: str) -> bool:
 
 def streaming(name: str) -> str | None:
     """The operation that streams over memory in it; None for an idle latency."""
+    if name == TAIL_LOADED:
+        return "read"
     return None if name in LATENCIES else name.removeprefix(LOADED)
 
 
@@ -121,6 +130,8 @@ def measure(
     walk : Walk
         How the threads of a bandwidth go; latencies have ways of their own.
     """
+    if name == TAIL_LOADED:
+        return measure_loaded_tail(region, threads, pinning=cpus, seed=seed, sampling=sampling)
     if is_loaded(name):
         curve = measure_loaded_latency(
             region, streaming(name) or "read", threads, pinning=cpus, sampling=sampling_of_curve(sampling)

@@ -1,15 +1,18 @@
-"""The tail of idle latency: single accesses, each timed by itself, by the node that they went to."""
+"""The tail of latency, idle or under load: single accesses, each timed by itself, by their node."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from hmexp import native
+from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.injection import INJECTION, place_load
 from hmexp.measure.latency import PERCENTILES
+from hmexp.measure.loaded import LoadBench
 from hmexp.measure.measurement import Measurement, proof
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
@@ -26,6 +29,8 @@ _TRIAL_TURNS: Final = 5_000
 _FEWEST_TURNS: Final = 10_000
 
 Array = npt.NDArray[np.float64]
+#: Times so many loads, in so many samples, by these nodes.
+Take = Callable[[int, int, Sequence[int]], native.LoadedRun]
 
 
 def measure_latency_tail(
@@ -60,18 +65,57 @@ def measure_latency_tail(
     MeasurementError
         If the ring is not one cycle through all lines.
     """
-    rule = sampling.rule()
     chosen = place_threads(1)[0] if cpu is None else cpu
     ring = prepare_ring(region, chosen, RingPlan(seed=seed))
-    chase = _Tail(region, chosen, ring.starts[0])
+    return _measure(_Tail(region, (chosen,), ring, _idle(region, chosen, ring)), "latency_tail", sampling)
+
+
+def measure_loaded_tail(
+    region: Region,
+    threads: int | None = None,
+    *,
+    pinning: str | Sequence[int] = "near",
+    seed: int = 1,
+    sampling: Sampling = Sampling(),
+) -> Measurement:
+    """Measure the same while other threads read as fast as they can, in the region's second half.
+
+    Parameters
+    ----------
+    region : Region
+        Its contents are overwritten.
+    threads : int, optional
+        That read; by default all CPUs but the one of the chase.
+    pinning : str or sequence of int
+        Which CPUs; the chase's comes first.
+    seed, sampling
+        As for `measure_latency_tail`.
+
+    Raises
+    ------
+    ParameterError
+        If there is no CPU left to read from.
+    PlacementError
+        If the pages are not where they should be, before or after.
+    MeasurementError
+        If the ring is not one cycle through all lines.
+    """
+    cpus = place_load(threads, pinning)
+    bench = LoadBench(region, None, find_operation("read"), cpus, INJECTION, RingPlan(seed=seed), sampling)
+    tail = _Tail(region, cpus, bench.ring, bench.take_tail)
+    return _measure(tail, "latency_tail_loaded", sampling)
+
+
+def _measure(chase: _Tail, name: str, sampling: Sampling) -> Measurement:
+    rule, region = sampling.rule(), chase.region
     before = proof(region, "before")
     chase.take(_TRIAL_TURNS, 1)
     turns = max(_FEWEST_TURNS, int(sampling.nanoseconds / chase.forget() * _TRIAL_TURNS))
     taken, stopped = rule.take(lambda more: chase.take(turns, more), lambda _: chase.tails())
     after = proof(region, "after")
-    details = chase.details(turns, rule.to_record(stopped), ring, after.page_bytes)
+    details = chase.details(turns, rule.to_record(stopped), after.page_bytes)
     return Measurement(
-        operation="latency_tail",
+        operation=name,
         unit="ns",
         samples=chase.tails(),
         sample_seconds=_spans(taken) / 1e9,
@@ -84,11 +128,24 @@ def measure_latency_tail(
     )
 
 
+def _idle(region: Region, cpu: int, ring: PreparedRing) -> Take:
+    """Loads of one thread alone, walking on along the ring."""
+    offset = ring.starts[0]
+
+    def take(turns: int, count: int, nodes: Sequence[int]) -> native.LoadedRun:
+        nonlocal offset
+        found = native.chase_tail(region.mapping, cpu, turns, count, nodes, region.model, offset)
+        offset = found.offset
+        return native.LoadedRun(found.samples, np.zeros(count, dtype=np.int64), found.offset, found)
+
+    return take
+
+
 class _Tail:
     """A ring that is walked on, and what its accesses took so far."""
 
-    def __init__(self, region: Region, cpu: int, start: int) -> None:
-        self.region, self.cpu, self.offset = region, cpu, start
+    def __init__(self, region: Region, cpus: tuple[int, ...], ring: PreparedRing, take: Take) -> None:
+        self.region, self.cpus, self.ring, self._take = region, cpus, ring, take
         model = region.model
         # In the order in which the ring has numbered them.
         self.nodes: Sequence[int] = tuple(model.rates) if model else region.pattern.distinct_nodes
@@ -100,28 +157,33 @@ class _Tail:
     def forget(self) -> float:
         """Begin anew, and say how long the last sample took [ns]."""
         self.counts = np.zeros((0, len(self.nodes), native.TAIL_BUCKETS), dtype=np.uint64)
+        self._load_bytes = self._all_ns = 0.0
         return self._spent_ns
 
     def take(self, turns: int, count: int) -> npt.NDArray[np.void]:
         """Take so many samples more, of so many accesses each."""
-        found = native.chase_tail(
-            self.region.mapping, self.cpu, turns, count, self.nodes, self.region.model, self.offset
-        )
-        self.offset, self.cost_ns, self.edges_ns = found.offset, found.cost_ns, found.edges_ns
+        run = self._take(turns, count, self.nodes)
+        found = run.tail
+        assert found is not None
+        self.cost_ns, self.edges_ns = found.cost_ns, found.edges_ns
         self.counts = np.concatenate([self.counts, found.counts])
-        self._spent_ns = float(_spans(found.samples)[-1])
-        return found.samples
+        spans = _spans(run.samples)
+        self._spent_ns = float(spans[-1])
+        self._load_bytes += float(run.load_bytes.sum())
+        self._all_ns += float(spans.sum())
+        return run.samples
 
     def tails(self) -> Array:
         """The percentile of each sample [ns]."""
         counts = self.counts.sum(axis=1)
         return np.array([percentile_of(each, self.edges_ns, TAIL_PERCENT) for each in counts])
 
-    def details(self, turns: int, stop: Stop, ring: PreparedRing, page_bytes: int | None) -> TailDetails:
+    def details(self, turns: int, stop: Stop, page_bytes: int | None) -> TailDetails:
         """How it was done, and what was seen."""
+        ring, load = self.ring, len(self.cpus) - 1
         every = self.counts.sum(axis=0)
         return TailDetails(
-            cpus=(self.cpu,),
+            cpus=self.cpus,
             hops=turns,
             stop=stop,
             lines=ring.lines,
@@ -135,6 +197,8 @@ class _Tail:
                 for node, counts in zip(self.nodes, every, strict=True)
                 if counts.any()
             ),
+            load_threads=load,
+            load_gbps=round(self._load_bytes / self._all_ns, 4) if load else None,
         )
 
 

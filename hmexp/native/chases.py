@@ -14,6 +14,7 @@ from hmexp.native.emulation import NodeModel, make_map, map_to_c, model_to_c, nu
 from hmexp.native.loops import Job, Slice, sample_buffer, slices_to_c
 from hmexp.native.operations import OPERATIONS
 from hmexp.native.pages import PageMapping
+from hmexp.native.tails import TAIL_BUCKETS, TailCounts, tail_counts
 from hmexp.pattern import Pattern
 
 StoreKind = Literal["nt", "flush"]
@@ -197,11 +198,15 @@ class Blend:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """The chase's samples, of `SAMPLE`, and the payload of the load in the time of each [bytes]."""
+    """The chase's samples, of `SAMPLE`, and the payload of the load in the time of each [bytes].
+
+    `tail` has its single loads, if they were timed.
+    """
 
     samples: npt.NDArray[np.void]
     load_bytes: npt.NDArray[np.int64]
     offset: int
+    tail: TailCounts | None = None
 
 
 def loaded(
@@ -217,6 +222,7 @@ def loaded(
     model: NodeModel | None = None,
     load_pattern: Pattern | None = None,
     blend: Blend | None = None,
+    tail_nodes: Sequence[int] = (),
 ) -> LoadedRun:
     """Chase pointers in `probe` while threads go over slices of `load`, pausing after each burst.
 
@@ -232,19 +238,26 @@ def loaded(
         Of `load`; needed with a model.
     blend : Blend, optional
         Another operation among the load's.
+    tail_nodes : sequence of int
+        Time each load of the chase by itself, by these nodes: see `chase_tail`.
     """
     samples, pointer = sample_buffer((job.samples,))
     load_bytes = np.zeros(job.samples, dtype=np.int64)
     offset = ffi.new("uint64_t *", start)
     c_model, _held = model_to_c(model)
     c_map, _held_map = (ffi.NULL, None) if model is None else model.map_to_c(load_pattern)
+    counts = np.zeros((job.samples, len(tail_nodes), TAIL_BUCKETS), dtype=np.uint64)
+    held = ffi.from_buffer("uint64_t[]", counts, require_writable=True) if tail_nodes else None
+    tally = ffi.new("struct hm_tally *", (len(tail_nodes), held, 0)) if held is not None else ffi.NULL
     check(
         lib.hm_loaded(
             probe.base, probe_cpu, offset, hops, load.base, slices_to_c(slices), job.to_c(len(slices)),
             ffi.NULL if blend is None else ffi.new("struct hm_blend *", blend.to_c()),
             burst_bytes, delay_ns, c_model, c_map, pointer,
-            ffi.from_buffer("int64_t[]", load_bytes, require_writable=True),
+            ffi.from_buffer("int64_t[]", load_bytes, require_writable=True), tally,
         ),
         f"chasing on CPU {probe_cpu} under load of {len(slices)} threads",
     )  # fmt: skip
-    return LoadedRun(samples, load_bytes, int(offset[0]))
+    stopped = int(offset[0])
+    tail = tail_counts(samples, counts, int(tally.cost), stopped) if held is not None else None
+    return LoadedRun(samples, load_bytes, stopped, tail)

@@ -299,10 +299,16 @@ struct hm_blend {			/* bursts of another operation among the load's; both have o
 	int32_t of_thousand;		/* so many bursts of a thousand are of it */
 };
 
+struct hm_tally {			/* single loads under load */
+	unsigned int nodes;
+	uint64_t *counts;		/* zeroed: [sample][node][HM_TAIL_BUCKETS] */
+	uint64_t cost;			/* out: ticks that were taken off each */
+};
+
 int hm_loaded(const void *probe, int probe_cpu, uint64_t *offset, uint64_t hops, void *load,
 	      const struct hm_slice *slices, const struct hm_job *job, const struct hm_blend *blend,
 	      uint64_t burst_bytes, uint64_t delay_ns, const struct hm_model *model, const struct hm_map *load_map,
-	      struct hm_sample *taken, int64_t *load_bytes);
+	      struct hm_sample *taken, int64_t *load_bytes, struct hm_tally *tally);
 
 /* ---- replay.c: the model alone, in a time of its own ---- */
 struct hm_replay {

@@ -11,6 +11,7 @@
 #include "chase.h"
 #include "noise.h"
 #include "streams.h"
+#include "tail.h"
 #include "team.h"
 
 struct counter {
@@ -19,6 +20,7 @@ struct counter {
 
 struct loaded {
 	const struct hm_line *at;
+	struct hm_tally *tally;		/* NULL: single loads are not timed */
 	uint64_t hops;
 	char *load;
 	const struct hm_slice *slices;
@@ -51,12 +53,26 @@ static void hop(struct loaded *loaded, uint64_t hops, uint64_t *waited)
 				       hm_plain_hops(loaded->at, hops);
 }
 
+/* Each hop timed by itself, and counted. */
+static void tally(struct loaded *loaded, int sample, uint64_t *waited)
+{
+	struct hm_tally *tally = loaded->tally;
+	struct hm_tail tail = {
+		.at = loaded->at, .machine = loaded->machine, .nodes = tally->nodes, .cost = tally->cost,
+	};
+
+	hm_tail_turns(&tail, loaded->hops, &tally->counts[(uint64_t)sample * tally->nodes * HM_TAIL_BUCKETS], waited);
+	loaded->at = tail.at;
+}
+
 static void probe(struct loaded *loaded, int sample)
 {
 	struct hm_sample *taken = &loaded->taken[sample];
 	struct hm_noise noise;
 	uint64_t waited = 0, before;
 
+	if (loaded->tally && !sample)
+		loaded->tally->cost = hm_tail_empty_turn();
 	hm_sample_prepare(&noise);
 	hm_barrier_wait(&loaded->barrier);
 	/* The load comes up to its rate, and the TLB to what it holds. */
@@ -65,7 +81,10 @@ static void probe(struct loaded *loaded, int sample)
 	/* Counted within the timed span, so that no interruption between the two makes the load look faster. */
 	hm_sample_begin(&noise);
 	before = count_all(loaded);
-	hop(loaded, loaded->hops, &waited);
+	if (loaded->tally)
+		tally(loaded, sample, &waited);
+	else
+		hop(loaded, loaded->hops, &waited);
 	loaded->load_bytes[sample] = (int64_t)(count_all(loaded) - before);
 	hm_sample_end(&noise, taken);
 	taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
@@ -198,10 +217,11 @@ static int check(const struct hm_job *job, const struct hm_slice *slices, const 
 int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t hops, void *load,
 	      const struct hm_slice *slices, const struct hm_job *job, const struct hm_blend *blend,
 	      uint64_t burst_bytes, uint64_t delay_ns, const struct hm_model *model, const struct hm_map *load_map,
-	      struct hm_sample *taken, int64_t *load_bytes)
+	      struct hm_sample *taken, int64_t *load_bytes, struct hm_tally *tally)
 {
 	struct loaded loaded = {
 		.at = (const struct hm_line *)((const char *)probe_base + *offset),
+		.tally = tally,
 		.hops = hops,
 		.load = load,
 		.slices = slices,
@@ -216,7 +236,7 @@ int hm_loaded(const void *probe_base, int probe_cpu, uint64_t *offset, uint64_t 
 	int32_t *cpus = NULL;
 	int ret;
 
-	if (!hops)
+	if (!hops || (tally && !tally->nodes))
 		return -EINVAL;
 	ret = check(job, slices, blend, model, load_map, burst_bytes);
 	if (!ret)

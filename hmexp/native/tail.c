@@ -5,22 +5,19 @@
  *
  * Buckets as of HdrHistogram (G. Tene): 32 to an octave of ticks, so that each is known to 3 %.
  */
-#include "chase.h"
 #include "noise.h"
+#include "tail.h"
 #include "team.h"
 
 #define SUB_BITS	5
 #define EMPTY_TURNS	1001
 
-struct tail {
-	const struct hm_line *at;
-	struct hm_machine *machine;
+struct run {
+	struct hm_tail tail;
 	uint64_t turns;
 	int samples;
-	unsigned int nodes;
 	uint64_t *counts;		/* [sample][node][HM_TAIL_BUCKETS] */
 	struct hm_sample *taken;
-	uint64_t cost;			/* ticks of a turn without a load */
 };
 
 static inline unsigned int bucket_of(uint64_t ticks)
@@ -57,8 +54,7 @@ static inline uint64_t ticks_before(void)
 	return now;
 }
 
-/* The median of turns that load nothing. */
-static uint64_t empty_turn(void)
+uint64_t hm_tail_empty_turn(void)
 {
 	uint64_t counts[HM_TAIL_BUCKETS] = { 0 }, seen = 0;
 	unsigned int bucket = 0;
@@ -73,11 +69,11 @@ static uint64_t empty_turn(void)
 	return hm_tail_edge(bucket);
 }
 
-static void one_sample(struct tail *tail, uint64_t *counts, uint64_t *waited)
+void hm_tail_turns(struct hm_tail *tail, uint64_t turns, uint64_t *counts, uint64_t *waited)
 {
 	const struct hm_line *at = tail->at;
 
-	for (uint64_t turn = 0; turn < tail->turns; turn++) {
+	for (uint64_t turn = 0; turn < turns; turn++) {
 		const struct hm_line *line = at;
 		uint64_t start = ticks_before(), spent;
 
@@ -93,22 +89,23 @@ static void one_sample(struct tail *tail, uint64_t *counts, uint64_t *waited)
 
 static void tail_work(void *context, int thread)
 {
-	struct tail *tail = context;
+	struct run *run = context;
 
 	(void)thread;
-	tail->cost = empty_turn();
-	for (int sample = 0; sample < tail->samples; sample++) {
-		struct hm_sample *taken = &tail->taken[sample];
+	run->tail.cost = hm_tail_empty_turn();
+	for (int sample = 0; sample < run->samples; sample++) {
+		struct hm_sample *taken = &run->taken[sample];
 		struct hm_noise noise;
 		uint64_t waited = 0;
 
 		hm_sample_prepare(&noise);
 		hm_sample_begin(&noise);
-		one_sample(tail, &tail->counts[(uint64_t)sample * tail->nodes * HM_TAIL_BUCKETS], &waited);
+		hm_tail_turns(&run->tail, run->turns,
+			      &run->counts[(uint64_t)sample * run->tail.nodes * HM_TAIL_BUCKETS], &waited);
 		hm_sample_end(&noise, taken);
-		if (tail->machine)
+		if (run->tail.machine)
 			taken->waited_ns = (int64_t)((double)(waited >> FRACTION_BITS) / hm_ticks_per_ns());
-		taken->payload_bytes = (int64_t)(tail->turns * HM_LINE_BYTES);
+		taken->payload_bytes = (int64_t)(run->turns * HM_LINE_BYTES);
 	}
 }
 
@@ -121,9 +118,13 @@ int hm_chase_tail(const void *base, int cpu, uint64_t *offset, uint64_t turns, i
 {
 	const int32_t cpus[] = { cpu };
 	struct hm_machine machine;
-	struct tail tail = {
-		.at = (const struct hm_line *)((const char *)base + *offset), .turns = turns, .samples = samples,
-		.nodes = nodes, .counts = counts, .taken = taken, .machine = model ? &machine : NULL,
+	struct run run = {
+		.tail = {
+			.at = (const struct hm_line *)((const char *)base + *offset),
+			.machine = model ? &machine : NULL,
+			.nodes = nodes,
+		},
+		.turns = turns, .samples = samples, .counts = counts, .taken = taken,
 	};
 	int ret;
 
@@ -133,8 +134,8 @@ int hm_chase_tail(const void *base, int cpu, uint64_t *offset, uint64_t turns, i
 	if (!ret && model)
 		ret = hm_machine_init(&machine, model, 0);
 	if (!ret)
-		ret = hm_team_run(1, cpus, tail_work, &tail);
-	*offset = (uint64_t)((const char *)tail.at - (const char *)base);
-	*cost = tail.cost;
+		ret = hm_team_run(1, cpus, tail_work, &run);
+	*offset = (uint64_t)((const char *)run.tail.at - (const char *)base);
+	*cost = run.tail.cost;
 	return ret;
 }

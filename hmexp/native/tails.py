@@ -81,6 +81,13 @@ def chase_tail(
         ),
         f"timing single loads on CPU {cpu}",
     )
+    return tail_counts(taken, counts, int(cost[0]), int(offset[0]))
+
+
+def tail_counts(
+    taken: npt.NDArray[np.void], counts: npt.NDArray[np.uint64], cost_ticks: int, offset: int
+) -> TailCounts:
+    """The counts with their times in ns, which the core counts in ticks."""
     per_ns = float(lib.hm_ticks_per_ns())
     edges = np.array([lib.hm_tail_edge(bucket) for bucket in range(TAIL_BUCKETS + 1)], dtype=np.float64)
-    return TailCounts(taken, counts, edges / per_ns, int(cost[0]) / per_ns, int(offset[0]))
+    return TailCounts(taken, counts, edges / per_ns, cost_ticks / per_ns, offset)

@@ -33,9 +33,9 @@ class TailDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency_tail
     Parameters
     ----------
     threads : int
-        Threads: always one.
+        Threads that chase: always one.
     cpus : tuple of int
-        CPU that the thread was pinned to.
+        CPU that the thread was pinned to, then those of the load.
     hops : int or None
         Loads of a sample.
     stop : Stop or None
@@ -54,6 +54,10 @@ class TailDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency_tail
         Percentiles (`p50` to `p99.99`) and `max` over all accesses [ns].
     nodes : tuple of TailOfNode
         The same for each node of the region.
+    load_threads : int
+        Threads that read beside it, as fast as they could, in the other half of the region; 0 for none.
+    load_gbps : float or None
+        What they read meanwhile, over all samples; None without them [GB/s].
     """
 
     threads: int = 1
@@ -67,3 +71,5 @@ class TailDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="latency_tail
     clock_ns: float = 0.0
     ns: dict[str, float] = {}
     nodes: tuple[TailOfNode, ...] = ()
+    load_threads: int = 0
+    load_gbps: float | None = None

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from hmexp.errors import ParameterError
+from hmexp.measure.injection import DELAYS_NS, check_delays
 from hmexp.measure.launches import require_launches
-from hmexp.measure.loaded import DELAYS_NS, check_delays
 from hmexp.measure.mix import LEAST_REGULAR_PERCENT, STORES, Mix, Stores
 from hmexp.measure.point import provide_emulation, read_pattern, require_room
 from hmexp.measure.sampling import Sampling

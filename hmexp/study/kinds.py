@@ -6,7 +6,8 @@ from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.behaviour import BEHAVIOURS
 from hmexp.measure.granularity import measure_windows
-from hmexp.measure.loaded import DELAYS_NS, Injection, measure_loaded_latency
+from hmexp.measure.injection import DELAYS_NS, Injection
+from hmexp.measure.loaded import measure_loaded_latency
 from hmexp.measure.mix import Mix, Stores
 from hmexp.measure.quantity import at_full_load
 from hmexp.measure.rings import RingPlan

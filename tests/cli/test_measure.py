@@ -141,6 +141,9 @@ def test_the_command_and_the_python_call_make_the_same_record(tmp_path: Path, la
     assert set(output["result"]["noise"]) == set(called["result"]["noise"])
     output.pop("parameters"), called.pop("parameters")
     assert shape(output) == shape(called)
+    # Which frames a region gets is chance.
+    for look in (*output["proof"].values(), *called["proof"].values()):
+        look.pop("frame_run_pages", None)
     assert output["proof"] == called["proof"]
     assert len(output["launches"]) == launches
     assert output["result"]["interval_over"] == ("launches" if launches > 1 else "samples")

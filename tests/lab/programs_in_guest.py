@@ -252,7 +252,7 @@ def _() -> str:
     assert running.line() == "alive True"
     status, errors = running.end()
     found = record_of("followed")
-    assert status == 0 and found.following is not None and found.following.page_moves > 10_000, errors
+    assert status == 0 and found.following is not None and found.following.page_moves > 5_000, errors
     assert found.promise == "exact" and found.settings["kernel.numa_balancing"].used is not None
     running = run_program("auto", "0,2,2", mib=16)
     running.line()

@@ -9,14 +9,16 @@ from hypothesis import strategies as st
 
 from hmexp import native
 from hmexp.cli.main import main
-from hmexp.measure.quantity import find_quantity, is_latency, predictable
+from hmexp.measure.quantity import find_quantity, has_curve, is_latency, is_loaded, predictable, streaming
 from hmexp.measure.sampling import Sampling
-from hmexp.measure.tail import measure_latency_tail, percentile_of, percentiles_of
+from hmexp.measure.tail import measure_latency_tail, measure_loaded_tail, percentile_of, percentiles_of
 from hmexp.memory.region import allocate
 from hmexp.pattern import Pattern
 from hmexp.report.figures.tails import longer_than
 from hmexp.store.tails import TailDetails, TailOfNode
+from hmexp.system.cpus import allowed_cpus
 
+TWO_CPUS = pytest.mark.skipif(len(allowed_cpus()) < 2, reason="one CPU chases and another loads")
 EDGES = np.concatenate([np.arange(64.0), 64 * 2 ** (np.arange(200) / 32)])
 
 
@@ -69,17 +71,53 @@ def test_launches_and_nodes_add_up_to_one_curve() -> None:
 
 
 def test_it_is_an_operation_of_sweeps_that_no_model_predicts() -> None:
-    assert find_quantity("latency_tail") == "latency_tail"
-    assert is_latency("latency_tail")
-    assert predictable("latency_tail") is None
+    for name in ("latency_tail", "latency_tail_loaded"):
+        assert find_quantity(name) == name
+        assert is_latency(name)
+        assert predictable(name) is None
+    assert is_loaded("latency_tail_loaded")
+    assert not has_curve("latency_tail_loaded")
+    assert (streaming("latency_tail_loaded"), streaming("latency_tail")) == ("read", None)
 
 
-@pytest.mark.parametrize("other", ["--loaded", "--stores=nt"])
-def test_a_tail_excludes_what_has_none(other: str, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("--stores=nt", "exclude each other"),
+        ("--loaded --operation write", "the other threads read"),
+        ("--loaded --load-pattern 0", "in the other half of the same region"),
+    ],
+)
+def test_a_tail_excludes_what_has_none(other: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["latency", "--pattern", "0", "--tail", other])
+        main(["latency", "--pattern", "0", "--tail", *other.split()])
     assert ended.value.code == 2
-    assert "exclude each other" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
+
+
+@TWO_CPUS
+def test_under_load_it_says_what_the_load_was(capsys: pytest.CaptureFixture[str]) -> None:
+    with allocate(2 << 20, Pattern((0,)), "first_touch") as region:
+        found = measure_loaded_tail(region, 1, sampling=Sampling(2, 0.005, 0.0))
+    details = found.details
+    assert isinstance(details, TailDetails)
+    assert (found.operation, details.load_threads, len(details.cpus)) == ("latency_tail_loaded", 1, 2)
+    assert details.load_gbps is not None and details.load_gbps > 0
+    assert details.hops is not None
+    [node] = details.nodes
+    assert node.accesses == 2 * details.hops == sum(count for _, count in node.counts)
+    # The chase stays in its half, where the load is not.
+    assert details.lines == (1 << 20) // native.LINE_BYTES
+    assert found.after.ok
+
+    words = (
+        "latency --pattern 0,2 --size 1MiB --tail --loaded --samples 2 --sample-seconds 0.005 --precision 0"
+    )
+    with pytest.raises(SystemExit) as ended:
+        main(words.split())
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert "GB/s of reads, p99" in shown and "node 2" in shown and "EMULATED" in shown
 
 
 def test_the_command_shows_percentiles_of_each_node(capsys: pytest.CaptureFixture[str]) -> None:

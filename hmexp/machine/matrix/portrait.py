@@ -9,7 +9,7 @@ from hmexp.machine.matrix.cells import MatrixCell, MatrixCells
 from hmexp.machine.matrix.claimed import claimed_table
 from hmexp.machine.matrix.disagreements import find_disagreements
 from hmexp.markup import Fragment, badge, bold, card, chip, element, join, listing, muted, table
-from hmexp.measure.quantity import is_latency, is_loaded, streaming
+from hmexp.measure.quantity import TAIL_LOADED, is_latency, is_loaded, streaming
 
 #: Above the table of claims.
 CLAIMED: Final = "claimed by firmware (HMAT, SLIT) and kernel (weights of weighted interleave)"
@@ -18,6 +18,8 @@ CLAIMED: Final = "claimed by firmware (HMAT, SLIT) and kernel (weights of weight
 def say_quantity(operation: str) -> str:
     """Name an operation with its unit: ``read [GB/s]``."""
     if is_loaded(operation):
+        if operation == TAIL_LOADED:
+            return "p99 of single accesses under the load of read [ns]"
         return f"latency under the load of {streaming(operation)} [ns]"
     return f"idle {operation} [ns]" if is_latency(operation) else f"{operation} [GB/s]"
 

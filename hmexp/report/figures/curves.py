@@ -30,6 +30,7 @@ _EDGE: Final = 22.0
 _TITLES: Final = {
     "read": "Read bandwidth", "write": "Write bandwidth", "latency": "Latency",
     "latency_window": "Latency in windows of 16 MiB", "latency_tail": "Latency, p99 of single accesses",
+    "latency_tail_loaded": "Latency under load, p99 of single accesses",
     "store_nt": "Non-temporal store and fence",
     "store_flush": "Store, flush and fence",
 }  # fmt: skip

@@ -24,7 +24,7 @@ _PANEL_HEIGHT: Final = 2.9
 @style.styled()
 def latency_distribution(results: Results) -> Figure:
     """Draw the share of samples up to each latency, a line for each ratio."""
-    operations = [op for op in latency_operations(results) if op != tails.OPERATION]
+    operations = [op for op in latency_operations(results) if op not in tails.OPERATIONS]
     points = [p for op in operations for p in results.select(op) if p.samples]
     lines = PatternLines.of(points)
     varying = {name for op in operations for name in results.varying(results.select(op))}

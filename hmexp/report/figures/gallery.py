@@ -27,7 +27,7 @@ from hmexp.report.figures.heat_map import ratio_by_mix, shares_of_dram
 from hmexp.report.figures.loaded_latency import loaded_latency, loaded_operations
 from hmexp.report.figures.scale import group_thousands
 from hmexp.report.figures.strips import placement_strips, strips_of
-from hmexp.report.figures.tails import OPERATION, latency_tail
+from hmexp.report.figures.tails import latency_tail, tail_points
 from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
 from hmexp.report.model.predictions import predict
 from hmexp.report.run.results import Results
@@ -89,7 +89,7 @@ _FIGURES: Final[Mapping[str, tuple[Callable[[Results], object], Callable[[Result
         lambda results: any(results.select(operation) for operation in latency_operations(results)),
         latency_distribution,
     ),
-    "latency_tail": (lambda results: results.select(OPERATION), latency_tail),
+    "latency_tail": (tail_points, latency_tail),
     "loaded_latency": (loaded_operations, loaded_latency),
     "model_error": (_has_model, model_error),
     "placement_strips": (strips_of, placement_strips),

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from hmexp.measure.quantity import is_loaded, streaming
+from hmexp.measure.quantity import has_curve, streaming
 from hmexp.report.figures import style
 from hmexp.report.figures.layout import panel_title
 from hmexp.report.run.numbers import digits
@@ -36,7 +36,7 @@ class LaunchCurve:
 
 def loaded_operations(results: Results) -> list[str]:
     """Return the loaded latencies that were measured."""
-    return [op for op in results.operations if is_loaded(op)]
+    return [op for op in results.operations if has_curve(op)]
 
 
 def curves_of(point: Point) -> tuple[LaunchCurve, ...]:

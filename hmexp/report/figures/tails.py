@@ -18,7 +18,7 @@ from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.store.tails import TailDetails, TailOfNode
 
-OPERATION: Final = "latency_tail"
+OPERATIONS: Final = ("latency_tail", "latency_tail_loaded")
 _PANEL_WIDTH: Final = 4.9
 _PANEL_HEIGHT: Final = 3.2
 #: Shares that are marked, for those who look for a percentile.
@@ -34,6 +34,11 @@ def tails_of(point: Point) -> tuple[TailOfNode, ...]:
         return ()
     every = [launch.details for launch in result.launches] or [result.details]
     return tuple(node for details in every if isinstance(details, TailDetails) for node in details.nodes)
+
+
+def tail_points(results: Results) -> list[Point]:
+    """The points of single accesses that were measured, idle ones first."""
+    return [point for operation in OPERATIONS for point in results.select(operation)]
 
 
 def longer_than(tails: Sequence[TailOfNode]) -> Curve:
@@ -61,10 +66,14 @@ def longer_than(tails: Sequence[TailOfNode]) -> Curve:
 @style.styled()
 def latency_tail(results: Results) -> Figure:
     """Draw the share of single accesses that took longer than each time, of all nodes and of each."""
-    points = [p for p in results.select(OPERATION) if tails_of(p)]
+    points = [p for p in tail_points(results) if tails_of(p)]
     lines = PatternLines.of(points)
     varying = set(results.varying(points))
-    rows = panels_of(points, varying)
+    rows = [
+        (operation, row)
+        for operation in dict.fromkeys(p.operation for p in points)
+        for row in panels_of([p for p in points if p.operation == operation], varying)
+    ] or [(OPERATIONS[0], ())]
     nodes = sorted({tail.node for point in points for tail in tails_of(point)})
     columns = [None, *nodes] if len(nodes) > 1 else [None]
     details = [point.result.details for point in points if point.result is not None]
@@ -77,16 +86,19 @@ def latency_tail(results: Results) -> Figure:
         f"{style.common_parameters(results, points)}",
         (style.panels_width(_PANEL_WIDTH, len(columns)), _PANEL_HEIGHT * len(rows) + 0.2),
         key=lines.key(),
-        left_out=[p for p in results.not_ok if p.operation == OPERATION],
+        left_out=[p for p in results.not_ok if p.operation in OPERATIONS],
     )
     if not points:
         style.say_nothing(figure.subplots(), "No tail of latency was measured.")
         return figure
     panels = figure.subplots(len(rows), len(columns), squeeze=False, sharex=True, sharey=True)
-    for row, axes_row in zip(rows, panels, strict=True):
+    several = len({operation for operation, _ in rows}) > 1
+    for (operation, row), axes_row in zip(rows, panels, strict=True):
         for node, axes in zip(columns, axes_row, strict=True):
-            inside = [p for p in points if only(p, varying) == row]
+            inside = [p for p in points if p.operation == operation and only(p, varying) == row]
             what = "All accesses" if node is None else f"To node {node} ({results.kinds.get(node, '?')})"
+            if several or operation != OPERATIONS[0]:
+                what += " under load" if operation != OPERATIONS[0] else ", idle"
             axes.set_title(panel_title(what, row))
             _draw(axes, inside, node, lines)
     return figure

@@ -15,7 +15,7 @@ from hmexp.store.parts import EffectsRecord, SearchRecord
 
 Level = Literal["good", "warn", "bad"]
 _SMALL_PAGE_BYTES: Final = 4096
-#: Regions are told apart if the frames of one lie in runs so many times longer than those of another.
+#: Regions differ if the frames of one lie in runs so many times longer than those of another.
 _SCATTERED: Final = 4.0
 _ORDER: Final[dict[Level, int]] = {"bad": 0, "warn": 1, "good": 2}
 

@@ -47,6 +47,8 @@ def say_operation(name: str) -> str:
         return f"{name.removeprefix(_MIX).replace('_', ':')} mix"
     if name == "latency_tail":
         return "latency, p99 of single accesses"
+    if name == "latency_tail_loaded":
+        return "latency under load, p99 of single accesses"
     return name.replace("_", " ")
 
 
