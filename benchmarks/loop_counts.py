@@ -1,23 +1,26 @@
 """How many loads and stores each loop really makes, counted by callgrind, against what its table claims.
 
 The loops are compiled alone, with the flags of the package. Valgrind knows no AVX-512: 64, 128 and 256 bits.
+Every shape is counted: the plain loop, and those that tuning may choose in its place.
 Of the chase it is one load a hop, and what else is executed per hop, which must be no more than hides behind
 the load; the same of the chase that it is compared with (latency_peers.py).
 
-    .venv/bin/python benchmarks/loop_counts.py
+    .venv/bin/python benchmarks/loop_counts.py [--shapes plain places4] [--operations read copy] [--bits 256]
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 
-from hmexp.native import OPERATIONS, vector_bits
+from hmexp.native import OPERATIONS, PLAIN, SHAPES, Operation, Shape, vector_bits
 
 NATIVE = Path(__file__).resolve().parents[1] / "hmexp" / "native"
 PEER = Path(__file__).parent / "peer" / "offset_chase.c"
@@ -25,20 +28,40 @@ FLAGS = ("-D_GNU_SOURCE", "-std=gnu11", "-O2", "-fno-tree-loop-distribute-patter
 BYTES = 1 << 20
 #: Loads and stores outside the loop: saved registers, the sums.
 AROUND = 200
+#: Of places: no part of the bytes, so that blocks and what is left of the last are both walked.
+DISTANCE = 34_048
 HARNESS = f"""
-#include "operations.c"
 #include <stdlib.h>
+#include "operations.h"
+#include "shapes.h"
+
+/* So that a loop has one name for callgrind, whichever it is. */
+__attribute__((noinline))
+uint64_t counted(struct hm_loops *loops, hm_shaped shaped, char **streams, uint64_t bytes)
+{{
+	return shaped ? shaped(streams, bytes, 1, {DISTANCE}) : loops->run(streams, bytes, 1);
+}}
+
 int main(int argc, char **argv)
 {{
 	char *memory = aligned_alloc(4096, 4u * {BYTES});
 	char *streams[4];
 	struct hm_loops loops;
+	hm_shaped shaped;
+	uint64_t bytes = {BYTES}, block;
+	int shape;
 
-	if (argc < 3 || !memory || hm_choose_loops(&loops, atoi(argv[1]), atoi(argv[2])))
+	if (argc < 4 || !memory || hm_choose_loops(&loops, atoi(argv[1]), atoi(argv[2])))
 		return 1;
+	shape = atoi(argv[3]);
+	if (hm_choose_shape(&shaped, atoi(argv[1]), atoi(argv[2]), shape))
+		return 1;
+	block = (uint64_t)hm_shape(shape)->places * {DISTANCE};
+	if (hm_shape(shape)->places > 1)
+		bytes = bytes / block * block;
 	for (int i = 0; i < 4; i++)
 		streams[i] = memory + (size_t)i * {BYTES};
-	return loops.run(streams, {BYTES}, 1) == 12345;
+	return counted(&loops, shaped, streams, bytes) == 12345;
 }}
 """
 
@@ -106,8 +129,34 @@ def count_chases(folder: Path) -> int:
     return wrong
 
 
+def count_loop(program: Path, operation: Operation, bits: int, shape: Shape) -> bool:
+    """Print what a loop does; return whether it is what it claims."""
+    counted = count(program, "counted", str(operation.number), str(bits), str(shape.number))
+    loads, stores = counted["Dr"], counted["Dw"]
+    block = shape.places * DISTANCE
+    each = (BYTES if shape.places == 1 else BYTES // block * block) * 8 // bits
+    # Callgrind counts a software prefetch as nothing.
+    fits = (
+        operation.loads * each <= loads <= operation.loads * each + AROUND
+        and operation.stores * each <= stores <= operation.stores * each + AROUND
+    )
+    mark = "" if fits else "  <- not as claimed"
+    print(
+        f"{operation.name:<12}{shape.name:<11}{bits:>4} bits  "
+        f"loads {loads:>8} of {operation.loads * each:<8} "
+        f"stores {stores:>8} of {operation.stores * each:<8}{mark}",
+        flush=True,
+    )
+    return fits
+
+
 def main() -> None:
     """Count every loop, exit with 1 if one does something else than it claims."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
+    parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
+    parser.add_argument("--bits", nargs="+", type=int, choices=(64, 128, 256), default=[64, 128, 256])
+    options = parser.parse_args()
     for command in ("valgrind", "gcc"):
         if not shutil.which(command):
             sys.exit(f"{command} is not installed: apt-get install {command}")
@@ -116,28 +165,13 @@ def main() -> None:
         program = Path(folder) / "loops"
         source = Path(folder) / "loops.c"
         source.write_text(HARNESS, encoding="utf-8")
-        subprocess.run(["gcc", *FLAGS, f"-I{NATIVE}", source, "-o", program], check=True)
-        for operation in OPERATIONS.values():
-            for bits in (64, 128, 256):
-                if bits > vector_bits() or (bits == 64 and operation.nontemporal):
-                    continue
-                function = f"{operation.name}_run_{bits}"
-                counted = count(program, function, str(operation.number), str(bits))
-                loads, stores = counted["Dr"], counted["Dw"]
-                each = BYTES * 8 // bits
-                # Callgrind counts a software prefetch as nothing.
-                fits = (
-                    operation.loads * each <= loads <= operation.loads * each + AROUND
-                    and operation.stores * each <= stores <= operation.stores * each + AROUND
-                )
-                wrong += not fits
-                mark = "" if fits else "  <- not as claimed"
-                print(
-                    f"{operation.name:<12}{bits:>4} bits  loads {loads:>8} of {operation.loads * each:<8} "
-                    f"stores {stores:>8} of {operation.stores * each:<8}{mark}",
-                    flush=True,
-                )
-        wrong += count_chases(Path(folder))
+        parts = [NATIVE / "operations.c", NATIVE / "shapes.c"]
+        subprocess.run(["gcc", *FLAGS, f"-I{NATIVE}", source, *parts, "-o", program], check=True)
+        for operation, bits, shape in product(options.operations, options.bits, options.shapes):
+            if bits <= vector_bits() and SHAPES[shape].able(operation, bits):
+                wrong += not count_loop(program, OPERATIONS[operation], bits, SHAPES[shape])
+        if PLAIN in options.shapes:
+            wrong += count_chases(Path(folder))
     print(f"{wrong} loops do something else than they claim")
     sys.exit(1 if wrong else 0)
 

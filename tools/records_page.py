@@ -32,6 +32,7 @@ from hmexp.store import (
     provenance,
     records,
     results,
+    shapes,
     stop,
     tails,
     workload_records,
@@ -48,7 +49,7 @@ SECTIONS: tuple[tuple[str, str, tuple[Record, ...]], ...] = (
         "One object: a `RunRecord`.",
         (
             records.RunRecord, parts.BudgetRecord, parts.SearchRecord, parts.EffectsRecord,
-            machine.NodeRecord,
+            shapes.ShapeRecord, shapes.ShapeTrial, machine.NodeRecord,
             machine.ClaimsRecord, machine.ClaimRecord, machine.EmulationRecord,
             machine.ProfileRecord, machine.SpeedRecord, machine.LinkRecord,
             machine.MediumRecord, machine.FamilyCurveRecord, machine.Calibration, provenance.Provenance,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from hmexp.cli.machine import say_emulated, say_trust, this_machine, warn_of_quota
 from hmexp.cli.options import Command, add_json, add_region, size, threads, whole
@@ -10,6 +11,10 @@ from hmexp.cli.output import print_json, teller
 from hmexp.cli.region import note_size, read_access, read_pattern, read_sampling
 from hmexp.cli.status import ExitStatus, describe_statuses
 from hmexp.units import parse_size
+
+if TYPE_CHECKING:
+    from hmexp.pattern import Pattern
+    from hmexp.system.topology import Topology
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +49,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window", type=size, metavar="SIZE", help="also the bandwidth of each window of this size"
     )
+    parser.add_argument(
+        "--shapes", default="plain", metavar="SHAPE",
+        help="how the loop walks: plain; auto: what this CPU likes best, measured; or a shape by name, such "
+        "as places4-256 (default: plain)",
+    )  # fmt: skip
     parser.add_argument(
         "--launches", type=whole, default=1,
         help="fresh processes with fresh pages; 1 measures in this process (default: 1)",
@@ -82,6 +92,7 @@ def _run(options: argparse.Namespace) -> int:
             options.share,
             None if options.window is None else parse_size(options.window),
             options.vector_bits,
+            _shape_of(options, pattern, threads_used, machine),
         ),
         sampling=read_sampling(options),
     )
@@ -92,6 +103,9 @@ def _run(options: argparse.Namespace) -> int:
     this = found.measurement
     print(f"{options.pattern}: {this}")
     print(f"  {this.payload_bytes} bytes of payload a sample, about {this.bus_bytes} on the bus")
+    shape = getattr(this.details, "shape", "plain")
+    if shape != "plain":
+        print(f"  in the shape {shape} with vectors of {getattr(this.details, 'vector_bits', None)} bits")
     if found.baseline is not None:
         print(f"all DRAM: {found.baseline}")
         print(f"  {options.pattern} is {found.of_dram:.3f} of all DRAM, with pages of the same size")
@@ -101,6 +115,29 @@ def _run(options: argparse.Namespace) -> int:
         print(f"windows of thread {thread}, GB/s: {' '.join(f'{value:.3g}' for value in row)}")
     say_trust(this)
     return ExitStatus.OK
+
+
+def _shape_of(options: argparse.Namespace, pattern: Pattern, threads_used: int, machine: Topology) -> str:
+    """The shape that was asked for; measured, if so, where the nodes are real."""
+    from hmexp.measure.shape_choice import shape_of
+    from hmexp.measure.shapes import AUTO
+    from hmexp.measure.threads import place_threads
+    from hmexp.memory.emulated_node import find_request
+    from hmexp.memory.page_sizes import find_page_bytes
+    from hmexp.native import PLAIN
+    from hmexp.system.near import near_dram
+
+    emulated = find_request(options.emulate, machine, set(pattern.distinct_nodes)) is not None
+    if options.shapes == AUTO and (emulated or options.access != "sequential" or options.share != "slices"):
+        return PLAIN
+    return shape_of(
+        options.shapes,
+        options.operation,
+        find_page_bytes(options.page_bytes),
+        place_threads(threads_used, options.pinning if options.cpus is None else options.cpus),
+        near_dram(machine),
+        read_sampling(options).seconds,
+    )
 
 
 COMMAND = Command(

@@ -44,6 +44,11 @@ _SINGLE: Final[tuple[tuple[str, Callable[[str], Any], str], ...]] = (
     ("run", str, "name of the run directory; auto resumes an unfinished one"),
     ("timeout-seconds", number, "longest time of a launch [s]"),
     ("start", str, "how the process of a launch begins: fork of one that has imported everything, or exec"),
+    (
+        "shapes",
+        str,
+        "how loops walk: plain; auto: what this CPU likes best, by measurement; or a shape's name",
+    ),
     ("seed", whole, "seed of the order of the points"),
 )
 

@@ -21,6 +21,7 @@ from hmexp.experiment.progress import NoDisplay, Progress, ProgressDisplay
 from hmexp.experiment.protocol import Experiment, P, count_launches
 from hmexp.experiment.rounds import Watchers, measure_chosen, measure_rest
 from hmexp.experiment.schedule import Search
+from hmexp.experiment.shaping import settle_shapes
 from hmexp.memory.emulation import Emulation
 from hmexp.store.run import RunDirectory, now, open_run, resolve_results
 from hmexp.system.settings import ending_in_order, repair
@@ -132,6 +133,7 @@ def run_experiment(
         ) as directory,
     ):
         emulation = _begin(plan, directory, watchers)
+        settle_shapes(plan, directory, watchers)
         deadline = None if seconds is None else started + seconds
         if isinstance(plan, Searching):
             found = measure_chosen(plan, directory, emulation, watchers, plan.search, deadline)

@@ -27,6 +27,7 @@ from hmexp.experiment.schedule import (
     in_rounds,
     unstable,
 )
+from hmexp.experiment.task import in_shape
 from hmexp.measure.launches import MOST_LAUNCHES
 from hmexp.memory.emulation import Emulation
 from hmexp.store.parts import BudgetRecord, SearchRecord
@@ -160,7 +161,7 @@ class _Work(Generic[P]):
                 self.backlog.settle()
 
     def _launch(self, point: P, number: int, why: str) -> None:
-        task = self.plan.task(point, self.emulation, number)
+        task = in_shape(self.plan.task(point, self.emulation, number), self.directory.run.shapes)
         record = (self.make or launch)(task, self.plan.options.timeout_seconds)
         record = msgspec.structs.replace(record, purpose=why)
         self.directory.append(record)

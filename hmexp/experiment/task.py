@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from hmexp.decoding import decode
+from hmexp.native import PLAIN
 from hmexp.store.machine import EmulationRecord
-from hmexp.store.parameters import PointParameters
+from hmexp.store.parameters import LoopPoint, PointParameters
 from hmexp.store.schema import Stored
+from hmexp.store.shapes import ShapeRecord
 
 
 class Task(Stored, frozen=True, kw_only=True, gc=False):
@@ -29,6 +33,8 @@ class Task(Stored, frozen=True, kw_only=True, gc=False):
         Nodes of patterns that count as DRAM.
     cpus : tuple of int
         One for each thread; empty where the kind chooses its own.
+    shape : str
+        How the loops of a bandwidth walk.
     """
 
     point_id: str
@@ -38,6 +44,20 @@ class Task(Stored, frozen=True, kw_only=True, gc=False):
     calibrating: bool = False
     dram_nodes: tuple[int, ...] = ()
     cpus: tuple[int, ...] = ()
+    shape: str = PLAIN
+
+
+def in_shape(task: Task, shapes: Sequence[ShapeRecord] | None) -> Task:
+    """A task whose loops walk in the shape that its run has for them."""
+    point = task.parameters
+    if not isinstance(point, LoopPoint):
+        return task
+    for record in shapes or ():
+        if (record.operation, record.page_bytes, record.threads) == (
+            point.operation, point.page_bytes, point.threads,
+        ):  # fmt: skip
+            return msgspec.structs.replace(task, shape=record.name)
+    return task
 
 
 def encode_task(task: Task) -> bytes:

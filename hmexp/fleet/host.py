@@ -41,9 +41,12 @@ from hmexp.fleet.messages import (
 )
 from hmexp.fleet.spool import Spool, slot
 from hmexp.fork_server import ForkServer
+from hmexp.store.records import RunRecord
 from hmexp.store.schema import SCHEMA
 from hmexp.store.writer import encode as encode_record
 from hmexp.store.writer import encode_run
+from hmexp.sweep.run import SweepExperiment
+from hmexp.sweep.shapes import name_shapes
 from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import read_topology
 
@@ -101,7 +104,7 @@ def _plan(asked: MakePlan) -> Message:
     plan = _experiment(asked)
     ranks = plan.ranks(plan.points)
     return HostPlan(
-        run=msgspec.Raw(encode_run(plan.describe())),
+        run=msgspec.Raw(encode_run(_describe(plan))),
         points=tuple(
             HostPoint(
                 task=plan.task(point, None, 0),
@@ -116,6 +119,12 @@ def _plan(asked: MakePlan) -> Message:
         baselines=dict(plan.baselines),
         options=plan.options,
     )
+
+
+def _describe(plan: Experiment[Any]) -> RunRecord:
+    """What the run of this host says of it at first, with the shapes of its loops."""
+    shapes = name_shapes(plan.plan) if isinstance(plan, SweepExperiment) else None
+    return msgspec.structs.replace(plan.describe(), shapes=shapes)
 
 
 @_answer.register

@@ -13,9 +13,10 @@ from hmexp.errors import ParameterError
 from hmexp.measure.measurement import Measurement, proof
 from hmexp.measure.noise import Noise
 from hmexp.measure.sampling import Sampling
+from hmexp.measure.shapes import Way, find_way
 from hmexp.measure.statistics import median_of
 from hmexp.measure.threads import make_slices, place_threads, shared_slices
-from hmexp.measure.walk import Walk, require_vectors
+from hmexp.measure.walk import Walk
 from hmexp.memory.placement import Placement
 from hmexp.memory.region import Region
 from hmexp.native import BandwidthRun, Job, Operation, Slice
@@ -109,11 +110,12 @@ class _Bench:
         self, region: Region, operation: Operation, threads: int, pinning: str | Sequence[int], walk: Walk
     ) -> None:
         self.region, self.operation, self.threads, self.walk = region, operation, threads, walk
-        self.vector_bits = require_vectors(walk.vector_bits, operation)
+        self.way = _way_of(region, operation, walk)
         walk.require(region)
         self.cpus = place_threads(threads, pinning)
         divide = shared_slices if walk.shared else make_slices
-        self.slices = divide(region, self.cpus, operation)
+        self.slices = divide(region, self.cpus, operation, way=self.way)
+        self.distance_bytes = self.way.distance_bytes(region.pattern)
         if walk.access == "strided" and walk.stride_bytes > self.slices[0].part_bytes:
             raise ParameterError(
                 f"a stride of {format_size(walk.stride_bytes)} is more than the "
@@ -127,8 +129,9 @@ class _Bench:
     def run(self, passes: int, count: int, window_bytes: int = 0, *, warm: bool = True) -> BandwidthRun:
         """Take so many samples, of so many passes each."""
         job = Job(
-            self.operation.name, passes, count, self.walk.access, self.vector_bits, self.walk.shared,
+            self.operation.name, passes, count, self.walk.access, self.way.vector_bits, self.walk.shared,
             self.region.pattern.granule_bytes, self.walk.stride_bytes, window_bytes, warm=warm,
+            shape=self.way.shape.name, distance_bytes=self.distance_bytes,
         )  # fmt: skip
         return native.bandwidth(self.region.mapping, self.slices, job, self.model)
 
@@ -169,7 +172,9 @@ class _Bench:
                 threads=self.threads,
                 cpus=tuple(self.cpus),
                 passes=passes,
-                vector_bits=self.vector_bits,
+                vector_bits=self.way.vector_bits,
+                shape=self.way.shape.name,
+                distance_bytes=self.distance_bytes or None,
                 access=walk.access,
                 stride_bytes=walk.stride_bytes if walk.access == "strided" else None,
                 share=walk.share,
@@ -183,6 +188,15 @@ class _Bench:
             bus_bytes=self.operation.bus_bytes(payload_bytes),
             noise=Noise.of(taken, modelled=emulation is not None),
         )
+
+
+def _way_of(region: Region, operation: Operation, walk: Walk) -> Way:
+    """The shape that was asked for; the plain one where all pieces are too short for any."""
+    by_piece = walk.access in ("random_line", "strided") or walk.shared
+    way = find_way(walk.shape, operation, walk.vector_bits)
+    if region.emulation is None and region.model_for(1) is None and not by_piece:
+        return way
+    return Way(native.SHAPES[native.PLAIN], way.vector_bits)
 
 
 def _window_gbps(

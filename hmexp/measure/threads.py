@@ -7,6 +7,7 @@ from typing import Final
 
 from hmexp import native
 from hmexp.errors import ParameterError
+from hmexp.measure.shapes import Way, gap_bytes
 from hmexp.memory.region import Region
 from hmexp.native import Operation, Slice
 from hmexp.system.cpus import allowed_cpus, choose_cpus, core_of
@@ -103,14 +104,19 @@ def _explicit(threads: int, cpus: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def make_slices(
-    region: Region, cpus: Sequence[int], operation: Operation, *, start_bytes: int = 0
+    region: Region,
+    cpus: Sequence[int],
+    operation: Operation,
+    *,
+    start_bytes: int = 0,
+    way: Way | None = None,
 ) -> list[Slice]:
     """Divide a region among threads, and each slice into the streams of an operation.
 
     A stream is whole repetitions of the pattern where there are enough of them, so that every thread
     has the same share of each node for each stream; otherwise whole granules, otherwise whole pages.
     What is left over at the end of a slice is not touched, and not counted. The region is divided from
-    `start_bytes` on.
+    `start_bytes` on. Shapes other than the plain one have their streams a little apart.
 
     Raises
     ------
@@ -137,11 +143,17 @@ def make_slices(
     for start, end, cpu in zip(edges, edges[1:], cpus, strict=False):
         # A single stream may take the odd rest: it is the slice.
         unit = native.PAGE_BYTES if streams == 1 else unit_bytes
-        slices.append(Slice(start_bytes + start, (end - start) // streams // unit * unit, cpu))
+        most_bytes = (end - start) // streams
+        gap = 0
+        if way is not None and streams > 1:
+            gap = gap_bytes(way, region.pattern, unit_bytes, most_bytes)
+        slices.append(Slice(start_bytes + start, (most_bytes - gap) // unit * unit, cpu, gap))
     return slices
 
 
-def shared_slices(region: Region, cpus: Sequence[int], operation: Operation) -> list[Slice]:
+def shared_slices(
+    region: Region, cpus: Sequence[int], operation: Operation, *, way: Way | None = None
+) -> list[Slice]:
     """The whole region as one slice, for all threads to take granules of in turn.
 
     Raises
@@ -149,7 +161,7 @@ def shared_slices(region: Region, cpus: Sequence[int], operation: Operation) -> 
     ParameterError
         If there are fewer granules than threads.
     """
-    whole = make_slices(region, cpus[:1], operation)[0]
+    whole = make_slices(region, cpus[:1], operation, way=way)[0]
     granule = region.pattern.granule_bytes
     if whole.part_bytes // granule < len(cpus):
         raise ParameterError(
@@ -158,4 +170,4 @@ def shared_slices(region: Region, cpus: Sequence[int], operation: Operation) -> 
             f"{format_size(region.size_bytes)}",
             "use fewer threads, a larger region, or smaller granules",
         )
-    return [Slice(whole.offset_bytes, whole.part_bytes, cpu) for cpu in cpus]
+    return [Slice(whole.offset_bytes, whole.part_bytes, cpu, whole.gap_bytes) for cpu in cpus]

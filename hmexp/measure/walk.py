@@ -34,6 +34,9 @@ class Walk:
         The bandwidth of each window of that length along the region is taken, too [bytes].
     vector_bits : int, optional
         Width of the vectors; the widest of this CPU if not given. 64 is plain C [bits].
+    shape : str
+        How the loop walks: a name of `hmexp.native.SHAPES`, such as ``places4``, or one with a vector width,
+        ``places4-256``. Emulated nodes, and lines one by one, are walked by the ``plain`` loop.
     """
 
     access: Access = "sequential"
@@ -41,6 +44,7 @@ class Walk:
     share: Share = "slices"
     window_bytes: int | None = None
     vector_bits: int | None = None
+    shape: str = native.PLAIN
 
     @property
     def shared(self) -> bool:

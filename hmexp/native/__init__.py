@@ -47,6 +47,7 @@ from hmexp.native.process import (
     now_ns,
 )
 from hmexp.native.replay import Load, replay_bandwidth, replay_latency
+from hmexp.native.shapes import PLAIN, SHAPES, Shape
 from hmexp.native.tails import TAIL_BUCKETS, TailCounts, chase_tail
 from hmexp.native.where import FrameNodes, Where, find_pages
 
@@ -57,7 +58,9 @@ __all__ = [
     "MAX_CHAINS",
     "OPERATIONS",
     "PAGE_BYTES",
+    "PLAIN",
     "SAMPLE",
+    "SHAPES",
     "STORE_KINDS",
     "TAIL_BUCKETS",
     "VECTOR_BITS",
@@ -77,6 +80,7 @@ __all__ = [
     "Operation",
     "PageMapping",
     "Ring",
+    "Shape",
     "Slice",
     "Spreading",
     "StoreKind",

@@ -221,12 +221,26 @@ int hm_operation_count(void);		/* returns the count */
 const struct hm_operation *hm_operation(int operation);
 int hm_vector_bits(void);		/* widest that this CPU has: 512, 256 or 128; 64 for plain C */
 
+/* ---- shapes.c ---- */
+struct hm_shape {			/* how a loop walks */
+	const char *name;
+	int32_t places;			/* that it goes along at once, hm_job's distance apart */
+	int32_t lines;			/* of each place in a turn */
+	int32_t ahead_bytes;		/* how far loads are prefetched; 0: not at all */
+	int32_t write_ahead_bytes;	/* the same for stores */
+};
+
+int hm_shape_count(void);		/* returns the count; the first is plain, the loop that every operation has */
+const struct hm_shape *hm_shape(int shape);
+int hm_shape_able(int operation, int bits, int shape);
+
 /* ---- bandwidth.c ---- */
 enum hm_access { HM_SEQUENTIAL, HM_RANDOM_LINES, HM_RANDOM_GRANULES, HM_STRIDED };
 
 struct hm_slice {
 	uint64_t offset;
 	uint64_t part_bytes;		/* of each stream of the operation; a multiple of 4096 */
+	uint64_t apart_bytes;		/* from one stream to the next: at least as much; a multiple of 4096 */
 	int32_t cpu;
 };
 
@@ -238,6 +252,8 @@ struct hm_job {
 	int32_t threads;
 	int32_t samples;
 	int32_t warm;			/* the same was gone over just before */
+	int32_t shape;
+	uint64_t distance_bytes;	/* of the shape's places; a multiple of 128. Shorter pieces are walked plainly */
 	uint64_t passes;
 	uint64_t granule_bytes;		/* of random granules and of shared ones */
 	uint64_t stride_bytes;

@@ -13,6 +13,7 @@ from hmexp.native.core import check, ffi, lib
 from hmexp.native.emulation import NodeModel, map_to_c, model_to_c
 from hmexp.native.operations import OPERATIONS, vector_bits
 from hmexp.native.pages import PageMapping
+from hmexp.native.shapes import PLAIN, SHAPES
 
 Access = Literal["sequential", "random_line", "random_granule", "strided"]
 
@@ -48,11 +49,14 @@ class Slice:
         How long each of the operation's streams is; they lie one behind the other [bytes].
     cpu : int
         The thread's CPU.
+    gap_bytes : int
+        What lies between one stream and the next, and is not touched [bytes].
     """
 
     offset_bytes: int
     part_bytes: int
     cpu: int
+    gap_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -83,6 +87,10 @@ class Job:
         Of random orders.
     warm : bool
         The same was gone over just before: no pass to warm up.
+    shape : str
+        How the loop walks, a name of `SHAPES`.
+    distance_bytes : int
+        Of the shape's places [bytes].
     """
 
     operation: str
@@ -96,6 +104,8 @@ class Job:
     window_bytes: int = 0
     seed: int = 1
     warm: bool = False
+    shape: str = PLAIN
+    distance_bytes: int = 0
 
     def to_c(self, threads: int) -> Any:
         """The C structure."""
@@ -109,6 +119,8 @@ class Job:
                 "threads": threads,
                 "samples": self.samples,
                 "warm": int(self.warm),
+                "shape": SHAPES[self.shape].number,
+                "distance_bytes": self.distance_bytes,
                 "passes": self.passes,
                 "granule_bytes": self.granule_bytes,
                 "stride_bytes": self.stride_bytes,
@@ -143,7 +155,10 @@ class BandwidthRun:
 
 def slices_to_c(slices: Sequence[Slice]) -> Any:
     """The C array."""
-    return ffi.new("struct hm_slice[]", [(s.offset_bytes, s.part_bytes, s.cpu) for s in slices])
+    return ffi.new(
+        "struct hm_slice[]",
+        [(s.offset_bytes, s.part_bytes, s.part_bytes + s.gap_bytes, s.cpu) for s in slices],
+    )
 
 
 def sample_buffer(shape: tuple[int, ...]) -> tuple[npt.NDArray[np.void], Any]:

@@ -1,95 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The loops over memory, once per vector width. Defined by the includer:
- *
- *   BITS			width of a vector
- *   TARGET			attribute that lets the compiler use it
- *   NAME(x)			x with a suffix of its own
- *   STREAM(at, vector)		non-temporal store; undefined where there is none
- *
- * Vectors of GCC's own, so that one text serves every architecture. NAME(step) is the whole of an
- * operation on one line; everything around it is about where the next line is. The compiler sees the
- * operation as constants, so that each loop holds nothing but its own loads and stores.
+ * The plain loops over memory, once per vector width (widths.h).
  *
  * Software prefetch runs ahead of the loads: across a 4 KiB page the hardware's own does not. It stops
  * at the end of what is asked for, so that nothing is fetched that is not claimed. Loads alone, and copies
  * by non-temporal stores, go along FAN places at once, a page or a few apart: one place does not keep enough
  * lines under way. (glibc's memcpy does the same for large copies.)
  */
-#define VEC	NAME(vec)
-#define VECTORS	(HM_LINE_BYTES / (BITS / 8))
-#define INLINE	static inline __attribute__((always_inline))
-
-#if BITS == 64
-typedef uint64_t __attribute__((may_alias)) VEC;
-#else
-typedef uint64_t __attribute__((vector_size(BITS / 8), may_alias)) VEC;
-#endif
-
-/*
- * Independent accumulators: the loads must not wait for each other. No more than fit in registers beside
- * the streams, or the loops would store what nobody asked for (benchmarks/loop_counts.py).
- */
-struct NAME(sums) {
-	VEC v[SUMS];
-};
-
-TARGET INLINE void NAME(store)(char *at, VEC vector, int nontemporal)
-{
-#ifdef STREAM
-	if (nontemporal) {
-		STREAM(at, vector);
-		return;
-	}
-#endif
-	*(VEC *)at = vector;
-}
-
-/* @which: the line's number within the unrolled loop, a constant. */
-TARGET INLINE void NAME(step)(char *const *streams, uint64_t at, int kind, int reads, int writes, int nontemporal,
-			      VEC value, struct NAME(sums) *sums, int which)
-{
-#pragma GCC unroll 8
-	for (int i = 0; i < VECTORS; i++) {
-		const uint64_t offset = at + (uint64_t)i * sizeof(VEC);
-
-		if (kind == KIND_COPY) {
-			NAME(store)(streams[1] + offset, *(const VEC *)(streams[0] + offset), nontemporal);
-			continue;
-		}
-		if (kind == KIND_TRIAD) {
-			/* Of integers: ring pointers read as floating point would be denormal, and slow. */
-			const VEC b = *(const VEC *)(streams[0] + offset), c = *(const VEC *)(streams[1] + offset);
-
-			NAME(store)(streams[2] + offset, b + c + (c << 1), nontemporal);
-			continue;
-		}
-#pragma GCC unroll 4
-		for (int s = 0; s < reads; s++)
-			sums->v[(which * VECTORS * reads + i * reads + s) % SUMS] ^= *(const VEC *)(streams[s] + offset);
-#pragma GCC unroll 4
-		for (int s = reads; s < reads + writes; s++)
-			NAME(store)(streams[s] + offset, value, nontemporal);
-	}
-}
-
-TARGET INLINE uint64_t NAME(fold)(const struct NAME(sums) *sums)
-{
-	VEC all = sums->v[0];
-	uint64_t sum = 0;
-
-	/* Unrolled, so that the sums are never an array in memory. */
-#pragma GCC unroll 8
-	for (int i = 1; i < SUMS; i++)
-		all ^= sums->v[i];
-#if BITS == 64
-	sum = all;
-#else
-	for (unsigned int i = 0; i < BITS / 64; i++)
-		sum ^= all[i];
-#endif
-	return sum;
-}
+#include "step_template.h"
 
 /* Whole blocks of FAN x @part_bytes, a line of each part in turn; returns where they end. */
 TARGET INLINE uint64_t NAME(fanned)(char *const *streams, uint64_t bytes, struct NAME(sums) *sums, uint64_t ahead,
@@ -202,10 +120,3 @@ static const struct hm_loops NAME(loops)[] = {
 };
 
 #undef ENTRY
-#undef INLINE
-#undef VECTORS
-#undef VEC
-#undef STREAM
-#undef BITS
-#undef TARGET
-#undef NAME

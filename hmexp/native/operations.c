@@ -1,15 +1,7 @@
 // SPDX-License-Identifier: MIT
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
+#include "operation_list.h"
 #include "operations.h"
 
-enum { KIND_APART, KIND_COPY, KIND_TRIAD };
-
-/* How far the software prefetch runs ahead [bytes]: of the loads alone, and of loads among stores. */
-#define AHEAD		512
-#define AHEAD_MIXED	512
 /*
  * Places that loads alone, and copies by non-temporal stores, go along at once, and how far they are
  * apart [bytes].
@@ -17,28 +9,6 @@ enum { KIND_APART, KIND_COPY, KIND_TRIAD };
 #define FAN		4
 #define FAN_BYTES	UINT64_C(16384)
 #define FAN_BYTES_NT	UINT64_C(4096)
-#define SUMS		4
-
-/*
- * name, kind, reads, writes, non-temporal, prefetch. The streaming ones stand last: a width without
- * non-temporal stores has the beginning of the table only.
- */
-#define REGULAR_OPERATIONS(X)				\
-	X(read, KIND_APART, 1, 0, 0, AHEAD)		\
-	X(write, KIND_APART, 0, 1, 0, 0)		\
-	X(copy, KIND_COPY, 1, 1, 0, AHEAD_MIXED)	\
-	X(triad, KIND_TRIAD, 2, 1, 0, AHEAD_MIXED)	\
-	X(mix_3_1, KIND_APART, 3, 1, 0, AHEAD_MIXED)	\
-	X(mix_2_1, KIND_APART, 2, 1, 0, AHEAD_MIXED)	\
-	X(mix_1_1, KIND_APART, 1, 1, 0, AHEAD_MIXED)
-
-#define STREAMING_OPERATIONS(X)				\
-	X(write_nt, KIND_APART, 0, 1, 1, 0)		\
-	X(copy_nt, KIND_COPY, 1, 1, 1, AHEAD_MIXED)	\
-	X(triad_nt, KIND_TRIAD, 2, 1, 1, AHEAD_MIXED)	\
-	X(mix_3_1_nt, KIND_APART, 3, 1, 1, AHEAD_MIXED)	\
-	X(mix_2_1_nt, KIND_APART, 2, 1, 1, AHEAD_MIXED)	\
-	X(mix_1_1_nt, KIND_APART, 1, 1, 1, AHEAD_MIXED)
 
 /* A regular store of a line that is not in the cache reads it first. */
 #define DESCRIBE(name, kind, reads, writes, nontemporal, ahead) \
@@ -46,40 +16,8 @@ enum { KIND_APART, KIND_COPY, KIND_TRIAD };
 
 static const struct hm_operation operations[] = { REGULAR_OPERATIONS(DESCRIBE) STREAMING_OPERATIONS(DESCRIBE) };
 
-/* Plain C, for any CPU; without non-temporal stores, which C cannot say. */
-#define BITS 64
-#define TARGET
-#define NAME(x) x##_64
-#include "loops_template.h"
-
-#if defined(__x86_64__) || defined(__aarch64__)
-#define BITS 128
-#define TARGET
-#define NAME(x) x##_128
-#if defined(__x86_64__)
-#define STREAM(at, vector) _mm_stream_si128((__m128i *)(at), (__m128i)(vector))
-#else
-/* Pairs are all that aarch64 has: a vector is stored as its two halves. */
-#define STREAM(at, vector)										\
-	__asm__ volatile("stnp %d1, %d2, [%0]"								\
-			 : : "r"(at), "w"((vector)[0]), "w"((vector)[1]) : "memory")
-#endif
-#include "loops_template.h"
-#endif
-
-#if defined(__x86_64__)
-#define BITS 256
-#define TARGET __attribute__((target("avx2")))
-#define NAME(x) x##_256
-#define STREAM(at, vector) _mm256_stream_si256((__m256i *)(at), (__m256i)(vector))
-#include "loops_template.h"
-
-#define BITS 512
-#define TARGET __attribute__((target("avx512f")))
-#define NAME(x) x##_512
-#define STREAM(at, vector) _mm512_stream_si512((__m512i *)(at), (__m512i)(vector))
-#include "loops_template.h"
-#endif
+#define TEMPLATE "loops_template.h"
+#include "widths.h"
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 

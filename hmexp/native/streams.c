@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "streams.h"
 
-enum { BATCH = 64 };
+enum {
+	BATCH = 64,
+	TURN_BYTES = 2 * HM_LINE_BYTES,		/* a distance is whole turns of every shape with places */
+};
 
 static int streams_of(const struct hm_operation *operation)
 {
@@ -10,7 +13,7 @@ static int streams_of(const struct hm_operation *operation)
 
 int hm_job_check(const struct hm_job *job, const struct hm_slice *slices)
 {
-	struct hm_loops loops;
+	hm_shaped shaped;
 	int ret;
 
 	if (job->threads < 1 || job->samples < 1 || !job->passes || job->access < HM_SEQUENTIAL ||
@@ -24,11 +27,14 @@ int hm_job_check(const struct hm_job *job, const struct hm_slice *slices)
 		return -EINVAL;
 	if (job->window_bytes % 4096 || (job->window_bytes && (job->shared || job->access != HM_SEQUENTIAL)))
 		return -EINVAL;
-	ret = hm_choose_loops(&loops, job->operation, job->vector_bits);
+	ret = hm_choose_shape(&shaped, job->operation, job->vector_bits, job->shape);
 	if (ret)
 		return ret;
+	if (hm_shape(job->shape)->places > 1 && (!job->distance_bytes || job->distance_bytes % TURN_BYTES))
+		return -EINVAL;
 	for (int i = 0; i < job->threads; i++)
-		if (!slices[i].part_bytes || slices[i].part_bytes % 4096 || slices[i].offset % 4096)
+		if (!slices[i].part_bytes || slices[i].part_bytes % 4096 || slices[i].offset % 4096 ||
+		    slices[i].apart_bytes < slices[i].part_bytes || slices[i].apart_bytes % 4096)
 			return -EINVAL;
 	return 0;
 }
@@ -37,23 +43,28 @@ int hm_streams_init(struct hm_streams *streams, char *base, const struct hm_slic
 		    const struct hm_job *job, struct hm_traffic *traffic)
 {
 	int by_line = job->access == HM_RANDOM_LINES || job->access == HM_STRIDED;
+	const struct hm_shape *shape = hm_shape(job->shape);
 	uint64_t unit = by_line ? HM_LINE_BYTES : job->granule_bytes ? job->granule_bytes : slice->part_bytes;
+	int ret;
 
 	*streams = (struct hm_streams){
 		.operation = hm_operation(job->operation),
 		.part_bytes = slice->part_bytes,
+		.distance_bytes = job->distance_bytes,
 		.traffic = traffic,
 	};
 	for (int i = 0; i < HM_MAX_STREAMS; i++) {
 		/* Those that the operation does not have are never followed. */
 		int own = i < streams_of(streams->operation) ? i : 0;
 
-		streams->offsets[i] = slice->offset + (uint64_t)own * slice->part_bytes;
+		streams->offsets[i] = slice->offset + (uint64_t)own * slice->apart_bytes;
 		streams->at[i] = base + streams->offsets[i];
 	}
 	hm_order_init(&streams->order, job->access, (slice->part_bytes + unit - 1) / unit, unit, job->stride_bytes,
 		      job->seed + slice->offset);
-	return hm_choose_loops(&streams->loops, job->operation, job->vector_bits);
+	streams->block_bytes = shape->places > 1 ? (uint64_t)shape->places * job->distance_bytes : HM_LINE_BYTES;
+	ret = hm_choose_shape(&streams->shaped, job->operation, job->vector_bits, job->shape);
+	return ret ? ret : hm_choose_loops(&streams->loops, job->operation, job->vector_bits);
 }
 
 static void move_to(const struct hm_streams *streams, uint64_t from, char **at)
@@ -62,15 +73,31 @@ static void move_to(const struct hm_streams *streams, uint64_t from, char **at)
 		at[i] = streams->at[i] + from;
 }
 
+/* Whole blocks by the shape, and what is left over by the plain loop. */
+static uint64_t run_shape(const struct hm_streams *streams, uint64_t from, uint64_t bytes, uint64_t value)
+{
+	uint64_t shaped = streams->shaped ? bytes / streams->block_bytes * streams->block_bytes : 0, sum = 0;
+	char *at[HM_MAX_STREAMS];
+
+	if (shaped) {
+		move_to(streams, from, at);
+		sum = streams->shaped(at, shaped, value, streams->distance_bytes);
+	}
+	if (shaped < bytes) {
+		move_to(streams, from + shaped, at);
+		sum ^= streams->loops.run(at, bytes - shaped, value);
+	}
+	return sum;
+}
+
 uint64_t hm_streams_run(const struct hm_streams *streams, uint64_t from, uint64_t bytes, uint64_t value)
 {
 	char *at[HM_MAX_STREAMS];
 	uint64_t offsets[HM_MAX_STREAMS], chunk, most, run, sum = 0;
 
-	if (!streams->traffic) {
-		move_to(streams, from, at);
-		return streams->loops.run(at, bytes, value);
-	}
+	if (!streams->traffic)
+		return run_shape(streams, from, bytes, value);
+	/* Modelled nodes are asked for pieces too short for a shape: they are walked plainly. */
 	chunk = streams->traffic->machine->chunk_bytes;
 	/* As much as may be under way at once is asked for, then gone over in one call, as without a model. */
 	most = streams->traffic->window / (unsigned int)streams_of(streams->operation) * chunk;

@@ -6,9 +6,13 @@
 #include "model.h"
 #include "operations.h"
 #include "order.h"
+#include "shapes.h"
 
 struct hm_streams {
 	struct hm_loops loops;
+	hm_shaped shaped;			/* NULL: the plain loop walks everything */
+	uint64_t distance_bytes;
+	uint64_t block_bytes;			/* of the shape: what is less, or is left over, is walked plainly */
 	const struct hm_operation *operation;
 	char *at[HM_MAX_STREAMS];
 	uint64_t offsets[HM_MAX_STREAMS];	/* of the streams in the region */

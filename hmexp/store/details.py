@@ -78,6 +78,10 @@ class BandwidthDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="bandwid
         Size of the windows along the region; None if they were not measured [bytes].
     window_gbps : tuple of tuple of float
         Bandwidth of each thread in each window [GB/s].
+    shape : str
+        How the loop walked: `plain`, or a name of `docs/reference/operations.md`.
+    distance_bytes : int or None
+        How far the shape's places were apart; None if it has one [bytes].
     """
 
     threads: int = 1
@@ -93,6 +97,8 @@ class BandwidthDetails(Tagged, frozen=True, kw_only=True, gc=False, tag="bandwid
     stop: Stop | None = None
     window_bytes: int | None = None
     window_gbps: tuple[tuple[float, ...], ...] = ()
+    shape: str = "plain"
+    distance_bytes: int | None = None
 
 
 class Distribution(Stored, frozen=True, kw_only=True, gc=False):

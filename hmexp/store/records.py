@@ -25,6 +25,7 @@ from hmexp.store.parts import (
 from hmexp.store.provenance import Provenance
 from hmexp.store.results import Result
 from hmexp.store.schema import SCHEMA, Remark, Stored
+from hmexp.store.shapes import ShapeRecord
 
 
 class MeasuredRecord(Stored, frozen=True, kw_only=True, gc=False):
@@ -216,6 +217,9 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
         DRAM node of a study; None for a sweep.
     claims : ClaimsRecord or None
         What firmware and kernel claimed of the nodes' speed when a matrix was measured.
+    shapes : tuple of ShapeRecord or None
+        The shapes of the run's loops, and what each shape gave; all others are plain. None where it was not
+        asked, and in older records.
     """
 
     schema: int = SCHEMA
@@ -249,3 +253,4 @@ class RunRecord(Stored, frozen=True, kw_only=True, gc=False):
     one_node: bool | None = None
     dram_node: int | None = None
     claims: ClaimsRecord | None = None
+    shapes: tuple[ShapeRecord, ...] | None = None

@@ -10,6 +10,7 @@ from typing import Any, cast, get_args
 
 from hmexp.errors import ParameterError
 from hmexp.measure.launches import MOST_LAUNCHES
+from hmexp.measure.shapes import require_shape
 from hmexp.store.parts import Start
 from hmexp.sweep.unquoted import quoted
 
@@ -144,6 +145,11 @@ def check_budget(name: str, value: Any) -> str:
     text = check_text(name, value)
     parse_budget(text)
     return text
+
+
+def check_shapes(name: str, value: Any) -> str:
+    """How loops walk: ``plain``, ``auto``, or a shape."""
+    return require_shape(check_text(name, value))
 
 
 def check_start(name: str, value: Any) -> Start:

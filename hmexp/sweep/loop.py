@@ -56,7 +56,7 @@ def measure_loop(task: Task) -> Taken:
             sampling=Sampling(point.samples, point.sample_seconds, point.precision, point.most_samples),
             # Launches differ in the order of their random accesses, too.
             seed=1 + task.launch,
-            walk=Walk(access, stride_bytes),
+            walk=Walk(access, stride_bytes, shape=task.shape),
         )
         return Taken(
             found.to_record(),

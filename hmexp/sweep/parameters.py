@@ -14,6 +14,7 @@ from hmexp.sweep.checks import (
     check_more_launches,
     check_part,
     check_positive,
+    check_shapes,
     check_sizes,
     check_start,
     check_text,
@@ -96,6 +97,9 @@ class SweepParameters:
     start : str
         How the process of a launch begins: ``fork`` (of a process that has imported everything) or ``exec``
         (Python anew).
+    shapes : str
+        How the loops of bandwidths walk: ``plain``; ``auto``, by measurement, where a sample takes at least
+        50 ms and nothing is emulated; or the name of a shape, such as ``places4`` or ``places4-256``.
     seed : int
         Of the order in which the points are measured.
     """
@@ -127,6 +131,7 @@ class SweepParameters:
     run: str = "auto"
     timeout_seconds: float = 300.0
     start: Start = "fork"
+    shapes: str = "plain"
     seed: int = 0
 
     @classmethod
@@ -177,6 +182,7 @@ _CHECKS: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "budget": check_budget,
     "precision": check_part,
     "start": check_start,
+    "shapes": check_shapes,
 }  # fmt: skip
 
 

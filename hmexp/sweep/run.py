@@ -14,10 +14,12 @@ from hmexp.experiment.task import Task
 from hmexp.memory.emulation import Emulation
 from hmexp.store.machine import Calibration
 from hmexp.store.records import RunRecord
+from hmexp.store.shapes import ShapeRecord
 from hmexp.sweep.calibration import calibrate
 from hmexp.sweep.pace import find_pace
 from hmexp.sweep.plan import SweepPlan
 from hmexp.sweep.point import SweepPoint
+from hmexp.sweep.shapes import choose_shapes
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,12 @@ class SweepExperiment:
             return None
         say("Measuring this host, to scale the emulated node to it.")
         return calibrate(self.plan, show, say)
+
+    def choose_shapes(
+        self, show: Callable[[str], None], say: Callable[[str], None]
+    ) -> tuple[ShapeRecord, ...]:
+        """Choose how the loops walk, as the parameter says."""
+        return choose_shapes(self.plan, show, say)
 
     def estimate(self) -> Callable[[SweepPoint], Span]:
         """How long a launch takes, by three tiny ones."""

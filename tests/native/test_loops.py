@@ -86,7 +86,8 @@ def expected_after(
     operation, after, checksum = OPERATIONS[name], words.copy(), 0
     for part in slices:
         n = part.part_bytes // 8
-        views = [after[part.offset_bytes // 8 + i * n :][:n] for i in range(operation.streams)]
+        apart = n + part.gap_bytes // 8
+        views = [after[part.offset_bytes // 8 + i * apart :][:n] for i in range(operation.streams)]
         if name.startswith("copy"):
             views[1][:] = views[0]
         elif name.startswith("triad"):

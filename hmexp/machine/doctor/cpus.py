@@ -50,6 +50,30 @@ def look_at_cpus(subject: Subject) -> Iterator[Finding]:
         )
 
 
+@check(_CPUS, "shapes of loops", live=True)
+def look_at_shapes(_subject: Subject) -> Iterator[Finding]:
+    """Which shapes this CPU liked best, as far as it was measured."""
+    from hmexp.measure.shape_cache import all_kept, cache_folder
+    from hmexp.native import PLAIN
+    from hmexp.units import format_size
+
+    kept = list(all_kept())
+    details = [
+        f"{one.operation}, {format_size(one.page_bytes)} pages, {one.threads} "
+        f"thread{'s'[: one.threads > 1]}: {one.name}, {one.ratio or 1:.3f} of the plain loop"
+        for one in kept
+    ]
+    if not kept:
+        yield _CPUS.aside("shapes of loops", "none was compared yet; `hmexp sweep --shapes auto` does so")
+        return
+    other = sum(one.shape != PLAIN for one in kept)
+    yield _CPUS.fine(
+        "shapes of loops",
+        f"of {len(kept)} loops that were compared on this CPU, {other} like another shape than the plain one",
+        (*details, f"kept in {cache_folder()}"),
+    )
+
+
 @check(_CPUS, "isolation")
 def look_at_isolation(subject: Subject) -> Iterator[Finding]:
     """CPUs that are kept free of other work, and of the timer."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
+from hmexp.report.comparison.bridging import say_bridged
 from hmexp.report.comparison.machine_state import Difference
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.reading import Reading
@@ -132,6 +133,8 @@ class Comparison:
                 f"{len(self.matched.ambiguous)} times several points of a run match the same of the other: "
                 "they are left out."
             )
+        bridged = say_bridged((p.a, p.b) for p in self.points if p.quotient is not None)
+        lines += [] if bridged is None else [bridged]
         return (*lines, *self.matched.notes)
 
     @property

@@ -9,11 +9,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from hmexp.report.comparison.walked import PLAIN, find_walked
 from hmexp.report.run.point import Point, short_pattern
 from hmexp.report.run.wording import say_parameter
 from hmexp.store.records import PointRecord
 from hmexp.store.results import Measured
 from hmexp.store.schema import Fact
+from hmexp.store.shapes import ShapeRecord
 
 #: How much was measured, not what: points that differ in these alone are the same.
 EFFORT: Final = frozenset({"samples", "sample_seconds", "launches", "precision", "most_samples"})
@@ -44,6 +46,10 @@ class Reading:
         Whether a smaller number is a faster one.
     definition : str or None
         Hash of how a program is measured; None of what is no program.
+    shape : str
+        How the loop of a bandwidth walked, such as ``places4-256``; ``plain`` of all else.
+    of_plain : float or None
+        What that shape gave as a multiple of the plain loop on this machine's DRAM; None if unknown.
     """
 
     point_id: str
@@ -62,13 +68,21 @@ class Reading:
     page_bytes: int | None
     less_is_better: bool = False
     definition: str | None = None
+    shape: str = PLAIN
+    of_plain: float | None = 1.0
 
     @classmethod
-    def from_record(cls, record: PointRecord, dram_nodes: Iterable[int] = ()) -> Reading:
-        """Read one record; what is missing stays empty."""
+    def from_record(
+        cls,
+        record: PointRecord,
+        dram_nodes: Iterable[int] = (),
+        shapes: Iterable[ShapeRecord] | None = (),
+    ) -> Reading:
+        """Read one record, with the shapes of its run's loops; what is missing stays empty."""
         point = Point.from_record(record, dram_nodes)
         kept = {name: value for name, value in point.series if name not in EFFORT and name != _EMULATE}
         median = None if point.estimate is None else point.estimate.median
+        shape, of_plain = find_walked(record, shapes)
         return cls(
             point_id=point.point_id,
             status=point.status,
@@ -85,6 +99,8 @@ class Reading:
             timing_valid=record.timing_valid,
             page_bytes=point.page_bytes,
             less_is_better=point.unit == "ns",
+            shape=shape,
+            of_plain=of_plain,
         )
 
     def key(self, left_out: Collection[str] = (), *, by_ratio: bool = False) -> Key:

@@ -8,17 +8,21 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
+from hmexp.report.comparison.bridging import why_not_bridged
 from hmexp.report.comparison.reading import Key, Reading
 from hmexp.report.run.soundness import require_sound
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
+from hmexp.store.shapes import ShapeRecord
 
 
-def read_record(record: PointRecord, dram_nodes: Iterable[int] = ()) -> tuple[Reading, ...]:
+def read_record(
+    record: PointRecord, dram_nodes: Iterable[int] = (), shapes: Iterable[ShapeRecord] | None = ()
+) -> tuple[Reading, ...]:
     """The readings of a record: one, or for a program one for each metric."""
     if not isinstance(record.parameters, ProgramPoint):
-        return (Reading.from_record(record, dram_nodes),)
+        return (Reading.from_record(record, dram_nodes, shapes),)
     # Late: only a program's points need what it imports.
     from hmexp.report.comparison.program_readings import read_program
 
@@ -56,7 +60,7 @@ class StoredRun:
 
         def read(record: PointRecord) -> tuple[Reading, ...]:
             require_sound([record], run, where)
-            return read_record(record, run.dram_nodes)
+            return read_record(record, run.dram_nodes, run.shapes)
 
         found = take_points(where, read)
         return cls(folder, run, tuple(chain.from_iterable(found.values())))
@@ -114,6 +118,7 @@ def why_not_comparable(a: Reading, b: Reading, *, of_model: bool = False) -> str
         _no_number(a, b)
         or _other_machine(a, b)
         or _other_measure(a, b)
+        or why_not_bridged(a, b)
         or _other_model(a, b, of_model=of_model)
         or _no_noise(a, b)
     )

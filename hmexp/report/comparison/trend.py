@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
 
+from hmexp.report.comparison.bridging import bridge
 from hmexp.report.comparison.reading import Key, Reading
 from hmexp.report.comparison.readings import StoredRun, why_not_comparable
 from hmexp.report.comparison.shift import LEAST_VALUES, find_shifts, strongest_shift
@@ -125,7 +126,7 @@ def _collect(
         )
         if why is None and reading.median is not None:
             scale = reading.model if newest.emulated and reading.model else 1.0
-            values.append((run.name, run.run.started, reading.median / scale))
+            values.append((run.name, run.run.started, reading.median / scale / bridge(newest, reading)))
         else:
             text = re.sub(r"\bA\b", "the newest run", why or "B has no median")
             left_out[run.name] = re.sub(r"\bB\b", "it", text)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from hmexp.report.comparison.bridging import bridge
 from hmexp.report.comparison.machine_state import differences
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison
@@ -87,6 +88,7 @@ def compare_runs(a: StoredRun, b: StoredRun, options: ComparisonOptions) -> Comp
 
 def _quotient(a: Reading, b: Reading, noise: LaunchNoise, options: ComparisonOptions) -> Compared:
     difference = math.log((b.median or 1.0) / (a.median or 1.0))
+    difference -= math.log(bridge(a, b))
     if options.of_model:
         difference -= math.log((b.model or 1.0) / (a.model or 1.0))
     error = math.hypot(standard_error(a, noise), standard_error(b, noise))

@@ -208,6 +208,12 @@ def _method(results: Results) -> dict[str, str]:
             for start, text in _STARTS.items()
             if any(launch.start == start for p in results.ok for launch in p.record.launches)
         ),
+        "shapes": ", ".join(
+            f"{one.name} for {one.operation} by {one.threads} thread{'s'[: one.threads > 1]}"
+            + (f" ({one.ratio:.2f} of plain)" if one.ratio else "")
+            for one in results.run.shapes or ()
+            if one.shape != "plain"
+        ),
     }
 
 

@@ -1,0 +1,268 @@
+"""Which shape a CPU likes best, by measurement on all-DRAM memory.
+
+The plain loop is kept unless another shape is better by `BETTER` in each of two fresh regions. All are
+measured in turns within a fraction of a second, beside the plain loop before and after: hosts have slow and
+fast states.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import geometric_mean, median
+from typing import Final
+
+import msgspec
+
+from hmexp import native
+from hmexp.decoding import decode
+from hmexp.errors import HmexpError, MeasurementError
+from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.shape_cache import keep, read_kept
+from hmexp.measure.shapes import AUTO, Way, find_way, require_shape, ways_of
+from hmexp.measure.threads import make_slices
+from hmexp.memory.page_sizes import require_page_size
+from hmexp.memory.region import Region, allocate
+from hmexp.native import PLAIN, Job, Operation
+from hmexp.pattern import Pattern
+from hmexp.process import Child, ChildError, answer_once
+from hmexp.store.shapes import ShapeRecord, ShapeTrial
+from hmexp.system.settings import without_numa_balancing
+
+#: By how much a shape must be faster than the plain loop.
+BETTER: Final = 0.02
+#: Where a sample is shorter than this a choice would take longer than what it is for [s].
+LEAST_SECONDS: Final = 0.05
+#: A choice takes a few seconds; what takes longer hangs [s].
+TIMEOUT_SECONDS: Final = 120.0
+REGIONS: Final = 2
+SIZE_BYTES: Final = 256 << 20
+#: Rounds of all shapes, then of the best ones alone, and how many those are.
+_ROUNDS, _MORE_ROUNDS, _BEST = 2, 7, 4
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Threads on a region, ready to walk it in any shape."""
+
+    region: Region
+    operation: Operation
+    cpus: tuple[int, ...]
+
+    def gbps(self, way: Way, distance_bytes: int | None = None, *, warm: bool = True) -> float:
+        """Payload bandwidth of one pass [GB/s]; of places at another distance than usual if one is given."""
+        slices = make_slices(self.region, self.cpus, self.operation, way=way)
+        job = Job(
+            self.operation.name, 1, 1, bits=way.vector_bits, warm=warm, shape=way.shape.name,
+            distance_bytes=distance_bytes or way.distance_bytes(self.region.pattern),
+        )  # fmt: skip
+        taken = native.bandwidth(self.region.mapping, slices, job).samples
+        elapsed_ns = int(taken["end_ns"].max() - taken["start_ns"].min())
+        return float(taken["payload_bytes"].sum()) / elapsed_ns
+
+    def rounds(self, ways: Sequence[Way], count: int) -> dict[str, list[tuple[float, float]]]:
+        """Each shape's bandwidth, and its ratio to the plain loop's, in so many rounds [GB/s]."""
+        plain, others = ways[0], ways[1:]
+        found: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
+        before = self.gbps(plain)
+        for turn in range(count):
+            start = turn * len(others) // count
+            taken = [(way, self.gbps(way)) for way in (*others[start:], *others[:start])]
+            after = self.gbps(plain)
+            for way, gbps in taken:
+                found[way.name].append((gbps, 2 * gbps / (before + after)))
+            found[plain.name].append((after, 1.0))
+            before = after
+        return found
+
+
+@dataclass(frozen=True)
+class ShapeQuestion:
+    """What a process is asked to choose a shape for; see `choose`."""
+
+    operation: str
+    page_bytes: int
+    cpus: tuple[int, ...]
+    node: int
+
+
+class ShapeAnswer(msgspec.Struct, frozen=True):
+    """What that process answers: a record, or why there is none."""
+
+    record: ShapeRecord | None = None
+    reason: str = ""
+
+
+def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) -> ShapeRecord:
+    """The shape that this CPU likes best: as it was found before, or measured now, in a process of its own.
+
+    Parameters
+    ----------
+    operation, page_bytes, cpus, node
+        As for `choose`.
+
+    Raises
+    ------
+    MeasurementError
+        If it could not be measured.
+    """
+    known = read_kept(operation, page_bytes, len(cpus))
+    if known is not None:
+        return known
+    question = ShapeQuestion(operation, page_bytes, tuple(cpus), node)
+    try:
+        answer = Child("hmexp.measure.shape_choice", TIMEOUT_SECONDS).ask(msgspec.json.encode(question))
+    except ChildError as error:
+        words = f": {error.last_words.splitlines()[-1]}" if error.last_words else ""
+        raise MeasurementError(f"the process that compares shapes {error.reason}{words}") from error
+    found = decode(answer, ShapeAnswer)
+    if found.record is None:
+        raise MeasurementError(f"shapes cannot be compared: {found.reason}")
+    keep(found.record)
+    return found.record
+
+
+def shape_of(
+    asked: str, operation: str, page_bytes: int, cpus: Sequence[int], node: int, seconds: float
+) -> str:
+    """The shape for a single measurement on real nodes, by name.
+
+    Parameters
+    ----------
+    asked : str
+        ``plain``, ``auto`` or a name.
+    operation, page_bytes, cpus, node
+        As for `choose`.
+    seconds : float
+        Shortest time of a sample: of shorter ones than `LEAST_SECONDS` the loop is plain [s].
+
+    Raises
+    ------
+    ParameterError
+        If there is no such shape.
+    MeasurementError
+        If shapes could not be compared.
+    """
+    if require_shape(asked) != AUTO:
+        return asked
+    if seconds < LEAST_SECONDS:
+        return PLAIN
+    return find_shape(find_operation(operation).name, page_bytes, cpus, node).name
+
+
+def named(shape: str, operation: str, page_bytes: int, threads: int) -> ShapeRecord:
+    """A shape that a person has named; with what is known of it on this CPU, if anything is.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such shape.
+    """
+    way = find_way(shape, find_operation(operation))
+    known = read_kept(operation, page_bytes, threads)
+    trials = () if known is None else known.trials
+    same = [one for one in trials if (one.shape, one.vector_bits) == (way.shape.name, way.vector_bits)]
+    return ShapeRecord(
+        operation=operation,
+        page_bytes=page_bytes,
+        threads=threads,
+        shape=way.shape.name,
+        vector_bits=way.vector_bits,
+        ratio=_mean(same[0].ratios) if same else None,
+        source="named",
+        trials=trials,
+    )
+
+
+def choose(
+    operation: str, page_bytes: int, cpus: Sequence[int], node: int, size_bytes: int = SIZE_BYTES
+) -> ShapeRecord:
+    """Measure every shape of an operation, and choose.
+
+    Parameters
+    ----------
+    operation : str
+        A bandwidth's name.
+    page_bytes : int
+        Of the pages [bytes].
+    cpus : sequence of int
+        One for each thread.
+    node : int
+        DRAM that the regions are on.
+    size_bytes : int
+        Of each of the `REGIONS` regions [bytes].
+
+    Returns
+    -------
+    ShapeRecord
+        The chosen shape, and what each of them gave.
+    """
+    found, ways = find_operation(operation), ways_of(find_operation(operation))
+    pattern = Pattern((node,), page_bytes)
+    with ExitStack() as stack:
+        benches = [
+            Bench(
+                stack.enter_context(
+                    allocate(size_bytes, pattern, huge=require_page_size(pattern, page_bytes))
+                ),
+                found,
+                tuple(cpus),
+            )
+            for _ in range(REGIONS)
+        ]
+        for bench in benches:
+            bench.gbps(ways[0], warm=False)
+        taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
+        best = sorted(ways[1:], key=lambda way: -_worst(taken, way.name))[:_BEST]
+        for place, bench in enumerate(benches):
+            taken[place] |= bench.rounds([ways[0], *best], _MORE_ROUNDS)
+    trials = tuple(_trial(way, taken) for way in ways)
+    # Of few rounds the best is the luckiest, too: only those that were measured again can be chosen.
+    again = [trial for trial in trials if trial.name in {way.name for way in best}]
+    chosen = max(again, key=lambda trial: min(trial.ratios))
+    if min(chosen.ratios) < 1 + BETTER:
+        chosen = trials[0]
+    return ShapeRecord(
+        operation=found.name,
+        page_bytes=page_bytes,
+        threads=len(cpus),
+        shape=chosen.shape,
+        vector_bits=chosen.vector_bits,
+        ratio=_mean(chosen.ratios),
+        source="measured",
+        trials=trials,
+    )
+
+
+def _mean(ratios: Sequence[float]) -> float:
+    return round(geometric_mean(ratios), 4)
+
+
+def _worst(taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]], name: str) -> float:
+    return min(median(ratio for _, ratio in region[name]) for region in taken)
+
+
+def _trial(way: Way, taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]]) -> ShapeTrial:
+    return ShapeTrial(
+        shape=way.shape.name,
+        vector_bits=way.vector_bits,
+        ratios=tuple(round(median(ratio for _, ratio in region[way.name]), 4) for region in taken),
+        gbps=tuple(round(median(gbps for gbps, _ in region[way.name]), 3) for region in taken),
+        rounds=len(taken[0][way.name]),
+    )
+
+
+def answer(question: bytes) -> bytes:
+    """Choose a shape as an encoded question asks."""
+    asked = decode(question, ShapeQuestion)
+    try:
+        with without_numa_balancing():
+            found = choose(asked.operation, asked.page_bytes, asked.cpus, asked.node)
+    except HmexpError as error:
+        return msgspec.json.encode(ShapeAnswer(reason=error.message))
+    return msgspec.json.encode(ShapeAnswer(found))
+
+
+if __name__ == "__main__":
+    answer_once(answer)
