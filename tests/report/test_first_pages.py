@@ -185,6 +185,7 @@ def test_a_run_that_refuses_says_what_was_missed(kind: str) -> None:
     found, words = NO[kind]
     first = page(found)
     assert first.verdict.startswith(words) and first.css == "bad"
+    assert not re.search(r"\W[.,:]", first.verdict.replace("%", "p")), first.verdict
     assert not any(line.chosen for line in first.lines) and any(
         line.mark == "not kept" for line in first.lines
     )

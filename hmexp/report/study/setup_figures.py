@@ -171,7 +171,7 @@ def misplacement(study: StudyResults) -> Figure:
             axes.add_patch(_cell(column, row, face))
             wording = "not measured" if share is None else nothing if share == 0 else _percent(share)
             if cost.shared and stage == SHARED_STAGE:
-                wording += " (shared, no copies)"
+                wording += "\n(shared, no copies)"
             colour = style.MUTED if share is None else style.INK
             axes.text(column, row, wording, ha="center", va="center", size=8, color=colour)
     axes.set(xlim=(-0.5, len(stages) - 0.5), ylim=(len(costs) - 0.5, -0.5))

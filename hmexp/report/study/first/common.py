@@ -116,8 +116,11 @@ def trust(
 
 def said_of(study: StudyResults, text: str) -> str:
     """A verdict that says so if what was measured is a model."""
+    if not study.title.emulated:
+        return text
     head, colon, rest = text.partition(":")
-    return f"{head}, on the emulated machine{colon}{rest}" if study.title.emulated else text
+    end = "." if head.endswith(".") else ""
+    return f"{head.removesuffix('.')}, on the emulated machine{end}{colon}{rest}"
 
 
 def join(parts: Sequence[str]) -> str:

@@ -173,7 +173,9 @@ def _say_best(families: Sequence[DrawnFamily]) -> str:
     for best in found:
         counts[best.pattern] = counts.get(best.pattern, 0) + 1
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])
-    said = [f"{short_pattern(pattern)} at {count} of {len(found)} mixes" for pattern, count in ranked[:3]]
+    said = [
+        f"pattern {short_pattern(pattern)} at {count} of {len(found)} mixes" for pattern, count in ranked[:3]
+    ]
     return f"The most is carried by {join(said)}." if said else ""
 
 
