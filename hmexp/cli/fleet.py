@@ -76,18 +76,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _measure(options: argparse.Namespace, words: Sequence[str]) -> int:
-    from hmexp.fleet.folder import open_fleet
+    from hmexp.fleet.folder import FleetPlan, open_fleet
     from hmexp.fleet.link import FleetLink
+    from hmexp.fleet.measurements import files_of
     from hmexp.fleet.roster import Roster
     from hmexp.fleet.run import run_fleet
     from hmexp.store.run import resolve_results
 
-    measurement, given = words[0], _parameters(words)
+    given = _parameters(words)
     shared = options.local is not None or options.workers_are_hosts
+    plan = FleetPlan(words[0], given, shared, files_of(given))
     cluster, expected = _cluster(options)
     results, name = resolve_results(str(given["results"])), str(given["run"])
     with (
-        open_fleet(results, name, measurement, given, say, shared=shared) as folder,
+        open_fleet(results, name, plan, say) as folder,
         cluster as address,
         FleetLink(address, Roster(shared, say), options.patience, say) as link,
     ):

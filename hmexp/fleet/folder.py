@@ -6,7 +6,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,35 @@ from hmexp.store.schema import Remark
 
 #: Where records go is not part of what is measured.
 _NOT_IN_PLAN: Final = ("results", "run")
+
+
+@dataclass(frozen=True)
+class FleetPlan:
+    """What every host of a fleet measures.
+
+    Parameters
+    ----------
+    measurement : str
+        Its name, such as ``sweep``.
+    parameters : mapping
+        Its parameters.
+    shared : bool
+        Whether the hosts are processes of one machine.
+    files : mapping of str to str
+        What is in the files that parameters name, by the name they have there.
+    """
+
+    measurement: str
+    parameters: Mapping[str, Remark]
+    shared: bool
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def hash(self) -> str:
+        """What the same question has in common."""
+        asked = {name: value for name, value in self.parameters.items() if name not in _NOT_IN_PLAN}
+        said = [self.measurement, asked, self.shared, *([self.files] if self.files else [])]
+        return hashlib.sha256(msgspec.json.encode(said, order="sorted")).hexdigest()[:16]
 
 
 class FleetFolder(Closing):
@@ -80,15 +111,7 @@ class FleetFolder(Closing):
             self._lock_fd = -1
 
 
-def open_fleet(
-    results: Path,
-    name: str,
-    measurement: str,
-    parameters: Mapping[str, Remark],
-    say: Callable[[str], None],
-    *,
-    shared: bool,
-) -> FleetFolder:
+def open_fleet(results: Path, name: str, plan: FleetPlan, say: Callable[[str], None]) -> FleetFolder:
     """Open the folder for a fleet: the unfinished one of an earlier try, or a new one.
 
     Parameters
@@ -97,58 +120,47 @@ def open_fleet(
         Where folders of fleets are; made if missing.
     name : str
         Name of the folder, or ``auto``.
-    measurement : str
+    plan : FleetPlan
         What every host measures.
-    parameters : mapping
-        Its parameters.
     say : callable
         Receives what a person should know.
-    shared : bool
-        Whether the hosts are processes of one machine.
 
     Raises
     ------
     StoreError
         If the folder cannot be written, is another fleet's, or another gatherer is at work in it.
     """
-    plan = _hash(measurement, parameters, shared=shared)
     with file_errors("make the results folder", results):
         results.mkdir(parents=True, exist_ok=True)
     if name == "auto":
-        name = _find_unfinished(results, plan) or f"fleet-{datetime.now():%Y%m%d-%H%M%S}-{plan[:6]}"  # noqa: DTZ005 - a name for a person
+        name = _find_unfinished(results, plan) or f"fleet-{datetime.now():%Y%m%d-%H%M%S}-{plan.hash[:6]}"  # noqa: DTZ005 - a name for a person
     path = results / require_safe(name)
     with file_errors("make the folder of a fleet in", results):
         (path / HOSTS).mkdir(parents=True, exist_ok=True)
         sync_folder(results)
     lock_fd = hold(path, say)
     try:
-        return FleetFolder(path, lock_fd, _read_or_begin(path, plan, measurement, parameters, say, shared))
+        return FleetFolder(path, lock_fd, _read_or_begin(path, plan, say))
     except BaseException:
         os.close(lock_fd)
         raise
 
 
-def _read_or_begin(
-    path: Path,
-    plan: str,
-    measurement: str,
-    parameters: Mapping[str, Remark],
-    say: Callable[[str], None],
-    shared: bool,
-) -> FleetRecord:
+def _read_or_begin(path: Path, plan: FleetPlan, say: Callable[[str], None]) -> FleetRecord:
     if not (path / FLEET).exists():
         record = FleetRecord(
             name=path.name,
-            plan=plan,
-            measurement=measurement,
-            parameters=dict(parameters),
-            shared=shared,
+            plan=plan.hash,
+            measurement=plan.measurement,
+            parameters=dict(plan.parameters),
+            files=dict(plan.files),
+            shared=plan.shared,
             started=now(),
         )
         write_fleet(path, record)
         return record
     record = read_fleet(path)
-    if record.plan != plan:
+    if record.plan != plan.hash:
         raise StoreError(
             f"the fleet {path.name!r} in {path.parent} was made with other parameters",
             "use the parameters it was made with, or another name",
@@ -158,19 +170,13 @@ def _read_or_begin(
     return record
 
 
-def _find_unfinished(results: Path, plan: str) -> str | None:
+def _find_unfinished(results: Path, plan: FleetPlan) -> str | None:
     found = []
     for file in results.glob(f"*/{FLEET}"):
         try:
             record = read_fleet(file.parent)
         except StoreError:
             continue
-        if record.plan == plan and record.finished is None:
+        if record.plan == plan.hash and record.finished is None:
             found.append((record.started, file.parent.name))
     return max(found)[1] if found else None
-
-
-def _hash(measurement: str, parameters: Mapping[str, Remark], *, shared: bool) -> str:
-    asked = {name: value for name, value in parameters.items() if name not in _NOT_IN_PLAN}
-    text = msgspec.json.encode([measurement, asked, shared], order="sorted")
-    return hashlib.sha256(text).hexdigest()[:16]

@@ -65,8 +65,10 @@ class Gatherer:
         except HostGoneError as error:
             return self._note(host, "lost", str(error.message))
         except HmexpError as error:
-            self.say(f"Host {host}: {error}")
-            return self._note(host, "incomplete", error.message)
+            # What a host has refused names it; what went wrong here does not.
+            reason = error.message.removeprefix(f"host {host}: ")
+            self.say(f"Host {host}: {HmexpError(reason, error.remedy)}")
+            return self._note(host, "incomplete", reason)
         return self._note(host, "measured" if reason is None else "incomplete", reason)
 
     def _measure(self, host: str, display: ProgressDisplay) -> str | None:
@@ -91,20 +93,14 @@ class Gatherer:
         return None
 
     def _plan(self, host: str) -> RemoteExperiment:
-        record = self.folder.record
-        asked = MakePlan(
-            measurement=record.measurement,
-            parameters=record.parameters,
-        )
+        def question(kind: type[MakePlan]) -> MakePlan:
+            record = self.folder.record
+            return kind(measurement=record.measurement, parameters=record.parameters, files=record.files)
 
         def calibrate() -> Calibrated:
-            question = Calibrate(
-                measurement=asked.measurement,
-                parameters=asked.parameters,
-            )
-            return self.link.ask(host, question, Calibrated)
+            return self.link.ask(host, question(Calibrate), Calibrated)
 
-        return check_plan(host, self.link.ask(host, asked, HostPlan), calibrate)
+        return check_plan(host, self.link.ask(host, question(MakePlan), HostPlan), calibrate)
 
     def _store_kept(
         self, host: str, plan: RemoteExperiment, tasks: Mapping[str, Task], run: RunDirectory

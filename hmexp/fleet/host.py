@@ -167,4 +167,4 @@ def _measure(asked: Measure) -> Message:
 
 def _experiment(asked: MakePlan) -> Experiment[Any]:
     topology = read_topology(libnuma=LibNuma.load())
-    return make_experiment(asked.measurement, asked.parameters, topology)
+    return make_experiment(asked.measurement, asked.parameters, topology, asked.files)

@@ -58,10 +58,13 @@ class MakePlan(HostQuestion, frozen=True, kw_only=True, gc=False, tag="plan"):
         `sweep`, `matrix`, `curves` or `program`.
     parameters : dict of str to remark
         Its parameters.
+    files : dict of str to str
+        What is in the files that they name, by the name they have there.
     """
 
     measurement: str
     parameters: dict[str, Remark]
+    files: dict[str, str] = {}
 
 
 class Calibrate(MakePlan, frozen=True, kw_only=True, gc=False, tag="calibrate"):

@@ -66,6 +66,8 @@ class FleetRecord(Stored, frozen=True, kw_only=True, gc=False):
         What every host measures: `sweep`, `matrix`, `curves` or `program`.
     parameters : dict of str to remark
         Its parameters, as they were given.
+    files : dict of str to str
+        What is in the files that a parameter names, by the name it has there: hosts have no such file.
     shared : bool
         Whether the hosts are processes of one machine: then their numbers say nothing of machines.
     hosts : tuple of HostRecord
@@ -81,6 +83,7 @@ class FleetRecord(Stored, frozen=True, kw_only=True, gc=False):
     plan: str
     measurement: str
     parameters: dict[str, Remark] = {}
+    files: dict[str, str] = {}
     shared: bool = False
     hosts: tuple[HostRecord, ...] = ()
     started: str = ""

@@ -15,7 +15,7 @@ from hmexp.experiment.launch_records import empty_record
 from hmexp.experiment.progress import NoDisplay
 from hmexp.experiment.task import Task
 from hmexp.fleet import host as hosts
-from hmexp.fleet.folder import FleetFolder, open_fleet
+from hmexp.fleet.folder import FleetFolder, FleetPlan, open_fleet
 from hmexp.fleet.gather import Gatherer
 from hmexp.fleet.messages import Message, encode, read_answer
 from hmexp.fleet.roster import Roster
@@ -56,7 +56,8 @@ class Scene:
     measured: list[tuple[str, int]] = field(default_factory=list)
 
     def open(self, name: str = "one") -> FleetFolder:
-        return open_fleet(self.results, name, "sweep", PARAMETERS, self.said.append, shared=True)
+        plan = FleetPlan("sweep", PARAMETERS, shared=True)
+        return open_fleet(self.results, name, plan, self.said.append)
 
     def gather(self, host: str = "host-a") -> HostRecord:
         with self.open() as folder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -77,6 +78,62 @@ def test_no_pickled_object_of_a_host_is_read(tmp_path: Path) -> None:
     folder = next((tmp_path / "results").glob("fleet-*"))
     states = {host.name: host.state for host in read_fleet(folder).hosts}
     assert states == {"host-0": "refused", "host-1": "measured"}, done.stderr
+
+
+WORKLOAD = """
+title = "a program that adds numbers"
+about = "Python adds numbers"
+needs = ["python3"]
+
+[parameters]
+count = 100000
+
+[program]
+command = "python3 -c 'print(sum(list(range({count}))))'"
+
+[[metrics]]
+name = "elapsed"
+unit = "s"
+better = "lower"
+source = "elapsed"
+"""
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    """The rows of the table of a fleet."""
+    return list(csv.DictReader((folder / "points.csv").read_text().splitlines()))
+
+
+def test_a_fleet_of_a_program(tmp_path: Path) -> None:
+    (tmp_path / "adding.toml").write_text(WORKLOAD)
+    words = ("program", "adding.toml", "--launches", "2", "--values", "count=1000")
+    done = fleet(tmp_path, "--local", "3", "--patience", "120", "--", *words)
+    assert done.returncode == 0, done.stderr
+    folder = next((tmp_path / "results").glob("fleet-*"))
+    for host in ("host-0", "host-1", "host-2"):
+        lines = (folder / "hosts" / host / "points.jsonl").read_bytes().splitlines()
+        records = [json.loads(line) for line in lines]
+        assert {record["status"] for record in records} == {"ok"}
+        assert records[0]["parameters"]["definition"]["parameters"] == {"count": 1000}
+    rows = rows_of(folder)
+    assert {(row["operation"], row["unit"]) for row in rows} == {("elapsed", "s")}
+    assert {row["parameters"] for row in rows} == {"adding by auto", "adding by node"}
+    assert "elapsed" in (folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "operations"),
+    [
+        ("curves --reads 100 --patterns 0 --threads 1", {"peak bandwidth", "idle latency"}),
+        ("matrix --operations read latency", {"read", "latency"}),
+    ],
+)
+def test_a_fleet_of_curves_or_of_a_matrix(tmp_path: Path, words: str, operations: set[str]) -> None:
+    short = "--size 4MiB --emulate none --launches 1 --samples 1 --sample-seconds 0.001"
+    done = fleet(tmp_path, "--local", "2", "--patience", "120", "--", *words.split(), *short.split())
+    assert done.returncode == 0, done.stderr
+    folder = next((tmp_path / "results").glob("fleet-*"))
+    assert {row["operation"] for row in rows_of(folder)} == operations
 
 
 def make_certificates(folder: Path) -> dict[str, str]:

@@ -134,7 +134,8 @@ def test_a_record_that_is_none_of_the_plan_is_refused(scene: Any, answer: Any, r
 def test_an_answer_that_is_none_is_an_error_that_names_the_host(scene: Any, text: object) -> None:
     scene.link.answer = lambda _question: text
     found = scene.gather()
-    assert found.state == "incomplete" and found.reason.startswith("host host-a: ")
+    assert found.state == "incomplete" and found.reason
+    assert any(line.startswith("Host host-a: ") and line.count("host-a") == 1 for line in scene.said)
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hmexp.report.fleet.comparable import Unit
 from hmexp.report.fleet.facts import Census
 from hmexp.report.fleet.outliers import find_deviations, find_odd
 from hmexp.report.fleet.page import find_all, render_fleet, write_fleet_report
-from hmexp.report.fleet.reading import Fleet, FleetHost, Unit
+from hmexp.report.fleet.reading import Fleet, FleetHost
 from hmexp.report.fleet.safety import find_ratios, find_safe, tolerance_rank
 from hmexp.report.fleet.variation import find_components
 from hmexp.store.fleet import FleetRecord, HostRecord
@@ -31,7 +32,7 @@ def fleet_of(
         units = {
             Unit("read", 1.0, "GB/s", "x"): 10 * speed,
             Unit("read", 0.5, "GB/s", "x"): 9.5 * speed,
-            Unit("latency", 1.0, "ns", "x"): 100 / speed,
+            Unit("latency", 1.0, "ns", "x", -1): 100 / speed,
         }
         launches = {
             unit: tuple(float(value * draw.normal(1, 0.01)) for _ in range(3))

@@ -90,15 +90,20 @@ def shipped() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
+def is_file(name: str) -> bool:
+    """Whether a workload is named by the path of its file (with a slash in it, or ending in ``.toml``)."""
+    return "/" in name or name.endswith(".toml")
+
+
 def find_workload(name: str) -> Workload:
-    """The workload of that name, or in the file of that path (with a slash in it, or ending in ``.toml``).
+    """The workload of that name, or in the file of that path, see `is_file`.
 
     Raises
     ------
     ParameterError
         If there is none, with the names there are, or its file has a mistake.
     """
-    if "/" in name or name.endswith(".toml"):
+    if is_file(name):
         return read_workload(Path(name).expanduser())
     if name not in shipped():
         raise ParameterError(

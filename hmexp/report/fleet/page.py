@@ -12,9 +12,10 @@ import pandas as pd
 from markupsafe import Markup
 
 from hmexp.report.figures import gallery as figures
+from hmexp.report.fleet.comparable import Unit
 from hmexp.report.fleet.figure import CAPTION, STEM, draw_hosts
 from hmexp.report.fleet.outliers import Deviation, OddHost, find_deviations, find_odd
-from hmexp.report.fleet.reading import Fleet, Unit, read_fleet_results
+from hmexp.report.fleet.reading import Fleet, read_fleet_results
 from hmexp.report.fleet.safety import RatioOfFleet, find_ratios, find_safe
 from hmexp.report.fleet.variation import Components, find_components
 from hmexp.report.fleet.words import (
@@ -23,6 +24,7 @@ from hmexp.report.fleet.words import (
     say_bound,
     say_components,
     say_deviation,
+    say_kept,
     say_odd,
     say_question,
     say_verdict,
@@ -132,6 +134,7 @@ def render_fleet(found: FleetFindings, svg: str | None) -> str:
         verdict=found.verdict,
         trust=grounds(fleet, found.ratios),
         odd=[(each.host.name, say_odd(each), each.facts) for each in found.odd[:_MOST_ROWS]],
+        kept_of=say_kept(fleet),
         ratios=[_ratio_row(each, found.ratios) for each in found.ratios],
         # Safe: matplotlib escapes the text it draws, and inline_svg escapes the description.
         svg=None if svg is None else Markup(figures.inline_svg(svg, STEM, CAPTION)),

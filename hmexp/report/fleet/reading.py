@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import Final, NamedTuple
 
-from hmexp.errors import StoreError
+from hmexp.errors import HmexpError
+from hmexp.report.fleet.comparable import Unit, Value, gather, values_of
 from hmexp.report.fleet.facts import facts_of
-from hmexp.report.model.needs import name_of
 from hmexp.report.run.soundness import require_sound
 from hmexp.store.fleet import HOSTS, FleetRecord, HostRecord, read_fleet
-from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, collector_paused, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
-from hmexp.store.results import Measured
-from hmexp.units import format_size
-
-_LONGEST_RATIO: Final = 64
-
-
-class Unit(NamedTuple):
-    """What is compared between hosts: one operation on one layout, whatever the nodes' numbers are there.
-
-    Parameters
-    ----------
-    operation : str
-        What is measured.
-    share : float or None
-        Share of the pages on DRAM.
-    unit : str
-        Of its values: `GB/s` or `ns`.
-    what : str
-        The other parameters, for people.
-    """
-
-    operation: str
-    share: float | None
-    unit: str
-    what: str
-
-    @property
-    def ratio(self) -> str:
-        """The share as a ratio of DRAM to slow memory."""
-        if self.share is None:
-            return "?"
-        part = Fraction(self.share).limit_denominator(_LONGEST_RATIO)
-        return f"{part.numerator}:{part.denominator - part.numerator}"
-
-    @property
-    def better(self) -> int:
-        """1 where more is better, as of a bandwidth; -1 where less is."""
-        return -1 if self.unit == "ns" else 1
-
-    def __str__(self) -> str:
-        return f"{name_of(self.operation)} at {self.ratio}"
 
 
 @dataclass(frozen=True)
@@ -155,64 +110,27 @@ def _read_host(path: Path, host: HostRecord) -> tuple[FleetHost, int]:
     try:
         run = read_run(path)
         taken = take_points(path / POINTS, lambda point: _take(point, run, path / POINTS))
-    except StoreError as error:
+    except HmexpError as error:
         return FleetHost(_damaged(host, error)), 0
-    launches: dict[Unit, tuple[float, ...]] = {}
-    kept: dict[Unit, float] = {}
-    settings: dict[str, str] = {}
-    others = 0
-    for found in taken.values():
-        if found is None:
-            others += 1
-            continue
-        unit, medians, of_dram, used = found
-        launches[unit] = medians
-        if of_dram is not None:
-            kept[unit] = of_dram
-        settings |= used
+    found = gather(value for values, _ in taken.values() for value in values)
+    settings = {name: used for _, own in taken.values() for name, used in own.items()}
+    kept = {unit: value.kept for unit, value in found.items() if value.kept is not None}
+    launches = {unit: value.launches for unit, value in found.items()}
+    others = sum(not values for values, _ in taken.values())
     return FleetHost(host, launches, kept, facts_of(run, settings), _labels(run)), others
 
 
-def _damaged(host: HostRecord, error: StoreError) -> HostRecord:
+def _damaged(host: HostRecord, error: HmexpError) -> HostRecord:
     return HostRecord(name=host.name, state="incomplete", reason=error.message, hmexp=host.hmexp)
 
 
-_Taken = tuple[Unit, tuple[float, ...], float | None, dict[str, str]]
-
-
-def _take(record: PointRecord, run: RunRecord, where: Path) -> _Taken | None:
-    """What hosts are compared by; None if the point was not measured, or is of another kind."""
-    point, result = record.parameters, record.result
-    if record.status != "ok" or not isinstance(point, LoopPoint) or not isinstance(result, Measured):
-        return None
-    require_sound([record], run, where)
-    medians = tuple(launch.median for launch in result.launches) or (result.median,)
-    if not all(math.isfinite(value) and value > 0 for value in medians):
-        return None
-    of_dram = None if record.of_dram is None else record.of_dram.median
-    unit = Unit(point.operation, record.dram_share, result.unit, _what(point))
-    if of_dram is not None and of_dram > 0:
-        of_dram = of_dram if unit.better > 0 else 1 / of_dram
+def _take(record: PointRecord, run: RunRecord, where: Path) -> tuple[tuple[Value, ...], dict[str, str]]:
+    """What hosts are compared by, and the settings that it was measured with."""
+    values = values_of(record, run.dram_nodes)
+    if values:
+        require_sound([record], run, where)
     used = {name: setting.used for name, setting in record.settings.items() if setting.used is not None}
-    return unit, medians, of_dram, used
-
-
-def _what(point: LoopPoint) -> str:
-    return _say_region(
-        point.size_bytes, point.granule_bytes, point.page_bytes, point.placer, point.access, point.threads
-    )
-
-
-# A large fleet has the same few again and again.
-@lru_cache(maxsize=4096)
-def _say_region(
-    size: int, granule: int, page: int | None, placer: str, access: str | None, threads: int
-) -> str:
-    words = [format_size(size), f"granule {format_size(granule)}"]
-    if page is not None and page != granule:
-        words.append(f"{format_size(page)} pages")
-    words += [placer, *([access] if access else []), f"{threads} thread{'s'[: threads != 1]}"]
-    return ", ".join(words)
+    return values, used if values else {}
 
 
 def _labels(run: RunRecord) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from hmexp.report.fleet.reading import Fleet, FleetHost, Unit
+from hmexp.report.fleet.comparable import Unit
+from hmexp.report.fleet.reading import Fleet, FleetHost
 from hmexp.report.model.advice import KEEP
 
 #: Hosts on which a ratio must be safe, and the confidence in it for hosts that were not measured.

@@ -14,6 +14,8 @@ from hmexp.report.run.numbers import MISSING, digits, percent
 
 #: Hosts that one sentence names.
 _NAMED = 3
+#: They measure nodes and layouts, and compare none of them with all DRAM.
+_WITHOUT_RATIOS = ("matrix", "curves")
 #: Launches of each point that tell hosts from launches well enough.
 _ENOUGH_LAUNCHES = 3
 
@@ -38,6 +40,8 @@ class FleetVerdict:
 def say_question(fleet: Fleet) -> str:
     """What the page answers."""
     count = len(fleet.measured)
+    if fleet.record.measurement in _WITHOUT_RATIOS:
+        return f"Do these {count} hosts agree, and which stand out?"
     return f"Do these {count} hosts agree, which stand out, and which ratio is safe on 95 % of them?"
 
 
@@ -45,24 +49,24 @@ def say_verdict(fleet: Fleet, odd: tuple[OddHost, ...], ratios: tuple[RatioOfFle
     """Put the whole into two sentences."""
     if len(fleet.measured) < 2:
         return FleetVerdict(
-            "Nothing can be compared: fewer than two hosts have measured.",
+            "Nothing can be compared: fewer than two hosts have numbers.",
             "The hosts and what became of them are listed below.",
             "warn",
         )
-    safe = say_safe(ratios)
+    safe = say_safe(fleet, ratios)
     if odd:
         names = ", ".join(each.host.name for each in odd[:_NAMED])
         more = f" and {len(odd) - _NAMED} more" if len(odd) > _NAMED else ""
         stand = "stands" if len(odd) == 1 else "stand"
-        return FleetVerdict(f"{names}{more} {stand} out. {safe}", say_odd(odd[0]), "bad")
+        return FleetVerdict(f"{names}{more} {stand} out.{safe}", say_odd(odd[0]), "bad")
     if len(fleet.measured) < LEAST_HOSTS:
         return FleetVerdict(
-            f"Two hosts cannot show which one is odd. {safe}",
+            f"Two hosts cannot show which one is odd.{safe}",
             "Three or more hosts are needed for that.",
             "warn",
         )
     return FleetVerdict(
-        f"No host stands out. {safe}",
+        f"No host stands out.{safe}",
         "Every host is within what the spread of all and the noise of launches explain.",
         "good",
     )
@@ -88,18 +92,24 @@ def say_deviation(deviation: Deviation) -> str:
     )
 
 
-def say_safe(ratios: tuple[RatioOfFleet, ...]) -> str:
-    """Which ratio is safe on nearly all hosts."""
+def say_safe(fleet: Fleet, ratios: tuple[RatioOfFleet, ...]) -> str:
+    """Which ratio is safe on nearly all hosts; a space before it, or nothing where that was not asked."""
+    if fleet.record.measurement in _WITHOUT_RATIOS:
+        return ""
     mixed = [each for each in ratios if each.share < 1]
     if not mixed:
-        return "No ratio with slow memory was measured."
-    safe = find_safe(ratios)
+        return " No ratio with slow memory was measured."
+    safe, kept_of = find_safe(ratios), say_kept(fleet)
     if safe is None or safe.share >= 1:
-        return f"No measured ratio keeps {percent(KEEP)} of all DRAM's bandwidth on 95 % of the hosts."
+        return f" No measured ratio keeps {percent(KEEP)} of {kept_of} on 95 % of the hosts."
     return (
-        f"{safe.ratio} is safe: 95 % of the measured hosts keep {percent(safe.kept)} or more of all DRAM's "
-        f"bandwidth."
+        f" {safe.ratio} is safe: 95 % of the measured hosts keep {percent(safe.kept)} or more of {kept_of}."
     )
+
+
+def say_kept(fleet: Fleet) -> str:
+    """What a ratio keeps a part of."""
+    return "the speed on DRAM alone" if fleet.record.measurement == "program" else "all DRAM's bandwidth"
 
 
 def say_bound(each: RatioOfFleet) -> str:

@@ -122,11 +122,10 @@ def _curve(given: CurvePoint, result: Measured) -> DrawnCurve | None:
     taken: dict[int | None, list[tuple[float, float]]] = {}
     peaks = []
     for details in launches:
-        cost = details.per_payload
-        traffic = 1.0 if cost is None else 1 + cost.write_allocates
+        traffic = _traffic(details)
         for rate in details.curve:
             taken.setdefault(rate.delay_ns, []).append((rate.load_gbps * traffic, rate.median))
-        peaks.append(max(rate.load_gbps for rate in details.curve) * traffic)
+        peaks.append(peak_of(details))
     # Loads beside the knee are of one launch each: what all have is what is compared.
     common = {pause: values for pause, values in taken.items() if len(values) == len(launches)}
     rows = [
@@ -143,6 +142,17 @@ def _curve(given: CurvePoint, result: Measured) -> DrawnCurve | None:
         tuple(row[3] for row in rows),
         tuple(peaks),
     )
+
+
+def peak_of(details: LoadedDetails) -> float:
+    """The most traffic that the curve of a launch carries [GB/s]."""
+    return max(rate.load_gbps for rate in details.curve) * _traffic(details)
+
+
+def _traffic(details: LoadedDetails) -> float:
+    """Traffic for each byte of payload: a regular store reads its line first."""
+    cost = details.per_payload
+    return 1.0 if cost is None else 1 + cost.write_allocates
 
 
 def curves_frame(study: StudyResults) -> pd.DataFrame:
