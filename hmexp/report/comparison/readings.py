@@ -123,12 +123,8 @@ def why_not_comparable(
         _no_number(a, b)
         or (None if of_profile else _other_machine(a, b))
         or _other_measure(a, b)
-<<<<<<< HEAD
-        or _other_model(a, b, of_model=of_model or of_profile)
-=======
         or why_not_bridged(a, b)
-        or _other_model(a, b, of_model=of_model)
->>>>>>> main
+        or _other_model(a, b, of_model=of_model or of_profile)
         or _no_noise(a, b)
     )
 
