@@ -4,7 +4,7 @@ Peers that are not installed are left out, and said so (apt-get install likwid m
 Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are
 given to likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
 
-    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--size-mib 512]
+    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--shapes auto]
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from dataclasses import dataclass
 from quiet import say_load
 
 import hmexp
+from hmexp.measure.shape_choice import LEAST_SECONDS, shape_of
 from hmexp.measure.threads import place_threads
 from hmexp.memory.region import Region, allocate
-from hmexp.native import vector_bits
+from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.near import near_dram
@@ -48,6 +49,7 @@ class Setting:
     huge: bool
     size_mib: int
     cpus: tuple[int, ...]
+    shape: str = "plain"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -136,10 +138,11 @@ PEERS: dict[str, tuple[str, Peer]] = {
 
 
 def ours(region: Region, setting: Setting) -> float:
-    """Median of a measurement [GB/s]."""
+    """Median of a measurement in the setting's shape [GB/s]."""
     found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(5, 0.1)
-    )
+        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(5, 0.1),
+        walk=hmexp.Walk(shape=setting.shape),
+    )  # fmt: skip
     return found.median
 
 
@@ -167,7 +170,7 @@ def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer
         print(
             f"{setting.operation:<10}{setting.threads:>2} {pages}  {name:<9}"
             f"{statistics.median(other[name]):>8.2f}{statistics.median(own[name]):>8.2f}  "
-            f"{ratio:>6.3f} ({min(ratios):.3f}..{max(ratios):.3f}){mark}",
+            f"{ratio:>6.3f} ({min(ratios):.3f}..{max(ratios):.3f}) {setting.shape}{mark}",
             flush=True,
         )
     return worst is not None and worst < EXPLAIN
@@ -180,6 +183,9 @@ def main() -> None:
     parser.add_argument("--size-mib", type=int, default=512)
     parser.add_argument("--pages", nargs="+", default=["4KiB", "2MiB"], choices=["4KiB", "2MiB"])
     parser.add_argument("--operations", nargs="+", default=list(LIKWID), choices=list(LIKWID))
+    parser.add_argument(
+        "--shapes", default="plain", help="of our loops: plain, auto (by measurement) or a name"
+    )
     options = parser.parse_args()
     say_load("before")
     peers = {name: peer for name, (command, peer) in PEERS.items() if shutil.which(command)}
@@ -195,7 +201,9 @@ def main() -> None:
             for operation in options.operations:
                 for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):
                     cpus = place_threads(threads)
-                    setting = Setting(operation, threads, huge, options.size_mib, cpus)
+                    page_bytes = (2 << 20) if huge else PAGE_BYTES
+                    shape = shape_of(options.shapes, operation, page_bytes, cpus, node, LEAST_SECONDS)
+                    setting = Setting(operation, threads, huge, options.size_mib, cpus, shape)
                     slow += compare(region, setting, options.rounds, peers)
     say_load("after")
     print(f"{slow} rows to be explained")

@@ -25,6 +25,8 @@ from hmexp.store.stop import Stop
 from hmexp.units import format_size
 
 OPERATIONS: Final[tuple[str, ...]] = tuple(native.OPERATIONS)
+#: Width of the loads and stores of lines in random order, where none is named [bits].
+LINE_BITS: Final = 256
 #: Read:write ratios, as other tools write them.
 _ALIASES: Final = {
     "1:0": "read", "3:1": "mix_3_1", "2:1": "mix_2_1", "1:1": "mix_1_1", "0:1": "write",
@@ -193,7 +195,11 @@ class _Bench:
 def _way_of(region: Region, operation: Operation, walk: Walk) -> Way:
     """The shape that was asked for; the plain one where all pieces are too short for any."""
     by_piece = walk.access in ("random_line", "strided") or walk.shared
-    way = find_way(walk.shape, operation, walk.vector_bits)
+    bits = walk.vector_bits
+    if walk.access == "random_line" and bits is None:
+        # Wider loads of single lines bring nothing, and some CPUs slow down for them.
+        bits = min(LINE_BITS, native.vector_bits())
+    way = find_way(walk.shape, operation, bits)
     if region.emulation is None and region.model_for(1) is None and not by_piece:
         return way
     return Way(native.SHAPES[native.PLAIN], way.vector_bits)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "operation_list.h"
 #include "operations.h"
+#include "prefetch.h"
 #include "shapes.h"
 
 /* How far shapes prefetch [bytes]. */
@@ -22,13 +23,6 @@
 #define ABLE(places, ahead, write_ahead, kind, reads, writes, nontemporal)				\
 	((!(ahead) || (reads)) && (!(write_ahead) || (!(nontemporal) && ((kind) == KIND_COPY || !(reads)))) &&	\
 	 (BITS > 64 || (places) == 1 || (kind) == KIND_COPY || !(reads) || !(writes)))
-
-#if defined(__x86_64__)
-/* The compiler writes it only for CPUs that promise it; the others take it for nothing. */
-#define PREFETCH_WRITE(at) __asm__ volatile("prefetchw %0" : : "m"(*(const char *)(at)))
-#else
-#define PREFETCH_WRITE(at) __builtin_prefetch((at), 1)
-#endif
 
 #define DESCRIBE(name, places, lines, ahead, write_ahead, ...) { #name, places, lines, ahead, write_ahead },
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
+#include "prefetch.h"
 #include "streams.h"
 
 enum {
 	BATCH = 64,
+	BATCH_AHEAD = 32,			/* more lines than a core fetches at once */
 	TURN_BYTES = 2 * HM_LINE_BYTES,		/* a distance is whole turns of every shape with places */
 };
 
@@ -114,6 +116,39 @@ uint64_t hm_streams_run(const struct hm_streams *streams, uint64_t from, uint64_
 	return sum;
 }
 
+/* Lines that come next; not those that non-temporal stores write, which are not to be in a cache. */
+static unsigned int fetch_lines(const struct hm_streams *streams, struct hm_cursor *cursor, uint64_t *lines)
+{
+	unsigned int count = hm_order_next(&streams->order, cursor, lines, BATCH_AHEAD);
+	const int loads = streams->operation->loads;
+	const int stores = streams->operation->nontemporal ? 0 : streams->operation->stores;
+
+	for (unsigned int i = 0; i < count; i++) {
+		for (int s = 0; s < loads; s++)
+			__builtin_prefetch(streams->at[s] + lines[i]);
+		for (int s = loads; s < loads + stores; s++)
+			PREFETCH_WRITE(streams->at[s] + lines[i]);
+	}
+	return count;
+}
+
+/*
+ * Two batches in turn: one is under way while the other is gone over. A core retires loads in order, and has no
+ * room for as many instructions as there are between lines enough: prefetches do not wait.
+ */
+static uint64_t run_lines_ahead(const struct hm_streams *streams, uint64_t value)
+{
+	struct hm_cursor cursor = { 0 };
+	uint64_t lines[2][BATCH_AHEAD], sum = 0;
+	unsigned int next, count = fetch_lines(streams, &cursor, lines[0]);
+
+	for (int which = 0; count; which = !which, count = next) {
+		next = fetch_lines(streams, &cursor, lines[!which]);
+		sum ^= streams->loops.lines(streams->at, lines[which], count, value);
+	}
+	return sum;
+}
+
 static uint64_t run_lines(const struct hm_streams *streams, uint64_t value)
 {
 	struct hm_cursor cursor = { 0 };
@@ -149,6 +184,7 @@ uint64_t hm_streams_pass(const struct hm_streams *streams, uint64_t value)
 {
 	switch (streams->order.kind) {
 	case HM_RANDOM_LINES:
+		return streams->traffic ? run_lines(streams, value) : run_lines_ahead(streams, value);
 	case HM_STRIDED:
 		return run_lines(streams, value);
 	case HM_RANDOM_GRANULES:
