@@ -65,6 +65,11 @@ class SweepExperiment:
         say("Measuring this host, to scale the emulated node to it.")
         return calibrate(self.plan, show, say)
 
+    @property
+    def shapes_asked(self) -> str:
+        """What was asked of shapes: ``plain``, ``auto`` or a name."""
+        return self.plan.parameters.shapes
+
     def choose_shapes(
         self, show: Callable[[str], None], say: Callable[[str], None]
     ) -> tuple[ShapeRecord, ...]:
