@@ -257,8 +257,9 @@ def _say_curve(curve: LoadedCurve) -> None:
         s = p.latency
         print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {_say_interval(s)}")
     marked = None
-    if curve.knee.saturated:
-        marked = next(i for i, p in enumerate(curve.points) if p.load_gbps == curve.knee.load_gbps)
+    if curve.knee.load_gbps is not None:
+        far = [abs(p.load_gbps - curve.knee.load_gbps) for p in curve.points]
+        marked = far.index(min(far))
     print(
         draw_curve(
             [p.load_gbps for p in curve.points],
