@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -14,7 +13,7 @@ from hmexp.campaign.file import Campaign, Entry
 from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import file_errors, replace_file
-from hmexp.store.lock import hold, require_held
+from hmexp.store.lock import Hold, hold
 from hmexp.store.reader import POINTS, RUN, read_run, read_statuses
 
 SUMMARY: Final = "campaign.json"
@@ -87,7 +86,7 @@ class CampaignFolder(Closing):
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
         self.path = campaign.folder
-        self._lock_fd = -1
+        self._held: Hold | None = None
         self.entries = self._read()
 
     def hold(self, say: Callable[[str], None]) -> Self:
@@ -100,7 +99,7 @@ class CampaignFolder(Closing):
         """
         with file_errors("make the campaign's folder", self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self._lock_fd = hold(self.path, say)
+        self._held = hold(self.path, say)
         try:
             self.entries = self._read()
         except BaseException:
@@ -110,9 +109,8 @@ class CampaignFolder(Closing):
 
     def close(self) -> None:
         """Let other processes have it."""
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        if self._held is not None:
+            self._held.close()
 
     def steps(self, again: frozenset[str] = frozenset()) -> list[Step]:
         """What is to be done with each entry; those named in `again` are measured again."""
@@ -126,7 +124,8 @@ class CampaignFolder(Closing):
         StoreError
             If it cannot be written, or the folder was removed or moved meanwhile.
         """
-        require_held(self.path, self._lock_fd)
+        assert self._held is not None, "the folder is read, not held"
+        self._held.require()
         self.entries[progress.name] = progress
         text = json.dumps(self.summary(), indent=2, allow_nan=False)
         replace_file(self.path / SUMMARY, f"{text}\n".encode())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from hmexp.errors import StoreError
 from hmexp.fleet.names import require_safe
 from hmexp.store.fleet import FLEET, HOSTS, FleetRecord, HostRecord, HostState, read_fleet, write_fleet
 from hmexp.store.journal import file_errors, sync_folder
-from hmexp.store.lock import hold, require_held
+from hmexp.store.lock import Hold, hold
 from hmexp.store.run import now
 from hmexp.store.schema import Remark
 
@@ -59,9 +58,9 @@ class FleetPlan:
 class FleetFolder(Closing):
     """The folder of one fleet. Made by `open_fleet`; a context manager."""
 
-    def __init__(self, path: Path, lock_fd: int, record: FleetRecord) -> None:
-        self.path, self.record = path, record
-        self._lock_fd = lock_fd
+    def __init__(self, held: Hold, record: FleetRecord) -> None:
+        self.path, self.record = held.path, record
+        self._held = held
         self._hosts = {host.name: host for host in record.hosts}
         # Each host is measured by a thread of its own.
         self._one = threading.Lock()
@@ -99,16 +98,14 @@ class FleetFolder(Closing):
             return done
 
     def _write(self, record: FleetRecord) -> None:
-        require_held(self.path, self._lock_fd)
+        self._held.require()
         hosts = tuple(self._hosts[name] for name in sorted(self._hosts))
         self.record = msgspec.structs.replace(record, hosts=hosts)
         write_fleet(self.path, self.record)
 
     def close(self) -> None:
         """Let other gatherers have the folder."""
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        self._held.close()
 
 
 def open_fleet(results: Path, name: str, plan: FleetPlan, say: Callable[[str], None]) -> FleetFolder:
@@ -138,11 +135,11 @@ def open_fleet(results: Path, name: str, plan: FleetPlan, say: Callable[[str], N
     with file_errors("make the folder of a fleet in", results):
         (path / HOSTS).mkdir(parents=True, exist_ok=True)
         sync_folder(results)
-    lock_fd = hold(path, say)
+    held = hold(path, say)
     try:
-        return FleetFolder(path, lock_fd, _read_or_begin(path, plan, say))
+        return FleetFolder(held, _read_or_begin(path, plan, say))
     except BaseException:
-        os.close(lock_fd)
+        held.close()
         raise
 
 

@@ -125,7 +125,8 @@ def tag_run(path: Path, add: Sequence[str], remove: Sequence[str], say: Callable
                 f"{tag!r} cannot be a tag",
                 "use up to 40 ASCII letters, digits, points, dashes and underscores, a letter or digit first",
             )
-    with RunDirectory(path, hold(path, say), read_run(path)) as directory:
+    read_run(path)
+    with hold(path, say) as held:
         # Once more: whoever held it may have changed it meanwhile.
         run = read_run(path)
         missing = [tag for tag in remove if tag not in run.tags]
@@ -133,6 +134,7 @@ def tag_run(path: Path, add: Sequence[str], remove: Sequence[str], say: Callable
             has = ", ".join(run.tags) or "none"
             raise StoreError(f"{path.name} does not have the tag {missing[0]!r}", f"it has: {has}")
         kept = [tag for tag in run.tags if tag not in remove]
+        directory = RunDirectory(held, run)
         directory.update(msgspec.structs.replace(run, tags=tuple(dict.fromkeys([*kept, *add]))))
         return directory.run
 
@@ -158,17 +160,13 @@ def remove_run(path: Path, say: Callable[[str], None]) -> None:
     read_path = path / RUN
     if not read_path.is_file():
         raise StoreError(f"{path} is not a run directory", "`hmexp runs list` names those there are")
-    fd = hold(path, say)
-    try:
-        with file_errors("remove", path):
-            # run.json goes first: what is left if this is interrupted is no run.
-            read_path.unlink()
-            shutil.rmtree(path)
-            for link in path.parent.iterdir():
-                if link.is_symlink() and not link.exists() and Path(os.path.realpath(link)) == path:
-                    link.unlink()
-    finally:
-        os.close(fd)
+    with hold(path, say), file_errors("remove", path):
+        # run.json goes first: what is left if this is interrupted is no run.
+        read_path.unlink()
+        shutil.rmtree(path)
+        for link in path.parent.iterdir():
+            if link.is_symlink() and not link.exists() and Path(os.path.realpath(link)) == path:
+                link.unlink()
 
 
 def _tags(path: Path) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import file_errors
 
@@ -19,8 +20,50 @@ _LOCK: Final = ".lock"
 _LOCK_PATIENCE_SECONDS: Final = 15.0
 
 
-def hold(path: Path, say: Callable[[str], None]) -> int:
-    """Have a folder for this process alone, until the descriptor that is returned is closed.
+class Hold(Closing):
+    """A folder that this process has for itself, until it is closed. Made by `hold`; a context manager.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    fd : int
+        The locked file in it.
+    """
+
+    def __init__(self, path: Path, fd: int) -> None:
+        self.path, self._fd = path, fd
+
+    def require(self) -> None:
+        """Refuse to continue in a folder that is not the one that was locked: removed, moved, or replaced.
+
+        Raises
+        ------
+        StoreError
+            Naming the folder.
+        """
+        try:
+            there = os.path.samestat((self.path / _LOCK).stat(), os.fstat(self._fd))
+        except (FileNotFoundError, NotADirectoryError):
+            there = False
+        except OSError as error:
+            raise StoreError(f"cannot look into {self.path}: {error.strerror}") from error
+        if not there:
+            raise StoreError(
+                f"the directory {self.path} was removed or moved while it was being written to; what was in "
+                "it is where it is now, or gone",
+                "if it was moved, move it back; the same command measures what is missing",
+            )
+
+    def close(self) -> None:
+        """Let other processes have the folder."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def hold(path: Path, say: Callable[[str], None]) -> Hold:
+    """Have a folder for this process alone, until what is returned is closed.
 
     Raises
     ------
@@ -51,26 +94,4 @@ def hold(path: Path, say: Callable[[str], None]) -> int:
     with suppress(OSError):
         os.ftruncate(fd, 0)
         os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-    return fd
-
-
-def require_held(path: Path, lock_fd: int) -> None:
-    """Refuse to continue in a folder that is not the one that was locked: removed, moved, or replaced.
-
-    Raises
-    ------
-    StoreError
-        Naming the folder.
-    """
-    try:
-        there = os.path.samestat((path / _LOCK).stat(), os.fstat(lock_fd))
-    except (FileNotFoundError, NotADirectoryError):
-        there = False
-    except OSError as error:
-        raise StoreError(f"cannot look into {path}: {error.strerror}") from error
-    if not there:
-        raise StoreError(
-            f"the directory {path} was removed or moved while it was being written to; what was in it is "
-            "where it is now, or gone",
-            "if it was moved, move it back; the same command measures what is missing",
-        )
+    return Hold(path, fd)

@@ -20,7 +20,7 @@ import msgspec
 from hmexp.closing import Closing
 from hmexp.errors import StoreError
 from hmexp.store.journal import append_line, drop_torn_line, file_errors, replace_file, sync_folder
-from hmexp.store.lock import hold, require_held
+from hmexp.store.lock import Hold, hold
 from hmexp.store.reader import LAUNCHES, POINTS, RUN, read_launches, read_points, read_run, read_statuses
 from hmexp.store.records import LaunchRecord, PointRecord, RunRecord
 from hmexp.store.writer import encode, encode_run
@@ -50,10 +50,10 @@ def resolve_results(text: str) -> Path:
 class RunDirectory(Closing):
     """One run, held by one process at a time. Made by `open_run`; a context manager."""
 
-    def __init__(self, path: Path, lock_fd: int, run: RunRecord) -> None:
-        self.path = path
+    def __init__(self, held: Hold, run: RunRecord) -> None:
+        self.path = path = held.path
         self.run = run
-        self._lock_fd = lock_fd
+        self._held = held
         self._finished: set[str] | None = None
         self._files = {name for name in (POINTS, LAUNCHES) if (path / name).exists()}
         for name in (POINTS, LAUNCHES):
@@ -84,7 +84,7 @@ class RunDirectory(Closing):
         """
         file = POINTS if isinstance(record, PointRecord) else LAUNCHES
         self._finished = None
-        require_held(self.path, self._lock_fd)
+        self._held.require()
         append_line(self.path / file, encode(record), new=file not in self._files)
         self._files.add(file)
 
@@ -96,15 +96,13 @@ class RunDirectory(Closing):
         StoreError
             As `append`.
         """
-        require_held(self.path, self._lock_fd)
+        self._held.require()
         replace_file(self.path / RUN, encode_run(run))
         self.run = run
 
     def close(self) -> None:
         """Let other processes have the directory."""
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+        self._held.close()
 
 
 def open_run(
@@ -154,28 +152,26 @@ def open_run(
     with file_errors("write in", results):
         path.mkdir(exist_ok=True)
         sync_folder(results)
-    lock_fd = hold(path, say)
+    held = hold(path, say)
     try:
-        directory = _begin_or_resume(path, lock_fd, described, say)
+        directory = _begin_or_resume(held, described, say)
         if latest:
             _point_latest(results, LATEST if kind == "sweep" else f"{LATEST}-{kind}", name)
     except BaseException:
-        os.close(lock_fd)
+        held.close()
         raise
     return directory
 
 
-def _begin_or_resume(
-    path: Path, lock_fd: int, described: RunRecord, say: Callable[[str], None]
-) -> RunDirectory:
+def _begin_or_resume(held: Hold, described: RunRecord, say: Callable[[str], None]) -> RunDirectory:
     # Once more: whoever held it may have made it meanwhile.
-    run = _read_known(path, described.plan)
+    run = _read_known(held.path, described.plan)
     if run is not None:
-        directory = RunDirectory(path, lock_fd, run)
-        say(f"Resuming {path.name}: {len(directory.finished_points())} points are already measured.")
+        directory = RunDirectory(held, run)
+        say(f"Resuming {held.path.name}: {len(directory.finished_points())} points are already measured.")
         return directory
-    new = msgspec.structs.replace(described, name=path.name, started=now())
-    directory = RunDirectory(path, lock_fd, new)
+    new = msgspec.structs.replace(described, name=held.path.name, started=now())
+    directory = RunDirectory(held, new)
     directory.update(new)
     return directory
 
