@@ -16,7 +16,7 @@ from hmexp.store.curves import KneeRecord
 #: Application Profiling", MICRO 2024. Below it the threads could not make enough traffic to tell: at five
 #: sixths of what a node can do, a queue alone has been seen to make it 1.3 to 1.5.
 SATURATED: Final = 2.0
-#: Points up to the knee, at least, of which noise is told.
+#: Noise is read from the points up to the knee, and from so many at least.
 _LEAST_GROUND: Final = 4
 #: Distances within so many standard deviations of the noise, and at most this part, are alike. Both were
 #: chosen by the simulation in `tests/measure/test_knee_noise.py`, which states what they give.
