@@ -8,6 +8,7 @@
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/types.h>
+#include <linux/uio.h>
 
 #include "compat.h"
 #include "hybridmem.h"
@@ -99,6 +100,7 @@ extern unsigned int hm_max_pattern;
 /* pattern.c */
 struct hm_pattern *hm_pattern_alloc(size_t len);
 ssize_t hm_pattern_write(struct hm_file *hf, const char __user *buf, size_t len);
+ssize_t hm_pattern_write_iter(struct hm_file *hf, struct iov_iter *from);
 ssize_t hm_pattern_read(struct hm_file *hf, char __user *buf, size_t len,
 			loff_t *ppos);
 long hm_pattern_set(struct hm_file *hf, void __user *arg);

@@ -95,6 +95,16 @@ static ssize_t hm_write(struct file *file, const char __user *buf, size_t len,
 	return ret;
 }
 
+/* In one piece: by hm_write() each part of a writev(2) would be a pattern. */
+static ssize_t hm_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	ssize_t ret = hm_pattern_write_iter(iocb->ki_filp->private_data, from);
+
+	if (ret >= 0)
+		iocb->ki_pos = 0;
+	return ret;
+}
+
 static ssize_t hm_read(struct file *file, char __user *buf, size_t len,
 		       loff_t *ppos)
 {
@@ -142,10 +152,12 @@ static const struct file_operations hm_fops = {
 	.release		= hm_release,
 	.read			= hm_read,
 	.write			= hm_write,
+	.write_iter		= hm_write_iter,
 	.llseek			= default_llseek,
 	.unlocked_ioctl		= hm_ioctl,
 	.compat_ioctl		= compat_ptr_ioctl,
 	.mmap			= hm_mmap,
+	.fsync			= noop_fsync,	/* msync(2) too */
 	.get_unmapped_area	= hm_get_unmapped_area,
 	.show_fdinfo		= hm_show_fdinfo,
 };

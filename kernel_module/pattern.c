@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "internal.h"
 
@@ -91,6 +92,34 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 	return 0;
 }
 
+/*
+ * Room for @len entries and, at *@bytes, for as many bytes from user space: they
+ * go to the second half, to be widened in place.
+ */
+static struct hm_pattern *hm_pattern_begin(size_t len, u8 **bytes)
+{
+	struct hm_pattern *new;
+
+	if (len > READ_ONCE(hm_max_pattern))
+		return ERR_PTR(-E2BIG);
+	new = hm_pattern_alloc(len);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	*bytes = (u8 *)new->nodes + len;
+	return new;
+}
+
+/* Entry i is read at len + i before 2 * i + 1 <= len + i is written. */
+static int hm_pattern_widen(struct hm_file *hf, struct hm_pattern *new,
+			    const u8 *bytes)
+{
+	size_t i;
+
+	for (i = 0; i < new->len; i++)
+		new->nodes[i] = bytes[i];
+	return hm_pattern_install(hf, new);
+}
+
 /**
  * hm_pattern_write() - write(2): one byte per node
  * @hf: the region
@@ -102,29 +131,44 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 ssize_t hm_pattern_write(struct hm_file *hf, const char __user *buf, size_t len)
 {
 	struct hm_pattern *new;
-	const u8 *bytes;
-	size_t i;
+	u8 *bytes;
 	int err;
 
-	if (len > READ_ONCE(hm_max_pattern))
-		return -E2BIG;
-	new = hm_pattern_alloc(len);
-	if (!new)
-		return -ENOMEM;
-	/*
-	 * Bytes go to the second half and are widened in place: entry i is read
-	 * at len + i before 2 * i + 1 <= len + i is written.  Not under
-	 * hf->lock: @buf may be in this region and fault.
-	 */
-	bytes = (u8 *)new->nodes + len;
-	if (copy_from_user((void *)bytes, buf, len)) {
+	new = hm_pattern_begin(len, &bytes);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	/* Not under hf->lock: @buf may be in this region and fault. */
+	if (copy_from_user(bytes, buf, len)) {
 		kvfree(new);
 		return -EFAULT;
 	}
-	for (i = 0; i < len; i++)
-		new->nodes[i] = bytes[i];
+	err = hm_pattern_widen(hf, new, bytes);
+	return err ? err : len;
+}
 
-	err = hm_pattern_install(hf, new);
+/**
+ * hm_pattern_write_iter() - writev(2) and the like: one pattern from many parts
+ * @hf: the region
+ * @from: the nodes, one byte each
+ *
+ * Return: the bytes taken, which are all, or a negative errno that leaves the old
+ * pattern in place.
+ */
+ssize_t hm_pattern_write_iter(struct hm_file *hf, struct iov_iter *from)
+{
+	size_t len = iov_iter_count(from);
+	struct hm_pattern *new;
+	u8 *bytes;
+	int err;
+
+	new = hm_pattern_begin(len, &bytes);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	if (!copy_from_iter_full(bytes, len, from)) {
+		kvfree(new);
+		return -EFAULT;
+	}
+	err = hm_pattern_widen(hf, new, bytes);
 	return err ? err : len;
 }
 
