@@ -110,11 +110,9 @@ long hm_config_get(struct hm_file *hf, void __user *arg);
 struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index);
 
 /* placement.c */
-struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
-			     vm_fault_t *ret);
+struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret);
 struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp);
-vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
-			    struct page *page);
+vm_fault_t hm_check_private(struct hm_file *hf, struct vm_fault *vmf);
 #ifdef CONFIG_NUMA
 struct mempolicy *hm_get_policy(HM_GET_POLICY_ARGS);
 int hm_set_policy(struct vm_area_struct *vma, struct mempolicy *policy);

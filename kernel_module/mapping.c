@@ -19,6 +19,7 @@
 #include <linux/pseudo_fs.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/srcu.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -91,11 +92,24 @@ static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 	return folio;
 }
 
-/* The folio of a shared page, in the page cache and locked; NULL: look again. */
-static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
-			 struct folio **foliop)
+/*
+ * Strict pages in the making: allocated, but not in the page cache yet.  Who is
+ * about to be refused waits for them, for one may be the very page it wants.
+ */
+static struct srcu_struct hm_making;
+
+static bool hm_made_meanwhile(struct hm_file *hf, pgoff_t index)
 {
-	struct hm_want want = hm_wanted(hf, vmf->pgoff);
+	synchronize_srcu_expedited(&hm_making);
+	return filemap_range_has_page(hf->inode->i_mapping,
+				      (loff_t)index << PAGE_SHIFT,
+				      (((loff_t)index + 1) << PAGE_SHIFT) - 1);
+}
+
+/* The folio of a shared page, in the page cache and locked; NULL: look again. */
+static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
+			  struct hm_want want, struct folio **foliop)
+{
 	gfp_t gfp = mapping_gfp_mask(hf->inode->i_mapping);
 	vm_fault_t ret;
 	int err;
@@ -103,7 +117,7 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	*foliop = hm_add_huge(hf, vmf, want, gfp);
 	if (*foliop)
 		return 0;
-	*foliop = hm_alloc_folio(hf, want, gfp, &ret);
+	*foliop = hm_alloc_folio(want, gfp, &ret);
 	if (!*foliop)
 		return ret;
 	err = hm_insert(hf, *foliop, vmf->pgoff);
@@ -115,6 +129,26 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	}
 	*foliop = NULL;
 	return err == -EEXIST ? 0 : vmf_error(err);
+}
+
+static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
+			 struct folio **foliop)
+{
+	struct hm_want want = hm_wanted(hf, vmf->pgoff);
+	vm_fault_t ret;
+	int making;
+
+	if (!want.strict)
+		return hm_make(hf, vmf, want, foliop);
+	making = srcu_read_lock(&hm_making);
+	ret = hm_make(hf, vmf, want, foliop);
+	srcu_read_unlock(&hm_making, making);
+	if (ret == VM_FAULT_SIGBUS) {
+		if (hm_made_meanwhile(hf, vmf->pgoff))
+			return 0;
+		hm_count(hf, HM_REFUSED, 1);
+	}
+	return ret;
 }
 
 /* Each mapped one is a reference, of which an int must not run out. */
@@ -140,7 +174,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	if (vmf->cow_page) {
-		ret = hm_check_private(hf, vmf->pgoff, vmf->cow_page);
+		ret = hm_check_private(hf, vmf);
 		if (ret)
 			return ret;
 	}
@@ -306,12 +340,7 @@ static void hm_zero_free(void)
 	kfree(hm_zero);
 }
 
-/**
- * hm_mapping_init() - mount the file system
- *
- * Return: 0 or a negative errno.
- */
-int __init hm_mapping_init(void)
+static int __init hm_zero_init(void)
 {
 	unsigned int i, n = roundup_pow_of_two(min(num_possible_cpus(), 64U));
 
@@ -327,13 +356,35 @@ int __init hm_mapping_init(void)
 		}
 		SetPageUptodate(hm_zero[i]);
 	}
+	return 0;
+}
 
+/**
+ * hm_mapping_init() - mount the file system
+ *
+ * Return: 0 or a negative errno.
+ */
+int __init hm_mapping_init(void)
+{
+	int err = hm_zero_init();
+
+	if (err)
+		return err;
+	err = init_srcu_struct(&hm_making);
+	if (err)
+		goto err_zero;
 	hm_mnt = kern_mount(&hm_fs_type);
 	if (IS_ERR(hm_mnt)) {
-		hm_zero_free();
-		return PTR_ERR(hm_mnt);
+		err = PTR_ERR(hm_mnt);
+		goto err_making;
 	}
 	return 0;
+
+err_making:
+	cleanup_srcu_struct(&hm_making);
+err_zero:
+	hm_zero_free();
+	return err;
 }
 
 /**
@@ -342,5 +393,6 @@ int __init hm_mapping_init(void)
 void hm_mapping_exit(void)
 {
 	kern_unmount(hm_mnt);
+	cleanup_srcu_struct(&hm_making);
 	hm_zero_free();
 }
