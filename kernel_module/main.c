@@ -8,8 +8,9 @@
  *
  * This file has the device and its file operations; pattern.c patterns, replaced
  * under RCU; placement.c allocation on a node, and the policy of private pages;
- * mapping.c faults, the page cache and the internal file system; stats.c the
- * counters; compat.h everything that differs between kernels.
+ * mapping.c faults, the page cache and the internal file system; ahead.c pages
+ * that come before they are touched; stats.c the counters; compat.h everything
+ * that differs between kernels.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,6 +33,10 @@ MODULE_PARM_DESC(strict, "make new regions strict: SIGBUS instead of a fallback 
 bool hm_use_huge = true;
 module_param_named(huge, hm_use_huge, bool, 0644);
 MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as one");
+
+unsigned int hm_ahead = 16;
+module_param_named(ahead, hm_ahead, uint, 0644);
+MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills, at most 16; 0 for none");
 
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);

@@ -37,13 +37,21 @@ static unsigned int hm_zero_mask;
 
 /* ---------------------------------------------------------------- faults -- */
 
-/* Put a new folio in the page cache, locked; -EEXIST if another was faster. */
-static int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index)
+/**
+ * hm_insert() - put a new folio in the page cache, locked
+ * @hf: the region
+ * @folio: the folio; freed when it cannot be put there
+ * @index: of its first page
+ * @gfp: how to charge it
+ *
+ * Return: 0, -EEXIST if another was faster, or another negative errno.
+ */
+int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index, gfp_t gfp)
 {
 	int err;
 
 	folio_mark_uptodate(folio);
-	err = filemap_add_folio(hf->inode->i_mapping, folio, index, GFP_KERNEL);
+	err = filemap_add_folio(hf->inode->i_mapping, folio, index, gfp);
 	if (err) {
 		folio_put(folio);
 		return err;
@@ -86,7 +94,7 @@ static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 	    !hm_huge_suits(hf, vmf, base))
 		return NULL;
 	folio = hm_alloc_huge(want, gfp);
-	if (!folio || hm_insert(hf, folio, base))
+	if (!folio || hm_insert(hf, folio, base, GFP_KERNEL))
 		return NULL;
 	hm_count(hf, HM_HUGE, 1);
 	return folio;
@@ -120,7 +128,7 @@ static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
 	*foliop = hm_alloc_folio(want, gfp, &ret);
 	if (!*foliop)
 		return ret;
-	err = hm_insert(hf, *foliop, vmf->pgoff);
+	err = hm_insert(hf, *foliop, vmf->pgoff, GFP_KERNEL);
 	if (!err) {
 		/* Only now: who loses the race for a page has placed none. */
 		if (want.nid != NUMA_NO_NODE && folio_nid(*foliop) != want.nid)
@@ -149,6 +157,26 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 		hm_count(hf, HM_REFUSED, 1);
 	}
 	return ret;
+}
+
+/*
+ * Bring and map the pages behind a new one.  The folio is let go if that has
+ * mapped its own page too, or may have: then it is looked for again.
+ */
+static vm_fault_t hm_go_ahead(struct hm_file *hf, struct vm_fault *vmf,
+			      struct folio **foliop)
+{
+	unsigned int n;
+
+	if (folio_nr_pages(*foliop) > 1)
+		return 0;
+	n = hm_populate_ahead(hf, vmf);
+	if (!n)
+		return 0;
+	folio_unlock(*foliop);
+	folio_put(*foliop);
+	*foliop = NULL;
+	return hm_map_pages(vmf, vmf->pgoff, vmf->pgoff + n);
 }
 
 /* Each mapped one is a reference, of which an int must not run out. */
@@ -191,6 +219,8 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 			return 0;
 		}
 		ret = hm_add(hf, vmf, &folio);
+		if (!ret && folio)
+			ret = hm_go_ahead(hf, vmf, &folio);
 		if (ret)
 			return ret;
 	} while (!folio);

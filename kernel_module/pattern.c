@@ -34,6 +34,7 @@ struct hm_pattern *hm_pattern_alloc(size_t len)
 		p->shift = 0;
 		p->strict = false;
 		p->sparse = false;
+		p->no_ahead = false;
 	}
 	return p;
 }
@@ -86,6 +87,7 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 	new->shift = old->shift;
 	new->strict = old->strict;
 	new->sparse = old->sparse;
+	new->no_ahead = old->no_ahead;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
@@ -316,6 +318,7 @@ long hm_config_set(struct hm_file *hf, void __user *arg)
 	new->shift = c.granule_shift;
 	new->strict = c.flags & HYBRIDMEM_F_STRICT;
 	new->sparse = c.flags & HYBRIDMEM_F_SPARSE;
+	new->no_ahead = c.flags & HYBRIDMEM_F_NO_AHEAD;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
@@ -337,7 +340,8 @@ long hm_config_get(struct hm_file *hf, void __user *arg)
 	rcu_read_lock();
 	p = rcu_dereference(hf->pattern);
 	c.flags = (p->strict ? HYBRIDMEM_F_STRICT : 0) |
-		  (p->sparse ? HYBRIDMEM_F_SPARSE : 0);
+		  (p->sparse ? HYBRIDMEM_F_SPARSE : 0) |
+		  (p->no_ahead ? HYBRIDMEM_F_NO_AHEAD : 0);
 	c.granule_shift = p->shift;
 	rcu_read_unlock();
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
@@ -364,4 +368,42 @@ struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index)
 		want.nid = p->nodes[(index >> p->shift) % p->len];
 	rcu_read_unlock();
 	return want;
+}
+
+/**
+ * hm_wanted_ahead() - where pages in a row should be, if they may come unasked
+ * @hf: the region
+ * @index: the first page of the file offset
+ * @nids: for the nodes
+ * @n: pages
+ *
+ * Return: @n, or 0 where there is no pattern or the region wants none ahead.
+ */
+unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
+			     unsigned int n)
+{
+	unsigned long granule, left;
+	struct hm_pattern *p;
+	unsigned int i;
+	u32 at;
+
+	rcu_read_lock();
+	p = rcu_dereference(hf->pattern);
+	if (!p->len || p->no_ahead) {
+		rcu_read_unlock();
+		return 0;
+	}
+	granule = 1UL << p->shift;
+	at = (index >> p->shift) % p->len;
+	left = granule - (index & (granule - 1));
+	for (i = 0; i < n; i++) {
+		nids[i] = p->nodes[at];
+		if (--left)
+			continue;
+		left = granule;
+		if (++at == p->len)
+			at = 0;
+	}
+	rcu_read_unlock();
+	return n;
 }
