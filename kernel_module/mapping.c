@@ -180,7 +180,7 @@ static vm_fault_t hm_go_ahead(struct hm_file *hf, struct vm_fault *vmf,
 }
 
 /* Each mapped one is a reference, of which an int must not run out. */
-#define HM_ZERO_MOST	(1 << 30)
+#define HM_ZERO_MOST	0x40000000
 
 /* May a read of a private hole show nobody's zeroes, and leave the hole? */
 static bool hm_zero_suits(struct hm_file *hf, struct vm_fault *vmf)
