@@ -41,6 +41,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="for emulated runs of different scale: compare how far each is from its own model",
     )  # fmt: skip
     parser.add_argument(
+        "--of-profile", action="store_true",
+        help="where B emulates a profile that was captured from A: compare how far A is from the profile, "
+        "and B from the profile as it was scaled to its host",
+    )  # fmt: skip
+    parser.add_argument(
         "--by-ratio", action="store_true",
         help="match patterns by their DRAM:slow ratio, for machines that number their nodes differently",
     )  # fmt: skip
@@ -76,6 +81,7 @@ def _run(options: argparse.Namespace) -> int:
         require_folder(options.html)
     chosen = ComparisonOptions(
         of_model=options.of_model,
+        of_profile=options.of_profile,
         by_ratio=options.by_ratio,
         least=options.ignore_below,
         false_discoveries=options.false_discoveries,
@@ -131,13 +137,20 @@ def _require_whole(options: argparse.Namespace, folder: Path, comparison: Compar
 def _advise(comparison: Comparison) -> str | None:
     """The option that would make more of the points comparable, if there is one."""
     whys = [point.why for point in comparison.points if point.why is not None]
-    if not comparison.options.of_model and any("scaled differently" in why for why in whys):
+    options = comparison.options
+    other = any("emulated by other profiles" in why or "is emulated," in why for why in whys)
+    if not options.of_profile and comparison.b.run.emulation is not None and other:
+        return (
+            "If B emulates a profile that was captured from A, `hmexp compare --of-profile` holds both "
+            "against that profile."
+        )
+    if not options.of_model and any("scaled differently" in why for why in whys):
         return (
             "The emulated nodes of the two runs were scaled to different speeds. `hmexp compare --of-model` "
             "compares each with its own model."
         )
     matched = comparison.matched
-    if not comparison.points and matched.only_a and matched.only_b and not comparison.options.by_ratio:
+    if not comparison.points and matched.only_a and matched.only_b and not options.by_ratio:
         return "No point is in both runs. If only the node numbers differ, use `hmexp compare --by-ratio`."
     return None
 

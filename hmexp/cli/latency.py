@@ -256,9 +256,9 @@ def _say_curve(curve: LoadedCurve) -> None:
         delay = "idle" if p.delay_ns is None else str(p.delay_ns)
         s = p.latency
         print(f"{delay:>9} {p.load_gbps:>10.2f} {s.median:>11.1f}  {_say_interval(s)}")
-    marked = None
-    if curve.knee.saturated:
-        marked = next(i for i, p in enumerate(curve.points) if p.load_gbps == curve.knee.load_gbps)
+    knee = curve.knee.load_gbps
+    far = [] if knee is None else [abs(p.load_gbps - knee) for p in curve.points]
+    marked = far.index(min(far)) if far else None
     print(
         draw_curve(
             [p.load_gbps for p in curve.points],

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from hmexp.store.curves import KneeRecord
 
@@ -15,6 +16,14 @@ from hmexp.store.curves import KneeRecord
 #: Application Profiling", MICRO 2024. Below it the threads could not make enough traffic to tell: at five
 #: sixths of what a node can do, a queue alone has been seen to make it 1.3 to 1.5.
 SATURATED: Final = 2.0
+#: Noise is read from the points up to the knee, and from so many at least.
+_LEAST_GROUND: Final = 4
+#: Distances within so many standard deviations of the noise, and at most this part, are alike. Both were
+#: chosen by the simulation in `tests/measure/test_knee_noise.py`, which states what they give.
+_ALIKE, _MOST_ALIKE = 3.0, 0.2
+#: A standard deviation by the median of absolute values, of normal noise.
+_NORMAL: Final = 1.4826
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -63,24 +72,66 @@ class Knee:
 def find_knee(load_gbps: Sequence[float], latency_ns: Sequence[float]) -> Knee:
     """Find the point that is furthest from the chord, both axes being scaled to the curve's extent.
 
-    After V. Satopaa et al., "Finding a 'Kneedle' in a Haystack", ICDCS Workshops 2011.
+    After V. Satopaa et al., "Finding a 'Kneedle' in a Haystack", ICDCS Workshops 2011. Around a knee the
+    distance is nearly level, so that noise alone would choose among many points. Latency is therefore fitted
+    by the nearest curve that never falls, and the knee is the mean of all points whose distance the curve's
+    own noise cannot tell from the greatest, weighted by how far they stand out. Without noise that is the
+    furthest point.
 
     Parameters
     ----------
     load_gbps, latency_ns : sequence of float
         The points, in any order; one of them without load [GB/s, ns].
     """
-    load, latency = np.asarray(load_gbps, dtype=float), np.asarray(latency_ns, dtype=float)
-    idle = float(latency[int(np.argmin(load))])
-    highest, rise = float(load.max()), float(latency.max() / idle)
+    load, raw = np.asarray(load_gbps, dtype=float), np.asarray(latency_ns, dtype=float)
+    order = np.argsort(load, kind="stable")
+    load, raw = load[order], raw[order]
+    latency = _never_falling(raw)
+    idle, top, highest = float(latency[0]), float(latency[-1]), float(load[-1])
+    rise = top / idle
     if rise < SATURATED or highest <= 0:
         return Knee(saturated=False, load_gbps=None, latency_ns=None, highest_gbps=highest, rise=rise)
-    distance = load / highest - (latency - idle) / (latency.max() - idle)
+    distance = load / highest - (latency - idle) / (top - idle)
     at = int(np.argmax(distance))
+    ground = max(at + 1, _LEAST_GROUND)
+    noise = _noise(load[:ground], raw[:ground]) * latency[at] / (top - idle)
+    alike = min(_MOST_ALIKE, _ALIKE * noise / distance[at]) if distance[at] > 0 else 0.0
+    weights = np.clip(distance - (1 - alike) * distance[at], 0.0, None)
+    found = float(np.average(load, weights=weights)) if weights.sum() > 0 else float(load[at])
     return Knee(
         saturated=True,
-        load_gbps=float(load[at]),
-        latency_ns=float(latency[at]),
+        load_gbps=found,
+        latency_ns=float(np.interp(found, load, latency)),
         highest_gbps=highest,
         rise=rise,
     )
+
+
+def _never_falling(values: Floats) -> Floats:
+    """The nearest sequence by least squares that never falls: neighbours that do are averaged.
+
+    R. E. Barlow et al., "Statistical Inference under Order Restrictions", 1972.
+    """
+    means: list[float] = []
+    counts: list[int] = []
+    for value in values:
+        means.append(float(value))
+        counts.append(1)
+        while len(means) > 1 and means[-2] > means[-1]:
+            count = counts[-2] + counts[-1]
+            means[-2] = (means[-2] * counts[-2] + means[-1] * counts[-1]) / count
+            counts[-2] = count
+            means.pop()
+            counts.pop()
+    return np.repeat(means, counts)
+
+
+def _noise(load: Floats, latency: Floats) -> float:
+    """Standard deviation of latencies from the straight line between their neighbours, as a part of them."""
+    if len(load) < _LEAST_GROUND - 1:
+        return 0.0
+    along = (load[1:-1] - load[:-2]) / np.maximum(load[2:] - load[:-2], np.finfo(float).tiny)
+    off = latency[1:-1] - (latency[:-2] * (1 - along) + latency[2:] * along)
+    # Of three values with the same noise, the one in the middle against a mean of the others.
+    off = off / np.sqrt(1 + along**2 + (1 - along) ** 2)
+    return float(_NORMAL * np.median(np.abs(off) / latency[1:-1]))

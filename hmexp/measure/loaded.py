@@ -231,13 +231,11 @@ def _knee(points: Sequence[LoadedPoint]) -> Knee:
 def _between(points: list[LoadedPoint], refine: int) -> list[int]:
     """Delays between those on either side of the knee."""
     knee = _knee(points)
-    if not knee.saturated or refine < 1:
+    if knee.load_gbps is None or refine < 1:
         return []
     delays = sorted({p.delay_ns for p in points if p.delay_ns is not None}, reverse=True)
-    at = next(
-        (p.delay_ns for p in points if p.load_gbps == knee.load_gbps and p.delay_ns is not None), delays[0]
-    )
-    here = delays.index(at)
+    far = {p.delay_ns: abs(p.load_gbps - knee.load_gbps) for p in points if p.delay_ns is not None}
+    here = delays.index(min(far, key=far.__getitem__))
     added = []
     for longer, shorter in zip(
         delays[max(here - 1, 0) : here + 2], delays[max(here, 1) : here + 2], strict=False

@@ -32,6 +32,8 @@ from hmexp.system.settings import without_numa_balancing
 
 #: By how much a shape must be faster than the plain loop.
 BETTER: Final = 0.02
+#: A machine whose plain loop varies more is too busy for a choice to be kept.
+STEADY: Final = 0.1
 #: Where a sample is shorter than this a choice would take longer than what it is for [s].
 LEAST_SECONDS: Final = 0.05
 #: A choice takes a few seconds; what takes longer hangs [s].
@@ -119,7 +121,8 @@ def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) 
     found = decode(answer, ShapeAnswer)
     if found.record is None:
         raise MeasurementError(f"shapes cannot be compared: {found.reason}")
-    keep(found.record)
+    if (found.record.spread or 0) <= STEADY:
+        keep(found.record)
     return found.record
 
 
@@ -232,7 +235,14 @@ def choose(
         ratio=_mean(chosen.ratios),
         source="measured",
         trials=trials,
+        spread=round(max(_spread([gbps for gbps, _ in region[ways[0].name]]) for region in taken), 4),
     )
+
+
+def _spread(gbps: Sequence[float]) -> float:
+    """The range without the best and the worst, as a part of the median."""
+    inner = sorted(gbps)[1:-1]
+    return (inner[-1] - inner[0]) / median(gbps)
 
 
 def _mean(ratios: Sequence[float]) -> float:

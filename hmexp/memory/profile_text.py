@@ -79,10 +79,8 @@ def _table(part: str, speed: NodeSpeed, intervals: Mapping[str, tuple[float, flo
         value = getattr(speed, figure)
         if value is not None and figure not in derived:
             yield f"{figure} = {value!r}"
-    own = {
-        key.removeprefix(f"{part}."): ends for key, ends in intervals.items() if key.startswith(f"{part}.")
-    }
-    yield from _pairs(f"{part}.intervals", ((key, list(ends)) for key, ends in own.items()))
+    own = {name: intervals[key] for name in FIGURES.values() if (key := f"{part}.{name}") in intervals}
+    yield from _pairs(f"{part}.intervals", ((name, list(ends)) for name, ends in own.items()))
     yield from _pairs(f"{part}.writers", ((str(threads), left) for threads, left in speed.writers))
     carriers = speed.carriers
     if carriers is not None and carriers.link is not None:

@@ -58,6 +58,10 @@ class ShapeRecord(Stored, frozen=True, kw_only=True, gc=False):
         `measured` for this run, `kept` from an earlier measurement on this CPU, or `named` by a person.
     trials : tuple of ShapeTrial
         What each shape gave.
+    spread : float or None
+        How much the plain loop itself varied meanwhile, without its best and its worst round: the range as a
+        part of the median, in the worse region; None if nothing was measured. A choice with more than 0.1 is
+        used, but not kept for other runs.
     """
 
     operation: str
@@ -68,6 +72,7 @@ class ShapeRecord(Stored, frozen=True, kw_only=True, gc=False):
     ratio: float | None = None
     source: Literal["measured", "kept", "named"] = "named"
     trials: tuple[ShapeTrial, ...] = ()
+    spread: float | None = None
 
     @property
     def name(self) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 from hmexp.errors import HmexpError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import is_latency
-from hmexp.measure.shape_choice import LEAST_SECONDS, find_shape, named
+from hmexp.measure.shape_choice import LEAST_SECONDS, STEADY, find_shape, named
 from hmexp.measure.shapes import AUTO
 from hmexp.native import PLAIN
 from hmexp.store.shapes import ShapeRecord
@@ -53,7 +53,8 @@ def choose_shapes(
             continue
         found.append(record)
         if record.source == "measured":
-            say(f"{operation}, {threads} thread{'s'[: threads > 1]}: {describe(record)}.")
+            busy = "; the machine is busy, so this is not kept" if (record.spread or 0) > STEADY else ""
+            say(f"{operation}, {threads} thread{'s'[: threads > 1]}: {describe(record)}{busy}.")
     return tuple(found)
 
 

@@ -42,6 +42,7 @@ def test_every_shape_has_its_figures(found: ShapeRecord) -> None:
         assert len(trial.ratios) == len(trial.gbps) == REGIONS
         assert all(ratio > 0 for ratio in (*trial.ratios, *trial.gbps)) and trial.rounds > 1
     assert set(found.trials[0].ratios) == {1.0}
+    assert found.spread is not None and found.spread > 0
 
 
 def test_the_plain_loop_is_kept_unless_another_is_better_in_both_regions(found: ShapeRecord) -> None:

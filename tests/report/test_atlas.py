@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import getpass
 import json
 import os
 import random
+import re
 import socket
+import sys
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hmexp.cli.profile import _import as import_bundle
 from hmexp.errors import HmexpError, ParameterError, StoreError
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.profile import Profile
@@ -276,18 +281,62 @@ def fuzz(text: str, chance: random.Random) -> bytes:
     return json.dumps(data).encode("utf-8", errors="surrogatepass")
 
 
-#: HMEXP_FUZZ=100000 is what was tried before a release; a few hundred belong to every run of the tests.
-@pytest.mark.parametrize("seed", range(4))
-def test_fuzzed_bundles_are_bundles_or_errors(bundle: Bundle, seed: int) -> None:
-    chance, text = random.Random(seed), bundle.to_json()
-    for _ in range(int(os.environ.get("HMEXP_FUZZ", "800")) // 4):
-        raw = fuzz(text, chance)
+def only_in(folder: Path, watched: list[bool]) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook: whatever this process opens for writing, makes, renames or removes is in one folder."""
+    calls = {"os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.link", "os.symlink", "os.truncate"}
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if not watched[0] or not (event == "open" or event in calls):
+            return
+        if event == "open" and not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            return
+        paths = [each for each in arguments[:2] if isinstance(each, str | bytes | os.PathLike)]
+        for path in paths[:1] if event == "open" else paths:
+            if folder != Path(os.fsdecode(path)).absolute().parent:
+                raise AssertionError(f"{event} of {path!r}, outside {folder}")
+
+    return hook
+
+
+#: `HMEXP_FUZZ=100000 pytest -s -k fuzzed tests/report/test_atlas.py` is what is tried before a release; a few
+#: hundred belong to every run of the tests.
+def test_fuzzed_bundles_are_imported_or_refused_and_write_nothing_else(
+    tmp_path: Path, bundle: Bundle, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = argparse.Namespace(bundle=Path("bundle.json"), output=None)
+    chance, text, tally = random.Random(1977), bundle.to_json(), Counter[str]()
+    monkeypatch.chdir(tmp_path)
+    watched = [False]
+    sys.addaudithook(only_in(tmp_path, watched))
+    watched[0] = True
+    with pytest.raises(AssertionError, match="outside"):
+        (tmp_path.parent / "elsewhere").write_text("")
+    watched[0] = False
+    for _ in range(int(os.environ.get("HMEXP_FUZZ", "800"))):
+        Path("bundle.json").write_bytes(fuzz(text, chance))
+        watched[0] = True
         try:
-            found = parse_bundle(raw, "it")
+            import_bundle(options)
         except HmexpError:
-            continue
-        require_allowed(json.loads(found.to_json()), "it")
-        assert found.name.startswith("atlas-") and "/" not in found.name and to_toml(found.profile)
+            outcome = "refused"
+        else:
+            outcome = "imported"
+        finally:
+            watched[0] = False
+        tally[outcome] += 1
+        written = {path.name for path in tmp_path.iterdir()} - {"bundle.json"}
+        assert len(written) == (outcome == "imported"), written
+        for name in written:
+            found = read_bundle(Path("bundle.json"))
+            require_allowed(json.loads(found.to_json()), "it")
+            assert re.fullmatch(r"atlas-[0-9a-f]{12}\.toml", name)
+            assert Profile.load(f"./{name}").slow == found.profile.slow
+            Path(name).unlink()
+    capsys.readouterr()
+    with capsys.disabled():
+        if "HMEXP_FUZZ" in os.environ:
+            print(f"\n{tally.total()} fuzzed bundles: {dict(tally)}; no crash, nothing written elsewhere")
+    assert set(tally) == {"imported", "refused"}
 
 
 @given(st.text(max_size=60))

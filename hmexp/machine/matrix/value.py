@@ -63,7 +63,8 @@ class Matrix(MatrixCells):
         labels = []
         if run.emulation is not None:
             shown = ", ".join(map(str, sorted(run.emulation.backing)))
-            labels.append(f"EMULATED node {shown}: {run.emulation.profile.name} scaled to this host")
+            speed = "at its published speed" if run.emulation.absolute else "scaled to this host"
+            labels.append(f"EMULATED node {shown}: {run.emulation.profile.name} {speed}")
         if not valid:
             labels.append("functional only: software emulation, timings not valid")
         order = {operation: at for at, operation in enumerate(dict.fromkeys(_asked(run)))}

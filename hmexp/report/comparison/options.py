@@ -19,6 +19,10 @@ class ComparisonOptions:
     ----------
     of_model : bool
         Compare how far each is from what its emulated nodes must show, not the speeds themselves.
+    of_profile : bool
+        A is a machine, and B emulates the profile that was captured from it: compare how far A is from that
+        profile as it stands, and B from the profile as it was scaled to its host. Another number of threads
+        is no other point: the figures of a profile are what the machine gave at best.
     by_ratio : bool
         Match patterns by their DRAM:slow ratio, not by their nodes' numbers.
     least : float
@@ -30,12 +34,18 @@ class ComparisonOptions:
     """
 
     of_model: bool = False
+    of_profile: bool = False
     by_ratio: bool = False
     least: float = 0.0
     false_discoveries: float = FALSE_DISCOVERIES
     launch_noise: float | None = None
 
     def __post_init__(self) -> None:
+        if self.of_model and self.of_profile:
+            raise ParameterError(
+                "of_model and of_profile contradict each other",
+                "of_profile if B emulates a profile that was captured from A; else of_model",
+            )
         for name in ("least", "launch_noise"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:

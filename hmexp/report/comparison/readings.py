@@ -78,7 +78,7 @@ class Match:
     notes: tuple[str, ...]
 
 
-def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False) -> Match:
+def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False, left_out: Iterable[str] = ()) -> Match:
     """Find the points of two runs that are the same.
 
     Parameters
@@ -88,6 +88,8 @@ def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False) -> Match:
     by_ratio : bool
         Take patterns for the same that have the same DRAM:slow ratio: other machines number their nodes
         otherwise.
+    left_out : iterable of str
+        Parameters that make no other point.
     """
     names_a, names_b = ({n for r in run.readings for n in r.parameters} for run in (a, b))
     # A parameter that one run does not know at all (an older hmexp) cannot tell its points apart.
@@ -99,7 +101,8 @@ def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False) -> Match:
     groups: dict[Key, tuple[list[Reading], list[Reading]]] = {}
     for side, run in enumerate((a, b)):
         for reading in run.readings:
-            groups.setdefault(reading.key(unknown, by_ratio=by_ratio), ([], []))[side].append(reading)
+            key = reading.key(unknown | set(left_out), by_ratio=by_ratio)
+            groups.setdefault(key, ([], []))[side].append(reading)
     pairs, only_a, only_b, ambiguous = [], [], [], []
     for in_a, in_b in groups.values():
         if len(in_a) == len(in_b) == 1:
@@ -112,14 +115,16 @@ def match(a: StoredRun, b: StoredRun, *, by_ratio: bool = False) -> Match:
     return Match(tuple(pairs), tuple(only_a), tuple(only_b), tuple(ambiguous), tuple(notes))
 
 
-def why_not_comparable(a: Reading, b: Reading, *, of_model: bool = False) -> str | None:
+def why_not_comparable(
+    a: Reading, b: Reading, *, of_model: bool = False, of_profile: bool = False
+) -> str | None:
     """Say why two readings of the same point must not be compared; None if they may."""
     return (
         _no_number(a, b)
-        or _other_machine(a, b)
+        or (None if of_profile else _other_machine(a, b))
         or _other_measure(a, b)
         or why_not_bridged(a, b)
-        or _other_model(a, b, of_model=of_model)
+        or _other_model(a, b, of_model=of_model or of_profile)
         or _no_noise(a, b)
     )
 

@@ -70,6 +70,7 @@ class ComparisonRecord(msgspec.Struct, frozen=True):
     false_discovery_rate: float
     least_difference: float
     of_model: bool
+    of_profile: bool
     launch_noise: dict[str, NoiseSummary]
     differences: tuple[DifferenceRecord, ...]
     points: tuple[ComparedRecord, ...]
@@ -92,6 +93,7 @@ def record_of(comparison: Comparison) -> ComparisonRecord:
         false_discovery_rate=options.false_discoveries,
         least_difference=options.least,
         of_model=options.of_model,
+        of_profile=options.of_profile,
         launch_noise={unit: _noise(noise) for unit, noise in comparison.noise.items()},
         differences=tuple(DifferenceRecord(one.name, one.a, one.b) for one in comparison.differences),
         points=tuple(map(_point, comparison.points)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.report.comparison.bridging import bridge
+from hmexp.report.comparison.captured import held_against, profile_as_it_stands
 from hmexp.report.comparison.machine_state import differences
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison
@@ -68,12 +69,15 @@ def compare_with_each(a: Path, others: Sequence[Path], options: ComparisonOption
 
 def compare_runs(a: StoredRun, b: StoredRun, options: ComparisonOptions) -> Comparison:
     """Compare two runs that were read already; see `compare`."""
-    matched = match(a, b, by_ratio=options.by_ratio)
+    profile = profile_as_it_stands(b) if options.of_profile else None
+    left_out = ("threads",) if options.of_profile else ()
+    matched = match(a, b, by_ratio=options.by_ratio, left_out=left_out)
     noise = launch_noise((*a.readings, *b.readings), (a.run, b.run), options.launch_noise)
     tested: list[Compared] = []
     refused: list[Compared] = []
-    for one, other in matched.pairs:
-        why = why_not_comparable(one, other, of_model=options.of_model)
+    for first, other in matched.pairs:
+        one = first if profile is None else held_against(profile, first, other)
+        why = why_not_comparable(one, other, of_model=options.of_model, of_profile=options.of_profile)
         if why is not None:
             refused.append(Compared(one, other, "not comparable", why))
         else:
@@ -89,7 +93,7 @@ def compare_runs(a: StoredRun, b: StoredRun, options: ComparisonOptions) -> Comp
 def _quotient(a: Reading, b: Reading, noise: LaunchNoise, options: ComparisonOptions) -> Compared:
     difference = math.log((b.median or 1.0) / (a.median or 1.0))
     difference -= math.log(bridge(a, b))
-    if options.of_model:
+    if options.of_model or options.of_profile:
         difference -= math.log((b.model or 1.0) / (a.model or 1.0))
     error = math.hypot(standard_error(a, noise), standard_error(b, noise))
     # Without any error, not a single sample differs from another: then any difference is one.

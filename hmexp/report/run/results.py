@@ -135,7 +135,9 @@ class Results:
             own = None if self.emulation is None else self.emulation.profile.name
             profile = own or next(named, "unnamed profile")
             plural = "s" if "," in nodes else ""
-            labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} scaled to this host")
+            absolute = self.emulation is not None and self.emulation.absolute
+            speed = "at its published speed" if absolute else "scaled to this host"
+            labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} {speed}")
         if not self.timing_valid:
             labels.append(FUNCTIONAL_ONLY)
         if self.note is not None:
