@@ -133,8 +133,8 @@ static unsigned int fetch_lines(const struct hm_streams *streams, struct hm_curs
 }
 
 /*
- * Two batches in turn: one is under way while the other is gone over. A core retires loads in order, and has no
- * room for as many instructions as there are between lines enough: prefetches do not wait.
+ * Two batches in turn: one is under way while the other is gone over. A core retires in order, and its window is
+ * too short for the instructions between so many lines; prefetches retire at once.
  */
 static uint64_t run_lines_ahead(const struct hm_streams *streams, uint64_t value)
 {
