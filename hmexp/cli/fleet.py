@@ -88,17 +88,15 @@ def _measure(options: argparse.Namespace, words: Sequence[str]) -> int:
     plan = FleetPlan(words[0], given, shared, files_of(given))
     cluster, expected = _cluster(options)
     results, name = resolve_results(str(given["results"])), str(given["run"])
-    with (
-        open_fleet(results, name, plan, say) as folder,
-        cluster as address,
-        FleetLink(address, Roster(shared, say), options.patience, say) as link,
-    ):
+    with open_fleet(results, name, plan, say) as folder:
         print(f"Fleet: {folder.path}")
-        outcome = run_fleet(folder, link, shown_display(), say, max(expected, options.expect))
+        with cluster as address, FleetLink(address, Roster(shared, say), options.patience, say) as link:
+            outcome = run_fleet(folder, link, shown_display(), say, max(expected, options.expect))
         for host in outcome.hosts:
             print(f"  {host.name}: {host.state}" + (f" ({host.reason})" if host.reason else ""))
-    # Hosts, and whoever waits for them, are let go first.
-    _report(folder.path)
+        # The hosts are let go first.
+        _report(folder.path)
+        folder.note_report()
     outcome.require_complete()
     return ExitStatus.OK
 

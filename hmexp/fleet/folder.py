@@ -94,8 +94,14 @@ class FleetFolder(Closing):
         with self._one:
             states: set[HostState] = {host.state for host in self._hosts.values()}
             done = states == {"measured"}
-            self._write(msgspec.structs.replace(self.record, finished=now() if done else None))
+            finished, reported = (now(), False) if done else (None, None)
+            self._write(msgspec.structs.replace(self.record, finished=finished, reported=reported))
             return done
+
+    def note_report(self) -> None:
+        """Store that the report is written: the same command begins a new fleet from now on."""
+        with self._one:
+            self._write(msgspec.structs.replace(self.record, reported=True))
 
     def _write(self, record: FleetRecord) -> None:
         self._held.require()
@@ -174,6 +180,7 @@ def _find_unfinished(results: Path, plan: FleetPlan) -> str | None:
             record = read_fleet(file.parent)
         except StoreError:
             continue
-        if record.plan == plan.hash and record.finished is None:
+        done = record.finished is not None and record.reported is not False
+        if record.plan == plan.hash and not done:
             found.append((record.started, file.parent.name))
     return max(found)[1] if found else None

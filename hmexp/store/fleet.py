@@ -76,6 +76,8 @@ class FleetRecord(Stored, frozen=True, kw_only=True, gc=False):
         When the fleet began, in UTC and ISO 8601, by the gatherer's clock.
     finished : str or None
         When every host was measured; None while one is not.
+    reported : bool or None
+        False until the report of a finished fleet is written: one that was killed there is resumed.
     """
 
     schema: int = FLEET_SCHEMA
@@ -88,6 +90,7 @@ class FleetRecord(Stored, frozen=True, kw_only=True, gc=False):
     hosts: tuple[HostRecord, ...] = ()
     started: str = ""
     finished: str | None = None
+    reported: bool | None = None
 
 
 def write_fleet(folder: Path, record: FleetRecord) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from hmexp.decoding import convert
 from hmexp.errors import HmexpError
 from hmexp.store.provenance import Provenance
+from hmexp.store.validity import LAB_PLUGIN
 from hmexp.system.cgroups import find_cgroups, read_own_limit
 from hmexp.system.checkout import describe_checkout
 from hmexp.system.cpu_state import read_frequency, read_idle, read_microcode, read_mitigations
@@ -121,7 +122,7 @@ def timing_validity(
     if slowed:
         # Known from outside alone: nothing in the guest could tell.
         return False, (
-            f"emulated: lab plugin: accesses to node {slowed} are delayed by the emulator, so that times "
+            f"{LAB_PLUGIN}: accesses to node {slowed} are delayed by the emulator, so that times "
             "tell it from other nodes and say nothing else"
         )
     if environ.get("HMEXP_TIMING_VALID", "").strip().lower() in {"0", "no", "false"}:

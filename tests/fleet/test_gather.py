@@ -11,11 +11,15 @@ from typing import Any
 import pytest
 
 from hmexp.errors import StoreError
+from hmexp.experiment.progress import NoDisplay
 from hmexp.fleet import host as hosts
+from hmexp.fleet.folder import FleetPlan, _find_unfinished
+from hmexp.fleet.gather import Gatherer
 from hmexp.fleet.messages import Measure, Records, read_answer, read_question
 from hmexp.store import journal
 from hmexp.store.fleet import read_fleet
 from hmexp.store.schema import SCHEMA
+from tests.fleet.conftest import PARAMETERS
 
 
 class Killed(BaseException):
@@ -96,6 +100,17 @@ def test_two_gatherers_do_not_share_a_folder(scene: Any, monkeypatch: pytest.Mon
     monkeypatch.setattr("hmexp.store.lock._LOCK_PATIENCE_SECONDS", 0.1)
     with scene.open(), pytest.raises(StoreError, match="is using"):
         scene.open()
+
+
+def test_a_fleet_that_was_killed_before_its_report_is_resumed(scene: Any) -> None:
+    with scene.open("auto") as folder:
+        Gatherer(folder, scene.link, scene.said.append).measure("host-a", NoDisplay())
+        assert folder.finish()
+    with scene.open("auto") as again:
+        assert again.path == folder.path
+        assert again.finish()
+        again.note_report()
+    assert _find_unfinished(scene.results, FleetPlan("sweep", PARAMETERS, shared=True)) is None
 
 
 def change(**fields: object) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -17,6 +18,7 @@ from hmexp.report.fleet.page import find_all, render_fleet, write_fleet_report
 from hmexp.report.fleet.reading import Fleet, FleetHost
 from hmexp.report.fleet.safety import find_ratios, find_safe, tolerance_rank
 from hmexp.report.fleet.variation import find_components
+from hmexp.report.fleet.words import say_question
 from hmexp.store.fleet import FleetRecord, HostRecord
 
 READ = "GB/s"
@@ -147,6 +149,24 @@ def test_a_ratio_is_safe_if_95_percent_of_the_hosts_keep_enough() -> None:
     assert safe is not None and (safe.ratio, safe.kept, safe.bound) == ("1:1", 0.95, 0.5)
     none = find_safe(find_ratios(fleet(6)))
     assert none is not None and none.share == 1.0
+
+
+@pytest.mark.parametrize(
+    ("measurement", "question", "say"),
+    [
+        ("sweep", "which ratio is safe", "1:1 is safe: 95 % of the measured hosts keep 95 % or more of all "),
+        ("program", "which ratio is safe", "keep 95 % or more of the speed on DRAM alone."),
+        ("matrix", "which stand out?", "No host stands out."),
+        ("curves", "which stand out?", "No host stands out."),
+    ],
+)
+def test_a_ratio_is_spoken_of_where_ratios_were_asked_for(measurement: str, question: str, say: str) -> None:
+    fleet = fleet_of({"a": 1.0, "b": 1.0, "c": 1.0})
+    record = msgspec.structs.replace(fleet.record, measurement=measurement)
+    found = find_all(Fleet(record, fleet.hosts))
+    assert question in say_question(found.fleet)
+    assert say in found.verdict.say
+    assert ("1:1" in found.verdict.say) == (measurement in ("sweep", "program"))
 
 
 def test_what_hosts_say_is_escaped() -> None:

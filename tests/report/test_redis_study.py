@@ -11,6 +11,7 @@ from hmexp.errors import ParameterError
 from hmexp.notebook.redis import read_prices
 from hmexp.program.workload.files import find_workload
 from hmexp.report.model.prices import Prices
+from hmexp.report.study.first.redis import redis_page
 from hmexp.report.study.redis import cells_of, dumps_frame, redis_frame
 from hmexp.report.study.redis_figures import redis_beside_dram, redis_dumps, redis_latency, redis_metric
 from hmexp.report.study.redis_verdict import judge, redis_verdicts
@@ -18,6 +19,7 @@ from hmexp.report.study.results import StudyResults
 from hmexp.store.program_points import MetricValues, ProgramLaunch, ProgramPoint, ProgramResult
 from hmexp.store.program_records import PlacementSample, ProgramRun
 from hmexp.store.records import PointRecord, RunRecord
+from hmexp.system.provenance import timing_validity
 
 #: Multiples of all DRAM: of the throughput, and of the p99.
 Kept = tuple[float, float]
@@ -129,6 +131,20 @@ def test_a_client_that_was_the_limit_decides_nothing() -> None:
 def test_without_slow_memory_or_true_times_there_is_no_verdict(found: StudyResults, says: str) -> None:
     [line] = redis_verdicts(found)
     assert line.startswith("No verdict: ") and says in line
+
+
+def test_a_node_that_the_lab_slows_has_a_verdict_that_says_so() -> None:
+    """As the guest writes it: what is judged is the emulator's delay."""
+    valid, note = timing_validity(environ={"HMEXP_LAB_SLOW_NODE": "2:read=600,write=1200"})
+    found = study(*both(100, (0.5, 2.0), (0.5, 2.0)), timing_valid=valid)
+    found = StudyResults(msgspec.structs.replace(found.run, timing_note=note), found.records)
+    first, *others = redis_verdicts(found)
+    assert first.startswith("emulated: lab plugin: accesses to node 2 are delayed")
+    assert "it does not" in "\n".join(others) and not any("No verdict" in each for each in others)
+    # Above every figure, table and page as well.
+    assert [label for label in found.title.labels if label.startswith("emulated: lab plugin")]
+    page = redis_page(found)
+    assert "on the emulated machine" in page.verdict and "lab plugin" in page.trust[0].text
 
 
 def test_one_node_says_so() -> None:

@@ -10,6 +10,7 @@ from hmexp.machine.matrix.claimed import claimed_table
 from hmexp.machine.matrix.disagreements import find_disagreements
 from hmexp.markup import Fragment, badge, bold, card, chip, element, join, listing, muted, table
 from hmexp.measure.quantity import TAIL_LOADED, is_latency, is_loaded, streaming
+from hmexp.store.validity import is_slowed_in_lab
 
 #: Above the table of claims.
 CLAIMED: Final = "claimed by firmware (HMAT, SLIT) and kernel (weights of weighted interleave)"
@@ -56,9 +57,9 @@ def say_claims(matrix: MatrixCells) -> list[str]:
         return ["Not compared: a node is emulated, and its model says nothing of this machine."]
     found = [each.text for each in find_disagreements(matrix)]
     if found and not matrix.timing_valid:
-        found.insert(
-            0, "The timing is not valid (software emulation), so these only show what hmexp would say:"
-        )
+        slowed = any(is_slowed_in_lab(label) for label in matrix.labels)
+        why = "the lab's plugin slows a node" if slowed else "software emulation"
+        found.insert(0, f"The timing is not valid ({why}), so these only show what hmexp would say:")
     if found:
         return found
     claims = matrix.claims

@@ -14,6 +14,7 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
+from hmexp.store.validity import label_untimed
 
 #: Name of the study in `run.json`.
 MATRIX: Final = "matrix"
@@ -66,7 +67,7 @@ class Matrix(MatrixCells):
             speed = "at its published speed" if run.emulation.absolute else "scaled to this host"
             labels.append(f"EMULATED node {shown}: {run.emulation.profile.name} {speed}")
         if not valid:
-            labels.append("functional only: software emulation, timings not valid")
+            labels.append(label_untimed(run.timing_note))
         order = {operation: at for at, operation in enumerate(dict.fromkeys(_asked(run)))}
         cells.sort(
             key=lambda cell: (order.get(cell.operation, 99), cell.operation, cell.initiator, cell.node)

@@ -16,6 +16,7 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points, read_run
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.results import Measured
+from hmexp.store.validity import label_untimed
 
 #: Half of an interval, as a part of its median, from which weights of it say little.
 POOR: Final = 0.1
@@ -173,7 +174,7 @@ def _source(folder: Path, run: RunRecord) -> str:
     if run.emulation is not None:
         said.append("EMULATED: its numbers say nothing about this machine")
     if not run.timing_valid:
-        said.append("functional only: software emulation, timings not valid")
+        said.append(label_untimed(run.timing_note))
     return "; ".join(said)
 
 

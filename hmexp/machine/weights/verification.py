@@ -22,6 +22,7 @@ from hmexp.store.parameters import LoopPoint
 from hmexp.store.reader import POINTS, read_points
 from hmexp.store.records import RunRecord
 from hmexp.store.results import Measured
+from hmexp.store.validity import FUNCTIONAL_ONLY
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.plan import SweepPlan, make_plan
 from hmexp.sweep.run import SweepExperiment
@@ -159,7 +160,7 @@ class Verification:
                 f"{self.loss:.1%}."
             )
         if not self.timing_valid:
-            lines.append("functional only: software emulation, timings not valid")
+            lines.append(FUNCTIONAL_ONLY)
         return "\n".join(lines)
 
 

@@ -15,8 +15,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from hmexp.report.figures.frame import LINE_INCHES, Frame, label_inches
 from hmexp.report.figures.frame import Key as KeyOfFrame
 from hmexp.report.run.point import Estimate, Point
-from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_series
+from hmexp.store.validity import FUNCTIONAL_ONLY
 
 INK: Final = "#1c2127"
 MUTED: Final = "#646c75"

@@ -14,6 +14,7 @@ from hmexp.report.run.soundness import require_sound
 from hmexp.store.fleet import HOSTS, FleetRecord, HostRecord, read_fleet
 from hmexp.store.reader import POINTS, collector_paused, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
+from hmexp.store.validity import label_untimed
 
 
 @dataclass(frozen=True)
@@ -138,5 +139,5 @@ def _labels(run: RunRecord) -> tuple[str, ...]:
     if run.emulation is not None:
         labels.append(f"EMULATED slow memory ({run.emulation.profile.name})")
     if not run.timing_valid:
-        labels.append("functional only: software emulation, timings not valid")
+        labels.append(label_untimed(run.timing_note))
     return tuple(labels)

@@ -12,6 +12,7 @@ from hmexp.report.run.point import Point
 from hmexp.report.run.results import Results
 from hmexp.report.run.wording import say_operation
 from hmexp.store.parts import EffectsRecord, SearchRecord
+from hmexp.store.validity import is_slowed_in_lab
 
 Level = Literal["good", "warn", "bad"]
 _SMALL_PAGE_BYTES: Final = 4096
@@ -56,6 +57,8 @@ def machine_ground(results: Results, real: str = "") -> Ground:
     real : str
         What is said of real memory.
     """
+    if is_slowed_in_lab(results.run.timing_note):
+        return Ground("bad", "Emulated by the lab", f"{results.run.timing_note}")
     if not results.timing_valid:
         return Ground(
             "bad", "Functional only", "pages are real, timings mean nothing: nothing here is a speed"

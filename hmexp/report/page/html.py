@@ -32,10 +32,11 @@ from hmexp.report.page.second import Work
 from hmexp.report.page.templates import render_template
 from hmexp.report.run.excerpt import MOST_FAILURES, excerpt
 from hmexp.report.run.numbers import MISSING, digits
-from hmexp.report.run.results import FUNCTIONAL_ONLY, Results
+from hmexp.report.run.results import Results
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
+from hmexp.store.validity import FUNCTIONAL_ONLY
 from hmexp.units import format_size
 
 _COST: Final = "cost.csv"

@@ -19,9 +19,9 @@ from hmexp.report.page.html import flatten
 from hmexp.report.page.study_words import CAPTIONS, COMMANDS, METHODS, TITLES
 from hmexp.report.page.templates import render_template
 from hmexp.report.run.numbers import MISSING, digits
-from hmexp.report.run.results import FUNCTIONAL_ONLY
 from hmexp.report.study.results import StudyResults
 from hmexp.store.records import PointRecord
+from hmexp.store.validity import FUNCTIONAL_ONLY
 from hmexp.units import format_size
 
 _MOST_FAILURES: Final = 100

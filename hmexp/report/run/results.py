@@ -16,9 +16,9 @@ from hmexp.store.machine import EmulationRecord, ProfileRecord
 from hmexp.store.reader import POINTS, read_run, take_points
 from hmexp.store.records import PointRecord, RunRecord
 from hmexp.store.sharing import Sharing
+from hmexp.store.validity import label_untimed
 
 OPERATIONS: Final = ("read", "write", "latency")
-FUNCTIONAL_ONLY: Final = "functional only: software emulation, timings not valid"
 _KIND_NAMES: Final = {"dram": "DRAM", "nvm": "NVM", "cxl": "CXL"}
 _MOST_ROWS: Final = 40
 #: What a series is sorted by.
@@ -139,7 +139,7 @@ class Results:
             speed = "at its published speed" if absolute else "scaled to this host"
             labels.append(f"EMULATED node{plural} {nodes or '?'}: {profile} {speed}")
         if not self.timing_valid:
-            labels.append(FUNCTIONAL_ONLY)
+            labels.append(label_untimed(self.run.timing_note))
         if self.note is not None:
             labels.append(self.note)
         return tuple(labels)

@@ -7,6 +7,7 @@ from typing import Final
 
 from hmexp.report.study.program import ProgramReading, primary, readings_of
 from hmexp.report.study.results import StudyResults
+from hmexp.store.validity import is_slowed_in_lab
 
 #: Part of the speed on DRAM alone that a ratio is to keep.
 KEEP: Final = 0.9
@@ -28,12 +29,24 @@ def verdicts(study: StudyResults, keep: float = KEEP) -> list[str]:
     if why_not is not None:
         return [why_not, *unproven(readings)]
     found = [_judge(reading, keep) for reading in primary(readings) if not reading.is_baseline]
-    return [*found, say_smallest(primary(readings), keep), *_cautions(study), *unproven(readings)]
+    return [
+        *say_slowed(study),
+        *found,
+        say_smallest(primary(readings), keep),
+        *_cautions(study),
+        *unproven(readings),
+    ]
+
+
+def say_slowed(study: StudyResults) -> list[str]:
+    """The sentence on a node that the lab slows: what is judged is the emulator's delay, and no hardware."""
+    note = study.run.timing_note
+    return [f"{note}."] if note is not None and is_slowed_in_lab(note) else []
 
 
 def unjudged(study: StudyResults, readings: Sequence[ProgramReading]) -> str | None:
     """Why this sweep says nothing of hybrid memory; None if it does."""
-    if not study.title.timing_valid:
+    if not study.title.timing_valid and not is_slowed_in_lab(study.run.timing_note):
         return "No verdict: the CPU is emulated in software, so times mean nothing. The placement is real."
     if not readings:
         return "No verdict: no point was measured."

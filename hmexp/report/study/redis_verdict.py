@@ -13,7 +13,7 @@ from typing import Final, Literal
 
 from hmexp.report.model.prices import Prices
 from hmexp.report.study.program import readings_of
-from hmexp.report.study.program_verdict import KEEP, unjudged
+from hmexp.report.study.program_verdict import KEEP, say_slowed, unjudged
 from hmexp.report.study.redis import DECIDING, RedisCell, cells_of
 from hmexp.report.study.results import StudyResults
 from hmexp.units import format_size
@@ -64,7 +64,7 @@ def redis_verdicts(study: StudyResults, prices: Prices | None = None, keep: floa
     if why_not is not None:
         return [why_not]
     cells = cells_of(study)
-    found: list[str] = []
+    found: list[str] = say_slowed(study)
     for cell in cells:
         found += [] if cell.is_baseline else [_say_cell(cell)]
     found += [f"Not valid: {_say_place(cell)}: {why}." for cell in cells for why in cell.invalid.values()]

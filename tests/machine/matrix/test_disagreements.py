@@ -13,6 +13,7 @@ from hmexp.machine.matrix.disagreements import DIFFERENT, find_disagreements
 from hmexp.machine.matrix.portrait import lines_of, say_claims
 from hmexp.machine.matrix.value import Matrix
 from hmexp.store.machine import ClaimRecord, ClaimsRecord, NodeRecord
+from hmexp.store.validity import label_untimed
 
 
 def cell(initiator: int, node: int, operation: str, value: float, spread: float = 0.01) -> MatrixCell:
@@ -130,6 +131,14 @@ def test_times_that_mean_nothing_are_not_called_the_firmwares_fault() -> None:
     claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
     first, second = say_claims(Matrix((cell(0, 0, "read", 20.0),), claims=claims, timing_valid=False))
     assert "timing is not valid" in first and "300 GB/s" in second
+
+
+def test_a_node_that_the_lab_slows_contradicts_a_false_claim_and_says_why() -> None:
+    claims = ClaimsRecord(nodes=(ClaimRecord(node=0, access="access1", initiators=(0,), read_gbps=300.0),))
+    labels = (label_untimed("emulated: lab plugin: accesses to node 0 are delayed"),)
+    found = Matrix((cell(0, 0, "read", 0.2),), claims=claims, timing_valid=False, labels=labels)
+    first, second = say_claims(found)
+    assert "the lab's plugin slows a node" in first and "300 GB/s" in second
 
 
 def test_what_is_claimed_stands_beside_what_was_measured() -> None:

@@ -19,7 +19,7 @@ from hmexp.report.figures.thread_curves import thread_counts
 from hmexp.report.model.cost import markets
 from hmexp.report.model.prices import Prices
 from hmexp.report.page.html import write_report
-from hmexp.report.run.results import FUNCTIONAL_ONLY
+from hmexp.store.validity import FUNCTIONAL_ONLY
 
 NEW = ("node_capability", "ratio_by_mix", "bandwidth_against_threads", "latency_distribution")
 

@@ -13,7 +13,7 @@ import pytest
 from hmexp.report.figures import gallery as figures
 from hmexp.report.figures.strips import strips_of
 from hmexp.report.model.predictions import curve, predict
-from hmexp.report.run.results import FUNCTIONAL_ONLY
+from hmexp.store.validity import FUNCTIONAL_ONLY
 
 EMULATED = "EMULATED node 2: optane-dcpmm scaled to this host"
 STEMS = [

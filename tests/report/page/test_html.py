@@ -14,7 +14,7 @@ from hmexp.errors import StoreError
 from hmexp.report.page.html import write_report
 from hmexp.report.page.inline import Picture, show
 from hmexp.report.page.inline_html import Html
-from hmexp.report.run.results import FUNCTIONAL_ONLY
+from hmexp.store.validity import FUNCTIONAL_ONLY
 
 EMULATED = "EMULATED node 2: optane-dcpmm scaled to this host"
 WriteRun = Callable[..., Path]

@@ -11,6 +11,7 @@ from hmexp.report.model.first_page import FirstPage, Kept
 from hmexp.report.model.trust import Ground, gravest_first, machine_ground
 from hmexp.report.run.point import Estimate
 from hmexp.report.study.results import StudyResults
+from hmexp.store.validity import is_slowed_in_lab
 
 #: Launches below which an interval is very wide.
 _FEW: Final = 3
@@ -116,7 +117,7 @@ def trust(
 
 def said_of(study: StudyResults, text: str) -> str:
     """A verdict that says so if what was measured is a model."""
-    if not study.title.emulated:
+    if not (study.title.emulated or is_slowed_in_lab(study.run.timing_note)):
         return text
     head, colon, rest = text.partition(":")
     end = "." if head.endswith(".") else ""
