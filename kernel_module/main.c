@@ -34,9 +34,9 @@ bool hm_use_huge = true;
 module_param_named(huge, hm_use_huge, bool, 0644);
 MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as one");
 
-unsigned int hm_ahead = 16;
+unsigned int hm_ahead;
 module_param_named(ahead, hm_ahead, uint, 0644);
-MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills, at most 16; 0 for none");
+MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills, at most 16; 0 (the default) for none");
 
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);

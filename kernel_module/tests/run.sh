@@ -27,7 +27,8 @@ if [ ! -x "$here/abi" ]; then
 fi
 dmesg >"$out/before" 2>/dev/null
 if ! grep -q '^hybridmem ' /proc/modules; then
-	insmod "$ko" ${PARAMETERS:-} || exit 1
+	# Pages ahead, which are off by default, are on: every test is to hold with them.
+	insmod "$ko" ${PARAMETERS:-ahead=16} || exit 1
 fi
 echo "# $(uname -r), $(cat /sys/module/hybridmem/srcversion 2>/dev/null || echo no srcversion)"
 for t in $tests; do
