@@ -13,6 +13,7 @@ from hmexp.lab import LabResult
 
 pytestmark = [
     pytest.mark.lab,
+    pytest.mark.long,
     pytest.mark.skipif(not (shutil.which("make") and shutil.which("gcc")), reason="no compiler"),
 ]
 
