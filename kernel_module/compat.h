@@ -57,6 +57,11 @@ static inline void folio_set_dirty(struct page *page)
 	SetPageDirty(page);
 }
 
+static inline void folio_unlock(struct page *page)
+{
+	unlock_page(page);
+}
+
 static inline struct page *folio_alloc(gfp_t gfp, unsigned int order)
 {
 	return alloc_pages(gfp, order);
@@ -95,6 +100,39 @@ static inline struct folio *hm_lock_folio(struct address_space *mapping,
 	struct folio *folio = filemap_lock_folio(mapping, index);
 
 	return IS_ERR(folio) ? NULL : folio;
+}
+
+/**
+ * hm_map_pages() - map pages of the page cache in a row
+ * @vmf: the fault, of the first of them
+ * @first: the first
+ * @last: the last, in the same page table
+ *
+ * Return: VM_FAULT_NOPAGE if the fault's own page is mapped; else 0.
+ */
+static inline vm_fault_t hm_map_pages(struct vm_fault *vmf, pgoff_t first,
+				      pgoff_t last)
+{
+#ifdef HM_HAVE_MAP_PAGES_RESULT
+	return filemap_map_pages(vmf, first, last);
+#else
+	/* Until 5.11 the lock is left held and the address moved. */
+	unsigned long address = vmf->address;
+	vm_fault_t ret = 0;
+
+	filemap_map_pages(vmf, first, last);
+	if (vmf->pte) {
+		vmf->pte -= (vmf->address >> PAGE_SHIFT) -
+			    (address >> PAGE_SHIFT);
+		if (!pte_none(*vmf->pte))
+			ret = VM_FAULT_NOPAGE;
+		__acquire(vmf->ptl);	/* filemap_map_pages() did */
+		pte_unmap_unlock(vmf->pte, vmf->ptl);
+	}
+	vmf->address = address;
+	vmf->pte = NULL;
+	return ret;
+#endif
 }
 
 #ifdef HM_HAVE_LARGE_FOLIO

@@ -27,8 +27,12 @@
  */
 #define HYBRIDMEM_F_SPARSE	0x2U
 
+/* A fault allocates the page that is touched, and none of those behind it. */
+#define HYBRIDMEM_F_NO_AHEAD	0x4U
+
 /* Every flag that this version knows; any other is refused with EINVAL. */
-#define HYBRIDMEM_F_ALL		(HYBRIDMEM_F_STRICT | HYBRIDMEM_F_SPARSE)
+#define HYBRIDMEM_F_ALL		(HYBRIDMEM_F_STRICT | HYBRIDMEM_F_SPARSE | \
+				 HYBRIDMEM_F_NO_AHEAD)
 
 /**
  * struct hybridmem_config - how a pattern is applied

@@ -8,6 +8,7 @@
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/types.h>
+#include <linux/uio.h>
 
 #include "compat.h"
 #include "hybridmem.h"
@@ -23,6 +24,7 @@
  * @shift: log2 of the pages in a granule
  * @strict: no other node will do
  * @sparse: a private page that is only read is nobody's page of zeroes
+ * @no_ahead: a fault brings its own page and no other
  * @nodes: the nodes, in order
  *
  * Never changed once a file points to it.
@@ -33,6 +35,7 @@ struct hm_pattern {
 	u8 shift;
 	bool strict;
 	bool sparse;
+	bool no_ahead;
 	u16 nodes[];
 };
 
@@ -42,6 +45,7 @@ struct hm_pattern {
  * @HM_REFUSED: faults answered with SIGBUS because of HYBRIDMEM_F_STRICT
  * @HM_MIGRATED: shared pages moved to another node by the kernel
  * @HM_HUGE: huge pages among the shared pages allocated, each counted once
+ * @HM_AHEAD: shared pages brought by a fault of a page before them
  * @HM_PRIVATE: pages of private mappings placed at their first write
  * @HM_PRIVATE_FALLBACKS: those of them that are not on the wanted node
  * @HM_PRIVATE_RELAXED: times that a strict private page was allowed anywhere
@@ -54,6 +58,7 @@ enum hm_event {
 	HM_REFUSED,
 	HM_MIGRATED,
 	HM_HUGE,
+	HM_AHEAD,
 	HM_PRIVATE,
 	HM_PRIVATE_FALLBACKS,
 	HM_PRIVATE_RELAXED,
@@ -94,11 +99,13 @@ struct hm_want {
 /* main.c */
 extern bool hm_strict_default;
 extern bool hm_use_huge;
+extern unsigned int hm_ahead;
 extern unsigned int hm_max_pattern;
 
 /* pattern.c */
 struct hm_pattern *hm_pattern_alloc(size_t len);
 ssize_t hm_pattern_write(struct hm_file *hf, const char __user *buf, size_t len);
+ssize_t hm_pattern_write_iter(struct hm_file *hf, struct iov_iter *from);
 ssize_t hm_pattern_read(struct hm_file *hf, char __user *buf, size_t len,
 			loff_t *ppos);
 long hm_pattern_set(struct hm_file *hf, void __user *arg);
@@ -106,13 +113,13 @@ long hm_pattern_get(struct hm_file *hf, void __user *arg);
 long hm_config_set(struct hm_file *hf, void __user *arg);
 long hm_config_get(struct hm_file *hf, void __user *arg);
 struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index);
+unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
+			     unsigned int n);
 
 /* placement.c */
-struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
-			     vm_fault_t *ret);
+struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret);
 struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp);
-vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
-			    struct page *page);
+vm_fault_t hm_check_private(struct hm_file *hf, struct vm_fault *vmf);
 #ifdef CONFIG_NUMA
 struct mempolicy *hm_get_policy(HM_GET_POLICY_ARGS);
 int hm_set_policy(struct vm_area_struct *vma, struct mempolicy *policy);
@@ -122,10 +129,15 @@ void hm_placement_exit(void);
 
 /* mapping.c */
 extern const struct vm_operations_struct hm_vm_ops;
+int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index,
+	      gfp_t gfp);
 struct inode *hm_inode_alloc(struct hm_file *hf);
 long hm_punch(struct hm_file *hf, void __user *arg);
 int hm_mapping_init(void);
 void hm_mapping_exit(void);
+
+/* ahead.c */
+unsigned int hm_populate_ahead(struct hm_file *hf, struct vm_fault *vmf);
 
 /* stats.c */
 extern const struct attribute_group *hm_stats_groups[];

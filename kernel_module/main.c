@@ -8,8 +8,9 @@
  *
  * This file has the device and its file operations; pattern.c patterns, replaced
  * under RCU; placement.c allocation on a node, and the policy of private pages;
- * mapping.c faults, the page cache and the internal file system; stats.c the
- * counters; compat.h everything that differs between kernels.
+ * mapping.c faults, the page cache and the internal file system; ahead.c pages
+ * that come before they are touched; stats.c the counters; compat.h everything
+ * that differs between kernels.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,6 +33,10 @@ MODULE_PARM_DESC(strict, "make new regions strict: SIGBUS instead of a fallback 
 bool hm_use_huge = true;
 module_param_named(huge, hm_use_huge, bool, 0644);
 MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as one");
+
+unsigned int hm_ahead;
+module_param_named(ahead, hm_ahead, uint, 0644);
+MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills, at most 16; 0 (the default) for none");
 
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);
@@ -95,6 +100,16 @@ static ssize_t hm_write(struct file *file, const char __user *buf, size_t len,
 	return ret;
 }
 
+/* In one piece: by hm_write() each part of a writev(2) would be a pattern. */
+static ssize_t hm_write_iter(struct kiocb *iocb, struct iov_iter *from)
+{
+	ssize_t ret = hm_pattern_write_iter(iocb->ki_filp->private_data, from);
+
+	if (ret >= 0)
+		iocb->ki_pos = 0;
+	return ret;
+}
+
 static ssize_t hm_read(struct file *file, char __user *buf, size_t len,
 		       loff_t *ppos)
 {
@@ -142,10 +157,12 @@ static const struct file_operations hm_fops = {
 	.release		= hm_release,
 	.read			= hm_read,
 	.write			= hm_write,
+	.write_iter		= hm_write_iter,
 	.llseek			= default_llseek,
 	.unlocked_ioctl		= hm_ioctl,
 	.compat_ioctl		= compat_ptr_ioctl,
 	.mmap			= hm_mmap,
+	.fsync			= noop_fsync,	/* msync(2) too */
 	.get_unmapped_area	= hm_get_unmapped_area,
 	.show_fdinfo		= hm_show_fdinfo,
 };

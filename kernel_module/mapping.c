@@ -19,6 +19,7 @@
 #include <linux/pseudo_fs.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
+#include <linux/srcu.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -36,13 +37,21 @@ static unsigned int hm_zero_mask;
 
 /* ---------------------------------------------------------------- faults -- */
 
-/* Put a new folio in the page cache, locked; -EEXIST if another was faster. */
-static int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index)
+/**
+ * hm_insert() - put a new folio in the page cache, locked
+ * @hf: the region
+ * @folio: the folio; freed when it cannot be put there
+ * @index: of its first page
+ * @gfp: how to charge it
+ *
+ * Return: 0, -EEXIST if another was faster, or another negative errno.
+ */
+int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index, gfp_t gfp)
 {
 	int err;
 
 	folio_mark_uptodate(folio);
-	err = filemap_add_folio(hf->inode->i_mapping, folio, index, GFP_KERNEL);
+	err = filemap_add_folio(hf->inode->i_mapping, folio, index, gfp);
 	if (err) {
 		folio_put(folio);
 		return err;
@@ -85,17 +94,30 @@ static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 	    !hm_huge_suits(hf, vmf, base))
 		return NULL;
 	folio = hm_alloc_huge(want, gfp);
-	if (!folio || hm_insert(hf, folio, base))
+	if (!folio || hm_insert(hf, folio, base, GFP_KERNEL))
 		return NULL;
 	hm_count(hf, HM_HUGE, 1);
 	return folio;
 }
 
-/* The folio of a shared page, in the page cache and locked; NULL: look again. */
-static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
-			 struct folio **foliop)
+/*
+ * Strict pages in the making: allocated, but not in the page cache yet.  Who is
+ * about to be refused waits for them, for one may be the very page it wants.
+ */
+static struct srcu_struct hm_making;
+
+static bool hm_made_meanwhile(struct hm_file *hf, pgoff_t index)
 {
-	struct hm_want want = hm_wanted(hf, vmf->pgoff);
+	synchronize_srcu_expedited(&hm_making);
+	return filemap_range_has_page(hf->inode->i_mapping,
+				      (loff_t)index << PAGE_SHIFT,
+				      (((loff_t)index + 1) << PAGE_SHIFT) - 1);
+}
+
+/* The folio of a shared page, in the page cache and locked; NULL: look again. */
+static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
+			  struct hm_want want, struct folio **foliop)
+{
 	gfp_t gfp = mapping_gfp_mask(hf->inode->i_mapping);
 	vm_fault_t ret;
 	int err;
@@ -103,10 +125,10 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	*foliop = hm_add_huge(hf, vmf, want, gfp);
 	if (*foliop)
 		return 0;
-	*foliop = hm_alloc_folio(hf, want, gfp, &ret);
+	*foliop = hm_alloc_folio(want, gfp, &ret);
 	if (!*foliop)
 		return ret;
-	err = hm_insert(hf, *foliop, vmf->pgoff);
+	err = hm_insert(hf, *foliop, vmf->pgoff, GFP_KERNEL);
 	if (!err) {
 		/* Only now: who loses the race for a page has placed none. */
 		if (want.nid != NUMA_NO_NODE && folio_nid(*foliop) != want.nid)
@@ -117,8 +139,48 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 	return err == -EEXIST ? 0 : vmf_error(err);
 }
 
+static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
+			 struct folio **foliop)
+{
+	struct hm_want want = hm_wanted(hf, vmf->pgoff);
+	vm_fault_t ret;
+	int making;
+
+	if (!want.strict)
+		return hm_make(hf, vmf, want, foliop);
+	making = srcu_read_lock(&hm_making);
+	ret = hm_make(hf, vmf, want, foliop);
+	srcu_read_unlock(&hm_making, making);
+	if (ret == VM_FAULT_SIGBUS) {
+		if (hm_made_meanwhile(hf, vmf->pgoff))
+			return 0;
+		hm_count(hf, HM_REFUSED, 1);
+	}
+	return ret;
+}
+
+/*
+ * Bring and map the pages behind a new one.  The folio is let go if that has
+ * mapped its own page too, or may have: then it is looked for again.
+ */
+static vm_fault_t hm_go_ahead(struct hm_file *hf, struct vm_fault *vmf,
+			      struct folio **foliop)
+{
+	unsigned int n;
+
+	if (folio_nr_pages(*foliop) > 1)
+		return 0;
+	n = hm_populate_ahead(hf, vmf);
+	if (!n)
+		return 0;
+	folio_unlock(*foliop);
+	folio_put(*foliop);
+	*foliop = NULL;
+	return hm_map_pages(vmf, vmf->pgoff, vmf->pgoff + n);
+}
+
 /* Each mapped one is a reference, of which an int must not run out. */
-#define HM_ZERO_MOST	(1 << 30)
+#define HM_ZERO_MOST	0x40000000
 
 /* May a read of a private hole show nobody's zeroes, and leave the hole? */
 static bool hm_zero_suits(struct hm_file *hf, struct vm_fault *vmf)
@@ -140,7 +202,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 
 	if (vmf->cow_page) {
-		ret = hm_check_private(hf, vmf->pgoff, vmf->cow_page);
+		ret = hm_check_private(hf, vmf);
 		if (ret)
 			return ret;
 	}
@@ -157,6 +219,8 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 			return 0;
 		}
 		ret = hm_add(hf, vmf, &folio);
+		if (!ret && folio)
+			ret = hm_go_ahead(hf, vmf, &folio);
 		if (ret)
 			return ret;
 	} while (!folio);
@@ -306,12 +370,7 @@ static void hm_zero_free(void)
 	kfree(hm_zero);
 }
 
-/**
- * hm_mapping_init() - mount the file system
- *
- * Return: 0 or a negative errno.
- */
-int __init hm_mapping_init(void)
+static int __init hm_zero_init(void)
 {
 	unsigned int i, n = roundup_pow_of_two(min(num_possible_cpus(), 64U));
 
@@ -327,13 +386,35 @@ int __init hm_mapping_init(void)
 		}
 		SetPageUptodate(hm_zero[i]);
 	}
+	return 0;
+}
 
+/**
+ * hm_mapping_init() - mount the file system
+ *
+ * Return: 0 or a negative errno.
+ */
+int __init hm_mapping_init(void)
+{
+	int err = hm_zero_init();
+
+	if (err)
+		return err;
+	err = init_srcu_struct(&hm_making);
+	if (err)
+		goto err_zero;
 	hm_mnt = kern_mount(&hm_fs_type);
 	if (IS_ERR(hm_mnt)) {
-		hm_zero_free();
-		return PTR_ERR(hm_mnt);
+		err = PTR_ERR(hm_mnt);
+		goto err_making;
 	}
 	return 0;
+
+err_making:
+	cleanup_srcu_struct(&hm_making);
+err_zero:
+	hm_zero_free();
+	return err;
 }
 
 /**
@@ -342,5 +423,6 @@ int __init hm_mapping_init(void)
 void hm_mapping_exit(void)
 {
 	kern_unmount(hm_mnt);
+	cleanup_srcu_struct(&hm_making);
 	hm_zero_free();
 }

@@ -9,6 +9,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
+#include <linux/uio.h>
 
 #include "internal.h"
 
@@ -33,6 +34,7 @@ struct hm_pattern *hm_pattern_alloc(size_t len)
 		p->shift = 0;
 		p->strict = false;
 		p->sparse = false;
+		p->no_ahead = false;
 	}
 	return p;
 }
@@ -85,10 +87,39 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 	new->shift = old->shift;
 	new->strict = old->strict;
 	new->sparse = old->sparse;
+	new->no_ahead = old->no_ahead;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
 	return 0;
+}
+
+/*
+ * Room for @len entries and, at *@bytes, for as many bytes from user space: they
+ * go to the second half, to be widened in place.
+ */
+static struct hm_pattern *hm_pattern_begin(size_t len, u8 **bytes)
+{
+	struct hm_pattern *new;
+
+	if (len > READ_ONCE(hm_max_pattern))
+		return ERR_PTR(-E2BIG);
+	new = hm_pattern_alloc(len);
+	if (!new)
+		return ERR_PTR(-ENOMEM);
+	*bytes = (u8 *)new->nodes + len;
+	return new;
+}
+
+/* Entry i is read at len + i before 2 * i + 1 <= len + i is written. */
+static int hm_pattern_widen(struct hm_file *hf, struct hm_pattern *new,
+			    const u8 *bytes)
+{
+	size_t i;
+
+	for (i = 0; i < new->len; i++)
+		new->nodes[i] = bytes[i];
+	return hm_pattern_install(hf, new);
 }
 
 /**
@@ -102,29 +133,44 @@ static int hm_pattern_install(struct hm_file *hf, struct hm_pattern *new)
 ssize_t hm_pattern_write(struct hm_file *hf, const char __user *buf, size_t len)
 {
 	struct hm_pattern *new;
-	const u8 *bytes;
-	size_t i;
+	u8 *bytes;
 	int err;
 
-	if (len > READ_ONCE(hm_max_pattern))
-		return -E2BIG;
-	new = hm_pattern_alloc(len);
-	if (!new)
-		return -ENOMEM;
-	/*
-	 * Bytes go to the second half and are widened in place: entry i is read
-	 * at len + i before 2 * i + 1 <= len + i is written.  Not under
-	 * hf->lock: @buf may be in this region and fault.
-	 */
-	bytes = (u8 *)new->nodes + len;
-	if (copy_from_user((void *)bytes, buf, len)) {
+	new = hm_pattern_begin(len, &bytes);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	/* Not under hf->lock: @buf may be in this region and fault. */
+	if (copy_from_user(bytes, buf, len)) {
 		kvfree(new);
 		return -EFAULT;
 	}
-	for (i = 0; i < len; i++)
-		new->nodes[i] = bytes[i];
+	err = hm_pattern_widen(hf, new, bytes);
+	return err ? err : len;
+}
 
-	err = hm_pattern_install(hf, new);
+/**
+ * hm_pattern_write_iter() - writev(2) and the like: one pattern from many parts
+ * @hf: the region
+ * @from: the nodes, one byte each
+ *
+ * Return: the bytes taken, which are all, or a negative errno that leaves the old
+ * pattern in place.
+ */
+ssize_t hm_pattern_write_iter(struct hm_file *hf, struct iov_iter *from)
+{
+	size_t len = iov_iter_count(from);
+	struct hm_pattern *new;
+	u8 *bytes;
+	int err;
+
+	new = hm_pattern_begin(len, &bytes);
+	if (IS_ERR(new))
+		return PTR_ERR(new);
+	if (!copy_from_iter_full(bytes, len, from)) {
+		kvfree(new);
+		return -EFAULT;
+	}
+	err = hm_pattern_widen(hf, new, bytes);
 	return err ? err : len;
 }
 
@@ -272,6 +318,7 @@ long hm_config_set(struct hm_file *hf, void __user *arg)
 	new->shift = c.granule_shift;
 	new->strict = c.flags & HYBRIDMEM_F_STRICT;
 	new->sparse = c.flags & HYBRIDMEM_F_SPARSE;
+	new->no_ahead = c.flags & HYBRIDMEM_F_NO_AHEAD;
 	rcu_assign_pointer(hf->pattern, new);
 	mutex_unlock(&hf->lock);
 	hm_pattern_retire(old);
@@ -293,7 +340,8 @@ long hm_config_get(struct hm_file *hf, void __user *arg)
 	rcu_read_lock();
 	p = rcu_dereference(hf->pattern);
 	c.flags = (p->strict ? HYBRIDMEM_F_STRICT : 0) |
-		  (p->sparse ? HYBRIDMEM_F_SPARSE : 0);
+		  (p->sparse ? HYBRIDMEM_F_SPARSE : 0) |
+		  (p->no_ahead ? HYBRIDMEM_F_NO_AHEAD : 0);
 	c.granule_shift = p->shift;
 	rcu_read_unlock();
 	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
@@ -320,4 +368,42 @@ struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index)
 		want.nid = p->nodes[(index >> p->shift) % p->len];
 	rcu_read_unlock();
 	return want;
+}
+
+/**
+ * hm_wanted_ahead() - where pages in a row should be, if they may come unasked
+ * @hf: the region
+ * @index: the first page of the file offset
+ * @nids: for the nodes
+ * @n: pages
+ *
+ * Return: @n, or 0 where there is no pattern or the region wants none ahead.
+ */
+unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
+			     unsigned int n)
+{
+	unsigned long granule, left;
+	struct hm_pattern *p;
+	unsigned int i;
+	u32 at;
+
+	rcu_read_lock();
+	p = rcu_dereference(hf->pattern);
+	if (!p->len || p->no_ahead) {
+		rcu_read_unlock();
+		return 0;
+	}
+	granule = 1UL << p->shift;
+	at = (index >> p->shift) % p->len;
+	left = granule - (index & (granule - 1));
+	for (i = 0; i < n; i++) {
+		nids[i] = p->nodes[at];
+		if (--left)
+			continue;
+		left = granule;
+		if (++at == p->len)
+			at = 0;
+	}
+	rcu_read_unlock();
+	return n;
 }

@@ -20,6 +20,13 @@
 /* By node: when reclaim last failed to make room there; 0 is never. */
 static unsigned long *hm_full;
 
+/* May this task have memory of the node at all? */
+static bool hm_node_allowed(int nid)
+{
+	return node_state(nid, N_MEMORY) &&
+	       node_isset(nid, cpuset_current_mems_allowed);
+}
+
 /* For so long the next node is taken without reclaiming this one again. */
 #define HM_FULL_JIFFIES	(HZ / 10)
 
@@ -34,7 +41,8 @@ static bool hm_recently_full(int nid)
  * A page of one node and no other.  __GFP_THISNODE never invokes the OOM killer.
  * Strict has no second choice and so lets reclaim try hard.  Else a single round
  * will do, and not for every page: where a node is full of memory that cannot be
- * reclaimed, each fallback would pay for it.
+ * reclaimed, each fallback would pay for it.  Nor where it is not for this task:
+ * that says nothing about the node, and others may yet have room made there.
  */
 static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
 {
@@ -45,7 +53,7 @@ static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
 	gfp |= __GFP_THISNODE | __GFP_NOWARN;
 	if (strict)
 		return __folio_alloc(gfp | __GFP_RETRY_MAYFAIL, 0, nid, NULL);
-	if (hm_recently_full(nid))
+	if (hm_recently_full(nid) || !hm_node_allowed(nid))
 		return __folio_alloc(gfp & ~__GFP_DIRECT_RECLAIM, 0, nid, NULL);
 	folio = __folio_alloc(gfp | __GFP_NORETRY, 0, nid, NULL);
 	if (!folio)
@@ -55,7 +63,6 @@ static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
 
 /**
  * hm_alloc_folio() - a zeroed page for the page cache
- * @hf: the region
  * @want: where
  * @gfp: how to allocate
  * @ret: the fault's answer when no folio is returned
@@ -64,8 +71,7 @@ static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
  *
  * Return: the page, on the wanted node if strict; or NULL.
  */
-struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
-			     vm_fault_t *ret)
+struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret)
 {
 	struct folio *folio;
 
@@ -78,7 +84,6 @@ struct folio *hm_alloc_folio(struct hm_file *hf, struct hm_want want, gfp_t gfp,
 	if (folio)
 		return folio;
 	if (want.strict) {
-		hm_count(hf, HM_REFUSED, 1);
 		*ret = VM_FAULT_SIGBUS;
 		return NULL;
 	}
@@ -102,13 +107,6 @@ struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp)
 	return __folio_alloc(gfp | __GFP_ZERO | __GFP_COMP | __GFP_THISNODE |
 			     __GFP_NOWARN | __GFP_NORETRY,
 			     HM_HUGE_ORDER, want.nid, NULL);
-}
-
-/* May this task have memory of the node at all? */
-static bool hm_node_allowed(int nid)
-{
-	return node_state(nid, N_MEMORY) &&
-	       node_isset(nid, cpuset_current_mems_allowed);
 }
 
 /* Pages to spare above the watermark: other CPUs allocate meanwhile. */
@@ -171,22 +169,35 @@ static bool hm_make_room(int nid)
 	return hm_node_has_room(nid);
 }
 
+/* Has another thread of this process made and mapped the page? */
+static bool hm_mapped_meanwhile(struct vm_fault *vmf)
+{
+	struct page *page;
+
+	if (vmf->vma->vm_mm != current->mm ||
+	    get_user_pages_fast_only(vmf->address & PAGE_MASK, 1, FOLL_WRITE,
+				     &page) != 1)
+		return false;
+	put_page(page);
+	return true;
+}
+
 /**
  * hm_check_private() - judge where the core mm has put a private page
  * @hf: the region
- * @index: page of the file offset
- * @page: the page that is about to be mapped for the first time
+ * @vmf: the fault, whose cow_page is about to be mapped for the first time
  *
  * Return: 0 if it is well placed or need not be; VM_FAULT_SIGBUS if strict and
- * the node cannot give a page; VM_FAULT_NOPAGE if it can: then the fault is
- * taken again, and hm_get_policy() sees the pattern, or the memory, of now.
+ * the node cannot give a page; VM_FAULT_NOPAGE if it can, or if another thread
+ * has had one there meanwhile: then the fault is taken again, and
+ * hm_get_policy() sees the pattern, or the memory, of now.
  */
-vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
-			    struct page *page)
+vm_fault_t hm_check_private(struct hm_file *hf, struct vm_fault *vmf)
 {
-	struct hm_want want = hm_wanted(hf, index);
+	struct hm_want want = hm_wanted(hf, vmf->pgoff);
 
-	if (want.nid != NUMA_NO_NODE && page_to_nid(page) != want.nid) {
+	if (want.nid != NUMA_NO_NODE &&
+	    page_to_nid(vmf->cow_page) != want.nid) {
 		if (!want.strict) {
 			hm_count(hf, HM_PRIVATE_FALLBACKS, 1);
 			goto placed;
@@ -194,7 +205,7 @@ vm_fault_t hm_check_private(struct hm_file *hf, pgoff_t index,
 		if (!hm_node_allowed(want.nid))
 			goto refuse;
 		/* hm_get_policy() did not let the mm reclaim: now it is time. */
-		if (hm_make_room(want.nid))
+		if (hm_make_room(want.nid) || hm_mapped_meanwhile(vmf))
 			return VM_FAULT_NOPAGE;
 		goto refuse;
 	}

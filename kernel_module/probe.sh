@@ -76,6 +76,12 @@ int probe(struct address_space *m)
 }
 EOF
 
+# 5.12
+probe MAP_PAGES_RESULT "$@" <<'EOF'
+vm_fault_t probe(struct vm_fault *vmf);
+vm_fault_t probe(struct vm_fault *vmf) { return filemap_map_pages(vmf, 0, 1); }
+EOF
+
 # 5.14
 probe MPOL_NODES "$@" <<'EOF'
 void probe(struct mempolicy *p) { p->nodes = nodemask_of_node(0); }

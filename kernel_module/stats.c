@@ -111,6 +111,7 @@ static const char * const hm_event_names[HM_NR_EVENTS] = {
 	[HM_REFUSED]		= "refused",
 	[HM_MIGRATED]		= "migrated",
 	[HM_HUGE]		= "huge",
+	[HM_AHEAD]		= "ahead",
 	[HM_PRIVATE]		= "private",
 	[HM_PRIVATE_FALLBACKS]	= "private_fallbacks",
 	[HM_PRIVATE_RELAXED]	= "private_relaxed",
@@ -209,6 +210,7 @@ HM_ATTR(fallbacks, event_show, HM_FALLBACKS);
 HM_ATTR(refused, event_show, HM_REFUSED);
 HM_ATTR(migrated, event_show, HM_MIGRATED);
 HM_ATTR(huge, event_show, HM_HUGE);
+HM_ATTR(ahead, event_show, HM_AHEAD);
 HM_ATTR(private, event_show, HM_PRIVATE);
 HM_ATTR(private_fallbacks, event_show, HM_PRIVATE_FALLBACKS);
 HM_ATTR(private_relaxed, event_show, HM_PRIVATE_RELAXED);
@@ -221,6 +223,7 @@ static struct attribute *hm_stats_attrs[] = {
 	&hm_attr_refused.attr.attr,
 	&hm_attr_migrated.attr.attr,
 	&hm_attr_huge.attr.attr,
+	&hm_attr_ahead.attr.attr,
 	&hm_attr_private.attr.attr,
 	&hm_attr_private_fallbacks.attr.attr,
 	&hm_attr_private_relaxed.attr.attr,

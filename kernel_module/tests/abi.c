@@ -82,7 +82,8 @@ static void configuration(void)
 	   !ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG, &c) &&
 	   c.flags == HYBRIDMEM_F_STRICT && c.granule_shift == 9,
 	   "what was set is what is got");
-	ok(region_config(fd, 4, 0) == -EINVAL, "an unknown flag: EINVAL");
+	ok(region_config(fd, HYBRIDMEM_F_ALL + 1, 0) == -EINVAL,
+	   "an unknown flag: EINVAL");
 	ok(region_config(fd, 0, 52) == -EINVAL, "granule_shift 52: EINVAL");
 	ok(region_config(fd, 0, 1U << 31) == -EINVAL, "and 2^31: EINVAL");
 	ok(!ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG, &c) && c.granule_shift == 9,

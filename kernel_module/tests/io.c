@@ -142,6 +142,46 @@ static void plain_io(void)
 	close(zero);
 }
 
+/* Memory has nowhere to be written to, and that is no error. */
+static void synced(void)
+{
+	int fd = region_with(abb, 0, 0);
+	char *at = region_map(fd, MIB, MAP_SHARED, 0);
+
+	touch(at, MIB);
+	ok(!msync(at, MIB, MS_SYNC) && !msync(at, MIB, MS_ASYNC) &&
+	   !msync(at, MIB, MS_SYNC | MS_INVALIDATE), "msync");
+	ok(!fsync(fd) && !fdatasync(fd), "fsync, fdatasync");
+	ok(touched(at, MIB), "the data is there");
+	munmap(at, MIB);
+	at = region_map(fd, MIB, MAP_PRIVATE, 0);
+	ok(!msync(at, MIB, MS_SYNC), "msync of a private mapping");
+	munmap(at, MIB);
+	close(fd);
+}
+
+/* A pattern in parts is one pattern. */
+static void in_parts(void)
+{
+	unsigned char one[1] = { a }, two[2] = { b, b }, bad[1] = { 255 };
+	unsigned char got[8];
+	struct iovec good[] = { { one, 1 }, { NULL, 0 }, { two, 2 } };
+	struct iovec wrong[] = { { two, 2 }, { bad, 1 } };
+	struct iovec fault[] = { { two, 2 }, { (void *)8, 1 } };
+	int fd = region_open();
+
+	ok(writev(fd, good, 3) == 3 && read(fd, got, 8) == 3 &&
+	   got[0] == a && got[1] == b && got[2] == b,
+	   "writev writes one pattern, and read begins at its start");
+	ok(writev(fd, wrong, 2) == -1 && errno == EINVAL &&
+	   pread(fd, got, 8, 0) == 3, "a wrong part refuses all of it");
+	ok(writev(fd, fault, 2) == -1 && errno == EFAULT &&
+	   pread(fd, got, 8, 0) == 3, "and so does a bad address");
+	ok(pwritev(fd, good, 3, 0) == 3 && pread(fd, got, 8, 0) == 3,
+	   "pwritev too");
+	close(fd);
+}
+
 int main(void)
 {
 	if (!two_nodes(&a, &b, 64 * MIB)) {
@@ -154,5 +194,7 @@ int main(void)
 	direct_io(MAP_SHARED, "2 MiB granules", 9);
 	other_process();
 	plain_io();
+	synced();
+	in_parts();
 	return done();
 }

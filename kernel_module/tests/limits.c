@@ -358,6 +358,71 @@ static void cpuset(void)
 	rmdir(cgroup_root);
 }
 
+/* Ask for pages of the node that this task may not have, until told to stop. */
+static int ask_in_vain(void *arg)
+{
+	volatile long *asked = arg;	/* then: stop */
+	int fd = region_with(PATTERN(tiny), 0, 0);
+	char pid[16], *at = region_map(fd, MIB, MAP_SHARED, 0);
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (cgroup_set("cgroup.procs", pid))
+		return 100;
+	while (!asked[1]) {
+		touch(at, MIB);
+		asked[0] = fdinfo(fd, "fallbacks");
+		region_punch(fd, 0, MIB);
+	}
+	return 0;
+}
+
+/* That says nothing about the node: for others its page cache still gives way. */
+static void asked_in_vain(void)
+{
+	long total = node_meminfo(tiny, "MemTotal"), falls;
+	unsigned long len = total / 2 & -PAGE;
+	volatile long *asked = mmap(NULL, PAGE, PROT_READ | PROT_WRITE,
+				    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int fd = region_with(PATTERN(tiny), 0, 0), disk = empty_disk(total);
+	char text[16], *at;
+	int status;
+	pid_t pid;
+
+	snprintf(text, sizeof(text), "%d", a);
+	if (!cgroup2("cpuset") || cgroup_set("cpuset.mems", text)) {
+		skip("asked in vain", "no cgroup v2 cpuset controller here");
+		goto out;
+	}
+	if (disk < 0 || fill_page_cache(tiny, total * 6 / 10, disk) < total / 2) {
+		skip("asked in vain", "the node cannot be filled with page cache");
+		goto out_cgroup;
+	}
+	fflush(stdout);
+	pid = fork();
+	if (!pid)
+		_exit(ask_in_vain((void *)asked));
+	while (!asked[0] && !waitpid(pid, &status, WNOHANG))
+		usleep(1000);
+	at = region_map(fd, len, MAP_SHARED, 0);
+	touch(at, len);
+	asked[1] = 1;
+	falls = fdinfo(fd, "fallbacks");
+	waitpid(pid, &status, 0);
+	ok(asked[0] > 0, "a task outside of the cpuset falls back (%ld times)",
+	   asked[0]);
+	ok(falls * 20 <= (long)(len / PAGE),
+	   "which does not fill the node for others (%ld of %lu pages fall back)",
+	   falls, len / PAGE);
+	munmap(at, len);
+out_cgroup:
+	rmdir(cgroup_root);
+out:
+	if (disk >= 0)
+		close(disk);
+	close(fd);
+	munmap((void *)asked, PAGE);
+}
+
 int main(void)
 {
 	if (!two_nodes(&a, &b, 128 * MIB)) {
@@ -382,5 +447,6 @@ int main(void)
 	full_private_fallback();
 	reclaim(MAP_SHARED);
 	reclaim(MAP_PRIVATE);
+	asked_in_vain();
 	return done();
 }

@@ -14,13 +14,16 @@
 #endif
 
 enum { ANON, SHMEM, SHARED, PRIVATE, KINDS };
-enum { TOUCH, POPULATE, WAYS };
+enum { TOUCH, SPARSE, POPULATE, WAYS };
 
 static const char * const kinds[] = {
 	"anonymous", "shared anonymous", "shared", "private",
 };
 
-static const char * const ways[] = { "touch", "MADV_POPULATE_WRITE" };
+static const char * const ways[] = {
+	"touch", "touch of one page in 16", "MADV_POPULATE_WRITE",
+};
+
 static unsigned long len = 64 * MIB;
 
 static double cost(int kind, int way, int node, unsigned int shift)
@@ -32,7 +35,8 @@ static double cost(int kind, int way, int node, unsigned int shift)
 	int fd = kind < SHARED ? -1 : region_with(PATTERN(node), 0, shift);
 	int flags = flags_of[kind];
 	char *at = region_map(fd, len, flags, 0);
-	unsigned long i;
+	unsigned long i, touches = len / PAGE;
+	unsigned int seed = 15;
 	double t;
 
 	if (!shift)
@@ -43,6 +47,12 @@ static double cost(int kind, int way, int node, unsigned int shift)
 	if (way == POPULATE) {
 		if (madvise(at, len, MADV_POPULATE_WRITE))
 			t = 1e18;
+	} else if (way == SPARSE) {
+		touches /= 16;
+		for (i = 0; i < touches; i++) {
+			seed = seed * 1103515245 + 12345;
+			*(volatile char *)(at + (i * 16 + (seed >> 8) % 16) * PAGE) = 1;
+		}
 	} else {
 		for (i = 0; i < len; i += PAGE)
 			*(volatile char *)(at + i) = 1;
@@ -51,7 +61,7 @@ static double cost(int kind, int way, int node, unsigned int shift)
 	munmap(at, len);
 	if (fd >= 0)
 		close(fd);
-	return t < 0 ? -1 : t / (len / PAGE) * 1e9;
+	return t < 0 ? -1 : t / touches * 1e9;
 }
 
 static int by_value(const void *x, const void *y)

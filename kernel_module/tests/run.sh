@@ -18,7 +18,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 ko=${1:-$here/../hybridmem.ko}
 out=${OUT:-$(mktemp -d)}
-tests=${TESTS:-"abi layout sharing io huge limits movement defects seed.sh stress populate"}
+tests=${TESTS:-"abi layout ahead sharing io huge limits movement defects seed.sh stress populate"}
 splat='BUG:|WARNING:|Oops|KASAN:|general protection|INFO: lockdep|INFO: task|INFO: rcu|possible (recursive|circular|irq)|inconsistent lock state|held lock freed|still has locks held|suspicious RCU|Bad page|unreferenced object|stack guard|refcount_t'
 failed=0
 
@@ -27,7 +27,8 @@ if [ ! -x "$here/abi" ]; then
 fi
 dmesg >"$out/before" 2>/dev/null
 if ! grep -q '^hybridmem ' /proc/modules; then
-	insmod "$ko" ${PARAMETERS:-} || exit 1
+	# Pages ahead, which are off by default, are on: every test is to hold with them.
+	insmod "$ko" ${PARAMETERS:-ahead=16} || exit 1
 fi
 echo "# $(uname -r), $(cat /sys/module/hybridmem/srcversion 2>/dev/null || echo no srcversion)"
 for t in $tests; do

@@ -106,7 +106,7 @@ static void one(unsigned int *seed, int action)
 		break;
 	}
 	case 2:
-		region_config(fd, next(seed) & 1, next(seed) % 3 ? 0 : 9);
+		region_config(fd, next(seed) & 5, next(seed) % 3 ? 0 : 9);
 		break;
 	case 3:
 		for (k = 0; k < 64; k++)
