@@ -358,7 +358,7 @@ static void cpuset(void)
 	rmdir(cgroup_root);
 }
 
-/* Ask for pages of the node that this task may not have, until told to stop. */
+/* Ask for pages of the node that this task may not have, until it is to stop. */
 static int ask_in_vain(void *arg)
 {
 	volatile long *asked = arg;	/* then: stop */
