@@ -116,7 +116,8 @@ def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) 
     try:
         answer = Child("hmexp.measure.shape_choice", TIMEOUT_SECONDS).ask(msgspec.json.encode(question))
     except ChildError as error:
-        words = f": {error.last_words.splitlines()[-1]}" if error.last_words else ""
+        last = error.last_words.strip().rpartition("\n")[2]
+        words = f": {last}" if last else ""
         raise MeasurementError(f"the process that compares shapes {error.reason}{words}") from error
     found = decode(answer, ShapeAnswer)
     if found.record is None:

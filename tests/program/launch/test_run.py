@@ -253,7 +253,8 @@ def test_a_shell_keeps_its_jobs(terminal: Terminal) -> None:
     terminal.expect("it works")
     terminal.send("\x1a")
     terminal.expect("Stopped +sh")
-    terminal.send("kill %1; suspend\n")
+    # At once, and reaped: with a job that is still there the first exit would be refused.
+    terminal.send("kill -KILL %1; wait %1; suspend\n")
     terminal.expect("Stopped .*bash --norc")
     terminal.send("fg\n")
     terminal.expect("inner> ")
