@@ -50,7 +50,7 @@ def test_pages_ahead_are_never_forced(guest: Callable[..., LabResult], built: Pa
 
 
 def test_what_a_page_costs_is_told(guest: Callable[..., LabResult], built: Path, tmp_path: Path) -> None:
-    """Times of an emulated processor: that they are told, not what they are."""
+    """Times of an emulated processor: that each is printed, not what it is."""
     told = {(way, kind) for way, kind, _ in COST.findall(run(guest, built, tmp_path, "populate").text)}
     for way in ("touch", "touch of one page in 16"):
         assert {(way, "shared"), (way, "private")} <= told
