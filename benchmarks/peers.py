@@ -37,6 +37,8 @@ LIKWID = {
     "read": "load", "write": "store", "write_nt": "store_mem", "copy": "copy", "copy_nt": "copy_mem",
     "triad": "stream", "triad_nt": "stream_mem",
 }  # fmt: skip
+#: What one run of likwid walks [bytes], in whole passes.
+LIKWID_BYTES = 8 << 30
 EXPLAIN = 0.98
 
 
@@ -70,14 +72,22 @@ def run(setting: Setting, *command: str) -> str:
     return done.stdout
 
 
-def likwid(setting: Setting) -> float | None:
-    """likwid-bench at the width of our loops [GB/s]."""
-    suffix = {512: "_avx512", 256: "_avx", 128: "_sse"}[vector_bits()]
-    size = setting.size_mib * 1024 * 1024 // 1000
-    work = f"N:{size}kB:{setting.threads}"
-    out = run(setting, "likwid-bench", "-s", "1", "-t", LIKWID[setting.operation] + suffix, "-w", work)
-    found = re.search(r"^MByte/s:\s+([\d.]+)", out, re.MULTILINE)
-    return float(found[1]) / 1000 if found else None
+def likwid(suffix: str) -> Peer:
+    """likwid-bench at one width; its loops are as good as its width is for the CPU."""
+
+    def measure(setting: Setting) -> float | None:
+        """What its kernel for the operation reaches [GB/s]."""
+        size_kb = setting.size_mib * 1024 * 1024 // 1000
+        # About as long as ours: a longer run would meet other states of the host.
+        passes = max(4, LIKWID_BYTES // (setting.size_mib << 20))
+        out = run(
+            setting, "likwid-bench", "-i", str(passes), "-t", f"{LIKWID[setting.operation]}{suffix}",
+            "-w", f"N:{size_kb}kB:{setting.threads}",
+        )  # fmt: skip
+        found = re.search(r"^MByte/s:\s+([\d.]+)", out, re.MULTILINE)
+        return float(found[1]) / 1000 if found else None
+
+    return measure
 
 
 def mbw(setting: Setting) -> float | None:
@@ -132,15 +142,19 @@ def perf(setting: Setting) -> float | None:
 
 
 PEERS: dict[str, tuple[str, Peer]] = {
-    "likwid": ("likwid-bench", likwid), "mbw": ("mbw", mbw), "sysbench": ("sysbench", sysbench),
-    "perf": ("perf", perf),
+    **{
+        f"likwid_{name}": ("likwid-bench", likwid(f"_{name}"))
+        for name, bits in (("sse", 128), ("avx", 256), ("avx512", 512))
+        if bits <= vector_bits()
+    },
+    "mbw": ("mbw", mbw), "sysbench": ("sysbench", sysbench), "perf": ("perf", perf),
 }  # fmt: skip
 
 
 def ours(region: Region, setting: Setting) -> float:
     """Median of a measurement in the setting's shape [GB/s]."""
     found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(5, 0.1),
+        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(3, 0.1),
         walk=hmexp.Walk(shape=setting.shape),
     )  # fmt: skip
     return found.median
@@ -151,13 +165,15 @@ def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer
     own: dict[str, list[float]] = {name: [] for name in peers}
     other: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(rounds):
+        before = ours(region, setting)
         for name, peer in peers.items():
-            before = ours(region, setting)
             theirs = peer(setting)
             if theirs is not None:
                 # On both sides of the peer, so that a drift does not favour either.
-                own[name].append((before + ours(region, setting)) / 2)
+                after = ours(region, setting)
+                own[name].append((before + after) / 2)
                 other[name].append(theirs)
+                before = after
     worst: float | None = None
     pages = "2 MiB" if setting.huge else "4 KiB"
     for name in peers:
@@ -168,7 +184,7 @@ def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer
         worst = ratio if worst is None else min(worst, ratio)
         mark = "  <- to be explained" if ratio < EXPLAIN else ""
         print(
-            f"{setting.operation:<10}{setting.threads:>2} {pages}  {name:<9}"
+            f"{setting.operation:<10}{setting.threads:>2} {pages}  {name:<14}"
             f"{statistics.median(other[name]):>8.2f}{statistics.median(own[name]):>8.2f}  "
             f"{ratio:>6.3f} ({min(ratios):.3f}..{max(ratios):.3f}) {setting.shape}{mark}",
             flush=True,
@@ -193,7 +209,7 @@ def main() -> None:
         print(f"{name} is not installed and left out")
     if not peers:
         sys.exit("no peer is installed: apt-get install likwid mbw sysbench linux-perf")
-    print(f"{'operation':<10}threads, pages  {'peer':<8}{'GB/s':>7}{'ours':>8}   ratio (spread)")
+    print(f"{'operation':<10}threads, pages  {'peer':<13}{'GB/s':>7}{'ours':>8}   ratio (spread)")
     node = near_dram(read_topology())
     slow = 0
     for huge in (pages == "2MiB" for pages in options.pages):
