@@ -253,8 +253,8 @@ def test_a_shell_keeps_its_jobs(terminal: Terminal) -> None:
     terminal.expect("it works")
     terminal.send("\x1a")
     terminal.expect("Stopped +sh")
-    # At once, and reaped: with a job that is still there the first exit would be refused.
-    terminal.send("kill -KILL %1; wait %1; suspend\n")
+    # At once, and reaped (without -f `wait` returns at once for a stopped job), or the first exit is refused.
+    terminal.send("kill -KILL %1; wait -f %1; suspend\n")
     terminal.expect("Stopped .*bash --norc")
     terminal.send("fg\n")
     terminal.expect("inner> ")
