@@ -8,7 +8,7 @@ from typing import Final
 from hmexp.errors import HmexpError
 from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.quantity import is_latency
-from hmexp.measure.shape_choice import LEAST_SECONDS, STEADY, find_shape, named
+from hmexp.measure.shape_choice import LEAST_SECONDS, STEADY, find_shape, is_worth_it, named
 from hmexp.measure.shapes import AUTO
 from hmexp.native import PLAIN
 from hmexp.store.shapes import ShapeRecord
@@ -41,7 +41,7 @@ def choose_shapes(
         What is not among them is plain: latencies, emulated nodes, and what is no sequential access.
     """
     given = plan.parameters.shapes
-    if given != AUTO or plan.parameters.sample_seconds < LEAST_SECONDS:
+    if given != AUTO or plan.parameters.sample_seconds < LEAST_SECONDS or not is_worth_it():
         return name_shapes(plan)
     found = []
     for (operation, page_bytes, threads), point in _shaped(plan).items():
