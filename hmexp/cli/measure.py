@@ -50,9 +50,9 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--window", type=size, metavar="SIZE", help="also the bandwidth of each window of this size"
     )
     parser.add_argument(
-        "--shapes", default="plain", metavar="SHAPE",
-        help="how the loop walks: plain; auto: what this CPU likes best, measured; or a shape by name, such "
-        "as places4-256 (default: plain)",
+        "--shapes", default="auto", metavar="SHAPE",
+        help="how the loop walks: auto: what this CPU likes best, measured; plain; or a shape by name, such "
+        "as places4-256 (default: auto)",
     )  # fmt: skip
     parser.add_argument(
         "--launches", type=whole, default=1,

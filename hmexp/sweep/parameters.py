@@ -98,8 +98,8 @@ class SweepParameters:
         How the process of a launch begins: ``fork`` (of a process that has imported everything) or ``exec``
         (Python anew).
     shapes : str
-        How the loops of bandwidths walk: ``plain``; ``auto``, by measurement, where a sample takes at least
-        50 ms and nothing is emulated; or the name of a shape, such as ``places4`` or ``places4-256``.
+        How the loops of bandwidths walk: ``auto``, by measurement, where a sample takes at least 50 ms and
+        nothing is emulated; ``plain``; or the name of a shape, such as ``places4`` or ``places4-256``.
     seed : int
         Of the order in which the points are measured.
     """
@@ -131,7 +131,7 @@ class SweepParameters:
     run: str = "auto"
     timeout_seconds: float = 300.0
     start: Start = "fork"
-    shapes: str = "plain"
+    shapes: str = "auto"
     seed: int = 0
 
     @classmethod

@@ -64,7 +64,7 @@ def look_at_shapes(_subject: Subject) -> Iterator[Finding]:
         for one in kept
     ]
     if not kept:
-        yield _CPUS.aside("shapes of loops", "none was compared yet; `hmexp sweep --shapes auto` does so")
+        yield _CPUS.aside("shapes of loops", "none was compared yet; the first sweep on real nodes does so")
         return
     other = sum(one.shape != PLAIN for one in kept)
     yield _CPUS.fine(
