@@ -28,6 +28,8 @@ SLOW ?= no
 # Kernels of `make lab-test`, and how long each is under stress [s].
 KERNELS ?= 5.10 6.1 6.12 7.3
 STRESS ?= 180
+# Virtual machines of `make lab-test` at once: each takes a CPU while it is up.
+LAB_JOBS ?= 1
 # `no`: without the lab's tests that take minutes each, and the one that `make test` has run.
 LONG ?= yes
 # The kernel of `make lab-debug`: a version that the distribution has, a source tree or tarball; and where it is built.
@@ -76,7 +78,8 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 	@set -e; for kernel in $(KERNELS); do \
 		echo "== Linux $$kernel"; \
 		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
-			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long and not one_boot)" --durations=12 tests/lab $(TEST); \
+			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long and not one_boot)" --durations=12 \
+			$(if $(filter-out 1,$(LAB_JOBS)),-n $(LAB_JOBS) --dist worksteal) tests/lab $(TEST); \
 	done
 
 lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)
