@@ -40,7 +40,7 @@ def open_mapping(name: str, pattern: Pattern, size_bytes: int) -> tuple[Placer, 
     obstacle = placer.unsuitable(pattern)
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
-    check_capacity(pattern, size_bytes, read_topology())
+    check_capacity(pattern, size_bytes, read_topology(idle=False))
     return placer, placer.map(size_bytes, max(HUGE_PAGE_BYTES, PAGE_BYTES), pattern)
 
 

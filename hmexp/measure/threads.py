@@ -45,7 +45,7 @@ def place_threads(
     """
     if not isinstance(pinning, str):
         return _explicit(threads, tuple(pinning))
-    machine = topology or read_topology()
+    machine = topology or read_topology(idle=False)
     allowed = (
         set(allowed_cpus()) if topology is None else {cpu for node in machine.nodes for cpu in node.cpus}
     )

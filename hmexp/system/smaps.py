@@ -18,7 +18,7 @@ _HUGE: Final = frozenset(
     {"AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb"}
 )
 _COUNT: Final = re.compile(r"\d+", re.ASCII)
-_HEAD: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} ", re.ASCII)
+_HEAD: Final = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} .*$", re.ASCII | re.MULTILINE)
 
 
 def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self/smaps")) -> int:
@@ -43,19 +43,24 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
             f"{path} cannot be read: {error.strerror}", "as root: mount -t proc proc /proc"
         ) from error
     end = address + size_bytes
-    inside, mappings, huge = False, 0, 0
-    for line in split_lines(text):
-        head = _HEAD.match(line)
-        if head is not None:
-            inside = address <= int(head[1], 16) and int(head[2], 16) <= end
-            mappings += inside
-        elif inside:
-            name, _, value = line.partition(":")
-            if name in _HUGE:
-                number, _, unit = value.strip().partition(" ")
-                if _COUNT.fullmatch(number) is None or unit != "kB":
-                    raise ParseError(f"{path} has a line that cannot be parsed: {line!r}")
-                huge += int(number) * 1024
-    if not mappings:
+    # A process has hundreds of mappings, of two dozen lines each: only those within are taken to pieces.
+    heads = list(_HEAD.finditer(text))
+    ends = [head.start() for head in heads[1:]] + [len(text)]
+    bodies = [
+        text[head.end() : after]
+        for head, after in zip(heads, ends, strict=True)
+        if address <= int(head[1], 16) and int(head[2], 16) <= end
+    ]
+    if not bodies:
         raise ParseError(f"{path} has no mapping in {address:x}-{end:x}")
-    return huge
+    return sum(_huge_in(line, path) for body in bodies for line in split_lines(body))
+
+
+def _huge_in(line: str, path: Path) -> int:
+    name, _, value = line.partition(":")
+    if name not in _HUGE:
+        return 0
+    number, _, unit = value.strip().partition(" ")
+    if _COUNT.fullmatch(number) is None or unit != "kB":
+        raise ParseError(f"{path} has a line that cannot be parsed: {line!r}")
+    return int(number) * 1024

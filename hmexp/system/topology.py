@@ -118,7 +118,11 @@ class Topology:
 
 
 def read_topology(
-    sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc"), libnuma: LibNuma | None = None
+    sys_root: Path = Path("/sys"),
+    proc_root: Path = Path("/proc"),
+    libnuma: LibNuma | None = None,
+    *,
+    idle: bool = True,
 ) -> Topology:
     """Read the nodes of a machine.
 
@@ -133,6 +137,9 @@ def read_topology(
     libnuma : LibNuma, optional
         When given, its ids and distances are compared with the kernel's. A difference becomes a
         note and the kernel's word is kept.
+    idle : bool
+        Whether to look for memory that is not usable, too. That reads a file for each block of memory, of
+        which a machine of a tebibyte has 8192: too much for each launch.
 
     Raises
     ------
@@ -146,7 +153,8 @@ def read_topology(
     clues = read_clues(sys_root, proc_root, shown)
     nodes = decide_kinds(with_machine_total(shown, sys_root, proc_root, notes), clues)
     limits = read_limits(sys_root, proc_root)
-    topology = Topology(cap_free(nodes, limits), limits=limits, idle=read_idle_memory(sys_root))
+    waiting = read_idle_memory(sys_root) if idle else ()
+    topology = Topology(cap_free(nodes, limits), limits=limits, idle=waiting)
     notes += [memory.note for memory in topology.idle]
     notes += [*oddities(topology.nodes, clues), *describe_limits(limits, topology.nodes)]
     if libnuma is not None:

@@ -37,7 +37,7 @@ class AnonymousPlacer(ABC):
     def unavailable(self) -> Obstacle | None:
         """See `Placer`: one page is placed, on a node that has memory."""
         try:
-            self.probe(Pattern((read_topology().usable_nodes[0].id,), PAGE_BYTES))
+            self.probe(Pattern((read_topology(idle=False).usable_nodes[0].id,), PAGE_BYTES))
         except NativeError as error:
             # Without memory for a page it is the region that cannot be had, not the placer.
             if error.errno == errno.ENOMEM:

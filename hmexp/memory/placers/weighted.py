@@ -33,7 +33,7 @@ class Weighted(Interleaving):
 
     def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
-        node = read_topology().usable_nodes[0].id
+        node = read_topology(idle=False).usable_nodes[0].id
         try:
             mapping = PageMapping(PAGE_BYTES)
             try:

@@ -82,7 +82,7 @@ def require_nodes(pid: int, pattern: Pattern) -> None:
     PatternError
         Naming the node, and what the process may use.
     """
-    memory = {node.id for node in read_topology().nodes if node.has_memory}
+    memory = {node.id for node in read_topology(idle=False).nodes if node.has_memory}
     for node in dict.fromkeys(pattern.nodes):
         if node not in memory:
             raise PatternError(
