@@ -76,8 +76,9 @@ def redis_by(way: str, pattern: Pattern, sample_seconds: float = 0) -> Iterator[
 
 
 def wait_until_still(way: str, pid: int, pattern: Pattern) -> PlacementSample:
-    """Until two looks see the same, and nothing that `follow` can move is elsewhere; or for two minutes."""
-    end = time.monotonic() + 120
+    """Until two looks see the same, and nothing that `follow` can move is elsewhere; or for 15 minutes."""
+    # In the emulator, beside another one, 800 pages took longer than two minutes.
+    end = time.monotonic() + 900
     last = look_at(pid, pattern)
     while time.monotonic() < end:
         time.sleep(2)
