@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hmexp.report.model.predictions import Prediction
 from hmexp.report.run.facts import last_look, pages_text, proof_ok, why_stopped
 from hmexp.report.run.point import Point
+from hmexp.store.details import BandwidthDetails
 from hmexp.store.evidence import PlacementRecord, Proof
 from hmexp.store.parameters import LoopPoint
 from hmexp.store.parts import Multiple
@@ -102,6 +103,14 @@ def _pages(name: str) -> Callable[[Seen], Cell]:
     return lambda seen: pages_text(getattr(seen.look, name))
 
 
+def _walk(name: str) -> Callable[[Seen], Cell]:
+    def read(seen: Seen) -> Cell:
+        details = seen.point.result and seen.point.result.details
+        return getattr(details, name) if isinstance(details, BandwidthDetails) else None
+
+    return read
+
+
 def _agrees(seen: Seen) -> Cell:
     proof = seen.record.proof
     looks = [] if proof is None else [look for look in (proof.before, proof.after) if look is not None]
@@ -148,6 +157,8 @@ POINT_COLUMNS: Final[tuple[Column, ...]] = (
     Column("threads", "Int64", "threads that measured", attrgetter("given.threads")),
     Column("operation", "string", "what was measured", attrgetter("point.operation")),
     Column("access", "string", "order of the accesses", attrgetter("given.access")),
+    Column("shape", "string", "how the loop of a bandwidth walked", _walk("shape")),
+    Column("vector_bits", "Int64", "width of its loads and stores", _walk("vector_bits")),
     Column("cpu_node", "string", "node on whose CPUs the threads ran", attrgetter("given.cpu_node")),
     Column("sample_seconds", "Float64", "shortest time of a sample [s]", attrgetter("given.sample_seconds")),
     Column("precision", "Float64", "half width at which a launch stops, or 0", attrgetter("given.precision")),
