@@ -52,7 +52,7 @@ def way(*command: str, pattern: Pattern = PATTERN, threshold: int = 128 * KIB) -
 
 
 def run(
-    *command: str, pattern: Pattern = PATTERN, timeout: float = 300, **options: object
+    *command: str, pattern: Pattern = PATTERN, timeout: float = 360, **options: object
 ) -> tuple[subprocess.CompletedProcess[str], PreloadCounters]:
     """Run a command under the library to its end."""
     with prepare(pattern, pattern.granule_bytes, 128 * KIB, command) as prepared:
