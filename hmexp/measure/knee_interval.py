@@ -19,7 +19,7 @@ _TAIL: Final = 0.025
 
 
 @dataclass(frozen=True)
-class Step:
+class RateSamples:
     """What one launch measured at one rate of the load.
 
     Parameters
@@ -32,7 +32,7 @@ class Step:
     latency_ns: tuple[float, ...]
 
 
-def with_interval(knee: Knee, launches: Sequence[Sequence[Step]]) -> Knee:
+def with_interval(knee: Knee, launches: Sequence[Sequence[RateSamples]]) -> Knee:
     """Add the 95 % interval of the load at a knee.
 
     Launches are drawn anew with replacement, in each of them the samples of every step, and of each such
@@ -45,7 +45,7 @@ def with_interval(knee: Knee, launches: Sequence[Sequence[Step]]) -> Knee:
     ----------
     knee : Knee
         Of the medians over the launches.
-    launches : sequence of sequence of Step
+    launches : sequence of sequence of RateSamples
         The raw samples: each launch with the same rates in the same order.
 
     Returns
@@ -71,7 +71,9 @@ def with_interval(knee: Knee, launches: Sequence[Sequence[Step]]) -> Knee:
     )
 
 
-def _drawn(launches: Sequence[Sequence[Step]], generator: np.random.Generator) -> tuple[Floats, Floats]:
+def _drawn(
+    launches: Sequence[Sequence[RateSamples]], generator: np.random.Generator
+) -> tuple[Floats, Floats]:
     """Medians over launches of medians over samples, drawn anew: loads, latencies, ``(draws, steps)``."""
     picked = generator.integers(0, len(launches), (_DRAWS, len(launches)))
     steps = [_drawn_step(step, picked, generator) for step in zip(*launches, strict=True)]
@@ -79,7 +81,7 @@ def _drawn(launches: Sequence[Sequence[Step]], generator: np.random.Generator) -
 
 
 def _drawn_step(
-    every: Sequence[Step], picked: npt.NDArray[np.int64], generator: np.random.Generator
+    every: Sequence[RateSamples], picked: npt.NDArray[np.int64], generator: np.random.Generator
 ) -> tuple[Floats, Floats]:
     """The same of one step; `picked` says which launches make up a draw."""
     found = np.empty((2, *picked.shape))

@@ -14,7 +14,7 @@ from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
 from hmexp.measure.injection import BURST_BYTES, INJECTION, Injection, check_delays, place_load
 from hmexp.measure.knee import Knee, find_knee
-from hmexp.measure.knee_interval import Step, with_interval
+from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.measure.measurement import proof
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import RingPlan, prepare_ring
@@ -155,7 +155,7 @@ class LoadBench:
             load_pattern=str(self.load.pattern),
             threads=self.threads,
             points=points,
-            knee=with_interval(_knee(points), [[Step(p.loads_gbps, p.samples) for p in points]]),
+            knee=with_interval(_knee(points), [[RateSamples(p.loads_gbps, p.samples) for p in points]]),
             before=before,
             after=after,
             profile=None if emulation is None else emulation.profile.name,

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmexp.measure.knee import Knee, find_knee, furthest_load
-from hmexp.measure.knee_interval import Step, with_interval
+from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.memory.profile import Profile
 
 #: As `hmexp curves` measures: most loads beside the knee and above.
 STEPS = np.concatenate([np.linspace(0.02, 0.9, 16), np.linspace(0.91, 1.0, 8)])
-Launches = list[list[Step]]
+Launches = list[list[RateSamples]]
 
 
 def published() -> list[tuple[np.ndarray, np.ndarray, float]]:
@@ -43,7 +43,7 @@ def noisy(
         latencies = latency[:, None] * own[:1].T * chance.normal(1, noise, (load.size, shape[1]))
         loads = load[:, None] * (1 + (own[1:].T - 1) / 2) * chance.normal(1, noise / 2, latencies.shape)
         launches.append(
-            [Step(tuple(x), tuple(y)) for x, y in zip(loads.tolist(), latencies.tolist(), strict=True)]
+            [RateSamples(tuple(x), tuple(y)) for x, y in zip(loads.tolist(), latencies.tolist(), strict=True)]
         )
     return launches
 
@@ -97,7 +97,10 @@ def curves(draw: st.DrawFn) -> Launches:
     for _ in range(draw(st.integers(1, 3))):
         counts = draw(st.lists(st.integers(1, 4), min_size=steps, max_size=steps))
         launches.append(
-            [Step(*(tuple(draw(st.lists(VALUES, min_size=n, max_size=n))) for _ in range(2))) for n in counts]
+            [
+                RateSamples(*(tuple(draw(st.lists(VALUES, min_size=n, max_size=n))) for _ in range(2)))
+                for n in counts
+            ]
         )
     return launches
 
@@ -127,7 +130,9 @@ def test_an_interval_scales_with_the_load(launches: Launches, loads: float, late
     """Another unit of either axis is another unit of the interval, and nothing else."""
     scaled = [
         [
-            Step(tuple(loads * x for x in step.load_gbps), tuple(latencies * y for y in step.latency_ns))
+            RateSamples(
+                tuple(loads * x for x in step.load_gbps), tuple(latencies * y for y in step.latency_ns)
+            )
             for step in steps
         ]
         for steps in launches
@@ -139,7 +144,7 @@ def test_an_interval_scales_with_the_load(launches: Launches, loads: float, late
 
 def test_samples_that_agree_have_an_interval_of_one_point() -> None:
     load, latency, _ = published()[0]
-    same = [Step((x,) * 4, (y,) * 4) for x, y in zip(load.tolist(), latency.tolist(), strict=True)]
+    same = [RateSamples((x,) * 4, (y,) * 4) for x, y in zip(load.tolist(), latency.tolist(), strict=True)]
     knee = knee_of([same])
     assert knee.interval is not None
     furthest = furthest_load(load, latency)
@@ -149,8 +154,8 @@ def test_samples_that_agree_have_an_interval_of_one_point() -> None:
 def test_where_some_draws_do_not_saturate_the_memory_there_is_no_interval() -> None:
     # One sample of three under the highest load is not even twice the latency without load.
     steps = [
-        Step((0.0,) * 3, (100.0,) * 3), Step((5.0,) * 3, (110.0,) * 3),
-        Step((10.0,) * 3, (150.0, 210.0, 220.0)),
+        RateSamples((0.0,) * 3, (100.0,) * 3), RateSamples((5.0,) * 3, (110.0,) * 3),
+        RateSamples((10.0,) * 3, (150.0, 210.0, 220.0)),
     ]  # fmt: skip
     knee = knee_of([steps])
     assert knee.saturated and knee.interval is None and "interval" not in str(knee)

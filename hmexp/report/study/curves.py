@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from hmexp.measure.knee import Knee, find_knee
-from hmexp.measure.knee_interval import Step, with_interval
+from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.memory.family import Family, FamilyCurve
 from hmexp.report.study.results import StudyResults
 from hmexp.store.curves import LoadedRate
@@ -36,7 +36,7 @@ class DrawnCurve:
         Standard deviation over launches [GB/s, ns].
     peaks_gbps : tuple of float
         The highest bandwidth of each launch [GB/s].
-    launches : tuple of tuple of Step
+    launches : tuple of tuple of RateSamples
         The raw samples at each of these loads, launch by launch; empty for curves of a file.
     """
 
@@ -47,7 +47,7 @@ class DrawnCurve:
     bandwidth_spread: tuple[float, ...] = ()
     latency_spread: tuple[float, ...] = ()
     peaks_gbps: tuple[float, ...] = ()
-    launches: tuple[tuple[Step, ...], ...] = ()
+    launches: tuple[tuple[RateSamples, ...], ...] = ()
 
     @cached_property
     def knee(self) -> Knee:
@@ -151,17 +151,17 @@ def _curve(given: CurvePoint, result: Measured) -> DrawnCurve | None:
     )
 
 
-def _steps(details: LoadedDetails, pauses: Iterable[int | None]) -> tuple[Step, ...]:
+def _steps(details: LoadedDetails, pauses: Iterable[int | None]) -> tuple[RateSamples, ...]:
     """The raw samples of a launch at these pauses."""
     traffic, rates = _traffic(details), {rate.delay_ns: rate for rate in details.curve}
     return tuple(_step(rates[pause], traffic) for pause in pauses)
 
 
-def _step(rate: LoadedRate, traffic: float) -> Step:
+def _step(rate: LoadedRate, traffic: float) -> RateSamples:
     samples = rate.samples or (rate.median,)
     # Records that are older have no load of each sample.
     loads = rate.loads if len(rate.loads) == len(samples) else (rate.load_gbps,) * len(samples)
-    return Step(tuple(load * traffic for load in loads), samples)
+    return RateSamples(tuple(load * traffic for load in loads), samples)
 
 
 def peak_of(details: LoadedDetails) -> float:
