@@ -131,7 +131,7 @@ def test_each_page_of_a_slowed_node_costs_what_was_asked(
     if unsure > tolerance:
         pytest.skip(
             f"cannot say: the host is too busy. Of the times of {kind} on DRAM alone {disturbed:.0%} are far "
-            f"above the least of their part, and {unsure:.0%} of the parts have fewer than three near it"
+            f"above the least of their part, and {unsure:.0%} of the parts have fewer than three that are not"
         )
     dram, slow = times["0"]["ns"], times["2"]["ns"]
     for pattern, share in SHARES.items():
