@@ -13,7 +13,14 @@ from typing import Final
 from hmexp.machine.provision.compat import read_of_compat
 from hmexp.machine.provision.cxl import read_cxl, read_half_region
 from hmexp.machine.provision.journal import ProvisionLog
-from hmexp.machine.provision.state import DaxState, Mode, PmemArea, PmemSpace, ProvisionState
+from hmexp.machine.provision.state import (
+    UNFINISHED,
+    DaxState,
+    Mode,
+    PmemArea,
+    PmemSpace,
+    ProvisionState,
+)
 from hmexp.machine.provision.steps import AUTO_ONLINE
 from hmexp.machine.provision.tools import Toolbox
 from hmexp.system.dax import kind_of_device
@@ -46,7 +53,7 @@ def read_provision_state(
     """
     listed = parse_objects(_ask(tools, "ndctl", "list", "--regions", "--namespaces", "--idle"))
     areas = tuple(_areas(listed, log, sys_root))
-    spaces = tuple(_spaces(listed, log, dev_root))
+    spaces = tuple(_spaces(listed, log, sys_root, dev_root))
     shown = parse_objects(_ask(tools, "daxctl", "list", "--devices", "--idle"))
     dax = tuple(read_dax_states(shown, sys_root))
     auto_online = read_text(sys_root / AUTO_ONLINE)
@@ -156,13 +163,17 @@ def _areas(listed: tuple[Mapping[str, object], ...], log: ProvisionLog, sys_root
 
 
 def _spaces(
-    listed: tuple[Mapping[str, object], ...], log: ProvisionLog, dev_root: Path
+    listed: tuple[Mapping[str, object], ...], log: ProvisionLog, sys_root: Path, dev_root: Path
 ) -> Iterator[PmemSpace]:
     for each in listed:
         match = re.fullmatch(r"namespace(\d{1,6})\.\d{1,6}", _text(each, "dev"), re.ASCII)
-        size_bytes = _number(each, "size", 0) or 0
+        if match is None:
+            continue
+        # ndctl has no size of a namespace in devdax mode that is disabled; the kernel has.
+        own = sys_root / f"bus/nd/devices/{match[0]}/size"
+        size_bytes = _number(each, "size", None) or read_int(own) or 0
         # A region shows one more than there are: a seed of no size.
-        if match is None or size_bytes <= 0:
+        if size_bytes <= 0:
             continue
         region, uuid = int(match[1]), _text(each, "uuid") or None
         space = PmemSpace(match[0], region, _text(each, "mode") or "raw", size_bytes, uuid)
@@ -174,7 +185,8 @@ def _spaces(
         ours = space.mode == "devdax" and log.owns(uuid, region)
         # Nobody can have used what is not even enabled since ndctl was killed.
         half = _text(each, "state") == "disabled" and log.left_behind(space.name, uuid, region)
-        yield replace(space, is_empty=empty, is_ours=ours or half)
+        mode = UNFINISHED if half else space.mode
+        yield replace(space, mode=mode, is_empty=empty, is_ours=ours or half)
 
 
 def _is_zero(path: Path) -> bool:

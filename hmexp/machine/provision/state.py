@@ -10,6 +10,10 @@ Mode = Literal["devdax", "system-ram", "unbound"]
 OFFLINE: Final = "offline"
 
 
+#: Mode of a namespace that hmexp was interrupted at.
+UNFINISHED: Final = "unfinished"
+
+
 @dataclass(frozen=True)
 class PmemSpace:
     """A namespace of persistent memory.
@@ -21,7 +25,7 @@ class PmemSpace:
     region : int
         Number of its region.
     mode : str
-        ``raw``, ``fsdax``, ``sector`` or ``devdax``.
+        ``raw``, ``fsdax``, ``sector`` or ``devdax``; or `UNFINISHED`, whatever mode it shows.
     size_bytes : int
         Its size [bytes].
     uuid : str or None

@@ -8,6 +8,7 @@ from typing import Final
 
 from hmexp.machine.provision.state import (
     OFFLINE,
+    UNFINISHED,
     CxlState,
     DaxState,
     HalfRegion,
@@ -101,7 +102,11 @@ def make_space(
     else:
         words += ["--force", f"--reconfig={old.name}"]
         room, name = old.size_bytes, old.name
-        why = f"{old.name} is in {old.mode} mode, and only a namespace in devdax mode can become memory"
+        why = (
+            f"{old.name} is not finished: hmexp was interrupted as it was made"
+            if old.mode == UNFINISHED
+            else f"{old.name} is in {old.mode} mode, and only a namespace in devdax mode can become memory"
+        )
         lost = "nothing is lost: it is empty" if not old.is_precious else "ALL DATA IN IT IS DESTROYED"
         changes = f"{old.name} is created again in devdax mode; {lost}."
     size_bytes = room if wish.size_bytes is None else min(room, wish.size_bytes)

@@ -40,6 +40,9 @@ class Listing:
         (MAKING, {}, True),
         (replace(MAKING, making=None, remaking="namespace0.0"), {}, True),
         (replace(MAKING, making=None, remaking="namespace0.0"), {"uuid": None}, True),
+        # As ndctl lists what it had nearly done, without a size; seen on Linux 7.3.
+        (MAKING, {"mode": "devdax", "size": None, "map": "dev"}, True),
+        (MAKING, {"mode": "devdax"}, True),
         # Somebody may have used it since, or had it before.
         (MAKING, {"state": "enabled"}, False),
         (MAKING, {"uuid": "u-0"}, False),
@@ -53,6 +56,8 @@ def test_a_namespace_half_made(
     tmp_path: Path, log: ProvisionLog, changes: dict[str, object], ours: bool
 ) -> None:
     space = {"dev": "namespace0.0", "mode": "raw", "size": GIB, "uuid": "u-1", "state": "disabled"} | changes
+    (tmp_path / "bus/nd/devices/namespace0.0").mkdir(parents=True)
+    (tmp_path / "bus/nd/devices/namespace0.0/size").write_text(f"{GIB}\n")
     state = read_provision_state(Listing(space), log, tmp_path, tmp_path, tmp_path)
     plan = make_provision_plan(state, ProvisionWish())
     first = [str(step.actions[0]) for step in plan.steps[:1]]

@@ -503,6 +503,7 @@ static void case_seccomp(void)
 
 #define PATIENCE_SECONDS	300	/* less than the test's, which would not say how far it came */
 #define FORKING_SECONDS		180
+#define FORKS_LEAST		3
 
 static volatile bool over;
 static volatile int forked;
@@ -538,7 +539,7 @@ static void *allocates(void *arg)
 /*
  * 3: threads allocate while their process forks, and the children allocate.  A
  * lock that hangs does so in the first of them; where a processor is emulated,
- * and shared, a tenth of them has to be enough.
+ * and shared, a few of them have to be enough.
  */
 static void case_forks(int threads, int forks)
 {
@@ -548,7 +549,7 @@ static void case_forks(int threads, int forks)
 
 	for (i = 0; i < threads; i++)
 		REQUIRE(!pthread_create(&all[i], NULL, allocates, (void *)(uintptr_t)i));
-	for (i = 0; i < forks && (i < forks / 10 || time(NULL) < enough); i++, forked++) {
+	for (i = 0; i < forks && (i < FORKS_LEAST || time(NULL) < enough); i++, forked++) {
 		pid_t pid = fork();
 
 		REQUIRE(pid >= 0);
