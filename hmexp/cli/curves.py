@@ -152,8 +152,9 @@ COMMAND = Command(
     "lines that a regular store reads first included. Curves are also written in the format of Mess 2.0, and "
     "read from it. Safe to interrupt: run it again to resume.",
     "JSON: an object with labels, curves (pattern, stores, read_percent, peak_gbps and its low and high, "
-    "idle_ns, saturated, knee_gbps, knee_ns, rise), best (stores, read_percent, pattern, peak_gbps, as_good) "
-    "and position (sentences).\n\n" + describe_statuses("if a curve failed, or there is none"),
+    "idle_ns, saturated, knee_gbps and its low and high, knee_ns, rise), best (stores, read_percent, "
+    "pattern, peak_gbps, as_good) and position (sentences).\n\n"
+    + describe_statuses("if a curve failed, or there is none"),
     _add_options,
     _run,
 )

@@ -27,6 +27,8 @@ class LoadedPoint:
         Of a dependent load [ns].
     samples : tuple of float
         The latency in each sample [ns].
+    loads_gbps : tuple of float
+        The load in each sample [GB/s].
     noise : Noise
         What else happened.
     hops : int
@@ -37,6 +39,7 @@ class LoadedPoint:
     load_gbps: float
     latency: Summary
     samples: tuple[float, ...]
+    loads_gbps: tuple[float, ...]
     noise: Noise
     hops: int
 
@@ -97,6 +100,7 @@ class LoadedCurve:
                 n=p.latency.n,
                 interval_over=p.latency.interval_over,
                 samples=tuple(round(v, 4) for v in p.samples),
+                loads=tuple(round(v, 4) for v in p.loads_gbps),
                 noise=p.noise.to_record(),
             )
             for p in self.points

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +42,11 @@ class Knee:
         The highest load that was reached [GB/s].
     rise : float
         Latency under the highest latency's load, as a multiple of that without load.
+    ci_low, ci_high : float or None
+        95 % interval of the load at the knee, by `hmexp.measure.knee_interval`; None where there is no
+        knee, or the samples do not say [GB/s].
+    interval_over : str
+        What the interval covers: ``samples`` of one launch alone, or ``launches``.
     """
 
     saturated: bool
@@ -49,6 +54,14 @@ class Knee:
     latency_ns: float | None
     highest_gbps: float
     rise: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    interval_over: Literal["samples", "launches"] = "samples"
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends of the interval [GB/s]; None where there is none."""
+        return None if self.ci_low is None or self.ci_high is None else (self.ci_low, self.ci_high)
 
     def to_record(self) -> KneeRecord:
         """The knee as it is stored."""
@@ -58,6 +71,9 @@ class Knee:
             latency_ns=self.latency_ns,
             highest_gbps=self.highest_gbps,
             rise=self.rise,
+            ci_low=self.ci_low,
+            ci_high=self.ci_high,
+            interval_over=self.interval_over,
         )
 
     def __str__(self) -> str:
@@ -66,7 +82,11 @@ class Knee:
                 f"not saturated: at {self.highest_gbps:.3g} GB/s, the most that the threads could make, "
                 f"latency is {self.rise:.2f} times that without load"
             )
-        return f"knee at {self.load_gbps:.3g} GB/s, where latency is {self.latency_ns:.0f} ns"
+        over = ""
+        if self.interval is not None:
+            low, high = self.interval
+            over = f" (95 % interval over {self.interval_over} {low:.3g}..{high:.3g})"
+        return f"knee at {self.load_gbps:.3g} GB/s{over}, where latency is {self.latency_ns:.0f} ns"
 
 
 def find_knee(load_gbps: Sequence[float], latency_ns: Sequence[float]) -> Knee:
@@ -91,7 +111,7 @@ def find_knee(load_gbps: Sequence[float], latency_ns: Sequence[float]) -> Knee:
     rise = top / idle
     if rise < SATURATED or highest <= 0:
         return Knee(saturated=False, load_gbps=None, latency_ns=None, highest_gbps=highest, rise=rise)
-    distance = load / highest - (latency - idle) / (top - idle)
+    distance = _distance(load, latency)
     at = int(np.argmax(distance))
     ground = max(at + 1, _LEAST_GROUND)
     noise = _noise(load[:ground], raw[:ground]) * latency[at] / (top - idle)
@@ -105,6 +125,31 @@ def find_knee(load_gbps: Sequence[float], latency_ns: Sequence[float]) -> Knee:
         highest_gbps=highest,
         rise=rise,
     )
+
+
+def furthest_load(load_gbps: Floats, latency_ns: Floats) -> float:
+    """Find the load of the one point that is furthest from the chord.
+
+    Parameters
+    ----------
+    load_gbps, latency_ns : numpy.ndarray
+        The points, in any order, shape ``(n,)`` [GB/s, ns].
+
+    Returns
+    -------
+    float
+        The load; infinite where the memory was not saturated [GB/s].
+    """
+    order = np.argsort(load_gbps, kind="stable")
+    load, latency = load_gbps[order], _never_falling(latency_ns[order])
+    if latency[-1] < SATURATED * latency[0] or load[-1] <= 0:
+        return float("inf")
+    return float(load[np.argmax(_distance(load, latency))])
+
+
+def _distance(load: Floats, latency: Floats) -> Floats:
+    """How far each point is below the chord, both axes being scaled to the curve's extent."""
+    return np.asarray(load / load[-1] - (latency - latency[0]) / (latency[-1] - latency[0]))
 
 
 def _never_falling(values: Floats) -> Floats:

@@ -14,6 +14,7 @@ from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
 from hmexp.measure.injection import BURST_BYTES, INJECTION, Injection, check_delays, place_load
 from hmexp.measure.knee import Knee, find_knee
+from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.measure.measurement import proof
 from hmexp.measure.noise import Noise
 from hmexp.measure.rings import RingPlan, prepare_ring
@@ -154,7 +155,7 @@ class LoadBench:
             load_pattern=str(self.load.pattern),
             threads=self.threads,
             points=points,
-            knee=_knee(points),
+            knee=with_interval(_knee(points), [[RateSamples(p.loads_gbps, p.samples) for p in points]]),
             before=before,
             after=after,
             profile=None if emulation is None else emulation.profile.name,
@@ -211,14 +212,15 @@ class LoadBench:
 
     def _point(self, delay_ns: int | None, taken: Any, load_bytes: Any, hops: int) -> LoadedPoint:
         span = np.maximum(taken["end_ns"] - taken["start_ns"], 1)
-        latency = span / hops
+        latency, load = span / hops, load_bytes / span
         # The next rate is a little higher: its hops will take about as long.
         self.hop_ns = float(median_of(latency))
         return LoadedPoint(
             delay_ns,
-            float(median_of(load_bytes / span)),
+            float(median_of(load)),
             summarise(latency),
             tuple(float(v) for v in latency),
+            tuple(float(v) for v in load),
             Noise.of(taken, modelled=self.probe.emulation is not None),
             hops,
         )

@@ -38,6 +38,8 @@ ffibuilder.set_source(
         "-fno-tree-vectorize",
     ],
     extra_link_args=["-pthread"],
+    # A square root, in model.c.
+    libraries=["m"],
 )  # fmt: skip
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -203,6 +204,7 @@ static uint64_t occupy(struct hm_traffic *traffic, unsigned int node, uint64_t c
 static uint64_t turn(struct hm_traffic *traffic, unsigned int node, enum hm_transfer transfer, uint64_t lines)
 {
 	uint64_t *counts = traffic->ledger->lines[node], *turned = traffic->turned[node];
+	double left;
 
 	for (int written = 0; written < 2; written++) {
 		if (transfer != HM_TRANSFER_WRITE && written != (transfer == HM_TRANSFER_WRITE_NT))
@@ -212,7 +214,10 @@ static uint64_t turn(struct hm_traffic *traffic, unsigned int node, enum hm_tran
 	}
 	if (turned[0] * turned[1] < (uint64_t)TURN_LINES * TURN_LINES)
 		return 0;
-	turned[0] = turned[1] = 0;
+	/* What is beyond the turn counts for the next one: of lines that are rare, a burst is much beyond. */
+	left = 1 - TURN_LINES / sqrt((double)turned[0] * (double)turned[1]);
+	for (int written = 0; written < 2; written++)
+		turned[written] = (uint64_t)((double)turned[written] * left + 0.5);
 	return traffic->machine->servers[node].turn;
 }
 

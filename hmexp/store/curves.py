@@ -33,6 +33,8 @@ class LoadedRate(Stored, frozen=True, kw_only=True, gc=False):
         What the interval covers: `launches` or `samples`.
     samples : tuple of float
         Latency in each sample [ns].
+    loads : tuple of float
+        Payload of the threads that load in each sample [GB/s].
     noise : NoiseRecord or None
         What disturbed the samples.
     """
@@ -48,6 +50,7 @@ class LoadedRate(Stored, frozen=True, kw_only=True, gc=False):
     n: int = 0
     interval_over: str = "samples"
     samples: tuple[float, ...] = ()
+    loads: tuple[float, ...] = ()
     noise: NoiseRecord | None = None
 
 
@@ -66,6 +69,12 @@ class KneeRecord(Stored, frozen=True, kw_only=True, gc=False):
         Highest load that was reached [GB/s].
     rise : float
         Latency under the highest load, as a multiple of that without load.
+    ci_low : float or None
+        Lower end of the 95 % interval of the load at the knee [GB/s].
+    ci_high : float or None
+        Upper end of the 95 % interval of the load at the knee [GB/s].
+    interval_over : str
+        What the interval covers: `launches` or `samples`.
     """
 
     saturated: bool
@@ -73,3 +82,6 @@ class KneeRecord(Stored, frozen=True, kw_only=True, gc=False):
     latency_ns: float | None
     highest_gbps: float
     rise: float
+    ci_low: float | None = None
+    ci_high: float | None = None
+    interval_over: str = "samples"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -87,37 +87,88 @@ def test_times_beside_a_slowed_node_are_labelled() -> None:
     assert not valid and note is not None and note.startswith("emulated: lab plugin") and "node 2" in note
 
 
+SLOW = SlowNode(2, 6000, 12_000, 2 * MIB)
+#: Parts of the patterns that are on the slow node, between its ends.
+SHARES = {"0,0,2": 1 / 3, "0,2": 1 / 2, "0,2,2": 2 / 3}
+
+
+@pytest.fixture(scope="module")
+def seen(kernel: Kernel) -> dict[str, Any]:
+    """What `slow_node_in_guest.py` saw inside, in one run."""
+    command = [sys.executable, str(HERE / "slow_node_in_guest.py")]
+    result = hmexp.lab.run(command, kernel.release, "three-dram", 1500, slow_node=SLOW)
+    found: dict[str, Any] = json.loads(result.check().text)
+    print(json.dumps({name: found[name] for name in ("chase", "write", "moved")}))
+    return found
+
+
 @pytest.mark.lab
 @pytest.mark.long
-def test_a_slowed_node_is_slow_for_a_program_that_knows_nothing(kernel: Kernel) -> None:
-    """Where it is, how slow it is for each ratio, and that a wrong placement shows twice."""
-    slow = SlowNode(2, 6000, 12_000, 2 * MIB)
-    result = hmexp.lab.run(
-        [sys.executable, str(HERE / "slow_node_in_guest.py")],
-        os.environ.get("HMEXP_LAB_TEST_KERNEL", "distribution"),
-        "three-dram",
-        900,
-        slow_node=slow,
-    )
-    found = json.loads(result.check().text)
+def test_what_is_slowed_is_the_node_and_says_so(seen: dict[str, Any]) -> None:
     topology = find_topology("three-dram")
     for node in (1, 2):
         inside = [
-            range(low // found["block_bytes"], high // found["block_bytes"])
+            range(low // seen["block_bytes"], high // seen["block_bytes"])
             for low, high in physical_ranges(topology, node)
         ]
-        assert found["blocks"][str(node)] == [block for part in inside for block in part]
-    assert found["timing"][0] is False and "lab plugin" in found["timing"][1]
-    latency, writing = found["latency_ns"], found["write_ns"]
-    assert latency["2"] - latency["0"] > 0.8 * slow.read_ns
-    moved = found["moved"]
-    print(json.dumps({name: found[name] for name in ("latency_ns", "write_ns", "moved")}))
-    for kind in (latency, writing):
-        # The more pages are on the slow node, the slower it is; how linear that is, a quiet host shows.
-        assert list(kind.values()) == sorted(kind.values()), kind
-        for pattern, share in (("0,0,2", 1 / 3), ("0,2", 1 / 2), ("0,2,2", 2 / 3)):
-            # Each access is of one node or the other: both times are the mean over the pages.
-            mean = kind["0"] + share * (kind["2"] - kind["0"])
-            assert kind[pattern] == pytest.approx(mean, rel=0.4), (pattern, kind)
+        assert seen["blocks"][str(node)] == [block for part in inside for block in part]
+    assert seen["timing"][0] is False and "lab plugin" in seen["timing"][1]
+    # A delay is a lower bound, on any host.
+    for kind, delay_ns in (("chase", SLOW.read_ns), ("write", SLOW.write_ns)):
+        assert seen[kind]["2"]["ns"] > 0.97 * delay_ns
+
+
+@pytest.mark.lab
+@pytest.mark.long
+@pytest.mark.parametrize(("kind", "tolerance"), [("chase", 0.05), ("write", 0.1)])
+def test_each_page_of_a_slowed_node_costs_what_was_asked(
+    seen: dict[str, Any], kind: str, tolerance: float
+) -> None:
+    """Loads are on a straight line against the ratio, and the rate of writes on the harmonic mean."""
+    times = seen[kind]
+    # Parts as long, at the same time, without a delay: what they show is the host's doing.
+    unsure, disturbed = times["0"]["unsure"], times["0"]["disturbed"]
+    if unsure > tolerance:
+        pytest.skip(
+            f"cannot say: the host is too busy. Of the times of {kind} on DRAM alone {disturbed:.0%} are far "
+            f"above the least of their part, and {unsure:.0%} of the parts have fewer than three that are not"
+        )
+    dram, slow = times["0"]["ns"], times["2"]["ns"]
+    for pattern, share in SHARES.items():
+        # Each access is of one node or of the other: its time is the mean over the pages.
+        mean = dram + share * (slow - dram)
+        assert times[pattern]["ns"] == pytest.approx(mean, rel=tolerance), (pattern, times)
+
+
+@pytest.mark.lab
+@pytest.mark.long
+def test_pages_that_another_process_moves_are_another_speed_and_a_failed_proof(seen: dict[str, Any]) -> None:
+    moved = seen["moved"]
     assert moved["status"] == 0 and moved["misplaced_before"] == 0 and moved["misplaced"] == 2048
-    assert moved["fast_ns"] < 0.5 * moved["slow_ns"]
+    assert "2048 of 2048 pages" in moved["refused"]
+    assert moved["slow_ns"] > 0.97 * SLOW.read_ns and moved["fast_ns"] < 0.5 * moved["slow_ns"]
+
+
+@pytest.mark.lab
+@pytest.mark.long
+def test_the_matrix_contradicts_firmware_that_calls_a_slowed_node_fast(
+    kernel: Kernel, tmp_path: Path
+) -> None:
+    """The NVDIMM, which is slowed, is the fast node by the firmware."""
+    options = "--initiators 1 --nodes 1 2 --operations read latency --size 4MiB --launches 3 --samples 2"
+    more = "--sample-seconds 0.01 --precision 0 --threads 1 --json --results"
+    result = hmexp.lab.run(
+        [sys.executable, "-m", "hmexp", "matrix", *options.split(), *more.split(), str(tmp_path)],
+        kernel.release, "hmat-false", 2400, writable=[tmp_path], slow_node=SLOW,
+    )  # fmt: skip
+    assert result.status == 0, result.text + result.stderr.decode(errors="replace")
+    found = json.loads(next(line for line in result.text.splitlines() if line.startswith("{")))
+    assert len(found["cells"]) == 4 and found["missing"] == []
+    assert any("emulated: lab plugin" in label for label in found["labels"])
+    texts = [each["text"] for each in found["disagreements"]]
+    print(*texts, sep="\n")
+    first = "The firmware gives node 2 a read bandwidth of 102.4 GB/s; measured from node 1"
+    assert any(first in text for text in texts), texts
+    for name in ("bandwidth", "latency"):
+        words = f"says node 2 has the better read {name} of nodes 2 and 1; measured from node 1, node 1 has"
+        assert any(words in text for text in texts), (words, texts)

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -164,6 +165,34 @@ def test_the_families_of_a_run_are_medians_over_launches_of_what_all_have() -> N
     assert regular.pauses_ns == (None, 500, 100, 0)
     assert regular.peak_interval == pytest.approx((10.0, 11.0)) and regular.latency_ns[-1] == 400.0
     assert regular.knee.load_gbps == pytest.approx(8.4)
+    # Launches drawn anew: both the slower one, or both the faster.
+    assert regular.knee.interval == pytest.approx((8.0, 8.8)) and regular.knee.interval_over == "launches"
+    row = next(row for row in curve_records(found) if row["stores"] == "regular")
+    assert (row["knee_gbps_low"], row["knee_gbps_high"]) == pytest.approx((8.0, 8.8))
+
+
+def test_the_interval_of_a_knee_is_of_raw_samples_also_of_records_without_their_loads() -> None:
+    rates = (
+        LoadedRate(delay_ns=None, load_gbps=0.0, median=100.0, samples=(99.0, 100.0, 101.0)),
+        LoadedRate(delay_ns=100, load_gbps=8.0, median=120.0, samples=(110.0, 120.0, 260.0)),
+        LoadedRate(delay_ns=50, load_gbps=9.0, median=170.0, samples=(150.0, 170.0, 300.0)),
+        LoadedRate(delay_ns=0, load_gbps=10.0, median=400.0, samples=(390.0, 400.0, 410.0)),
+    )
+    loads = [tuple(rate.load_gbps * part for part in (0.98, 1.0, 1.02)) for rate in rates]
+    newer = [msgspec.structs.replace(r, loads=each) for r, each in zip(rates, loads, strict=True)]
+    ends = []
+    for curve in (rates, tuple(newer)):
+        point = record(100, "nt", 1.0)
+        details = LoadedDetails(curve=curve)
+        result = msgspec.structs.replace(point.result, details=details, launches=())
+        point = msgspec.structs.replace(point, result=result)
+        (family,) = families_of(StudyResults(RunRecord(name="x", plan="y", study="curves"), (point,)))
+        knee = family.curves[0].knee
+        assert knee.interval is not None and knee.interval_over == "samples"
+        ends.append(knee.interval)
+    assert ends[0] == (8.0, 9.0)
+    # The lower load of the sample of 110 ns comes with it; that of 300 ns is no knee.
+    assert ends[1] == pytest.approx((0.98 * 8.0, 9.0))
 
 
 def test_the_best_pattern_moves_with_the_mix(families: list[DrawnFamily]) -> None:

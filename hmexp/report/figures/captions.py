@@ -45,8 +45,8 @@ and falls once DRAM does. Where an interval is shorter than its dot, the tables 
 What does a ratio cost in idle latency? A dependent pointer chase, one access at a time.""",
     "loaded_latency": """\
 How much headroom? One thread chases pointers while the others stream at one rate after the other; each line
-is a launch, rings mark the knee. A pattern that is said to be not saturated could not be loaded enough by
-these threads to find its limit.""",
+is a launch, rings mark the knee, lines at them its 95 % interval over samples. A pattern that is said to be
+not saturated could not be loaded enough by these threads to find its limit.""",
     "model_error": """\
 Can the model be trusted here? By published figures the bandwidth model is exact to 1 % away from its optimum,
 and measurements stay 6 to 14 % below it close to the optimum.""",

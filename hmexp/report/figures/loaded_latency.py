@@ -27,11 +27,15 @@ _PANEL_HEIGHT: Final = 3.4
 
 @dataclass(frozen=True)
 class LaunchCurve:
-    """One launch's curve: load [GB/s] and latency [ns] from no load up, and where its knee is."""
+    """One launch's curve: load [GB/s] and latency [ns] from no load up, and where its knee is.
+
+    `interval_gbps` is the 95 % interval of the knee's load over the samples of the launch.
+    """
 
     load_gbps: tuple[float, ...]
     latency_ns: tuple[float, ...]
     knee: tuple[float, float] | None
+    interval_gbps: tuple[float, float] | None = None
 
 
 def loaded_operations(results: Results) -> list[str]:
@@ -51,10 +55,12 @@ def curves_of(point: Point) -> tuple[LaunchCurve, ...]:
 def _curve(details: LoadedDetails) -> LaunchCurve:
     # By load and not by pause: a shorter pause does not always make more of it.
     points = sorted((rate.load_gbps, rate.median) for rate in details.curve)
-    knee, found = details.knee, None
+    knee, found, interval = details.knee, None, None
     if knee is not None and knee.load_gbps is not None and knee.latency_ns is not None:
         found = (knee.load_gbps, knee.latency_ns)
-    return LaunchCurve(tuple(x for x, _ in points), tuple(y for _, y in points), found)
+        if knee.ci_low is not None and knee.ci_high is not None:
+            interval = (knee.ci_low, knee.ci_high)
+    return LaunchCurve(tuple(x for x, _ in points), tuple(y for _, y in points), found, interval)
 
 
 def knees(group: Sequence[Point]) -> Iterable[str]:
@@ -72,12 +78,22 @@ def knees(group: Sequence[Point]) -> Iterable[str]:
             continue
         loads = [load for load, _ in found]
         said = f"{start} has its knee at {digits(median(loads))} GB/s"
-        if len(found) > 1:
-            said += f" (launches: {digits(min(loads))} to {digits(max(loads))})"
+        apart = [f"launches: {digits(min(loads))} to {digits(max(loads))}"] * (len(found) > 1)
+        apart += _reach(curves)
+        said += f" ({'; '.join(apart)})" if apart else ""
         said += f", where latency is {digits(median(ns for _, ns in found))} ns"
         if len(found) < len(curves):
             said += f"; {len(curves) - len(found)} of {len(curves)} launches did not saturate it"
         yield f"{said}."
+
+
+def _reach(curves: Sequence[LaunchCurve]) -> list[str]:
+    """Say how far the launches' own intervals reach, if they have any."""
+    ends = [curve.interval_gbps for curve in curves if curve.interval_gbps is not None]
+    if not ends:
+        return []
+    low, high = min(low for low, _ in ends), max(high for _, high in ends)
+    return [f"95 % interval{'s'[: len(ends) > 1]} over samples: {digits(low)} to {digits(high)}"]
 
 
 @style.styled()
@@ -133,10 +149,7 @@ def _draw(axes: Axes, points: Sequence[Point], patterns: Sequence[str]) -> None:
                 linewidth=0.9, alpha=0.65, linestyle=":" if point.added else "-", zorder=2,
             )  # fmt: skip
             if curve.knee is not None:
-                axes.plot(
-                    *([value] for value in curve.knee), marker="o", color="none", markersize=9,
-                    markeredgecolor=colour, markeredgewidth=1.2, zorder=3,
-                )  # fmt: skip
+                style.mark_knee(axes, curve.knee, curve.interval_gbps, colour, 9)
     axes.set_xlim(left=0)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.05)
 

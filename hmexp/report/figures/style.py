@@ -240,6 +240,18 @@ def _apart(ordered: Sequence[float], smallest_gap: float) -> list[float]:
     return chosen if len(ordered) == 1 else [*chosen, ordered[-1]]
 
 
+def mark_knee(
+    axes: Axes, at: tuple[float, float], interval_gbps: tuple[float, float] | None, colour: str, size: float
+) -> None:
+    """Draw a ring at a knee (load and latency) [GB/s, ns], and a line over the interval of its load."""
+    if interval_gbps is not None:
+        axes.hlines(at[1], *interval_gbps, color=colour, linewidth=1.4, zorder=3)
+    axes.plot(
+        [at[0]], [at[1]], marker="o", color="none", markersize=size, markeredgecolor=colour,
+        markeredgewidth=1.2, zorder=3,
+    )  # fmt: skip
+
+
 def draw_estimate(axes: Axes, x: float, estimate: Estimate, colour: str, marker: str) -> None:
     """Draw a median and its interval."""
     middle = estimate.median

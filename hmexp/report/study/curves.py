@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from hmexp.measure.knee import Knee, find_knee
+from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.memory.family import Family, FamilyCurve
 from hmexp.report.study.results import StudyResults
+from hmexp.store.curves import LoadedRate
 from hmexp.store.details import LoadedDetails
 from hmexp.store.parameters import CurvePoint
 from hmexp.store.results import Measured
@@ -33,6 +36,8 @@ class DrawnCurve:
         Standard deviation over launches [GB/s, ns].
     peaks_gbps : tuple of float
         The highest bandwidth of each launch [GB/s].
+    launches : tuple of tuple of RateSamples
+        The raw samples at each of these loads, launch by launch; empty for curves of a file.
     """
 
     read_percent: float
@@ -42,11 +47,12 @@ class DrawnCurve:
     bandwidth_spread: tuple[float, ...] = ()
     latency_spread: tuple[float, ...] = ()
     peaks_gbps: tuple[float, ...] = ()
+    launches: tuple[tuple[RateSamples, ...], ...] = ()
 
-    @property
+    @cached_property
     def knee(self) -> Knee:
         """Where latency leaves the ground, or that the load was not enough to tell."""
-        return find_knee(self.bandwidth_gbps, self.latency_ns)
+        return with_interval(find_knee(self.bandwidth_gbps, self.latency_ns), self.launches)
 
     @property
     def peak_gbps(self) -> float:
@@ -141,7 +147,21 @@ def _curve(given: CurvePoint, result: Measured) -> DrawnCurve | None:
         tuple(row[2] for row in rows),
         tuple(row[3] for row in rows),
         tuple(peaks),
+        tuple(_steps(details, common) for details in launches),
     )
+
+
+def _steps(details: LoadedDetails, pauses: Iterable[int | None]) -> tuple[RateSamples, ...]:
+    """The raw samples of a launch at these pauses."""
+    traffic, rates = _traffic(details), {rate.delay_ns: rate for rate in details.curve}
+    return tuple(_step(rates[pause], traffic) for pause in pauses)
+
+
+def _step(rate: LoadedRate, traffic: float) -> RateSamples:
+    samples = rate.samples or (rate.median,)
+    # Records that are older have no load of each sample.
+    loads = rate.loads if len(rate.loads) == len(samples) else (rate.load_gbps,) * len(samples)
+    return RateSamples(tuple(load * traffic for load in loads), samples)
 
 
 def peak_of(details: LoadedDetails) -> float:
@@ -182,6 +202,8 @@ def curve_records(families: Iterable[DrawnFamily]) -> list[dict[str, Remark]]:
                     "idle_ns": curve.latency_ns[0],
                     "saturated": knee.saturated,
                     "knee_gbps": knee.load_gbps,
+                    "knee_gbps_low": knee.ci_low,
+                    "knee_gbps_high": knee.ci_high,
                     "knee_ns": knee.latency_ns,
                     "rise": knee.rise,
                 }

@@ -57,7 +57,7 @@ def family_figures(study: StudyResults) -> dict[str, Figure]:
         every[stem] = draw_families(
             study.title,
             f"Pattern {pattern}: latency against bandwidth",
-            f"{_method(study)}; rings: knees",
+            f"{_method(study)}; rings: knees, with 95 % intervals",
             same,
         )
     return every
@@ -124,10 +124,7 @@ def _draw(axes: Axes, family: DrawnFamily) -> None:
         )  # fmt: skip
         knee = curve.knee
         if knee.saturated and knee.load_gbps is not None and knee.latency_ns is not None:
-            axes.plot(
-                [knee.load_gbps], [knee.latency_ns], marker="o", color="none", markersize=8,
-                markeredgecolor=colour, markeredgewidth=1.2, zorder=3,
-            )  # fmt: skip
+            style.mark_knee(axes, (knee.load_gbps, knee.latency_ns), knee.interval, colour, 8)
     axes.set_xlim(left=0)
 
 

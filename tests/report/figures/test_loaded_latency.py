@@ -45,6 +45,18 @@ def test_curves_go_by_load_and_knees_are_told(synthetic: SimpleNamespace) -> Non
     assert "not saturated" in figure and "knee of a launch" in figure and "EMULATED" in figure
 
 
+def test_a_knee_says_how_well_its_samples_know_it(synthetic: SimpleNamespace) -> None:
+    one, two = loaded(synthetic, "2", [4.0]), loaded(synthetic, "0,2", [4.0, 5.0])
+    for record, ends in ((one, [(3.5, 4.75)]), (two, [(3.5, 4.75), (4.5, 6.25)])):
+        for launch, (low, high) in zip(record["result"]["launches"], ends, strict=True):
+            launch["details"]["knee"] |= {"ci_low": low, "ci_high": high}
+    results = synthetic.results([one, two], synthetic.make_run(2))
+    said = "\n".join(knees(results.points))
+    assert "knee at 4.00 GB/s (95 % interval over samples: 3.50 to 4.75), where" in said
+    assert "(launches: 4.00 to 5.00; 95 % intervals over samples: 3.50 to 6.25), where" in said
+    assert all_figures(results)["loaded_latency"].axes[0].collections
+
+
 def test_an_added_point_is_a_line_to_compare_with_and_no_row(synthetic: SimpleNamespace) -> None:
     base = synthetic.make_record("0", "read") | {"added": True}
     hybrid = synthetic.make_record("0,2,2", "read")

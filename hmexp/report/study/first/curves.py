@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from hmexp.measure.knee import Knee
 from hmexp.pattern import Pattern
 from hmexp.report.model.first_page import AnswerLine, FirstPage, Kept, worst_mark
 from hmexp.report.model.trust import Ground
@@ -30,7 +31,10 @@ _LEGEND: Final = (
         "Kept: the whole interval is within the limit. Not kept: none of it is. Inconclusive: it spans the "
         "limit."
     ),
-    "The knee is the load at which latency begins to rise, the lowest of all shares of reads.",
+    (
+        "The knee is the load at which latency begins to rise, the lowest of all shares of reads, with its "
+        "95 % interval."
+    ),
 )
 
 
@@ -117,14 +121,20 @@ def _line(row: _Row, alone: _Row, keep: float) -> AnswerLine:
     groups = [_group(name, low, high, row, alone, keep) for name, low, high in _GROUPS]
     cells = tuple(cell for cell in groups if cell is not None)
     curves = [curve for family in row.families for curve in family.curves]
-    knees = [curve.knee for curve in curves]
-    found = [knee.load_gbps for knee in knees if knee.load_gbps is not None]
     facts = (
         f"{digits(min(curve.latency_ns[0] for curve in curves))} ns",
-        f"{digits(min(found))} GB/s" if found else "not reached",
+        _lowest_knee([curve.knee for curve in curves]),
     )
     mark = "kept" if row is alone else worst_mark(cells)
     return AnswerLine(f"{row.share * 100:.0f} %", short_pattern(row.pattern), mark, cells, facts)
+
+
+def _lowest_knee(knees: Sequence[Knee]) -> str:
+    found = [(knee.load_gbps, knee.interval) for knee in knees if knee.load_gbps is not None]
+    if not found:
+        return "not reached"
+    load, interval = min(found)
+    return f"{digits(load)} GB/s" + (f" [{digits(interval[0])}, {digits(interval[1])}]" if interval else "")
 
 
 def _group(name: str, low: float, high: float, row: _Row, alone: _Row, keep: float) -> Kept | None:
