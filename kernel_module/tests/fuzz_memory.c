@@ -288,6 +288,21 @@ static const int advices[] = {
 	MADV_GUARD_INSTALL, MADV_GUARD_REMOVE, -1,
 };
 
+/* Does this kernel know guard pages?  Else the advice changes nothing. */
+static bool has_guards(void)
+{
+	static int has = -1;
+	char *at;
+
+	if (has < 0) {
+		at = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS,
+			  -1, 0);
+		has = !madvise(at, PAGE, MADV_GUARD_INSTALL);
+		munmap(at, PAGE);
+	}
+	return has;
+}
+
 int op_advise(void)
 {
 	struct view *v = any_view();
@@ -310,7 +325,7 @@ int op_advise(void)
 			maybe_copied(v, page, n);
 		break;
 	case MADV_GUARD_INSTALL:
-		if (err == -EINVAL)
+		if (!has_guards())
 			break;
 		dropped_copies(v, page, n, !err);
 		for (i = page; i < page + n; i++)
@@ -373,7 +388,10 @@ static int touch_some(bool write)
 	if (way == 6)
 		step = 1 + below(40);
 	for (i = 0; i < n; i++) {
-		touch_page(v, page, write);
+		/* A signal takes as long as many pages: not too many of them. */
+		if (v->prot[page] & (write ? PROT_WRITE : PROT_READ) ||
+		    one_in(16))
+			touch_page(v, page, write);
 		if (way == 4)
 			page = below(v->pages);
 		else if (way == 5)
