@@ -6,11 +6,12 @@
  * Process i of those works with the seed SEED + i: which operation comes, with
  * which arguments, follows from the seed and a running number alone, so that
  * `fuzz OPERATIONS SEED+i 1` does the same again.  What the other processes, the
- * disturber and the kernel do meanwhile does not.
+ * disturber (none with FUZZ_ALONE=1) and the kernel do meanwhile does not.
  *
  * Each process knows what every page of its regions holds, of shared and of
  * private mappings, and which signal or errno is due; see fuzz.h.
  */
+#include <assert.h>
 #include <pthread.h>
 #include <sys/resource.h>
 
@@ -47,6 +48,7 @@ static const struct op ops[] = {
 	{ "mprotect", CHILD, 50, op_protect },
 	{ "mlock", CHILD, 15, op_lock },
 	{ "madvise", CHILD, 80, op_advise },
+	{ "soft offline", CHILD, 1, op_soft_offline },
 	{ "reads", CHILD, 200, op_touch_read },
 	{ "writes", CHILD, 200, op_touch_write },
 	{ "copies in", CHILD, 40, op_copy_in },
@@ -59,16 +61,18 @@ static const struct op ops[] = {
 	{ "memory policy", CHILD, 10, op_policy },
 	{ "looks", CHILD, 10, op_look },
 	{ "fork", WORKER, 3, op_fork },
-	{ "parameter ahead", DISTURBER, 40, op_ahead },
-	{ "other parameters", DISTURBER, 40, op_parameter },
-	{ "wrong parameters", DISTURBER, 10, op_bad_parameter },
-	{ "unload", DISTURBER, 20, op_unload },
-	{ "offline", DISTURBER, 3, op_offline },
-	{ "online", DISTURBER, 4, op_online },
+	{ "parameter ahead", DISTURBER, 160, op_ahead },
+	{ "other parameters", DISTURBER, 160, op_parameter },
+	{ "wrong parameters", DISTURBER, 40, op_bad_parameter },
+	{ "unload", DISTURBER, 80, op_unload },
+	{ "offline", DISTURBER, 9, op_offline },
+	{ "online", DISTURBER, 12, op_online },
 	{ "a full node", DISTURBER, 1, op_fill_node },
-	{ "compaction", DISTURBER, 3, op_compact },
-	{ "KSM", DISTURBER, 3, op_merge },
+	{ "compaction", DISTURBER, 4, op_compact },
+	{ "KSM", DISTURBER, 8, op_merge },
 };
+
+static_assert(ARRAY(ops) <= OPS_MOST, "each operation has its place in a tally");
 
 static struct tally *tallies;			/* the last one is the disturber's */
 static bool *over;				/* shared: the workers have ended */

@@ -20,7 +20,7 @@
 #define COMMON_BASE	0x2000000000UL		/* the region that all processes share */
 #define COMMON_PAGES	2048UL
 #define PATTERN_MOST	96			/* entries of a pattern that is remembered */
-#define OPS_MOST	48
+#define OPS_MOST	64
 #define ERRNO_MOST	134
 
 #define UNSURE		(~0UL)			/* a value that nobody knows */
@@ -120,6 +120,7 @@ int op_remap(void);
 int op_protect(void);
 int op_lock(void);
 int op_advise(void);
+int op_soft_offline(void);
 int op_sync(void);
 int op_touch_read(void);
 int op_touch_write(void);

@@ -111,7 +111,7 @@ static int block_state(const char *state, bool all)
 			continue;
 		snprintf(file, sizeof(file),
 			 "/sys/devices/system/memory/%s/state", e->d_name);
-		if (!strncmp(slurp(file), state, strlen(state) < 7 ? 6 : 7))
+		if (!strncmp(slurp(file), state, 6))	/* it is online, or offline */
 			continue;
 		alarm(20);	/* it tries for ever */
 		err = spew(file, state);
@@ -169,8 +169,8 @@ int op_compact(void)
 
 int op_merge(void)
 {
-	spew(KSM "sleep_millisecs", "5");
-	spew(KSM "pages_to_scan", "2000");
+	spew(KSM "sleep_millisecs", "20");
+	spew(KSM "pages_to_scan", "500");
 	return spew(KSM "run", one_in(3) ? "2" : "1");
 }
 

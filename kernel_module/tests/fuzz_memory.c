@@ -8,6 +8,9 @@
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
+#ifndef MADV_SOFT_OFFLINE
+#define MADV_SOFT_OFFLINE 101
+#endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
@@ -27,12 +30,12 @@ static unsigned long part(const struct view *v, unsigned long *n)
 {
 	unsigned long page;
 
-	if (one_in(4)) {
+	if (one_in(6)) {
 		*n = v->pages;
 		return 0;
 	}
 	page = below(v->pages);
-	*n = one_in(3) ? 1 : 1 + below(v->pages - page);
+	*n = one_in(2) ? 1 + below(4) % (v->pages - page) : 1 + below(v->pages - page);
 	return page;
 }
 
@@ -72,9 +75,9 @@ int op_map(void)
 	first = one_in(2) ? below(2) * 512 : below(STORE_PAGES);
 	pages = one_in(2) ? STORE_PAGES - first : 1 + below(STORE_PAGES - first);
 	flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED_NOREPLACE;
-	if (one_in(16))
-		flags |= MAP_POPULATE;
 	if (one_in(64))
+		flags |= MAP_POPULATE;
+	if (one_in(128))
 		flags |= MAP_LOCKED;
 	if (one_in(16))
 		flags |= MAP_NORESERVE;
@@ -355,6 +358,17 @@ int op_advise(void)
 	return err;
 }
 
+/* The kernel takes the page frame out of use, and keeps the data. */
+int op_soft_offline(void)
+{
+	struct view *v = any_view();
+
+	if (!v)
+		return NOTHING;
+	return result(madvise(v->at + below(v->pages) * PAGE, PAGE,
+			      MADV_SOFT_OFFLINE));
+}
+
 int op_sync(void)
 {
 	static const int ways[] = {
@@ -384,7 +398,7 @@ static int touch_some(bool write)
 	if (!v)
 		return NOTHING;
 	page = below(v->pages);
-	n = 1 + below(way == 7 ? 256 : 24);
+	n = 1 + below(one_in(64) ? 256 : way == 7 ? 48 : 8);
 	if (way == 6)
 		step = 1 + below(40);
 	for (i = 0; i < n; i++) {

@@ -63,6 +63,8 @@ int op_migrate(void)
 {
 	unsigned long from = 1UL << any_node() % 64, to = 1UL << any_node() % 64;
 
+	if (!one_in(8))	/* it takes as long as thousands of others */
+		return NOTHING;
 	return result(syscall(SYS_migrate_pages, 0, 64, &from, &to));
 }
 
@@ -88,11 +90,13 @@ int op_placed(void)
 	unsigned int shift = one_in(3) ? 9 : below(4), flags = 1 + below(4) * 2;
 	int pattern[4], n = 1 + below(3), i, fd, status[600];
 	int kind = one_in(2) ? MAP_SHARED : MAP_PRIVATE;
-	unsigned long pages = 1 + below(600), first = below(1000), p;
+	unsigned long pages = 1 + below(one_in(4) ? 600 : 60), first = below(1000), p;
 	unsigned char bytes[4];
 	void *address[600];
 	char *at;
 
+	if (!one_in(2))
+		return NOTHING;
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -325,7 +329,7 @@ int op_common(void)
 
 static void child_runs(void)
 {
-	unsigned long i, k, n = 1 + below(12), attempt = tally->attempt;
+	unsigned long i, k, n = 1 + below(6), attempt = tally->attempt;
 
 	is_child = true;
 	for (i = 0; i < VIEWS; i++) {
@@ -341,7 +345,7 @@ static void child_runs(void)
 		one_operation(CHILD);
 	}
 	for (i = 0; i < VIEWS; i++)
-		for (k = 0; k < views[i].pages && views[i].used; k += 1 + below(64))
+		for (k = 0; k < views[i].pages && views[i].used; k += 1 + below(128))
 			touch_page(&views[i], k, one_in(2));
 	fflush(stdout);
 	_exit(0);
