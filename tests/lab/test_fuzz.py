@@ -22,6 +22,8 @@ pytestmark = [
 OPERATIONS = int(os.environ.get("HMEXP_LAB_FUZZ", "60000"))
 SEED = int(os.environ.get("HMEXP_LAB_FUZZ_SEED", "1"))
 PROCESSES = 4
+#: Of one process, to see that it does the same again.
+OPERATIONS_ALONE = 3000
 #: Emulated, with four processes on two processors; a slow machine may take this long for each operation.
 SECONDS_PER_OPERATION = 1 / 100
 
@@ -75,3 +77,18 @@ def test_random_operations_leave_data_and_kernel_whole(
     (pages,) = PAGES.findall(tap)
     read, written, checked, _, _ = map(int, pages)
     assert read > 0 and written > 0 and checked > 0
+
+
+def test_a_process_is_repeated_by_its_seed(guest: Callable[..., LabResult], built: Path) -> None:
+    """One process alone does the same operations again, and gets the same answers."""
+    fuzz = f"FUZZ_ALONE=1 {built}/tests/fuzz {OPERATIONS_ALONE}"
+    result = guest(
+        f"insmod {built}/hybridmem.ko && for s in 7 7 8; do echo run; {fuzz} $s 1; done && rmmod hybridmem",
+        topology="module-tests",
+        timeout_seconds=600,
+    )
+    assert result.status == 0, result.text + result.stderr.decode(errors="replace")
+    assert result.splats == ()
+    runs = [KIND.findall(run) for run in result.text.split("run\n")[1:]]
+    assert len(runs) == 3 and "not ok" not in result.text
+    assert runs[0] == runs[1] != runs[2]
