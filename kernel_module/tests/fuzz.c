@@ -21,8 +21,8 @@
 #define PATIENCE	20	/* seconds until nothing may be left */
 
 static const struct op ops[] = {
-	{ "open", WORKER, 20, op_open },
-	{ "close", WORKER, 12, op_close },
+	{ "open", WORKER, 12, op_open },
+	{ "close", WORKER, 4, op_close },
 	{ "write", CHILD, 40, op_write },
 	{ "writev", CHILD, 30, op_writev },
 	{ "write of garbage", CHILD, 10, op_write_garbage },

@@ -103,6 +103,8 @@ struct store *open_store(void);
 struct store *free_store(void);
 struct view *any_view(void);
 struct view *free_view(void);
+unsigned long any_index(void);
+unsigned long any_page(const struct view *v);
 char *view_place(const struct view *v, unsigned long first);
 void check_value(struct view *v, unsigned long page, unsigned long got, bool torn);
 void written(struct view *v, unsigned long page, unsigned long value);

@@ -155,7 +155,7 @@ int op_fallocate(void)
 	static const int modes[] = { 0, 1, 3, 3, 3, 8, 16, 17, 32, 64, 2, -1 };
 	int mode = modes[below(ARRAY(modes))], err;
 	struct store *s = open_store();
-	unsigned long page = below(STORE_PAGES), n, i;
+	unsigned long page = any_index(), n, i;
 
 	if (!s)
 		return NOTHING;
@@ -346,7 +346,7 @@ int op_set_config(void)
 	if (!s)
 		return NOTHING;
 	if (one_in(4)) {
-		c.flags = draw();
+		c.flags = one_in(2) ? draw() : 1U << below(32);
 		good = c.flags <= HYBRIDMEM_F_ALL;
 	}
 	if (one_in(4)) {
@@ -448,7 +448,7 @@ int op_get_pattern(void)
 int op_punch(void)
 {
 	struct store *s = open_store();
-	unsigned long page = below(STORE_PAGES), n = 1 + below(64), i;
+	unsigned long page = any_index(), n = 1 + below(64), i;
 	int err;
 
 	if (!s)

@@ -34,7 +34,7 @@ static unsigned long part(const struct view *v, unsigned long *n)
 		*n = v->pages;
 		return 0;
 	}
-	page = below(v->pages);
+	page = any_page(v);
 	*n = one_in(2) ? 1 + below(4) % (v->pages - page) : 1 + below(v->pages - page);
 	return page;
 }
@@ -72,7 +72,7 @@ int op_map(void)
 
 	if (!s || !v)
 		return NOTHING;
-	first = one_in(2) ? below(2) * 512 : below(STORE_PAGES);
+	first = one_in(4) ? any_index() : one_in(4) * 512;
 	pages = one_in(2) ? STORE_PAGES - first : 1 + below(STORE_PAGES - first);
 	flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED_NOREPLACE;
 	if (one_in(64))
@@ -365,7 +365,7 @@ int op_soft_offline(void)
 
 	if (!v)
 		return NOTHING;
-	return result(madvise(v->at + below(v->pages) * PAGE, PAGE,
+	return result(madvise(v->at + any_page(v) * PAGE, PAGE,
 			      MADV_SOFT_OFFLINE));
 }
 
@@ -397,7 +397,7 @@ static int touch_some(bool write)
 
 	if (!v)
 		return NOTHING;
-	page = below(v->pages);
+	page = any_page(v);
 	n = 1 + below(one_in(64) ? 256 : way == 7 ? 48 : 8);
 	if (way == 6)
 		step = 1 + below(40);
@@ -407,7 +407,7 @@ static int touch_some(bool write)
 		    one_in(16))
 			touch_page(v, page, write);
 		if (way == 4)
-			page = below(v->pages);
+			page = any_page(v);
 		else if (way == 5)
 			page = (page + v->pages - 1) % v->pages;
 		else

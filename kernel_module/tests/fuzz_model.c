@@ -199,6 +199,36 @@ struct view *free_view(void)
 	return NULL;
 }
 
+/*
+ * A page of a region: mostly one of those that all operations come back to, so
+ * that what one leaves behind is found by another.
+ */
+unsigned long any_index(void)
+{
+	switch (below(8)) {
+	case 0:
+	case 1:
+	case 2:
+		return below(40);
+	case 3:
+	case 4:
+		return 512 - 12 + below(24);	/* where two huge pages meet */
+	case 5:
+		return STORE_PAGES - 1 - below(16);
+	default:
+		return below(STORE_PAGES);
+	}
+}
+
+/* Such a page of a view, if it has it, counted from its start; else any. */
+unsigned long any_page(const struct view *v)
+{
+	unsigned long i = any_index();
+
+	return i >= v->first && i - v->first < v->pages ? i - v->first :
+							  below(v->pages);
+}
+
 /* Where to map it: half of them so that huge pages suit, the others nearby. */
 char *view_place(const struct view *v, unsigned long first)
 {

@@ -158,7 +158,7 @@ int op_copy_in(void)
 
 	if (!v)
 		return NOTHING;
-	page = below(v->pages);
+	page = any_page(v);
 	middle = middle_of(v->first + page);
 	words[0] = value;
 	words[middle] = value;
@@ -188,7 +188,7 @@ int op_copy_out(void)
 
 	if (!v)
 		return NOTHING;
-	page = below(v->pages);
+	page = any_page(v);
 	middle = middle_of(v->first + page);
 	from = (struct iovec){ v->at + page * PAGE, PAGE };
 	if (one_in(2)) {
