@@ -7,7 +7,10 @@
 #
 #   TESTS="abi layout"   only these
 #   STRESS=120           seconds of stress (20)
-#   PATIENCE=1800        seconds for each test, beside the stress (600)
+#   FUZZ=1000000         operations of the fuzzer, in all (10000)
+#   FUZZ_SEED=1000       its first seed (1)
+#   FUZZ_PROCESSES=8     and its processes, with a seed each (4)
+#   PATIENCE=1800        seconds for each test, beside stress and FUZZ (600)
 #   HM_SEED=FILE         the description with the first module's test program
 #   PARAMETERS="..."     for the module
 #   OUT=DIR              where to leave the TAP of each test
@@ -18,7 +21,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 ko=${1:-$here/../hybridmem.ko}
 out=${OUT:-$(mktemp -d)}
-tests=${TESTS:-"abi layout ahead sharing io huge limits movement defects seed.sh stress populate"}
+tests=${TESTS:-"abi layout ahead sharing io huge limits movement defects seed.sh stress fuzz populate"}
 splat='BUG:|WARNING:|Oops|KASAN:|general protection|INFO: lockdep|INFO: task|INFO: rcu|possible (recursive|circular|irq)|inconsistent lock state|held lock freed|still has locks held|suspicious RCU|Bad page|unreferenced object|stack guard|refcount_t'
 failed=0
 
@@ -34,10 +37,11 @@ echo "# $(uname -r), $(cat /sys/module/hybridmem/srcversion 2>/dev/null || echo 
 for t in $tests; do
 	case $t in
 	stress) set -- "${STRESS:-20}" ;;
+	fuzz) set -- "${FUZZ:-10000}" "${FUZZ_SEED:-1}" "${FUZZ_PROCESSES:-4}" ;;
 	*) set -- ;;
 	esac
 	began=$(date +%s)
-	timeout "$((${PATIENCE:-600} + ${STRESS:-20}))" "$here/$t" "$@" >"$out/$t.tap" 2>"$out/$t.err"
+	timeout "$((${PATIENCE:-600} + ${STRESS:-20} + ${FUZZ:-0} / 200))" "$here/$t" "$@" >"$out/$t.tap" 2>"$out/$t.err"
 	status=$?
 	good=$(grep -c '^ok' "$out/$t.tap")
 	skips=$(grep -c '# SKIP' "$out/$t.tap")
@@ -50,7 +54,7 @@ for t in $tests; do
 	echo "$t: $verdict, $((good - skips)) ok, $(grep -c '^not ok' "$out/$t.tap") not ok, $skips skipped, $(($(date +%s) - began)) s"
 	grep -E '^not ok|# SKIP|Bail out' "$out/$t.tap" | sed 's/^/    /'
 	case $t in
-	populate | seed.sh | stress) grep -E '^#|^ok' "$out/$t.tap" | sed 's/^/    /' ;;
+	populate | seed.sh | stress | fuzz) grep -E '^#|^ok' "$out/$t.tap" | sed 's/^/    /' ;;
 	esac
 	[ "$verdict" = passed ] || { tail -n 20 "$out/$t.tap"; cat "$out/$t.err"; } | sed 's/^/    | /'
 done

@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
+/*
+ * fuzz [OPERATIONS] [SEED] [PROCESSES]: system calls at random, on all that the
+ * module answers.
+ *
+ * Process i of those works with the seed SEED + i: which operation comes, with
+ * which arguments, follows from the seed and a running number alone, so that
+ * `fuzz OPERATIONS SEED+i 1` does the same again.  What the other processes, the
+ * disturber (none with FUZZ_ALONE=1) and the kernel do meanwhile does not.
+ *
+ * Each process knows what every page of its regions holds, of shared and of
+ * private mappings, and which signal or errno is due; see fuzz.h.
+ */
+#include <assert.h>
+#include <pthread.h>
+#include <sys/resource.h>
+
+#include "fuzz.h"
+
+#define PROCESSES_MOST	16
+#define PATIENCE	20	/* seconds until nothing may be left */
+
+static const struct op ops[] = {
+	{ "open", WORKER, 12, op_open },
+	{ "close", WORKER, 4, op_close },
+	{ "write", CHILD, 40, op_write },
+	{ "writev", CHILD, 30, op_writev },
+	{ "write of garbage", CHILD, 10, op_write_garbage },
+	{ "read", CHILD, 30, op_read },
+	{ "readv", CHILD, 20, op_readv },
+	{ "set configuration", CHILD, 40, op_set_config },
+	{ "get configuration", CHILD, 20, op_get_config },
+	{ "set pattern", CHILD, 30, op_set_pattern },
+	{ "get pattern", CHILD, 20, op_get_pattern },
+	{ "punch", CHILD, 40, op_punch },
+	{ "ioctl of garbage", CHILD, 30, op_ioctl_garbage },
+	{ "fallocate", CHILD, 20, op_fallocate },
+	{ "ftruncate", CHILD, 10, op_truncate },
+	{ "lseek", CHILD, 10, op_seek },
+	{ "fsync", CHILD, 10, op_fsync },
+	{ "msync", CHILD, 20, op_sync },
+	{ "mmap", CHILD, 60, op_map },
+	{ "mmap over a mapping", CHILD, 15, op_fill },
+	{ "mmap anywhere", CHILD, 15, op_anywhere },
+	{ "mmap at the end", CHILD, 4, op_edge },
+	{ "munmap", CHILD, 40, op_unmap },
+	{ "mremap", CHILD, 40, op_remap },
+	{ "mprotect", CHILD, 50, op_protect },
+	{ "mlock", CHILD, 15, op_lock },
+	{ "madvise", CHILD, 80, op_advise },
+	{ "soft offline", CHILD, 1, op_soft_offline },
+	{ "reads", CHILD, 200, op_touch_read },
+	{ "writes", CHILD, 200, op_touch_write },
+	{ "copies in", CHILD, 40, op_copy_in },
+	{ "copies out", CHILD, 40, op_copy_out },
+	{ "common region", CHILD, 60, op_common },
+	{ "placement", WORKER, 1, op_placed },
+	{ "move_pages", CHILD, 2, op_move_pages },
+	{ "mbind", CHILD, 10, op_mbind },
+	{ "migrate_pages", WORKER, 1, op_migrate },
+	{ "memory policy", CHILD, 10, op_policy },
+	{ "looks", CHILD, 10, op_look },
+	{ "fork", WORKER, 3, op_fork },
+	{ "parameter ahead", DISTURBER, 160, op_ahead },
+	{ "other parameters", DISTURBER, 160, op_parameter },
+	{ "wrong parameters", DISTURBER, 40, op_bad_parameter },
+	{ "unload", DISTURBER, 80, op_unload },
+	{ "offline", DISTURBER, 9, op_offline },
+	{ "online", DISTURBER, 12, op_online },
+	{ "a full node", DISTURBER, 1, op_fill_node },
+	{ "compaction", DISTURBER, 4, op_compact },
+	{ "KSM", DISTURBER, 8, op_merge },
+};
+
+static_assert(ARRAY(ops) <= OPS_MOST, "each operation has its place in a tally");
+
+static struct tally *tallies;			/* the last one is the disturber's */
+static bool *over;				/* shared: the workers have ended */
+
+static bool may(enum who who, const struct op *op)
+{
+	return who == DISTURBER || op->who == DISTURBER ? op->who == who :
+							  op->who >= who;
+}
+
+/* Draw an operation that this process may do, do it, and count it. */
+void one_operation(enum who who)
+{
+	unsigned long i, sum = 0, n;
+	int err;
+
+	for (i = 0; i < ARRAY(ops); i++)
+		sum += may(who, &ops[i]) ? ops[i].weight : 0;
+	n = below(sum);
+	for (i = 0; ; i++) {
+		if (!may(who, &ops[i]))
+			continue;
+		if (n < ops[i].weight)
+			break;
+		n -= ops[i].weight;
+	}
+	errno = 0;
+	err = ops[i].run();
+	if (err == NOTHING)
+		return;
+	if (err < -ERRNO_MOST)
+		err = -(ERRNO_MOST - 1);
+	tally->done[i]++;
+	tally->total++;
+	if (err < 0)
+		tally->failed[i][-err]++;
+}
+
+static void work(unsigned long operations, bool with_thread)
+{
+	volatile bool stop = false;
+	pthread_t thread;
+
+	catch_signals();
+	if (with_thread)
+		pthread_create(&thread, NULL, blind_reader, (void *)&stop);
+	while (tally->total < operations) {
+		draw_from(seed, ++tally->attempt);
+		one_operation(WORKER);
+	}
+	stop = true;
+	if (with_thread)
+		pthread_join(thread, NULL);
+	fflush(stdout);
+	_exit(0);
+}
+
+static void disturb(void)
+{
+	catch_signals();
+	while (!*(volatile bool *)over) {
+		draw_from(seed, ++tally->attempt);
+		one_operation(DISTURBER);
+		usleep(20000);
+	}
+	fflush(stdout);
+	_exit(0);
+}
+
+static void *shared_memory(unsigned long bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		bail_out("mmap: %s", strerror(errno));
+	return at;
+}
+
+static pid_t start(long i, unsigned long from, unsigned long operations,
+		   bool disturber)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		bail_out("fork: %s", strerror(errno));
+	if (pid)
+		return pid;
+	seed = from + i;
+	tally = &tallies[i];
+	stores = shared_memory(STORES * sizeof(*stores));
+	if (disturber)
+		disturb();
+	work(operations, i & 1);
+	return 0;
+}
+
+/* ----------------------------------------------------------------- totals -- */
+
+static const char *errno_name(int err)
+{
+	static char number[16];
+
+#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 32)
+	if (strerrorname_np(err))
+		return strerrorname_np(err);
+#endif
+	snprintf(number, sizeof(number), "%d", err);
+	return number;
+}
+
+static void print_kind(unsigned long i, long processes)
+{
+	unsigned long done = 0, failed[ERRNO_MOST] = { 0 };
+	char line[1024];
+	int n = 0, e;
+	long p;
+
+	for (p = 0; p < processes; p++) {
+		done += tallies[p].done[i];
+		for (e = 0; e < ERRNO_MOST; e++)
+			failed[e] += tallies[p].failed[i][e];
+	}
+	line[0] = 0;
+	for (e = 0; e < ERRNO_MOST; e++)
+		if (failed[e] && n < (int)sizeof(line) - 64)
+			n += snprintf(line + n, sizeof(line) - n, "%s %s %lu",
+				      n ? "," : ":", errno_name(e), failed[e]);
+	diag("%10lu %s%s", done, ops[i].name, line);
+}
+
+/* Sums over all processes, and the operations in all. */
+static unsigned long print_totals(long processes, struct tally *sum)
+{
+	unsigned long i, total = 0;
+	long p;
+
+	for (i = 0; i < ARRAY(ops); i++)
+		print_kind(i, processes);
+	for (p = 0; p < processes; p++) {
+		total += tallies[p].total;
+		sum->reads += tallies[p].reads;
+		sum->writes += tallies[p].writes;
+		sum->checked += tallies[p].checked;
+		sum->sigbus += tallies[p].sigbus;
+		sum->sigsegv += tallies[p].sigsegv;
+		sum->wrong += tallies[p].wrong;
+	}
+	diag("%10lu operations in all", total);
+	diag("%10lu pages read, %lu written, %lu values checked, %lu SIGBUS, %lu SIGSEGV",
+	     sum->reads, sum->writes, sum->checked, sum->sigbus, sum->sigsegv);
+	return total;
+}
+
+static long resident(void)
+{
+	long sum = 0;
+	int i;
+
+	for (i = 0; i < 64; i++)
+		sum += stat_node("resident", i);
+	return sum;
+}
+
+static void nothing_left(long pages, long regions)
+{
+	double began = seconds(), took;
+	long more_pages, more;
+
+	do {
+		more_pages = resident() - pages;
+		more = stat_event("regions") - regions;
+		took = seconds() - began;
+	} while ((more_pages || more) && took < PATIENCE && !usleep(10000));
+	ok(!more_pages && !more, "nothing is left (%ld pages, %ld regions, %.2f s)",
+	   more_pages, more, took);
+}
+
+/* Roomy nodes, and those where strict memory may be refused. */
+static void look_around(void)
+{
+	int i;
+
+	if (!two_nodes(&plenty[0], &plenty[1], 512 * MIB))
+		plenty[0] = plenty[1] = -1;
+	for (i = 0; i < nr_nodes && nr_all_nodes < (int)ARRAY(all_nodes); i++)
+		all_nodes[nr_all_nodes++] = nodes[i];
+	for (i = 0; i < 64; i++)
+		risky[i] = i != plenty[0] && i != plenty[1];
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long operations = argc > 1 ? strtoul(argv[1], NULL, 0) : 20000;
+	unsigned long from = argc > 2 ? strtoul(argv[2], NULL, 0) : 1, total;
+	long processes = argc > 3 ? atol(argv[3]) : 4, i, pages, regions;
+	struct rlimit none = { RLIM_INFINITY, RLIM_INFINITY };
+	pid_t workers[PROCESSES_MOST], disturber = 0;
+	struct tally sum = { 0 };
+	int status, ended = 0;
+
+	look_around();
+	if (plenty[0] < 0 || geteuid()) {
+		skip("fuzz", "needs root, and two nodes with 512 MiB free each");
+		return done();
+	}
+	if (processes < 1 || processes > PROCESSES_MOST)
+		processes = PROCESSES_MOST;
+	setrlimit(RLIMIT_MEMLOCK, &none);
+	tallies = shared_memory((processes + 1) * sizeof(*tallies));
+	over = shared_memory(PAGE);
+	pages = resident();
+	regions = stat_event("regions");
+	remember_settings();
+	common_fd = region_with(PATTERN(plenty[0], plenty[1]), 0, 0);
+	if (mmap((void *)COMMON_BASE, COMMON_PAGES * PAGE, PROT_READ | PROT_WRITE,
+		 MAP_SHARED | MAP_FIXED_NOREPLACE, common_fd, 0) == MAP_FAILED)
+		bail_out("mmap: %s", strerror(errno));
+	diag("seeds %lu to %lu, %lu operations each", from, from + processes - 1,
+	     operations / processes);
+	fflush(stdout);
+	for (i = 0; i < processes; i++)
+		workers[i] = start(i, from, operations / processes, false);
+	if (!getenv("FUZZ_ALONE"))
+		disturber = start(processes, from, 0, true);
+	for (i = 0; i < processes; i++)
+		if (waitpid(workers[i], &status, 0) == workers[i] && !status)
+			ended++;
+		else
+			diag("process %ld has ended with status %x", i, status);
+	*over = true;
+	status = 0;
+	if (disturber)
+		waitpid(disturber, &status, 0);
+	restore_settings();
+	total = print_totals(processes + 1, &sum);
+	ok(ended == processes && !status, "%d of %ld processes ran to their end",
+	   ended, processes);
+	ok(total >= operations / processes * processes, "%lu operations", total);
+	ok(!sum.wrong, "data, signals, refusals and placement as they must be (%lu are not)",
+	   sum.wrong);
+	munmap((void *)COMMON_BASE, COMMON_PAGES * PAGE);
+	close(common_fd);
+	nothing_left(pages, regions);
+	return done();
+}
