@@ -133,7 +133,7 @@ def _lowest_knee(knees: Sequence[Knee]) -> str:
     found = [(knee.load_gbps, knee.interval) for knee in knees if knee.load_gbps is not None]
     if not found:
         return "not reached"
-    load, interval = min(found)
+    load, interval = min(found, key=lambda each: each[0])
     return f"{digits(load)} GB/s" + (f" [{digits(interval[0])}, {digits(interval[1])}]" if interval else "")
 
 
