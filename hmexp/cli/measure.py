@@ -128,7 +128,9 @@ def _shape_of(options: argparse.Namespace, pattern: Pattern, threads_used: int, 
     from hmexp.system.near import near_dram
 
     emulated = find_request(options.emulate, machine, set(pattern.distinct_nodes)) is not None
-    if options.shapes == AUTO and (emulated or options.access != "sequential" or options.share != "slices"):
+    # A shape that is chosen has a vector width of its own: one that was asked for stands.
+    plain = options.access != "sequential" or options.share != "slices" or options.vector_bits is not None
+    if options.shapes == AUTO and (emulated or plain):
         return PLAIN
     return shape_of(
         options.shapes,
