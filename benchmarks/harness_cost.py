@@ -2,7 +2,7 @@
 
 The wall time is that of a whole launch: the fork of a process that has imported everything (or, with
 `--start exec`, the interpreter and its imports), placing the pages, two proofs, the ring or the trial, the
-samples, the record, and the end of the process. It says something on a quiet machine only; beside it stands
+samples, the record, and the end of the process. It says something on a quiet machine only. Printed with it is
 the CPU time that the launch took apart from its samples, which a busy machine stretches far less, and how
 long the pages alone take: touching 256 MiB for the first time is a part that no harness can leave out.
 
