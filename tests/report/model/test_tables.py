@@ -17,7 +17,7 @@ from hmexp.report.model.tables import write_csv
 #: Of points.csv, of `hmexp.load` and of what a notebook's `points` has: programs of others read them by name.
 POINT_COLUMNS = (
     "point_id,status,reason,pattern,ratio,dram_share,placer,granule_bytes,size_bytes,page_bytes,"
-    "frame_run_pages,threads,operation,access,cpu_node,sample_seconds,precision,most_samples,emulate,"
+    "frame_run_pages,threads,operation,access,shape,vector_bits,cpu_node,sample_seconds,precision,most_samples,emulate,"
     "unit,samples,median,ci_low,ci_high,mad,minimum,maximum,"
     "median_gbps,ci_low_gbps,ci_high_gbps,mad_gbps,minimum_gbps,maximum_gbps,"
     "median_ns,ci_low_ns,ci_high_ns,mad_ns,minimum_ns,maximum_ns,"
