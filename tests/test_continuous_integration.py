@@ -42,7 +42,7 @@ def run(folder: Path, **answers: str) -> tuple[int, list[str]]:
     done = subprocess.run([script], env=environment, cwd=folder, capture_output=True, text=True)
     assert log.read_text().splitlines() == [
         "test SLOW=yes with 1 and 30",
-        "lab-test KERNELS=distribution STRESS=20 LONG=no with 1 and 30",
+        "lab-test KERNELS=distribution STRESS=20 LONG=no LAB_JOBS=2 with 1 and 30",
     ]
     assert "\n".join(answers.get(name, PASSED[name]) for name in ("TEXT_test", "TEXT_lab")) in done.stdout
     return done.returncode, done.stdout.splitlines()[-3:]
@@ -52,7 +52,9 @@ def test_both_parts_pass(tmp_path: Path) -> None:
     status, [tests, lab, verdict] = run(tmp_path)
     assert status == 0
     assert tests.startswith(".ci/run: make test SLOW=yes passed, 2100 tests (")
-    assert lab.startswith(".ci/run: make lab-test KERNELS=distribution STRESS=20 LONG=no passed, 31 tests (")
+    assert lab.startswith(
+        ".ci/run: make lab-test KERNELS=distribution STRESS=20 LONG=no LAB_JOBS=2 passed, 31 tests ("
+    )
     assert verdict == ".ci/run: all passed"
 
 
