@@ -98,9 +98,13 @@ def test_a_tail_excludes_what_has_none(other: str, said: str, capsys: pytest.Cap
 @TWO_CPUS
 def test_under_load_it_says_what_the_load_was(capsys: pytest.CaptureFixture[str]) -> None:
     with allocate(2 << 20, Pattern((0,)), "first_touch") as region:
-        found = measure_loaded_tail(region, 1, sampling=Sampling(2, 0.005, 0.0))
-    details = found.details
-    assert isinstance(details, TailDetails)
+        # On a busy machine the thread that loads may not have had its CPU in so short a time.
+        for seconds in (0.005, 0.05, 0.5, 2.0):
+            found = measure_loaded_tail(region, 1, sampling=Sampling(2, seconds, 0.0))
+            details = found.details
+            assert isinstance(details, TailDetails)
+            if details.load_gbps:
+                break
     assert (found.operation, details.load_threads, len(details.cpus)) == ("latency_tail_loaded", 1, 2)
     assert details.load_gbps is not None and details.load_gbps > 0
     assert details.hops is not None
