@@ -17,8 +17,8 @@ from quiet import say_load
 from ratios import interval
 
 import hmexp
-from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.operation import OPERATIONS
 from hmexp.memory.region import Region, allocate
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus

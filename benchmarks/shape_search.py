@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from quiet import say_load
 
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.shape_cache import describe_machine
 from hmexp.measure.shape_choice import Bench, choose
 from hmexp.measure.shapes import Way, ways_of

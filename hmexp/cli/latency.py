@@ -137,9 +137,9 @@ def _emulate(options: argparse.Namespace, patterns: list[Pattern], machine: Topo
 
 
 def _loaded(region: Region, load: Region | None, options: argparse.Namespace) -> int:
+    from hmexp.measure.dispatch import sampling_of_curve
     from hmexp.measure.injection import Injection
     from hmexp.measure.loaded import measure_loaded_latency
-    from hmexp.measure.quantity import sampling_of_curve
     from hmexp.measure.rings import RingPlan
 
     curve = measure_loaded_latency(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    from hmexp.measure.bandwidth import OPERATIONS
+    from hmexp.measure.operation import OPERATIONS
     from hmexp.measure.threads import PINNINGS
     from hmexp.measure.walk import SHARES
     from hmexp.native import ACCESSES

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from hmexp.errors import HmexpError, MeasurementError
-from hmexp.measure.bandwidth import find_operation, measure_bandwidth
+from hmexp.measure.bandwidth import measure_bandwidth
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.operation import find_operation
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.walk import Walk
 from hmexp.memory.emulation import Emulation

@@ -10,13 +10,13 @@ import numpy as np
 
 from hmexp import native
 from hmexp.errors import ParameterError
-from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.curve import LoadedCurve, LoadedPoint
 from hmexp.measure.injection import BURST_BYTES, INJECTION, Injection, check_delays, place_load
 from hmexp.measure.knee import Knee, find_knee
 from hmexp.measure.knee_interval import RateSamples, with_interval
 from hmexp.measure.measurement import proof
 from hmexp.measure.noise import Noise
+from hmexp.measure.operation import find_operation
 from hmexp.measure.rings import RingPlan, prepare_ring
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.statistics import median_of, summarise

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from hmexp.markup import number
-from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.host import emulate as emulate_node
 from hmexp.measure.launch import LaunchRequest, launch
 from hmexp.measure.launches import require_launches
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.operation import find_operation
 from hmexp.measure.portrait import draw_beside
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.statistics import say_interval

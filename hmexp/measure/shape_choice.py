@@ -18,7 +18,7 @@ import msgspec
 from hmexp import native
 from hmexp.decoding import decode
 from hmexp.errors import HmexpError, MeasurementError
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.shape_cache import keep, read_kept
 from hmexp.measure.shapes import AUTO, Way, find_way, require_shape, ways_of
 from hmexp.measure.threads import make_slices

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hmexp import native
-from hmexp.measure.bandwidth import find_operation
 from hmexp.measure.injection import INJECTION, place_load
 from hmexp.measure.latency import PERCENTILES
 from hmexp.measure.loaded import LoadBench
 from hmexp.measure.measurement import Measurement, proof
 from hmexp.measure.noise import Noise
+from hmexp.measure.operation import find_operation
 from hmexp.measure.rings import PreparedRing, RingPlan, prepare_ring
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.threads import place_threads

@@ -18,9 +18,9 @@ from hmexp.errors import ParameterError
 from hmexp.experiment.point_records import join_launches
 from hmexp.experiment.worker import run as run_task
 from hmexp.markup import Fragment, badge, bar, bold, card, element, join, muted, node_colours, number, table
-from hmexp.measure.bandwidth import OPERATIONS
 from hmexp.measure.host import emulate
 from hmexp.measure.measurement import Measurement
+from hmexp.measure.operation import OPERATIONS
 from hmexp.measure.point import measure_point, quantities_of
 from hmexp.measure.quantity import find_quantity, is_latency
 from hmexp.measure.sampling import Sampling

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from hmexp.errors import ParameterError
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.point import provide_emulation, quantities_of
 from hmexp.measure.sampling import Sampling
 from hmexp.memory.capacity import check_capacity

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
 from hmexp.measure.behaviour import BEHAVIOURS
+from hmexp.measure.dispatch import at_full_load
 from hmexp.measure.granularity import measure_windows
 from hmexp.measure.injection import DELAYS_NS, Injection
 from hmexp.measure.loaded import measure_loaded_latency
 from hmexp.measure.mix import Mix, Stores
-from hmexp.measure.quantity import at_full_load
 from hmexp.measure.rings import RingPlan
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.setup import measure_mappings, measure_setup

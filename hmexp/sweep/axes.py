@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 from hmexp.errors import EmulationError, ParameterError, PatternError
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.quantity import figures_of, find_quantity, streaming
 from hmexp.measure.walk import require_vectors
 from hmexp.memory.capacity import check_capacity

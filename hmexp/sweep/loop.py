@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from hmexp import native
 from hmexp.experiment.kinds import Prepared, Taken
 from hmexp.experiment.task import Task
+from hmexp.measure.dispatch import measure
 from hmexp.measure.launches import join_results
-from hmexp.measure.quantity import measure, predictable
+from hmexp.measure.quantity import predictable
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.walk import Walk
 from hmexp.memory.emulation import Emulation

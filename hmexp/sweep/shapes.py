@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from hmexp.errors import HmexpError
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.quantity import is_latency
 from hmexp.measure.shape_choice import LEAST_SECONDS, STEADY, find_shape, is_worth_it, named
 from hmexp.measure.shapes import AUTO

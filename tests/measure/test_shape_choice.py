@@ -11,7 +11,7 @@ import pytest
 
 from hmexp.errors import MeasurementError, ParameterError
 from hmexp.measure import shape_cache
-from hmexp.measure.bandwidth import find_operation
+from hmexp.measure.operation import find_operation
 from hmexp.measure.shape_choice import BETTER, REGIONS, choose, find_shape, is_surely_better, named
 from hmexp.measure.shapes import ways_of
 from hmexp.native import PAGE_BYTES

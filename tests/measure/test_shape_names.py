@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from hmexp import native
 from hmexp.errors import ParameterError
-from hmexp.measure.bandwidth import find_operation, measure_bandwidth
+from hmexp.measure.bandwidth import measure_bandwidth
+from hmexp.measure.operation import find_operation
 from hmexp.measure.sampling import Sampling
 from hmexp.measure.shapes import find_way, ways_of
 from hmexp.measure.threads import make_slices
