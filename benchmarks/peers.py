@@ -4,7 +4,7 @@ Peers that are not installed are left out, and said so (apt-get install likwid m
 Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are
 given to likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
 
-    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--shapes auto]
+    make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--shapes plain]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from quiet import say_load
 import hmexp
 from hmexp.measure.shape_choice import LEAST_SECONDS, shape_of
 from hmexp.measure.threads import place_threads
-from hmexp.memory.region import Region, allocate
+from hmexp.memory.region import allocate
 from hmexp.native import PAGE_BYTES, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
@@ -151,26 +151,30 @@ PEERS: dict[str, tuple[str, Peer]] = {
 }  # fmt: skip
 
 
-def ours(region: Region, setting: Setting) -> float:
-    """Median of a measurement in the setting's shape [GB/s]."""
-    found = hmexp.measure_bandwidth(
-        region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(3, 0.1),
-        walk=hmexp.Walk(shape=setting.shape),
-    )  # fmt: skip
+def ours(node: int, setting: Setting) -> float:
+    """Median of a measurement in the setting's shape [GB/s].
+
+    Of a region of its own, as each run of a peer has memory of its own: frames are luck.
+    """
+    with allocate(f"{setting.size_mib}MiB", Pattern((node,)), huge=setting.huge) as region:
+        found = hmexp.measure_bandwidth(
+            region, setting.operation, setting.threads, pinning=setting.cpus, sampling=hmexp.Sampling(3, 0.1),
+            walk=hmexp.Walk(shape=setting.shape),
+        )  # fmt: skip
     return found.median
 
 
-def compare(region: Region, setting: Setting, rounds: int, peers: dict[str, Peer]) -> bool:
+def compare(node: int, setting: Setting, rounds: int, peers: dict[str, Peer]) -> bool:
     """Print one row for each peer; return whether the best peer is faster by more than is let pass."""
     own: dict[str, list[float]] = {name: [] for name in peers}
     other: dict[str, list[float]] = {name: [] for name in peers}
     for _ in range(rounds):
-        before = ours(region, setting)
+        before = ours(node, setting)
         for name, peer in peers.items():
             theirs = peer(setting)
             if theirs is not None:
                 # On both sides of the peer, so that a drift does not favour either.
-                after = ours(region, setting)
+                after = ours(node, setting)
                 own[name].append((before + after) / 2)
                 other[name].append(theirs)
                 before = after
@@ -200,7 +204,7 @@ def main() -> None:
     parser.add_argument("--pages", nargs="+", default=["4KiB", "2MiB"], choices=["4KiB", "2MiB"])
     parser.add_argument("--operations", nargs="+", default=list(LIKWID), choices=list(LIKWID))
     parser.add_argument(
-        "--shapes", default="plain", help="of our loops: plain, auto (by measurement) or a name"
+        "--shapes", default="auto", help="of our loops: auto (by measurement), plain or a name"
     )
     options = parser.parse_args()
     say_load("before")
@@ -213,14 +217,13 @@ def main() -> None:
     node = near_dram(read_topology())
     slow = 0
     for huge in (pages == "2MiB" for pages in options.pages):
-        with allocate(f"{options.size_mib}MiB", Pattern((node,)), huge=huge) as region:
-            for operation in options.operations:
-                for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):
-                    cpus = place_threads(threads)
-                    page_bytes = (2 << 20) if huge else PAGE_BYTES
-                    shape = shape_of(options.shapes, operation, page_bytes, cpus, node, LEAST_SECONDS)
-                    setting = Setting(operation, threads, huge, options.size_mib, cpus, shape)
-                    slow += compare(region, setting, options.rounds, peers)
+        for operation in options.operations:
+            for threads in (1, 2) if len(allowed_cpus()) > 1 else (1,):
+                cpus = place_threads(threads)
+                page_bytes = (2 << 20) if huge else PAGE_BYTES
+                shape = shape_of(options.shapes, operation, page_bytes, cpus, node, LEAST_SECONDS)
+                setting = Setting(operation, threads, huge, options.size_mib, cpus, shape)
+                slow += compare(node, setting, options.rounds, peers)
     say_load("after")
     print(f"{slow} rows to be explained")
     sys.exit(1 if slow else 0)
