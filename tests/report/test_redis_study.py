@@ -11,6 +11,7 @@ from hmexp.errors import ParameterError
 from hmexp.notebook.redis import read_prices
 from hmexp.program.workload.files import find_workload
 from hmexp.report.model.prices import Prices
+from hmexp.report.page.study import PageParts, render_study
 from hmexp.report.study.first.redis import redis_page
 from hmexp.report.study.redis import cells_of, dumps_frame, redis_frame
 from hmexp.report.study.redis_figures import redis_beside_dram, redis_dumps, redis_latency, redis_metric
@@ -145,6 +146,8 @@ def test_a_node_that_the_lab_slows_has_a_verdict_that_says_so() -> None:
     assert [label for label in found.title.labels if label.startswith("emulated: lab plugin")]
     page = redis_page(found)
     assert "on the emulated machine" in page.verdict and "lab plugin" in page.trust[0].text
+    text = render_study(found, PageParts(page), {}, {})
+    assert "The lab's emulator delayed each access to that node" in text and "published profile" not in text
 
 
 def test_one_node_says_so() -> None:

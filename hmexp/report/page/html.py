@@ -36,7 +36,7 @@ from hmexp.report.run.results import Results
 from hmexp.store.files import write_atomically
 from hmexp.store.machine import NodeRecord
 from hmexp.store.reader import collector_paused
-from hmexp.store.validity import FUNCTIONAL_ONLY
+from hmexp.store.validity import FUNCTIONAL_ONLY, LAB_PLUGIN
 from hmexp.units import format_size
 
 _COST: Final = "cost.csv"
@@ -148,6 +148,7 @@ def render(
         note=shown.note,
         costs=costs,
         functional_only=FUNCTIONAL_ONLY,
+        lab_plugin=LAB_PLUGIN,
         counts=_counts(results),
         advice=advice,
         overview=overview(shown),

@@ -21,7 +21,7 @@ from hmexp.report.page.templates import render_template
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.study.results import StudyResults
 from hmexp.store.records import PointRecord
-from hmexp.store.validity import FUNCTIONAL_ONLY
+from hmexp.store.validity import FUNCTIONAL_ONLY, LAB_PLUGIN
 from hmexp.units import format_size
 
 _MOST_FAILURES: Final = 100
@@ -105,6 +105,7 @@ def render_study(
         first=parts.first,
         labels=study.labels,
         functional_only=FUNCTIONAL_ONLY,
+        lab_plugin=LAB_PLUGIN,
         counts={"planned": planned, "ok": ok, "unfinished": planned - len(study.records)},
         verdicts=parts.verdicts,
         figures=[_figure(stem, svg, study) for stem, svg in svgs.items()] if ok else [],

@@ -99,6 +99,16 @@ def test_real_nodes_are_not_called_emulated(
     assert FUNCTIONAL_ONLY not in text
 
 
+def test_a_node_that_the_lab_slows_is_no_published_profile(
+    synthetic: SimpleNamespace, write_run: WriteRun, undrawn: None
+) -> None:
+    note = "emulated: lab plugin: accesses to node 2 are delayed"
+    run = synthetic.make_run(15, emulated=False, timing_valid=False, timing_note=note)
+    text = write_report(write_run(synthetic.sweep(emulated=False), run)).read_text()
+    assert "The lab's emulator delayed each access to that node" in text
+    assert "published profile" not in text
+
+
 def test_functional_only_refuses_to_advise(
     synthetic: SimpleNamespace, write_run: WriteRun, undrawn: None
 ) -> None:
