@@ -21,11 +21,11 @@ pytestmark = [pytest.mark.lab, pytest.mark.long]
 ROOT = Path(__file__).resolve().parents[2]
 SLOW = SlowNode(2, 6000, 12_000, 2 * MIB)
 RATIOS = ("1:0", "1:1", "0:1")
-#: Small: each of nine servers is loaded and asked by an emulated CPU.
+#: Small: each of six servers is loaded and asked by an emulated CPU.
 LISTS = f'ratios: {json.dumps(RATIOS)}\nreads: ["100"]\nvalues: ["1KiB"]\ndram: "0"\nslow: "2"'
 GIVEN = {
-    "data": "16MiB", "rate": 50, "connections": 2, "seconds": 3.0, "dump": "no", "way": "follow",
-    "launches": 3, "settle_seconds": 60.0, "run": "slow",
+    "data": "4MiB", "rate": 50, "connections": 2, "seconds": 1.0, "dump": "no", "way": "follow",
+    "launches": 2, "settle_seconds": 30.0, "run": "slow",
 }  # fmt: skip
 
 
