@@ -39,7 +39,7 @@ def test_the_notebook_gives_its_verdict_and_says_that_it_is_emulated(
         *given, "-p", "results", str(tmp_path / "results"), "-y", LISTS,
     ]  # fmt: skip
     result = hmexp.lab.run(
-        shlex.join(command), kernel.release, "three-dram", 2700, writable=[tmp_path], directory=ROOT,
+        shlex.join(command), kernel.release, "three-dram", 3600, writable=[tmp_path], directory=ROOT,
         environment=dict(redis_variables), slow_node=SLOW,
     )  # fmt: skip
     assert result.status == 0, result.text + result.stderr.decode(errors="replace")
