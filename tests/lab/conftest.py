@@ -16,10 +16,12 @@ from hmexp.lab.errors import LabNeedError
 from hmexp.lab.headers import headers_directory
 from hmexp.lab.kernels import Kernel, find_kernel
 from hmexp.lab.tools import Tools, ensure_tools, fetch_unpacked
+from hmexp.program.client.build import build_client
 
 ROOT = Path(__file__).resolve().parents[2]
 KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
 REQUIRED_VARIABLE = "HMEXP_LAB_REQUIRED"
+REDIS_PACKAGES = ("redis-server", "libhiredis-dev")
 
 
 @pytest.fixture
@@ -120,3 +122,30 @@ def lay_over() -> Callable[[Mapping[str, str]], tuple[Path, str]]:
         return tree, f"cp -rsn {parts} /usr"
 
     return lay
+
+
+@pytest.fixture(scope="session")
+def redis_variables() -> Mapping[str, str]:
+    """Where the guest finds Redis: the machine's own, or unpacked beside the system; the client is built."""
+    if shutil.which("redis-server") is not None and Path("/usr/include/hiredis/hiredis.h").exists():
+        build_client()
+        return {}
+    try:
+        tree = fetch_unpacked(REDIS_PACKAGES)
+    except LabNeedError as error:
+        if os.environ.get(REQUIRED_VARIABLE):
+            raise
+        # A developer without a network; CI sets HMEXP_LAB_REQUIRED, which makes this a failure.
+        pytest.skip(f"no Redis for the lab here: {error.message}")
+    libraries = str(tree / "usr/lib/x86_64-linux-gnu")
+    variables = {
+        "PATH": f"{tree}/usr/bin:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": libraries,
+        "LIBRARY_PATH": libraries,
+        "CPATH": str(tree / "usr/include"),
+    }
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in variables.items():
+            patched.setenv(name, value)
+        build_client()
+    return variables

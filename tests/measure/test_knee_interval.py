@@ -11,26 +11,15 @@ from hypothesis import strategies as st
 
 from hmexp.measure.knee import Knee, find_knee, furthest_load
 from hmexp.measure.knee_interval import RateSamples, with_interval
-from hmexp.memory.profile import Profile
+from tests.published_curves import published_curves
 
-#: As `hmexp curves` measures: most loads beside the knee and above.
-STEPS = np.concatenate([np.linspace(0.02, 0.9, 16), np.linspace(0.91, 1.0, 8)])
 Launches = list[list[RateSamples]]
 
 
 def published() -> list[tuple[np.ndarray, np.ndarray, float]]:
     """Load, latency and knee without noise of each published curve that has a knee [GB/s, ns, GB/s]."""
-    found = []
-    for name in ("cxl-duplex", "ddr4-cascade-lake", "ddr5-sapphire-rapids"):
-        family = Profile.load(name).slow.family
-        assert family is not None
-        for each in family.curves:
-            least = min(each.bandwidth_gbps)
-            load = least + (max(each.bandwidth_gbps) - least) * STEPS
-            latency = np.interp(load, each.bandwidth_gbps, each.latency_ns)
-            if math.isfinite(knee := furthest_load(load, latency)):
-                found.append((load, latency, knee))
-    return found
+    every = [(load, latency, furthest_load(load, latency)) for load, latency in published_curves()]
+    return [each for each in every if math.isfinite(each[2])]
 
 
 def noisy(

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from hmexp.measure.knee import find_knee
-from hmexp.memory.profile import Profile
+from tests.published_curves import published_curves
 
-#: Of each published curve, as often as `hmexp curves` measures: most beside the knee and above.
-STEPS = np.concatenate([np.linspace(0.02, 0.9, 16), np.linspace(0.91, 1.0, 8)])
+#: Of each published curve.
 DRAWS = 12
 
 
@@ -25,16 +24,10 @@ class Curve(NamedTuple):
 
 def curves() -> list[Curve]:
     found = []
-    for name in ("cxl-duplex", "ddr4-cascade-lake", "ddr5-sapphire-rapids"):
-        family = Profile.load(name).slow.family
-        assert family is not None
-        for each in family.curves:
-            least = min(each.bandwidth_gbps)
-            load = least + (max(each.bandwidth_gbps) - least) * STEPS
-            latency = np.interp(load, each.bandwidth_gbps, each.latency_ns)
-            knee = find_knee(load.tolist(), latency.tolist()).load_gbps
-            if knee is not None:
-                found.append(Curve(load, latency, knee))
+    for load, latency in published_curves():
+        knee = find_knee(load.tolist(), latency.tolist()).load_gbps
+        if knee is not None:
+            found.append(Curve(load, latency, knee))
     return found
 
 
