@@ -85,10 +85,10 @@ def test_what_a_page_costs_in_instructions(
     if ("4 KiB", POPULATE, "shared") in ratio:  # Linux 5.14 and later
         limits["4 KiB", POPULATE] = 0.95
     if large:
-        limits |= {(granule, TOUCH): 0.80 for granule in LARGER} | {("2 MiB", TOUCH): 1.0}
+        # Linux 6.1 counts each of the 512 pages as it maps a huge page of a file: 0.005 more than THP.
+        limits |= {(granule, TOUCH): 0.80 for granule in LARGER} | {("2 MiB", TOUCH): 1.01}
     for (granule, way), limit in limits.items():
-        # The limits have two digits.
-        assert round(ratio[granule, way, "shared"], 2) <= limit, (granule, way, ratio)
+        assert ratio[granule, way, "shared"] <= limit, (granule, way, ratio)
         assert (granule, way, "private") in ratio
     # One page in 16: that there could be pages ahead costs little, and brings few.
     for granule in ("4 KiB", *LARGER):
