@@ -138,18 +138,49 @@ static inline vm_fault_t hm_map_pages(struct vm_fault *vmf, pgoff_t first,
 #ifdef HM_HAVE_LARGE_FOLIO
 #define HM_HUGE_ORDER		HPAGE_PMD_ORDER
 #define HM_HUGE_NR		HPAGE_PMD_NR
+/* The largest folio beneath a huge one. */
+#define HM_LARGE_ORDER		(HPAGE_PMD_ORDER - 1)
 #define hm_get_unmapped_area	thp_get_unmapped_area
 #define hm_set_large_folios	mapping_set_large_folios
 #else
 /* Never taken: an order that no granule reaches. */
 #define HM_HUGE_ORDER		BITS_PER_LONG
 #define HM_HUGE_NR		1UL
+#define HM_LARGE_ORDER		0
 #define hm_get_unmapped_area	NULL
 
 static inline void hm_set_large_folios(struct address_space *mapping)
 {
 }
 #endif
+
+/**
+ * hm_alloc_bulk() - as many pages of a node as it gives at once
+ * @gfp: how to allocate, with __GFP_THISNODE
+ * @nid: the node
+ * @n: how many are wanted
+ * @pages: for them; all NULL
+ *
+ * Return: how many there are now, at the front.
+ */
+static inline unsigned long hm_alloc_bulk(gfp_t gfp, int nid, unsigned long n,
+					  struct page **pages)
+{
+#if defined(HM_HAVE_BULK_NODE)
+	return alloc_pages_bulk_node(gfp, nid, n, pages);
+#elif defined(HM_HAVE_BULK_ARRAY_NODE)
+	return alloc_pages_bulk_array_node(gfp, nid, n, pages);
+#else
+	unsigned long i;
+
+	for (i = 0; i < n; i++) {
+		pages[i] = alloc_pages_node(nid, gfp, 0);
+		if (!pages[i])
+			break;
+	}
+	return i;
+#endif
+}
 
 /* ---------------------------------------- address space operations -------- */
 

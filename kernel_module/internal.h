@@ -45,6 +45,7 @@ struct hm_pattern {
  * @HM_REFUSED: faults answered with SIGBUS because of HYBRIDMEM_F_STRICT
  * @HM_MIGRATED: shared pages moved to another node by the kernel
  * @HM_HUGE: huge pages among the shared pages allocated, each counted once
+ * @HM_LARGE: smaller folios of several pages among them, each counted once
  * @HM_AHEAD: shared pages brought by a fault of a page before them
  * @HM_PRIVATE: pages of private mappings placed at their first write
  * @HM_PRIVATE_FALLBACKS: those of them that are not on the wanted node
@@ -58,6 +59,7 @@ enum hm_event {
 	HM_REFUSED,
 	HM_MIGRATED,
 	HM_HUGE,
+	HM_LARGE,
 	HM_AHEAD,
 	HM_PRIVATE,
 	HM_PRIVATE_FALLBACKS,
@@ -88,12 +90,14 @@ struct hm_file {
  * @shift: log2 of the pages in the granule
  * @strict: no other node will do
  * @sparse: a private page that is only read is nobody's page of zeroes
+ * @no_ahead: a fault brings its own page and no other
  */
 struct hm_want {
 	int nid;
 	u8 shift;
 	bool strict;
 	bool sparse;
+	bool no_ahead;
 };
 
 /* main.c */
@@ -131,18 +135,26 @@ void hm_placement_exit(void);
 extern const struct vm_operations_struct hm_vm_ops;
 int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index,
 	      gfp_t gfp);
+int hm_insert_counted(struct hm_file *hf, struct folio *folio, pgoff_t index,
+		      gfp_t gfp);
+bool hm_has_pages(struct hm_file *hf, pgoff_t index, unsigned long n);
 struct inode *hm_inode_alloc(struct hm_file *hf);
 long hm_punch(struct hm_file *hf, void __user *arg);
 int hm_mapping_init(void);
 void hm_mapping_exit(void);
 
 /* ahead.c */
-unsigned int hm_populate_ahead(struct hm_file *hf, struct vm_fault *vmf);
+unsigned int hm_reach(struct hm_file *hf, struct vm_fault *vmf,
+		      struct hm_want want);
+struct folio *hm_add_large(struct hm_file *hf, struct vm_fault *vmf,
+			   struct hm_want want, unsigned int reach);
+unsigned int hm_populate_ahead(struct hm_file *hf, struct vm_fault *vmf,
+			       pgoff_t first, unsigned int n);
 
 /* stats.c */
 extern const struct attribute_group *hm_stats_groups[];
 void hm_count(struct hm_file *hf, enum hm_event event, long n);
-void hm_count_allocated(struct hm_file *hf, struct folio *folio);
+void hm_count_allocated(struct hm_file *hf, int nid, long n);
 void hm_count_freed(struct folio *folio);
 void hm_count_moved(struct hm_file *hf, struct folio *from, struct folio *to);
 void hm_count_region(int n);

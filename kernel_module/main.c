@@ -36,7 +36,7 @@ MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as
 
 unsigned int hm_ahead;
 module_param_named(ahead, hm_ahead, uint, 0644);
-MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills, at most 16; 0 (the default) for none");
+MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills at first, at most 16; 0 (the default) for none");
 
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);

@@ -57,8 +57,42 @@ int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index, gfp_t gfp)
 		return err;
 	}
 	folio_set_dirty(folio);	/* no backing store: never clean */
-	hm_count_allocated(hf, folio);
 	return 0;
+}
+
+/**
+ * hm_insert_counted() - put a new folio in the page cache, and count its pages
+ * @hf: the region
+ * @folio: the folio; freed when it cannot be put there
+ * @index: of its first page
+ * @gfp: how to charge it
+ *
+ * Return: as hm_insert().
+ */
+int hm_insert_counted(struct hm_file *hf, struct folio *folio, pgoff_t index,
+		      gfp_t gfp)
+{
+	int err = hm_insert(hf, folio, index, gfp);
+
+	if (!err)
+		hm_count_allocated(hf, folio_nid(folio), folio_nr_pages(folio));
+	return err;
+}
+
+/**
+ * hm_has_pages() - is any page of a range there?
+ * @hf: the region
+ * @index: its first page
+ * @n: how many
+ *
+ * Return: true if one is.
+ */
+bool hm_has_pages(struct hm_file *hf, pgoff_t index, unsigned long n)
+{
+	loff_t start = (loff_t)index << PAGE_SHIFT;
+
+	return filemap_range_has_page(hf->inode->i_mapping, start,
+				      start + ((loff_t)n << PAGE_SHIFT) - 1);
 }
 
 /*
@@ -77,10 +111,7 @@ static bool hm_huge_suits(struct hm_file *hf, struct vm_fault *vmf,
 		return false;
 	return base >= first && base + HM_HUGE_NR - 1 <= last &&
 	       IS_ALIGNED((vma->vm_start >> PAGE_SHIFT) - first, HM_HUGE_NR) &&
-	       !filemap_range_has_page(hf->inode->i_mapping,
-				       (loff_t)base << PAGE_SHIFT,
-				       (((loff_t)base + HM_HUGE_NR) <<
-					PAGE_SHIFT) - 1);
+	       !hm_has_pages(hf, base, HM_HUGE_NR);
 }
 
 /* A huge folio around the fault, in the page cache and locked; or NULL. */
@@ -94,7 +125,7 @@ static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 	    !hm_huge_suits(hf, vmf, base))
 		return NULL;
 	folio = hm_alloc_huge(want, gfp);
-	if (!folio || hm_insert(hf, folio, base, GFP_KERNEL))
+	if (!folio || hm_insert_counted(hf, folio, base, GFP_KERNEL))
 		return NULL;
 	hm_count(hf, HM_HUGE, 1);
 	return folio;
@@ -109,26 +140,21 @@ static struct srcu_struct hm_making;
 static bool hm_made_meanwhile(struct hm_file *hf, pgoff_t index)
 {
 	synchronize_srcu_expedited(&hm_making);
-	return filemap_range_has_page(hf->inode->i_mapping,
-				      (loff_t)index << PAGE_SHIFT,
-				      (((loff_t)index + 1) << PAGE_SHIFT) - 1);
+	return hm_has_pages(hf, index, 1);
 }
 
-/* The folio of a shared page, in the page cache and locked; NULL: look again. */
-static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
-			  struct hm_want want, struct folio **foliop)
+/* The page of the fault alone; NULL: look again. */
+static vm_fault_t hm_make_page(struct hm_file *hf, struct vm_fault *vmf,
+			       struct hm_want want, gfp_t gfp,
+			       struct folio **foliop)
 {
-	gfp_t gfp = mapping_gfp_mask(hf->inode->i_mapping);
 	vm_fault_t ret;
 	int err;
 
-	*foliop = hm_add_huge(hf, vmf, want, gfp);
-	if (*foliop)
-		return 0;
 	*foliop = hm_alloc_folio(want, gfp, &ret);
 	if (!*foliop)
 		return ret;
-	err = hm_insert(hf, *foliop, vmf->pgoff, GFP_KERNEL);
+	err = hm_insert_counted(hf, *foliop, vmf->pgoff, GFP_KERNEL);
 	if (!err) {
 		/* Only now: who loses the race for a page has placed none. */
 		if (want.nid != NUMA_NO_NODE && folio_nid(*foliop) != want.nid)
@@ -139,17 +165,46 @@ static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
 	return err == -EEXIST ? 0 : vmf_error(err);
 }
 
+/*
+ * The folio of a shared page, in the page cache and locked; NULL: look again.
+ * And how many pages in a row, from that of the fault on, are to be mapped.
+ */
+static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
+			  struct hm_want want, struct folio **foliop,
+			  unsigned int *n)
+{
+	gfp_t gfp = mapping_gfp_mask(hf->inode->i_mapping);
+	vm_fault_t ret = 0;
+	unsigned int reach;
+
+	*n = 1;
+	*foliop = hm_add_huge(hf, vmf, want, gfp);
+	if (*foliop)
+		return 0;
+	reach = hm_reach(hf, vmf, want);
+	if (reach > 1)
+		*foliop = hm_add_large(hf, vmf, want, reach);
+	if (!*foliop)
+		ret = hm_make_page(hf, vmf, want, gfp, foliop);
+	if (!*foliop)
+		return ret;
+	*n = folio_nr_pages(*foliop);
+	if (*n < reach)
+		*n += hm_populate_ahead(hf, vmf, vmf->pgoff + *n, reach - *n);
+	return 0;
+}
+
 static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
-			 struct folio **foliop)
+			 struct folio **foliop, unsigned int *n)
 {
 	struct hm_want want = hm_wanted(hf, vmf->pgoff);
 	vm_fault_t ret;
 	int making;
 
 	if (!want.strict)
-		return hm_make(hf, vmf, want, foliop);
+		return hm_make(hf, vmf, want, foliop, n);
 	making = srcu_read_lock(&hm_making);
-	ret = hm_make(hf, vmf, want, foliop);
+	ret = hm_make(hf, vmf, want, foliop, n);
 	srcu_read_unlock(&hm_making, making);
 	if (ret == VM_FAULT_SIGBUS) {
 		if (hm_made_meanwhile(hf, vmf->pgoff))
@@ -160,23 +215,15 @@ static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 }
 
 /*
- * Bring and map the pages behind a new one.  The folio is let go if that has
- * mapped its own page too, or may have: then it is looked for again.
+ * Map new pages, of which the first is the fault's.  Its folio is let go, for
+ * its page may be mapped then; if it is not, it is to be looked for again.
  */
-static vm_fault_t hm_go_ahead(struct hm_file *hf, struct vm_fault *vmf,
-			      struct folio **foliop)
+static vm_fault_t hm_map_new(struct vm_fault *vmf, struct folio *folio,
+			     unsigned int n)
 {
-	unsigned int n;
-
-	if (folio_nr_pages(*foliop) > 1)
-		return 0;
-	n = hm_populate_ahead(hf, vmf);
-	if (!n)
-		return 0;
-	folio_unlock(*foliop);
-	folio_put(*foliop);
-	*foliop = NULL;
-	return hm_map_pages(vmf, vmf->pgoff, vmf->pgoff + n);
+	folio_unlock(folio);
+	folio_put(folio);
+	return hm_map_pages(vmf, vmf->pgoff, vmf->pgoff + n - 1);
 }
 
 /* Each mapped one is a reference, of which an int must not run out. */
@@ -196,6 +243,7 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 	struct hm_file *hf = vmf->vma->vm_file->private_data;
 	struct folio *folio;
 	vm_fault_t ret;
+	unsigned int n;
 
 	/* mremap() can grow a mapping beyond what hm_mmap() has allowed. */
 	if (vmf->pgoff >= HM_MAX_PAGES)
@@ -218,9 +266,11 @@ static vm_fault_t hm_fault(struct vm_fault *vmf)
 			get_page(vmf->page);
 			return 0;
 		}
-		ret = hm_add(hf, vmf, &folio);
-		if (!ret && folio)
-			ret = hm_go_ahead(hf, vmf, &folio);
+		ret = hm_add(hf, vmf, &folio, &n);
+		if (folio && n > 1) {
+			ret = hm_map_new(vmf, folio, n);
+			folio = NULL;
+		}
 		if (ret)
 			return ret;
 	} while (!folio);

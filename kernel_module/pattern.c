@@ -364,6 +364,7 @@ struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index)
 	want.shift = p->shift;
 	want.strict = p->strict;
 	want.sparse = p->sparse;
+	want.no_ahead = p->no_ahead;
 	if (p->len)
 		want.nid = p->nodes[(index >> p->shift) % p->len];
 	rcu_read_unlock();

@@ -76,6 +76,24 @@ int probe(struct address_space *m)
 }
 EOF
 
+# 5.13 to 6.13: many pages of a node at once
+probe BULK_ARRAY_NODE "$@" <<'EOF'
+unsigned long probe(gfp_t g, struct page **p);
+unsigned long probe(gfp_t g, struct page **p)
+{
+	return alloc_pages_bulk_array_node(g, 0, 1, p);
+}
+EOF
+
+# 6.14: the same by another name
+probe BULK_NODE "$@" <<'EOF'
+unsigned long probe(gfp_t g, struct page **p);
+unsigned long probe(gfp_t g, struct page **p)
+{
+	return alloc_pages_bulk_node(g, 0, 1, p);
+}
+EOF
+
 # 5.12
 probe MAP_PAGES_RESULT "$@" <<'EOF'
 vm_fault_t probe(struct vm_fault *vmf);

@@ -56,15 +56,13 @@ void hm_count(struct hm_file *hf, enum hm_event event, long n)
 }
 
 /**
- * hm_count_allocated() - a folio has come into the page cache
+ * hm_count_allocated() - pages have come into the page cache, or are about to
  * @hf: the region
- * @folio: the folio
+ * @nid: their node
+ * @n: how many; less than zero takes back what was counted too early
  */
-void hm_count_allocated(struct hm_file *hf, struct folio *folio)
+void hm_count_allocated(struct hm_file *hf, int nid, long n)
 {
-	long n = folio_nr_pages(folio);
-	int nid = folio_nid(folio);
-
 	atomic_long_add(n, &hf->allocated[nid]);
 	hm_add_slot(hm_node_slot(nid, HM_NODE_ALLOCATED), n);
 	hm_add_slot(hm_node_slot(nid, HM_NODE_RESIDENT), n);
@@ -111,6 +109,7 @@ static const char * const hm_event_names[HM_NR_EVENTS] = {
 	[HM_REFUSED]		= "refused",
 	[HM_MIGRATED]		= "migrated",
 	[HM_HUGE]		= "huge",
+	[HM_LARGE]		= "large",
 	[HM_AHEAD]		= "ahead",
 	[HM_PRIVATE]		= "private",
 	[HM_PRIVATE_FALLBACKS]	= "private_fallbacks",
@@ -210,6 +209,7 @@ HM_ATTR(fallbacks, event_show, HM_FALLBACKS);
 HM_ATTR(refused, event_show, HM_REFUSED);
 HM_ATTR(migrated, event_show, HM_MIGRATED);
 HM_ATTR(huge, event_show, HM_HUGE);
+HM_ATTR(large, event_show, HM_LARGE);
 HM_ATTR(ahead, event_show, HM_AHEAD);
 HM_ATTR(private, event_show, HM_PRIVATE);
 HM_ATTR(private_fallbacks, event_show, HM_PRIVATE_FALLBACKS);
@@ -223,6 +223,7 @@ static struct attribute *hm_stats_attrs[] = {
 	&hm_attr_refused.attr.attr,
 	&hm_attr_migrated.attr.attr,
 	&hm_attr_huge.attr.attr,
+	&hm_attr_large.attr.attr,
 	&hm_attr_ahead.attr.attr,
 	&hm_attr_private.attr.attr,
 	&hm_attr_private_fallbacks.attr.attr,

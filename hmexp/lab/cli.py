@@ -7,27 +7,21 @@ import contextlib
 import math
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from hmexp.lab.accelerator import kvm_state
 from hmexp.lab.catalogue import DISTRIBUTION
 from hmexp.lab.errors import LabError, LabTimeoutError
-from hmexp.lab.headers import headers_directory
-from hmexp.lab.kernels import describe_kernels, find_kernel
+from hmexp.lab.listing import STATUS_LAB, list_kernels, list_topologies, print_headers, print_needs
 from hmexp.lab.runner import DEFAULT_TIMEOUT_SECONDS, DEFAULT_TOPOLOGY, MOST_TIMEOUT_SECONDS, LabResult, run
 from hmexp.lab.shell import shell
-from hmexp.lab.tools import NEEDS, ensure_tools, installed, remedy
-from hmexp.lab.topology import shipped_topologies
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 # it has no public name
 
 STATUS_TIMEOUT = 124
 """Exit status when the time ran out, as of timeout(1)."""
-STATUS_LAB = 125
-"""Exit status when the lab itself failed: the guest died, or could not start."""
 CONSOLE_LINES = 60
 
 _EXAMPLES = """\
@@ -124,6 +118,10 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
         "--slow-node", metavar="NODE:read=NS,write=NS",
         help="delay accesses to a node's memory, such as 2:read=600,write=1200",
     )  # fmt: skip
+    one.add_argument(
+        "--count-instructions", action="store_true",
+        help="let the guest's clocks count instructions, one to a nanosecond, instead of time",
+    )  # fmt: skip
     one.add_argument("--console", action="store_true", help="show the guest's console on standard error")
     one.add_argument("-v", "--verbose", action="store_true", help="report what ran and how long it took")
     one.add_argument(
@@ -139,21 +137,21 @@ def _add_commands(lab: argparse.ArgumentParser) -> None:
     kernels.add_argument(
         "--all", action="store_true", help="list every kernel, not only the newest of each series"
     )
-    kernels.set_defaults(run=dispatch, handler=_kernels)
+    kernels.set_defaults(run=dispatch, handler=list_kernels)
 
     commands.add_parser("topologies", help="list the topologies").set_defaults(
-        run=dispatch, handler=_topologies
+        run=dispatch, handler=list_topologies
     )
 
     headers = commands.add_parser("headers", help="fetch a kernel's headers and print KDIR to build against")
     headers.add_argument(
         "kernel", nargs="?", default=DISTRIBUTION, help="kernel, as for --kernel (default: distribution)"
     )
-    headers.set_defaults(run=dispatch, handler=_headers)
+    headers.set_defaults(run=dispatch, handler=print_headers)
 
     commands.add_parser(
         "check", help="show the programs the lab needs, where they are, and whether KVM works"
-    ).set_defaults(run=dispatch, handler=_check)
+    ).set_defaults(run=dispatch, handler=print_needs)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -167,7 +165,7 @@ def _run(arguments: argparse.Namespace) -> int:
         command, arguments.kernel, arguments.topology, timeout_seconds,
         accelerator=arguments.accelerator, modules=arguments.modules, writable=arguments.writable,
         environment={name: value for name, _, value in pairs}, append=arguments.append,
-        slow_node=arguments.slow_node,
+        slow_node=arguments.slow_node, count_instructions=arguments.count_instructions,
         stdin=sys.stdin.buffer.read() if arguments.stdin else b"",
         stdout=sys.stdout.buffer, stderr=sys.stderr.buffer,
         console=sys.stderr.buffer if arguments.console else None,
@@ -179,6 +177,8 @@ def _run(arguments: argparse.Namespace) -> int:
 def _remark(result: LabResult, *, verbose: bool) -> None:
     if verbose:
         timing = "timings are valid" if result.timing_valid else "timings are not valid"
+        if result.counts_instructions:
+            timing = "its clocks count instructions, one to a nanosecond"
         print(
             f"hmexp lab: {result.kernel}, {result.topology}, {result.accelerator} ({timing}); "
             f"boot {result.boot_seconds:.1f} s, total {result.elapsed_seconds:.1f} s; "
@@ -194,60 +194,6 @@ def _shell(arguments: argparse.Namespace) -> int:
         arguments.kernel, arguments.topology, accelerator=arguments.accelerator, modules=arguments.modules,
         writable=arguments.writable, append=arguments.append,
     )  # fmt: skip
-
-
-def _kernels(arguments: argparse.Namespace) -> int:
-    rows, failures = describe_kernels(refresh=arguments.refresh, everything=arguments.all)
-    _table(rows)
-    for release, reason in failures.items():
-        print(f"{release}: {reason}", file=sys.stderr)
-    return 0 if rows else STATUS_LAB
-
-
-def _topologies(_: argparse.Namespace) -> int:
-    _table(
-        [
-            {"topology": name, "nodes": one.summary, "title": one.title}
-            for name, one in shipped_topologies().items()
-        ]
-    )
-    return 0
-
-
-def _headers(arguments: argparse.Namespace) -> int:
-    print(headers_directory(arguments.kernel))
-    return 0
-
-
-def _check(_: argparse.Namespace) -> int:
-    found = installed()
-    missing = [package for program, package in NEEDS.items() if program not in found]
-    tools = ensure_tools()
-    _table(
-        [
-            {
-                "program": program, "package": package, "path": str(tools.programs[program]),
-                "here": "installed" if program in found else "unpacked beside the system",
-            }
-            for program, package in NEEDS.items()
-        ]
-    )  # fmt: skip
-    if missing:
-        print(f"optional: {remedy(missing)}")
-    works, reason = kvm_state(find_kernel(DISTRIBUTION, tools), tools)
-    print(f"KVM: {'works' if works else 'does not work'}: {reason}")
-    if not works:
-        print("Guests run under software emulation: they work, but their timings are not valid.")
-    return 0
-
-
-def _table(rows: Sequence[Mapping[str, str]]) -> None:
-    if not rows:
-        return
-    lines = [list(rows[0]), *([row[name] for name in rows[0]] for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from hmexp.lab.accelerator import choose_accelerator
 from hmexp.lab.boot import Sinks, boot, failure, read_if_there, splats
 from hmexp.lab.cache import run_directory
 from hmexp.lab.catalogue import DISTRIBUTION
+from hmexp.lab.counting import ARGUMENTS, INSTRUCTIONS, KERNEL_WORDS, counted
 from hmexp.lab.errors import LabError
 from hmexp.lab.guest_node import GuestTopology
 from hmexp.lab.initramfs import write_initramfs
@@ -55,6 +56,8 @@ class LabResult:
         From the start of the emulator until the command could start [s].
     elapsed_seconds : float
         From the start of the emulator to its end [s].
+    counts_instructions : bool
+        Whether a nanosecond of the guest was an instruction.
     """
 
     command: tuple[str, ...]
@@ -69,6 +72,7 @@ class LabResult:
     timing_valid: bool
     boot_seconds: float
     elapsed_seconds: float
+    counts_instructions: bool = False
 
     @property
     def text(self) -> str:
@@ -107,6 +111,7 @@ def run(
     writable: Sequence[str | Path] = (),
     append: str = "",
     slow_node: str | SlowNode | None = None,
+    count_instructions: bool = False,
     stdin: bytes = b"",
     stdout: BinaryIO | None = None,
     stderr: BinaryIO | None = None,
@@ -141,6 +146,8 @@ def run(
         More kernel parameters.
     slow_node : str or SlowNode, optional
         A node whose accesses are delayed by a plugin of the emulator, such as ``2:read=600,write=1200``.
+    count_instructions : bool
+        Whether the guest's clocks count instructions instead of time; by software emulation alone.
     stdin : bytes
         What the command reads.
     stdout, stderr, console : binary stream, optional
@@ -162,11 +169,19 @@ def run(
     check_kernel(nodes, found.release)
     slow = SlowNode.parse(slow_node) if isinstance(slow_node, str) else slow_node
     tools = tools_for(nodes, tools, plugin=slow is not None)
-    chosen = choose_accelerator(accelerator if slow is None else emulated(accelerator), found, tools)
+    if slow is not None:
+        accelerator = emulated(accelerator)
+    if count_instructions:
+        accelerator = counted(accelerator, slowed=slow is not None)
+    chosen = choose_accelerator(accelerator, found, tools)
     more = [] if slow is None else plugin_arguments(slow, nodes)
     told = dict(environment or {})
     if slow is not None:
         told[SLOW_NODE] = str(slow)
+    if count_instructions:
+        more += ARGUMENTS
+        told[INSTRUCTIONS] = "1"
+        append = f"{append} {KERNEL_WORDS}"
     words = ("sh", "-c", command) if isinstance(command, str) else tuple(command)
     shares = writable_shares(writable)
     files = job_files(
@@ -189,7 +204,7 @@ def run(
             console=ending.console, splats=splats(ending.console), kernel=found.release, topology=nodes.name,
             accelerator=chosen, timing_valid=chosen == KVM,
             boot_seconds=ending.elapsed_seconds if ending.boot_seconds is None else ending.boot_seconds,
-            elapsed_seconds=ending.elapsed_seconds,
+            elapsed_seconds=ending.elapsed_seconds, counts_instructions=count_instructions,
         )  # fmt: skip
 
 

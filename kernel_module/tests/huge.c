@@ -79,7 +79,7 @@ static void not_suited(void)
 	at = region_map(fd, 2 * HUGE, MAP_SHARED, 0);
 	touch(at, 2 * HUGE);
 	ok(fdinfo(fd, "huge") == 0 && !misplaced(at, 1024, 0, abb, 8),
-	   "granule 1 MiB: small pages");
+	   "granule 1 MiB: no huge page");
 	munmap(at, 2 * HUGE);
 	close(fd);
 

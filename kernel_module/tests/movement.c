@@ -247,13 +247,13 @@ static int poison_page(char *at)
 	return err;
 }
 
-static void poison(void)
+static void poison(unsigned int shift)
 {
-	int fd = region_with(PATTERN(a, b), HYBRIDMEM_F_STRICT, 0), err;
+	int fd = region_with(PATTERN(a, b), HYBRIDMEM_F_STRICT, shift), err;
 	char *at = region_map(fd, MIB, MAP_SHARED, 0);
 
 	touch(at, MIB);
-	err = poison_page(at + 3 * PAGE);
+	err = poison_page(at + 35 * PAGE);
 	/*
 	 * EBUSY: the page is poisoned, but the kernel wanted it out of the page
 	 * cache and we keep it there, as tmpfs does.
@@ -262,11 +262,12 @@ static void poison(void)
 		skip("poison", "MADV_HWPOISON: %s", strerror(err));
 		goto out;
 	}
-	ok(touch_until_sigbus(at + 3 * PAGE, PAGE, false) == 0 &&
-	   caught_signal == SIGBUS, "a poisoned page: SIGBUS");
-	ok(touch_until_sigbus(at + 3 * PAGE, PAGE, true) == 0,
+	ok(touch_until_sigbus(at + 35 * PAGE, PAGE, false) == 0 &&
+	   caught_signal == SIGBUS, "shift %u: a poisoned page: SIGBUS", shift);
+	ok(touch_until_sigbus(at + 35 * PAGE, PAGE, true) == 0,
 	   "and again, not a page of zeroes");
-	ok(at[2 * PAGE] == 3 && at[4 * PAGE] == 5, "its neighbours are intact");
+	ok(at[34 * PAGE] == 35 && at[36 * PAGE] == 37,
+	   "its neighbours are intact");
 out:
 	munmap(at, MIB);
 	close(fd);
@@ -283,11 +284,14 @@ int main(void)
 		return done();
 	}
 	migrate(0);
+	migrate(4);
 	migrate(9);
 	offline(0);
+	offline(4);
 	offline(9);
 	balancing();
 	swap();
-	poison();
+	poison(0);
+	poison(4);
 	return done();
 }

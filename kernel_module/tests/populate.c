@@ -3,65 +3,123 @@
  * populate [MiB] [rounds]: what a page costs, through the module, as ordinary
  * anonymous memory, and as the kernel's own shared memory (which has a page
  * cache to keep too), by turns in one run so that what disturbs one disturbs the
- * other.  Reports the median of the rounds [ns per 4 KiB page] and the ratio.
+ * other.  For each granule and way of touching: the median of the rounds, and
+ * its ratio to anonymous memory, which comes in huge pages where the granule is
+ * as large as one, and else in small ones.
+ *
+ * In [ns]; in instructions where the lab says that its clocks count those.
  */
 #include <sys/resource.h>
 
 #include "region.h"
 
 #ifndef MADV_NOHUGEPAGE
+#define MADV_HUGEPAGE 14
 #define MADV_NOHUGEPAGE 15
 #endif
 
-enum { ANON, SHMEM, SHARED, PRIVATE, KINDS };
+#define WINDOW		16UL
+#define ROUNDS		64
+#define NO_SUCH_WAY	(-1.0)
+
+enum { ANON, SHMEM, SHARED, ALONE, PRIVATE, KINDS };
 enum { TOUCH, SPARSE, POPULATE, WAYS };
 
 static const char * const kinds[] = {
-	"anonymous", "shared anonymous", "shared", "private",
+	"anonymous", "shared anonymous", "shared", "shared, none ahead",
+	"private",
 };
 
 static const char * const ways[] = {
 	"touch", "touch of one page in 16", "MADV_POPULATE_WRITE",
 };
 
-static unsigned long len = 64 * MIB;
+static const struct {
+	unsigned int shift;
+	const char *name;
+} granules[] = {
+	{ 0, "4 KiB" }, { 2, "16 KiB" }, { 4, "64 KiB" }, { 8, "1 MiB" },
+	{ 9, "2 MiB" },
+};
 
-static double cost(int kind, int way, int node, unsigned int shift)
+static unsigned long len = 64 * MIB;
+static bool counting;		/* instructions, not time */
+static int pattern[4];		/* nodes ended by -1 */
+
+/* The counter of the CPU itself is exact; the kernel's clock is derived from it. */
+static double now(void)
+{
+#ifdef __x86_64__
+	if (counting)
+		return __builtin_ia32_rdtsc();
+#endif
+	return seconds() * 1e9;
+}
+
+static void touch_all(char *at)
+{
+	unsigned long i;
+
+	for (i = 0; i < len; i += PAGE)
+		*(volatile char *)(at + i) = 1;
+}
+
+/* One page of each window, at random. */
+static void touch_some(char *at)
+{
+	unsigned int seed = 15;
+	unsigned long i;
+
+	for (i = 0; i < len / PAGE; i += WINDOW) {
+		seed = seed * 1103515245 + 12345;
+		*(volatile char *)(at + (i + (seed >> 8) % WINDOW) * PAGE) = 1;
+	}
+}
+
+static unsigned long resident(char *at)
+{
+	unsigned char there[512];
+	unsigned long i, k, n = 0;
+
+	for (i = 0; i < len; i += sizeof(there) * PAGE) {
+		if (mincore(at + i, sizeof(there) * PAGE, there))
+			bail_out("mincore: %s", strerror(errno));
+		for (k = 0; k < sizeof(there); k++)
+			n += there[k] & 1;
+	}
+	return n;
+}
+
+/* What a touch costs, and the pages that it brings. */
+static double cost(int kind, int way, unsigned int shift, double *pages)
 {
 	static const int flags_of[] = {
 		MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS,
-		MAP_SHARED, MAP_PRIVATE,
+		MAP_SHARED, MAP_SHARED, MAP_PRIVATE,
 	};
-	int fd = kind < SHARED ? -1 : region_with(PATTERN(node), 0, shift);
-	int flags = flags_of[kind];
-	char *at = region_map(fd, len, flags, 0);
-	unsigned long i, touches = len / PAGE;
-	unsigned int seed = 15;
+	int fd = kind < SHARED ? -1 :
+		region_with(pattern, kind == ALONE ? HYBRIDMEM_F_NO_AHEAD : 0,
+			    shift);
+	unsigned long touches = len / PAGE / (way == SPARSE ? WINDOW : 1);
+	char *at = aligned_map(fd, len, flags_of[kind], 0);
+	bool possible = true;
 	double t;
 
-	if (!shift)
-		madvise(at, len, MADV_NOHUGEPAGE);
-	else if (kind == ANON)
-		madvise(at, len, MADV_HUGEPAGE);
-	t = seconds();
-	if (way == POPULATE) {
-		if (madvise(at, len, MADV_POPULATE_WRITE))
-			t = 1e18;
-	} else if (way == SPARSE) {
-		touches /= 16;
-		for (i = 0; i < touches; i++) {
-			seed = seed * 1103515245 + 12345;
-			*(volatile char *)(at + (i * 16 + (seed >> 8) % 16) * PAGE) = 1;
-		}
-	} else {
-		for (i = 0; i < len; i += PAGE)
-			*(volatile char *)(at + i) = 1;
-	}
-	t = seconds() - t;	/* < 0: no such advice */
+	if (kind < SHARED)
+		madvise(at, len, shift < 9 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	t = now();
+	if (way == POPULATE)
+		possible = !madvise(at, len, MADV_POPULATE_WRITE);
+	else if (way == SPARSE)
+		touch_some(at);
+	else
+		touch_all(at);
+	t = now() - t;
+	*pages = (double)resident(at) / touches;
 	munmap(at, len);
 	if (fd >= 0)
 		close(fd);
-	return t < 0 ? -1 : t / touches * 1e9;
+	return possible ? t / touches : NO_SUCH_WAY;
 }
 
 static int by_value(const void *x, const void *y)
@@ -71,43 +129,64 @@ static int by_value(const void *x, const void *y)
 	return d < 0 ? -1 : d > 0;
 }
 
+static void row(const char *name, unsigned int shift, int way, int rounds)
+{
+	double took[KINDS][ROUNDS], pages[KINDS], median[KINDS];
+	int r, kind;
+
+	for (r = -1; r < rounds; r++)	/* one to warm up */
+		for (kind = 0; kind < KINDS; kind++)
+			took[kind][r < 0 ? 0 : r] =
+				cost(kind, way, shift, &pages[kind]);
+	for (kind = 0; kind < KINDS; kind++) {
+		qsort(took[kind], rounds, sizeof(double), by_value);
+		median[kind] = took[kind][rounds / 2];
+	}
+	if (median[ANON] < 0) {
+		skip(ways[way], "not in this kernel");
+		return;
+	}
+	for (kind = 0; kind < KINDS; kind++)
+		diag("granule %s, %s, %s: %.0f %s a page (%.0f .. %.0f), ratio %.3f, %.2f pages",
+		     name, ways[way], kinds[kind], median[kind],
+		     counting ? "instructions" : "ns", took[kind][0],
+		     took[kind][rounds - 1], median[kind] / median[ANON],
+		     pages[kind]);
+	ok(median[SHARED] > 0 && median[PRIVATE] > 0,
+	   "granule %s, %s: ratio %.3f shared, %.3f private", name, ways[way],
+	   median[SHARED] / median[ANON], median[PRIVATE] / median[ANON]);
+}
+
 int main(int argc, char **argv)
 {
-	int rounds = argc > 2 ? atoi(argv[2]) : 9, r, kind, way, node;
-	double ns[KINDS][64], median[KINDS];
-	unsigned int shift;
+	const char *told = getenv("HMEXP_LAB_INSTRUCTIONS");
+	int rounds, way;
+	unsigned int i;
 
+	counting = told && !strcmp(told, "1");
+	if (counting)
+		len = 16 * MIB;
+	rounds = counting ? 3 : 9;
 	if (argc > 1)
-		len = atol(argv[1]) * MIB;
-	if (rounds > 64)
-		rounds = 64;
-	find_nodes();
-	node = nodes[0];	/* where an anonymous page comes from too */
-	for (shift = 0; shift <= 9; shift += 9) {
-		for (way = 0; way < WAYS; way++) {
-			for (r = -1; r < rounds; r++)	/* one to warm up */
-				for (kind = 0; kind < KINDS; kind++)
-					ns[kind][r < 0 ? 0 : r] =
-						cost(kind, way, node, shift);
-			for (kind = 0; kind < KINDS; kind++) {
-				qsort(ns[kind], rounds, sizeof(double), by_value);
-				median[kind] = ns[kind][rounds / 2];
-			}
-			if (median[ANON] < 0) {
-				skip(ways[way], "not in this kernel");
-				continue;
-			}
-			for (kind = 0; kind < KINDS; kind++)
-				diag("granule %s, %s, %s: %.0f ns a page (%.0f .. %.0f), ratio %.2f",
-				     shift ? "2 MiB" : "4 KiB", ways[way],
-				     kinds[kind], median[kind], ns[kind][0],
-				     ns[kind][rounds - 1],
-				     median[kind] / median[ANON]);
-			ok(median[SHARED] > 0, "granule %s, %s: ratio %.2f shared, %.2f private",
-			   shift ? "2 MiB" : "4 KiB", ways[way],
-			   median[SHARED] / median[ANON],
-			   median[PRIVATE] / median[ANON]);
-		}
+		len = atol(argv[1]) * MIB & -(2 * MIB);
+	if (argc > 2)
+		rounds = atoi(argv[2]);
+	if (len < 2 * MIB || rounds < 1 || rounds > ROUNDS)
+		bail_out("populate [MiB, at least 2] [rounds, 1 to %d]", ROUNDS);
+	/* Two nodes in turn, which is what the module is for, if there are two. */
+	if (two_nodes(&pattern[0], &pattern[1], 96 * MIB)) {
+		pattern[2] = pattern[1];
+		pattern[3] = -1;
+	} else {
+		pattern[0] = nodes[0];
+		pattern[1] = -1;
 	}
+	diag("%s, %lu MiB, the middle of %d rounds, init_on_alloc %s",
+	     counting ? "instructions" : "ns", len / MIB, rounds,
+	     cmdline_has("init_on_alloc=0") ? "off" :
+	     cmdline_has("init_on_alloc=1") ? "on" : "as built");
+	for (i = 0; i < ARRAY(granules); i++)
+		for (way = 0; way < WAYS; way++)
+			row(granules[i].name, granules[i].shift, way, rounds);
 	return done();
 }

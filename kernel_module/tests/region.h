@@ -332,6 +332,22 @@ static char *region_map(int fd, unsigned long len, int flags,
 	return at;
 }
 
+/* At the start of a page table, and of a huge page. */
+__attribute__((unused))
+static char *aligned_map(int fd, unsigned long len, int flags,
+			 unsigned long offset)
+{
+	char *room = mmap(NULL, len + 2 * MIB, PROT_NONE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *at = (char *)(((uintptr_t)room + 2 * MIB - 1) & -(2 * MIB));
+
+	if (room == MAP_FAILED ||
+	    mmap(at, len, PROT_READ | PROT_WRITE, flags | MAP_FIXED, fd,
+		 offset) != at)
+		bail_out("mmap %lu bytes: %s", len, strerror(errno));
+	return at;
+}
+
 __attribute__((unused))
 static void touch(char *at, unsigned long len)
 {
