@@ -13,7 +13,7 @@
  *
  * Most operations touch few pages: what one of them leaves behind is found by
  * another, so many small ones find more than few large ones.  With FUZZ_TIMES=1
- * it says what each kind costs.
+ * it says what each kind costs, with FUZZ_SECONDS=N it ends after so long.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -86,6 +86,7 @@ static struct tally *tallies;			/* the last one is the disturber's */
 static bool *over;				/* shared: the workers have ended */
 static unsigned int ends[THREAD][OPS_MOST];	/* of the weights, summed */
 static bool timed;
+static double ends_at;		/* FUZZ_SECONDS: then, whatever is done; or 0 */
 
 static bool may(enum who who, const struct op *op)
 {
@@ -154,6 +155,8 @@ static void work(unsigned long operations, bool with_thread)
 	while (tally->total < operations) {
 		draw_from(seed, ++tally->attempt);
 		one_operation(WORKER);
+		if (ends_at && !(tally->attempt % 256) && seconds() > ends_at)
+			break;
 	}
 	stop = true;
 	if (with_thread)
@@ -342,6 +345,8 @@ int main(int argc, char **argv)
 		 MAP_SHARED | MAP_FIXED_NOREPLACE, common_fd, 0) == MAP_FAILED)
 		bail_out("mmap: %s", strerror(errno));
 	began = seconds();
+	if (getenv("FUZZ_SECONDS"))
+		ends_at = began + atol(getenv("FUZZ_SECONDS"));
 	diag("seeds %lu to %lu, %lu operations each", from, from + processes - 1,
 	     operations / processes);
 	fflush(stdout);
@@ -364,7 +369,8 @@ int main(int argc, char **argv)
 	diag("operations a second: %.0f", total / began);
 	ok(ended == processes && !status, "%d of %ld processes ran to their end",
 	   ended, processes);
-	ok(total >= operations / processes * processes, "%lu operations", total);
+	ok(ends_at || total >= operations / processes * processes, "%lu operations",
+	   total);
 	ok(!sum.wrong, "data, signals, refusals and placement as they must be (%lu are not)",
 	   sum.wrong);
 	munmap((void *)COMMON_BASE, COMMON_PAGES * PAGE);

@@ -6,12 +6,12 @@ static int touch_some(bool write)
 {
 	struct view *v = any_view();
 	unsigned long i, page, n, step = 1;
-	unsigned long way = below(8);
+	unsigned long way = below(16);
 
 	if (!v)
 		return NOTHING;
 	page = any_page(v);
-	n = 1 + below(one_in(256) ? 256 : way == 7 ? 24 : 4);
+	n = 1 + below(one_in(256) ? 256 : way == 7 ? 24 : 3);
 	if (way == 6)
 		step = 1 + below(40);
 	for (i = 0; i < n; i++) {
