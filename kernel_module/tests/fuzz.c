@@ -23,6 +23,7 @@
 
 #define PROCESSES_MOST	16
 #define PATIENCE	20	/* seconds until nothing may be left */
+#define PACE		150	/* operations of workers for one of the disturber */
 
 static const struct op ops[] = {
 	{ "open", WORKER, 1200, op_open },
@@ -166,10 +167,23 @@ static void work(unsigned long operations, bool with_thread)
 	_exit(0);
 }
 
-/* Each of its operations once, for some are rare; then at random. */
-static void disturb(void)
+static unsigned long done_by_all(long processes)
 {
-	unsigned long i;
+	unsigned long sum = 0;
+	long p;
+
+	for (p = 0; p < processes; p++)
+		sum += *(volatile unsigned long *)&tallies[p].total;
+	return sum;
+}
+
+/*
+ * Each of its operations once, for some are rare; then at random, and as many as
+ * the others do: on a busy machine they would have no time beside it.
+ */
+static void disturb(long processes)
+{
+	unsigned long i, next = 0;
 
 	catch_signals();
 	for (i = 0; i < ARRAY(ops); i++) {
@@ -181,7 +195,9 @@ static void disturb(void)
 	while (!*(volatile bool *)over) {
 		draw_from(seed, ++tally->attempt);
 		one_operation(DISTURBER);
-		usleep(20000);
+		for (next += PACE; !*(volatile bool *)over &&
+				   done_by_all(processes) < next; )
+			usleep(20000);
 	}
 	fflush(stdout);
 	_exit(0);
@@ -197,8 +213,9 @@ static void *shared_memory(unsigned long bytes)
 	return at;
 }
 
-static pid_t start(long i, unsigned long from, unsigned long operations,
-		   bool disturber)
+/* Process i of so many; the one after the last disturbs them. */
+static pid_t start(long i, long processes, unsigned long from,
+		   unsigned long operations)
 {
 	pid_t pid = fork();
 
@@ -209,8 +226,8 @@ static pid_t start(long i, unsigned long from, unsigned long operations,
 	seed = from + i;
 	tally = &tallies[i];
 	stores = shared_memory(STORES * sizeof(*stores));
-	if (disturber)
-		disturb();
+	if (i == processes)
+		disturb(processes);
 	work(operations, i & 1);
 	return 0;
 }
@@ -351,9 +368,9 @@ int main(int argc, char **argv)
 	     operations / processes);
 	fflush(stdout);
 	for (i = 0; i < processes; i++)
-		workers[i] = start(i, from, operations / processes, false);
+		workers[i] = start(i, processes, from, operations / processes);
 	if (!getenv("FUZZ_ALONE"))
-		disturber = start(processes, from, 0, true);
+		disturber = start(processes, processes, from, 0);
 	for (i = 0; i < processes; i++)
 		if (waitpid(workers[i], &status, 0) == workers[i] && !status)
 			ended++;

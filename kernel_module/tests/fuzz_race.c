@@ -12,9 +12,12 @@
 #define ARENA_HALF	(64 * MIB)
 #define ARENA_PAGES	128UL
 
-/* Of the second thread, between two rests; an emulator pays much for a switch. */
+/*
+ * The second thread does half as many operations as the first; so many of them in
+ * a row, for an emulator pays much for a switch.
+ */
 #define BURST		64
-#define REST		8000	/* us */
+#define REST		4000	/* us */
 
 static char *arena(unsigned long half, unsigned long page)
 {
@@ -126,7 +129,7 @@ static void disturb_view(unsigned long x)
 void *other_thread(void *stop)
 {
 	volatile bool *over = stop;
-	unsigned long x = seed, i;
+	unsigned long x = seed, i, next = 0;
 
 	while (!*over) {
 		for (i = 0; i < BURST; i++) {
@@ -138,7 +141,11 @@ void *other_thread(void *stop)
 				disturb_view(mix(x));
 			}
 		}
-		usleep(REST);
+		next += 2 * BURST;
+		do {
+			usleep(REST);
+		} while (!*over &&
+			 *(volatile unsigned long *)&tally->total < next);
 	}
 	return NULL;
 }
