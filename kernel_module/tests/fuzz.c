@@ -178,8 +178,8 @@ static unsigned long done_by_all(long processes)
 }
 
 /*
- * Each of its operations once, for some are rare; then at random, and as many as
- * the others do: on a busy machine they would have no time beside it.
+ * Each of its operations once, for some are rare; then at random, in step with what
+ * the others do.  By time it would take all of a processor that is shared.
  */
 static void disturb(long processes)
 {

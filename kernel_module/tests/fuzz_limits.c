@@ -121,7 +121,7 @@ static int new_userfaultfd(bool *async)
 	return new_userfaultfd(async);
 }
 
-/* Nobody may bring a region's pages but the module; to be told of writes is fine. */
+/* Nobody may bring a region's pages but the module; to learn of writes is fine. */
 int op_userfault(void)
 {
 	static const int modes[] = {
