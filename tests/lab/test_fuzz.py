@@ -32,7 +32,7 @@ OPERATIONS_ALONE = 3000
 SECONDS_PER_OPERATION = 1 / 200
 #: Emulators do the string instructions of a processor with ERMS or FSRM byte by byte: without both, a page
 #: is cleared eight bytes at a time. Without init_on_alloc what the module forgets to clear has old data.
-FAST = "clearcpuid=297,580 mitigations=off init_on_alloc=0 no5lvl apparmor=0 log_buf_len=4M"
+FAST = "clearcpuid=297,580 mitigations=off init_on_alloc=0 no5lvl lsm=capability log_buf_len=4M"
 TUNABLES = "GLIBC_TUNABLES=glibc.cpu.hwcaps=-ERMS,-FSRM"
 #: A switch of processes costs an emulator all that it knows of addresses, so each has 16 ms at least. The
 #: setting has other names in other kernels.
