@@ -62,7 +62,7 @@ static const struct op ops[] = {
 	{ "races", CHILD, 2000, op_race },
 	{ "changes by a second thread", THREAD, 0, NULL },
 	{ "userfaultfd", WORKER, 300, op_userfault },
-	{ "placement", WORKER, 100, op_placed },
+	{ "placement", WORKER, 300, op_placed },
 	{ "move_pages", CHILD, 60, op_move_pages },
 	{ "mbind", CHILD, 400, op_mbind },
 	{ "migrate_pages", WORKER, 5, op_migrate },

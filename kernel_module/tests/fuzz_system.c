@@ -87,7 +87,7 @@ int op_policy(void)
 int op_placed(void)
 {
 	unsigned int shift = one_in(3) ? 9 : below(4), flags = 1 + below(4) * 2;
-	int pattern[4], n = 1 + below(3), i, fd, status[600];
+	int pattern[4], n = one_in(8) ? 1 : 2 + below(2), i, fd, status[600];
 	int kind = one_in(2) ? MAP_SHARED : MAP_PRIVATE;
 	unsigned long pages = 1 + below(one_in(16) ? 600 : 24), first = below(1000), p;
 	unsigned char bytes[4];
@@ -98,7 +98,7 @@ int op_placed(void)
 	if (fd < 0)
 		return -errno;
 	for (i = 0; i < n; i++)
-		bytes[i] = pattern[i] = plenty[below(2)];
+		bytes[i] = pattern[i] = plenty[i < 2 ? (first + i) % 2 : below(2)];
 	if (write(fd, bytes, n) != n || region_config(fd, flags, shift)) {
 		i = -errno;	/* ENOMEM, or the longest pattern is very short */
 		close(fd);
