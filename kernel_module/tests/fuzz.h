@@ -34,8 +34,9 @@
 struct tally {
 	unsigned long done[OPS_MOST];
 	unsigned long failed[OPS_MOST][ERRNO_MOST];
+	unsigned long cpu_ns[OPS_MOST];	/* with FUZZ_TIMES=1 */
 	unsigned long total, reads, writes, checked, sigbus, sigsegv;
-	unsigned long wrong, serial, attempt;
+	unsigned long wrong, serial, attempt, by_thread;
 };
 
 struct store {
@@ -64,7 +65,7 @@ struct view {
 	unsigned long value[STORE_PAGES];
 };
 
-enum who { WORKER, CHILD, DISTURBER };		/* a worker does a child's, too */
+enum who { WORKER, CHILD, DISTURBER, THREAD };	/* a worker does a child's, too */
 
 struct op {
 	const char *name;
@@ -84,10 +85,12 @@ extern bool is_child;
 extern bool risky[64];		/* nodes that may be full or offline */
 extern int plenty[2], all_nodes[8], nr_all_nodes;
 
+unsigned long mix(unsigned long x);
 void draw_from(unsigned long a, unsigned long b);
 unsigned long draw(void);
 unsigned long below(unsigned long n);
 bool one_in(unsigned long n);
+unsigned long few(unsigned long most);
 void wrong(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int result(long r);
 
@@ -114,7 +117,7 @@ void dropped_copies(struct view *v, unsigned long page, unsigned long n, bool su
 void forget_view(struct view *v);
 bool has_hole(const struct view *v, unsigned long page, unsigned long n);
 
-/* fuzz_memory.c, fuzz_device.c, fuzz_system.c: the operations */
+/* fuzz_memory.c, fuzz_touch.c, fuzz_device.c, fuzz_system.c: the operations */
 int op_map(void);
 int op_unmap(void);
 int op_fill(void);
@@ -157,9 +160,10 @@ int op_look(void);
 int op_placed(void);
 int op_common(void);
 int op_fork(void);
+void common_check(const char *at, unsigned long i);
 extern int common_fd;
 
-/* fuzz_disturb.c: the operations of another process, and of a thread */
+/* fuzz_disturb.c: the operations of another process */
 int op_ahead(void);
 int op_parameter(void);
 int op_bad_parameter(void);
@@ -169,9 +173,17 @@ int op_online(void);
 int op_fill_node(void);
 int op_compact(void);
 int op_merge(void);
-void *blind_reader(void *stop);
 void remember_settings(void);
 void restore_settings(void);
+
+/* fuzz_limits.c */
+int op_limit(void);
+int op_userfault(void);
+void limit_ends(void);
+
+/* fuzz_race.c */
+int op_race(void);
+void *other_thread(void *stop);
 
 /* fuzz.c */
 void one_operation(enum who who);

@@ -2,7 +2,7 @@
 /*
  * What happens meanwhile, and is nobody's who fuzzes: the module's parameters and
  * attempts to unload it, memory that goes offline, a node that is full, compaction,
- * KSM.  And, in some processes, a thread that reads whatever is mapped just then.
+ * KSM.  What takes a second of an emulated processor comes seldom.
  */
 #include <dirent.h>
 
@@ -14,15 +14,18 @@
 static const char * const settings[] = {
 	PARAMETERS "ahead", PARAMETERS "huge", PARAMETERS "strict",
 	PARAMETERS "max_pattern", KSM "run", KSM "sleep_millisecs",
-	KSM "pages_to_scan",
+	KSM "pages_to_scan", "/proc/sys/vm/oom_dump_tasks",
 };
 
 static char remembered[ARRAY(settings)][32];
+static int tiny, movable;	/* nodes: one to fill, one to take offline; or -1 */
 
 void remember_settings(void)
 {
 	unsigned long i;
 
+	tiny = tiny_node();
+	movable = movable_node();
 	for (i = 0; i < ARRAY(settings); i++)
 		snprintf(remembered[i], sizeof(remembered[i]), "%.31s",
 			 slurp(settings[i]));
@@ -93,16 +96,14 @@ static void interrupted(int signal)
 static int block_state(const char *state, bool all)
 {
 	struct sigaction sa = { .sa_handler = interrupted };
-	int m = movable_node(), err = NOTHING;
+	int err = NOTHING;
 	char path[300], file[600];
 	struct dirent *e;
 	DIR *d;
 
-	if (m < 0)
-		m = all_nodes[nr_all_nodes - 1];
-	if (!risky[m])
+	if (movable < 0 || !risky[movable])
 		return NOTHING;
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", m);
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", movable);
 	d = opendir(path);
 	sigaction(SIGALRM, &sa, NULL);
 	while (d && (e = readdir(d))) {
@@ -124,7 +125,11 @@ static int block_state(const char *state, bool all)
 
 int op_offline(void)
 {
-	return block_state("offline", one_in(2));
+	static bool before;
+	bool all = !before || one_in(2);
+
+	before = true;
+	return block_state("offline", all);
 }
 
 int op_online(void)
@@ -132,32 +137,44 @@ int op_online(void)
 	return block_state("online_movable", true);
 }
 
-/* A node without a free page, for a moment. */
+#define FILL_BASE	0x4000000000UL
+#define FILL_SPACE	0x1000000000UL
+
+/* A region that has what the node gives, by touches at such distances; or -1. */
+static int fill(int kind, unsigned int shift, unsigned long bytes, char *at)
+{
+	int fd = open(DEVICE, O_RDWR | O_CLOEXEC);
+	unsigned long i;
+	bool torn;
+
+	if (fd < 0)
+		return -1;
+	if (write(fd, &(char){ tiny }, 1) == 1 &&
+	    !region_config(fd, HYBRIDMEM_F_STRICT, shift) &&
+	    mmap(at, bytes, PROT_READ | PROT_WRITE, kind | MAP_FIXED, fd, 0) == at)
+		for (i = 0; i < bytes; i += PAGE << shift)
+			if (poke(at + i, 1, 1, &torn))
+				break;
+	return fd;
+}
+
+/* A node without a free page, for a moment: huge pages first, then the small. */
 int op_fill_node(void)
 {
-	int tiny = tiny_node(), fd;
-	unsigned long len, i;
-	bool torn;
-	char *at;
+	char *huge = (char *)FILL_BASE, *small = huge + FILL_SPACE;
+	unsigned long bytes;
+	int a, b;
 
 	if (tiny < 0)
 		return NOTHING;
-	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	len = node_meminfo(tiny, "MemTotal");
-	at = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		  one_in(2) ? MAP_SHARED : MAP_PRIVATE, fd, 0);
-	if (at != MAP_FAILED && write(fd, &(char){ tiny }, 1) == 1 &&
-	    !region_config(fd, HYBRIDMEM_F_STRICT, one_in(2) ? 0 : 9)) {
-		for (i = 0; i < len; i += PAGE)
-			if (poke(at + i, 1, 1, &torn))
-				break;
-		usleep(300000);
-	}
-	if (at != MAP_FAILED)
-		munmap(at, len);
-	return result(close(fd));
+	bytes = node_meminfo(tiny, "MemTotal");
+	spew(PARAMETERS "huge", "1");
+	a = fill(MAP_SHARED, 9, bytes & -512 * PAGE, huge);
+	b = fill(one_in(2) ? MAP_SHARED : MAP_PRIVATE, 0, bytes, small);
+	usleep(100000);
+	munmap(huge, bytes);
+	munmap(small, bytes);
+	return result((a < 0 ? -1 : close(a)) | (b < 0 ? -1 : close(b)));
 }
 
 int op_compact(void)
@@ -167,11 +184,14 @@ int op_compact(void)
 	return spew("/proc/sys/vm/compact_memory", "1");
 }
 
+/* The daemon works for ever once it runs: slowly, and at times not at all. */
 int op_merge(void)
 {
-	spew(KSM "sleep_millisecs", "20");
-	spew(KSM "pages_to_scan", "500");
-	return spew(KSM "run", one_in(3) ? "2" : "1");
+	static const char * const runs[] = { "0", "0", "1", "1", "2" };
+
+	spew(KSM "sleep_millisecs", "100");
+	spew(KSM "pages_to_scan", "100");
+	return spew(KSM "run", runs[below(ARRAY(runs))]);
 }
 
 void restore_settings(void)
@@ -183,30 +203,4 @@ void restore_settings(void)
 	for (i = 0; i < ARRAY(settings); i++)
 		if (*remembered[i])
 			spew(settings[i], remembered[i]);
-}
-
-/* ----------------------------------------------------------------- thread -- */
-
-/* Reads change no page; nor does what is written to the common region here. */
-void *blind_reader(void *stop)
-{
-	volatile bool *over = stop;
-	unsigned long x = seed, value;
-	bool torn;
-
-	while (!*over) {
-		const volatile struct view *v = &views[x >> 40 & 7];
-		unsigned long pages = v->pages, page;
-
-		x = x * 6364136223846793005UL + 1442695040888963407UL;
-		page = pages ? (x >> 20) % pages : 0;
-		if (v->used)
-			peek(v->at + page * PAGE, 1, &value, &torn);
-		page = x >> 30 & (COMMON_PAGES - 1);
-		if (!(x >> 60))
-			poke((char *)COMMON_BASE + page * PAGE, middle_of(page),
-			     page + 1, &torn);
-		usleep(100);
-	}
-	return NULL;
 }

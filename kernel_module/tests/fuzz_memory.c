@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
-/* The fuzzer's operations on mappings, and touches of their pages. */
+/* The fuzzer's operations on mappings. */
 #include "fuzz.h"
 
 #ifndef MADV_COLLAPSE
@@ -25,7 +25,7 @@
 #define MREMAP_DONTUNMAP 4
 #endif
 
-/* A part of a view: often all of it, or a page, else anything. */
+/* A part of a view: all of it, or anything, but mostly a few pages. */
 static unsigned long part(const struct view *v, unsigned long *n)
 {
 	unsigned long page;
@@ -35,19 +35,48 @@ static unsigned long part(const struct view *v, unsigned long *n)
 		return 0;
 	}
 	page = any_page(v);
-	*n = one_in(2) ? 1 + below(4) % (v->pages - page) : 1 + below(v->pages - page);
+	*n = one_in(4) ? 1 + below(v->pages - page) : few(v->pages - page);
 	return page;
 }
 
+/* For what brings every page of it: many of them take as long as many operations. */
+static unsigned long short_part(const struct view *v, unsigned long *n)
+{
+	unsigned long page;
+
+	if (one_in(64))
+		return part(v, n);
+	page = any_page(v);
+	*n = few(v->pages - page);
+	return page;
+}
+
+/* Values are of pages that are not PLAIN: a new view has none. */
 static void new_view(struct view *v, struct store *s, bool shared, char *at,
 		     unsigned long first, unsigned long pages, int prot)
 {
-	unsigned long i;
+	v->shared = shared;
+	v->locked = false;
+	v->no_fork = false;
+	v->store = s;
+	v->first = first;
+	v->pages = pages;
+	v->at = at;
+	memset(v->prot, prot, sizeof(v->prot));
+	memset(v->state, PLAIN, sizeof(v->state));
+	v->used = true;
+}
 
-	*v = (struct view){ .used = true, .shared = shared, .store = s,
-			    .at = at, .first = first, .pages = pages };
-	for (i = 0; i < pages; i++)
-		v->prot[i] = prot;
+static void copy_view(struct view *to, const struct view *from)
+{
+	new_view(to, from->store, from->shared, from->at, from->first,
+		 from->pages, PROT_NONE);
+	to->locked = from->locked;
+	to->no_fork = from->no_fork;
+	memcpy(to->prot, from->prot, from->pages);
+	memcpy(to->state, from->state, from->pages);
+	if (!from->shared)
+		memcpy(to->value, from->value, from->pages * sizeof(*to->value));
 }
 
 /* Most pages are to be writable most of the time. */
@@ -75,10 +104,10 @@ int op_map(void)
 	first = one_in(4) ? any_index() : one_in(4) * 512;
 	pages = one_in(2) ? STORE_PAGES - first : 1 + below(STORE_PAGES - first);
 	flags = (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED_NOREPLACE;
-	if (one_in(64))
-		flags |= MAP_POPULATE;
-	if (one_in(128))
-		flags |= MAP_LOCKED;
+	if (one_in(32)) {	/* each page is brought: seldom many of them */
+		flags |= one_in(3) ? MAP_LOCKED : MAP_POPULATE;
+		pages = one_in(32) ? pages : few(pages);
+	}
 	if (one_in(16))
 		flags |= MAP_NORESERVE;
 	to = view_place(v, first);
@@ -185,7 +214,7 @@ static int move_view(struct view *v)
 		munmap(to, len);
 		return err;
 	}
-	*w = *v;
+	copy_view(w, v);
 	w->at = to;
 	w->pages = len / PAGE;
 	for (i = v->pages; i < w->pages; i++) {
@@ -268,7 +297,7 @@ int op_lock(void)
 
 	if (!v)
 		return NOTHING;
-	page = part(v, &n);
+	page = short_part(v, &n);
 	if (one_in(2))
 		return result(munlock(v->at + page * PAGE, n * PAGE));
 	if (one_in(3))
@@ -306,6 +335,13 @@ static bool has_guards(void)
 	return has;
 }
 
+/* Does it bring pages? */
+static bool brings(int advice)
+{
+	return advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE ||
+	       advice == MADV_COLLAPSE;
+}
+
 int op_advise(void)
 {
 	struct view *v = any_view();
@@ -314,7 +350,7 @@ int op_advise(void)
 
 	if (!v)
 		return NOTHING;
-	page = part(v, &n);
+	page = brings(advice) ? short_part(v, &n) : part(v, &n);
 	if (advice == MADV_DONTFORK || advice == MADV_DOFORK) {
 		page = 0;
 		n = v->pages;
@@ -384,112 +420,5 @@ int op_sync(void)
 	err = result(msync(v->at + page * PAGE, n * PAGE, ways[way]));
 	if (err && way < 2 && !has_hole(v, page, n))
 		wrong("msync: %s", strerror(-err));
-	return err;
-}
-
-/* ---------------------------------------------------------------- touches -- */
-
-static int touch_some(bool write)
-{
-	struct view *v = any_view();
-	unsigned long i, page, n, step = 1;
-	unsigned long way = below(8);
-
-	if (!v)
-		return NOTHING;
-	page = any_page(v);
-	n = 1 + below(one_in(64) ? 256 : way == 7 ? 48 : 8);
-	if (way == 6)
-		step = 1 + below(40);
-	for (i = 0; i < n; i++) {
-		/* A signal takes as long as many pages: not too many of them. */
-		if (v->prot[page] & (write ? PROT_WRITE : PROT_READ) ||
-		    one_in(16))
-			touch_page(v, page, write);
-		if (way == 4)
-			page = any_page(v);
-		else if (way == 5)
-			page = (page + v->pages - 1) % v->pages;
-		else
-			page = (page + step) % v->pages;
-	}
-	return 0;
-}
-
-int op_touch_read(void)
-{
-	return touch_some(false);
-}
-
-int op_touch_write(void)
-{
-	return touch_some(true);
-}
-
-/* --------------------------------------------------------- other mappings -- */
-
-/* Where the kernel likes: a huge page's worth at a place that suits. */
-int op_anywhere(void)
-{
-	struct store *s = open_store();
-	unsigned long first, pages, i, value;
-	bool torn, shared = one_in(2);
-	char *at;
-
-	if (!s)
-		return NOTHING;
-	first = below(STORE_PAGES);
-	pages = 1 + below(STORE_PAGES - first);
-	at = mmap(NULL, pages * PAGE, PROT_READ,
-		  shared ? MAP_SHARED : MAP_PRIVATE, s->fd, first * PAGE);
-	if (at == MAP_FAILED)
-		return -errno;
-	for (i = below(64); i < pages; i += 1 + below(128))
-		if (!peek(at + i * PAGE, middle_of(first + i), &value, &torn) &&
-		    (torn || value != s->value[first + i]) &&
-		    s->value[first + i] != UNSURE && (shared || !s->was_sparse))
-			wrong("page %lu of store %ld, mapped anywhere: %lx, not %lx",
-			      first + i, s - stores, value, s->value[first + i]);
-	return result(munmap(at, pages * PAGE));
-}
-
-#define FILE_END	(0x7fffffffffffffffUL & -PAGE)
-
-/* At the end of what a file can have, and beyond. */
-int op_edge(void)
-{
-	struct store *s = open_store();
-	unsigned long pages = 1 + below(64), offset, value;
-	char *at, *to;
-	bool torn;
-	int err = 0;
-
-	if (!s)
-		return NOTHING;
-	offset = FILE_END - below(pages + 8) * PAGE;
-	if (one_in(8))
-		offset = draw() & -PAGE;
-	at = mmap(NULL, pages * PAGE, PROT_READ, MAP_SHARED, s->fd, offset);
-	if (at == MAP_FAILED)
-		return -errno;
-	if (offset > FILE_END - pages * PAGE)
-		wrong("mmap beyond the end of a region");
-	peek(at + below(pages) * PAGE, 1, &value, &torn);
-	to = mremap(at, pages * PAGE, 2 * pages * PAGE, MREMAP_MAYMOVE);
-	if (to != MAP_FAILED) {
-		unsigned long last = 2 * pages - 1 - below(pages);
-		int signal = peek(to + last * PAGE, 1, &value, &torn);
-
-		if (!signal && offset + last * PAGE >= FILE_END)
-			wrong("a page beyond the end of a region");
-		munmap(to, 2 * pages * PAGE);
-	} else {
-		err = -errno;
-		munmap(at, pages * PAGE);
-	}
-	/* Pages so far out are in no store: none is to stay. */
-	if (s->can_write)
-		region_punch(s->fd, STORE_PAGES * PAGE,
-			     FILE_END - STORE_PAGES * PAGE);
 	return err;
 }

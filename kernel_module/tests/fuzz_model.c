@@ -14,7 +14,7 @@ int plenty[2], all_nodes[8], nr_all_nodes;
 
 static unsigned long dice;
 
-static unsigned long mix(unsigned long x)
+unsigned long mix(unsigned long x)
 {
 	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9UL;
 	x = (x ^ x >> 27) * 0x94d049bb133111ebUL;
@@ -41,6 +41,14 @@ unsigned long below(unsigned long n)
 bool one_in(unsigned long n)
 {
 	return below(n) == 0;
+}
+
+/* The pages of a range: few, so that there are many of them; at most so many. */
+unsigned long few(unsigned long most)
+{
+	unsigned long n = 1 + below(8);
+
+	return n < most ? n : most;
 }
 
 /* --------------------------------------------------------------- verdicts -- */

@@ -52,8 +52,9 @@ int op_mbind(void)
 		return NOTHING;
 	if (mode == 4)
 		mask = 0;
+	/* To move pages, all processors must let go of some first: it takes long. */
 	err = result(syscall(SYS_mbind, v->at, v->pages * PAGE, mode, &mask, 64,
-			     below(16)));
+			     one_in(4) ? below(16) : below(2)));
 	if (!err && !has_hole(v, 0, v->pages))
 		wrong("mbind has overridden a pattern");
 	return err;
@@ -63,8 +64,6 @@ int op_migrate(void)
 {
 	unsigned long from = 1UL << any_node() % 64, to = 1UL << any_node() % 64;
 
-	if (!one_in(8))	/* it takes as long as thousands of others */
-		return NOTHING;
 	return result(syscall(SYS_migrate_pages, 0, 64, &from, &to));
 }
 
@@ -88,20 +87,18 @@ int op_policy(void)
 int op_placed(void)
 {
 	unsigned int shift = one_in(3) ? 9 : below(4), flags = 1 + below(4) * 2;
-	int pattern[4], n = 1 + below(3), i, fd, status[600];
+	int pattern[4], n = one_in(8) ? 1 : 2 + below(2), i, fd, status[600];
 	int kind = one_in(2) ? MAP_SHARED : MAP_PRIVATE;
-	unsigned long pages = 1 + below(one_in(4) ? 600 : 60), first = below(1000), p;
+	unsigned long pages = 1 + below(one_in(16) ? 600 : 24), first = below(1000), p;
 	unsigned char bytes[4];
 	void *address[600];
 	char *at;
 
-	if (!one_in(2))
-		return NOTHING;
 	fd = open(DEVICE, O_RDWR | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	for (i = 0; i < n; i++)
-		bytes[i] = pattern[i] = plenty[below(2)];
+		bytes[i] = pattern[i] = plenty[i < 2 ? (first + i) % 2 : below(2)];
 	if (write(fd, bytes, n) != n || region_config(fd, flags, shift)) {
 		i = -errno;	/* ENOMEM, or the longest pattern is very short */
 		close(fd);
@@ -215,20 +212,27 @@ int op_look(void)
 	};
 	struct store *s = open_store();
 	struct view *v = any_view();
-	unsigned char there[STORE_PAGES];
+	unsigned char there[8];
 	unsigned long i, least = 0;
 	uint64_t entries[64];
 	long pages;
 	int fd;
 
-	switch (below(4)) {
+	switch (below(16)) {
 	case 0:
 		return *slurp(files[below(ARRAY(files))]) ? 0 : -EIO;
 	case 1:
+	case 2:
+	case 3:
+	case 4:
 		if (!v)
 			return NOTHING;
-		return result(mincore(v->at, v->pages * PAGE, there));
-	case 2:
+		i = any_page(v);
+		return result(mincore(v->at + i * PAGE,
+				      few(v->pages - i) * PAGE, there));
+	case 5:
+	case 6:
+	case 7:
 		fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			return -errno;
@@ -251,7 +255,7 @@ int op_look(void)
 /* --------------------------------------------------- what all have at once -- */
 
 /* Page i holds i + 1 in each of its words, or zero. */
-static void common_check(const char *at, unsigned long i)
+void common_check(const char *at, unsigned long i)
 {
 	unsigned long value;
 	bool torn;
@@ -288,7 +292,7 @@ int op_common(void)
 		MADV_DONTNEED, MADV_WILLNEED, MADV_RANDOM, MADV_SEQUENTIAL,
 		MADV_POPULATE_WRITE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
 	};
-	unsigned long i = below(COMMON_PAGES), n = 1 + below(64), k;
+	unsigned long i = below(COMMON_PAGES), n = 1 + below(one_in(16) ? 64 : 8), k;
 	unsigned char pattern[8];
 	char *at;
 	bool torn;
@@ -329,7 +333,7 @@ int op_common(void)
 
 static void child_runs(void)
 {
-	unsigned long i, k, n = 1 + below(6), attempt = tally->attempt;
+	unsigned long i, k, n = 1 + below(30), attempt = tally->attempt;
 
 	is_child = true;
 	for (i = 0; i < VIEWS; i++) {
@@ -345,7 +349,7 @@ static void child_runs(void)
 		one_operation(CHILD);
 	}
 	for (i = 0; i < VIEWS; i++)
-		for (k = 0; k < views[i].pages && views[i].used; k += 1 + below(128))
+		for (k = 0; k < views[i].pages && views[i].used; k += 1 + below(512))
 			touch_page(&views[i], k, one_in(2));
 	fflush(stdout);
 	_exit(0);

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* Where memory ends: a full node, a memory cgroup, a cpuset. */
 #include <linux/loop.h>
-#include <sys/mount.h>
 
-#include "region.h"
+#include "cgroup.h"
 
 static int a, b, tiny;
 
@@ -233,54 +232,6 @@ out:
 }
 
 /* --------------------------------------------------------------- cgroups -- */
-
-static char cgroup_root[64];
-
-/* The v2 hierarchy with a controller enabled for children, or NULL. */
-static const char *cgroup2(const char *controller)
-{
-	static const char * const places[] = {
-		"/sys/fs/cgroup", "/sys/fs/cgroup/unified", "/tmp/hm-cgroup",
-	};
-	char path[128], text[64];
-	unsigned long i;
-
-	for (i = 0; i < ARRAY(places); i++) {
-		snprintf(path, sizeof(path), "%s/cgroup.controllers", places[i]);
-		if (access(path, R_OK)) {
-			if (i == 2)
-				mkdir(places[i], 0700);
-			mount("cgroup2", places[i], "cgroup2", 0, NULL);
-		}
-		if (!strstr(slurp(path), controller))
-			continue;
-		snprintf(path, sizeof(path), "%s/cgroup.subtree_control",
-			 places[i]);
-		snprintf(text, sizeof(text), "+%s", controller);
-		spew(path, text);
-		snprintf(cgroup_root, sizeof(cgroup_root), "%s/hm-test-%d",
-			 places[i], getpid());
-		if (!mkdir(cgroup_root, 0700) || errno == EEXIST)
-			return cgroup_root;
-	}
-	return NULL;
-}
-
-static int cgroup_set(const char *file, const char *value)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup_root, file);
-	return spew(path, value);
-}
-
-static const char *cgroup_get(const char *file)
-{
-	char path[128];
-
-	snprintf(path, sizeof(path), "%s/%s", cgroup_root, file);
-	return slurp(path);
-}
 
 struct job {
 	int fd;

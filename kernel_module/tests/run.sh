@@ -9,6 +9,7 @@
 #   STRESS=120           seconds of stress (20)
 #   FUZZ=1000000         operations of the fuzzer, in all (10000)
 #   FUZZ_SEED=1000       its first seed (1)
+#   FUZZ_SECONDS=600     ends it after so long, whatever is done
 #   FUZZ_PROCESSES=8     and its processes, with a seed each (4)
 #   PATIENCE=1800        seconds for each test, beside stress and FUZZ (600)
 #   HM_SEED=FILE         the description with the first module's test program
