@@ -34,6 +34,12 @@ struct hm_spawn {			/* a program that is not ours, and what it inherits */
 	const int32_t *nodes;		/* of the policy */
 	uint64_t node_count;
 	int without_huge;		/* no transparent huge pages */
+	int held;			/* it waits for hm_spawn_go() before it becomes the program */
+};
+
+struct hm_spawned {
+	int pid, stage;
+	int gate, out;			/* spawn.c's */
 };
 
 struct hm_signal {
@@ -42,7 +48,8 @@ struct hm_signal {
 	int32_t pid;			/* who sent it, if a process did */
 };
 
-int hm_spawn(const struct hm_spawn *how, int *pid, int *stage);
+int hm_spawn(const struct hm_spawn *how, struct hm_spawned *child);
+int hm_spawn_go(struct hm_spawned *child);	/* always call it after hm_spawn(); one that fails is not reaped */
 int hm_signals_watch(const int32_t *numbers, uint64_t count, int *fd);	/* *fd: a struct hm_signal for each */
 int hm_signals_leave(int fd);
 

@@ -45,7 +45,7 @@ class ExitStop:
         if self._error is not None:
             raise self._error
 
-    def wait(self, timeout_seconds: float) -> bool:
+    def wait(self, timeout_seconds: float | None) -> bool:
         """Wait until it is stopped in its exit, or has ended; False if neither came in time [s]."""
         return self._exits.wait(timeout_seconds)
 

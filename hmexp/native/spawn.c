@@ -58,7 +58,20 @@ static void reset_signals(const sigset_t *mask)
 	sigprocmask(SIG_SETMASK, mask, NULL);
 }
 
-static void become(const struct hm_spawn *how, const sigset_t *mask, int out)
+/* Whoever holds a child may end before it lets go: then nobody waits for the program. */
+static void wait_at(int gate)
+{
+	char go;
+	ssize_t got;
+
+	do
+		got = read(gate, &go, sizeof(go));
+	while (got < 0 && errno == EINTR);
+	if (got != sizeof(go))
+		_exit(125);
+}
+
+static void become(const struct hm_spawn *how, const sigset_t *mask, int gate, int out)
 {
 	struct failure failure = { .stage = HM_STAGE_POLICY, .error = set_policy(how) };
 
@@ -66,6 +79,8 @@ static void become(const struct hm_spawn *how, const sigset_t *mask, int out)
 		failure.stage = HM_STAGE_HUGE;
 		failure.error = prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) ? errno : 0;
 	}
+	if (how->held)
+		wait_at(gate);
 	if (!failure.error) {
 		reset_signals(mask);
 		/* With a slash in its name nothing is searched; what is neither ELF nor #! goes to the shell. */
@@ -78,37 +93,67 @@ static void become(const struct hm_spawn *how, const sigset_t *mask, int out)
 	_exit(125);
 }
 
-int hm_spawn(const struct hm_spawn *how, int *pid, int *stage)
+static void close_both(const int ends[2])
 {
-	struct failure failure = { 0 };
-	sigset_t all, before;
-	int ends[2];
-	ssize_t got;
+	if (ends[0] < 0)
+		return;
+	close(ends[0]);
+	close(ends[1]);
+}
 
-	*stage = HM_STAGE_FORK;
-	if (pipe2(ends, O_CLOEXEC))
+int hm_spawn(const struct hm_spawn *how, struct hm_spawned *child)
+{
+	sigset_t all, before;
+	int gate[2] = { -1, -1 }, ends[2], error;
+
+	child->stage = HM_STAGE_FORK;
+	if (how->held && pipe2(gate, O_CLOEXEC))
 		return -errno;
+	if (pipe2(ends, O_CLOEXEC)) {
+		error = errno;
+		close_both(gate);
+		return -error;
+	}
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	*pid = fork();
-	if (*pid == 0)
-		become(how, &before, ends[1]);
-	failure.error = *pid < 0 ? errno : 0;
+	child->pid = fork();
+	if (child->pid == 0) {
+		if (how->held)
+			close(gate[1]);
+		become(how, &before, gate[0], ends[1]);
+	}
+	error = child->pid < 0 ? errno : 0;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		close_both(gate);
+		close_both(ends);
+		return -error;
+	}
+	if (how->held)
+		close(gate[0]);
 	close(ends[1]);
-	if (*pid < 0) {
-		close(ends[0]);
-		return -failure.error;
+	child->gate = gate[1];
+	child->out = ends[0];
+	return 0;
+}
+
+int hm_spawn_go(struct hm_spawned *child)
+{
+	struct failure failure = { 0 };
+	ssize_t got;
+
+	/* One that was killed meanwhile reads nothing, and how it ended is for whoever waits for it. */
+	if (child->gate >= 0) {
+		got = write(child->gate, "", 1);
+		close(child->gate);
 	}
 	do
-		got = read(ends[0], &failure, sizeof(failure));
+		got = read(child->out, &failure, sizeof(failure));
 	while (got < 0 && errno == EINTR);
-	close(ends[0]);
+	close(child->out);
 	if (got == 0)
 		return 0;
-	while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	*stage = failure.stage;
+	child->stage = failure.stage;
 	return got == sizeof(failure) ? -failure.error : -EIO;
 }
 

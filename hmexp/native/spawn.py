@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import errno as errno_names
 import os
+import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from typing import Self
 
 from hmexp.errors import NativeError
 from hmexp.native.core import check, ffi, lib
+from hmexp.native.exit_stop import ExitStop
 
 _SEEN_BYTES = ffi.sizeof("struct hm_signal")
 #: `si_code` of a signal that the kernel sent by itself, as it does for keys on a terminal.
@@ -63,9 +67,32 @@ class Inheritance:
     without_huge: bool = False
 
 
+@dataclass(frozen=True)
+class Spawned:
+    """A program that was started.
+
+    Parameters
+    ----------
+    pid : int
+        Its process, which has begun with the program already.
+    exit_stop : ExitStop or None
+        Stops it in its exit, if that was asked for and could be had.
+    why_not : str or None
+        Why it will not be stopped in its exit.
+    """
+
+    pid: int
+    exit_stop: ExitStop | None = None
+    why_not: str | None = None
+
+
 def spawn(
-    path: str, argv: Sequence[str], environment: Mapping[str, str], inherits: Inheritance = Inheritance()
-) -> int:
+    path: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    inherits: Inheritance = Inheritance(),
+    stop_in_exit: bool = False,
+) -> Spawned:
     """Start a program in this process's group, session and terminal, with its standard streams.
 
     Everything that this process has not marked close-on-exec is inherited, and so are signals that are
@@ -81,17 +108,21 @@ def spawn(
         Its whole environment.
     inherits : Inheritance
         Its memory policy.
+    stop_in_exit : bool
+        Whether it is stopped in its exit. That is arranged before its first instruction, however short it
+        is; a program whose file gives it rights would lose them, and is not stopped.
 
     Returns
     -------
-    int
-        Its process, which has begun with the program already.
+    Spawned
+        Its process.
 
     Raises
     ------
     SpawnError
         If it could not be started.
     """
+    why_not = gives_rights(path) if stop_in_exit else None
     words = [ffi.new("char[]", os.fsencode(word)) for word in argv]
     variables = [ffi.new("char[]", os.fsencode(f"{name}={value}")) for name, value in environment.items()]
     holder = ffi.new("struct hm_spawn *")
@@ -105,16 +136,52 @@ def spawn(
     holder.policy = getattr(lib, f"HM_POLICY_{inherits.policy.name}")
     holder.node_count = len(inherits.nodes)
     holder.without_huge = inherits.without_huge
-    pid, stage = ffi.new("int *"), ffi.new("int *")
-    returned = lib.hm_spawn(holder, pid, stage)
-    failed_at = next(each for each in Stage if getattr(lib, f"HM_STAGE_{each.name}") == stage[0])
+    holder.held = stop_in_exit and why_not is None
+    child = ffi.new("struct hm_spawned *")
+    _check(child, lib.hm_spawn(holder, child), inherits)
+    return _let_go(child, inherits, why_not, held=bool(holder.held))
+
+
+def _let_go(child: ffi.CData, inherits: Inheritance, why_not: str | None, *, held: bool) -> Spawned:
+    """Have a child become the program, once it is traced if it waits for that."""
+    stop = None
+    if held:
+        try:
+            stop = ExitStop(child.pid)
+        except NativeError as error:
+            why_not = str(error)
+    try:
+        _check(child, lib.hm_spawn_go(child), inherits)
+    except SpawnError:
+        if stop is not None:
+            stop.wait(None)
+            stop.release()
+        os.waitpid(child.pid, 0)
+        raise
+    return Spawned(int(child.pid), stop, why_not)
+
+
+def _check(child: ffi.CData, returned: int, inherits: Inheritance) -> None:
+    failed_at = next(each for each in Stage if getattr(lib, f"HM_STAGE_{each.name}") == child.stage)
     try:
         call = "set_mempolicy" if failed_at is Stage.POLICY else None
         what = f"set_mempolicy ({inherits.policy.value})" if call else failed_at.value
         check(returned, what, call)
     except NativeError as error:
         raise SpawnError(failed_at, error) from error
-    return int(pid[0])
+
+
+def gives_rights(path: str) -> str | None:
+    """Say it if a program has more rights by its file than whoever starts it; else None.
+
+    The kernel does not give them to a program that is traced by somebody without them (`execve(2)`).
+    """
+    with suppress(OSError):
+        if Path(path).stat().st_mode & (stat.S_ISUID | stat.S_ISGID):
+            return f"{path} is set-user-ID or set-group-ID"
+        if os.getxattr(path, "security.capability"):
+            return f"{path} has file capabilities"
+    return None
 
 
 @dataclass(frozen=True)

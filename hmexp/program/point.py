@@ -65,6 +65,7 @@ def measure_program(task: Task) -> Taken:
             pattern,
             warden,
             listens=measure is not None and measure.say is not None,
+            stop_in_exit=whole_life,
         )
         keeping = Keeping(point.way, pattern, point.settle_seconds, running=whole_life)
         launch, values = Session(point.definition, site, launcher, keeping).carry_out()

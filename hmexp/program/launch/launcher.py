@@ -90,12 +90,15 @@ class Launcher:
         Ends it, should the launch be killed.
     listens : bool
         Whether it gets lines on its standard input; else that is empty.
+    stop_in_exit : bool
+        Whether it is stopped in its exit.
     """
 
     way: str
     pattern: Pattern | None
     warden: Warden
     listens: bool = False
+    stop_in_exit: bool = False
 
     def start(self, words: tuple[str, ...], additions: Mapping[str, str], folder: Path) -> LaunchedProgram:
         """Start it in a folder, with these variables beside those of this process.
@@ -109,7 +112,7 @@ class Launcher:
             raise MeasurementError(f"the folder {folder}, in which the program runs, does not exist")
         source, input_fd = os.pipe() if self.listens else (os.open(os.devnull, os.O_RDONLY), None)
         output_fd, sink = os.pipe()
-        options = StartOptions(environment=additions, sample_seconds=0.0)
+        options = StartOptions(environment=additions, sample_seconds=0.0, stop_in_exit=self.stop_in_exit)
         try:
             with _streams(source, sink), contextlib.chdir(folder):
                 started = start(words, self.way, self.pattern, options)

@@ -35,6 +35,8 @@ class StartOptions:
         For the way `preload`: smaller mappings stay as they are [bytes].
     pages_per_second : float or None
         For the way `follow`: the most pages that are moved in a second; None for no limit.
+    stop_in_exit : bool
+        Whether it is stopped in its exit, so that its pages can be looked at then (`Started.exit_stop`).
     environment : mapping
         Added to this process's environment.
     """
@@ -44,6 +46,7 @@ class StartOptions:
     needs_bytes: int | None = None
     threshold_bytes: int = THRESHOLD_BYTES
     pages_per_second: float | None = None
+    stop_in_exit: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -18,6 +18,7 @@ from typing import Self
 import msgspec
 
 from hmexp.errors import HmexpError
+from hmexp.native.spawn import Spawned
 from hmexp.pattern import Pattern
 from hmexp.process import signal_name
 from hmexp.program.launch.counters import find_fallback, read_counters
@@ -62,6 +63,10 @@ class Started:
     ----------
     pid : int
         Its process.
+    exit_stop : ExitStop or None
+        Stops it in its exit. It is let go once somebody asks whether it has ended.
+    not_stopped : str or None
+        Why it is not stopped in its exit, if that was asked for.
     way : str
         The way that was taken.
     why : str
@@ -74,13 +79,14 @@ class Started:
 
     def __init__(
         self,
-        pid: int,
+        spawned: Spawned,
         plan: Plan,
         record: ProgramRun,
         held: ExitStack,
         watch: tuple[Pattern | None, float | None],
     ) -> None:
-        self.pid, self.way, self.why, self.record = pid, plan.way, plan.why, record
+        self.pid, self.exit_stop, self.not_stopped = spawned.pid, spawned.exit_stop, spawned.why_not
+        self.way, self.why, self.record = plan.way, plan.why, record
         self.problems: list[str] = []
         self.folder: Path | None = None
         self._held = held
@@ -92,8 +98,8 @@ class Started:
         self._own_peak_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         self._ended: Ended | None = None
         self._finished = False
-        self._sampler = Sampler(pid, self._pattern, self._began, watch[1], self._keep)
-        self._follower = _Follower(plan, pid) if plan.attend is not None else None
+        self._sampler = Sampler(self.pid, self._pattern, self._began, watch[1], self._keep)
+        self._follower = _Follower(plan, self.pid) if plan.attend is not None else None
 
     def begin(self, folder: Path | None) -> None:
         """Write the first record, and begin to look at the program."""
@@ -191,6 +197,11 @@ class Started:
         self._ended, self._end = ended, time.monotonic()
 
     def _reap(self, flags: int) -> None:
+        if self.exit_stop is not None:
+            # Until it is let go, a wait of ours would take the stops that are for the thread that traces it.
+            if not self.exit_stop.wait(0.0 if flags & os.WNOHANG else None):
+                return
+            self.exit_stop.release()
         pid, raw, usage = os.wait4(self.pid, flags)
         if pid:
             self.take_end(Ended(os.waitstatus_to_exitcode(raw), usage))

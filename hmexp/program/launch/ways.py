@@ -102,16 +102,18 @@ class PreparedStart:
         record = self._describe(before)
         additions = {**request.options.environment, **plan.environment}
         try:
-            pid = spawn(plan.path, plan.command, {**os.environ, **additions}, plan.inherits)
+            everything = {**os.environ, **additions}
+            stop_in_exit = request.options.stop_in_exit
+            spawned = spawn(plan.path, plan.command, everything, plan.inherits, stop_in_exit)
         except SpawnError as error:
             self.close()
             raise _refused_start(request, plan, error) from error
         except BaseException:
             self.close()
             raise
-        record = msgspec.structs.replace(record, pid=pid)
+        record = msgspec.structs.replace(record, pid=spawned.pid)
         watch = (request.pattern, request.options.sample_seconds)
-        started = Started(pid, plan, record, self.held, watch)
+        started = Started(spawned, plan, record, self.held, watch)
         started.begin(request.options.record)
         self._verify(started)
         return started

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from hmexp.errors import NativeError
 from hmexp.native import PAGE_BYTES
-from hmexp.native.exit_stop import ExitStop
 from hmexp.program.launch.launcher import LaunchedProgram
 from hmexp.program.launch.output import ProgramOutput
 from hmexp.store.program_records import PlacementSample, ProgramRun
@@ -62,14 +60,13 @@ def watch(launched: LaunchedProgram, timeout_seconds: float) -> Life:
     timeout_seconds : float
         After this it is killed [s].
     """
-    try:
-        stop = ExitStop(launched.started.pid)
-    except NativeError as error:
-        return _watch_from_outside(launched, timeout_seconds, str(error))
+    stop = launched.started.exit_stop
+    if stop is None:
+        return _watch_from_outside(launched, timeout_seconds)
     with stop:
         in_time = stop.wait(timeout_seconds)
         if not in_time:
-            # Not by Started.signal, which asks whether it has ended: the stop would be taken for that.
+            # Not by Started.signal, which asks whether it has ended, and would let it go.
             os.kill(launched.started.pid, signal.SIGKILL)
             stop.wait(timeout_seconds)
         last = launched.started.look() if stop.is_stopped and in_time else None
@@ -106,7 +103,7 @@ def _say_missing(last: PlacementSample, run: ProgramRun) -> str | None:
     )
 
 
-def _watch_from_outside(launched: LaunchedProgram, timeout_seconds: float, why: str) -> Life:
+def _watch_from_outside(launched: LaunchedProgram, timeout_seconds: float) -> Life:
     deadline = time.monotonic() + timeout_seconds
     last, pause = None, _FIRST_LOOK_SECONDS
     while (status := wait_for_end(launched, min(pause, deadline - time.monotonic()))) is None:
@@ -117,9 +114,8 @@ def _watch_from_outside(launched: LaunchedProgram, timeout_seconds: float, why: 
     if status is None:
         launched.started.signal(signal.SIGKILL)
     run = launched.started.wait()
-    return Life(
-        run, run.elapsed_seconds or 0.0, last, f"it could not be stopped in its exit: {why}", status is None
-    )
+    why = f"it could not be stopped in its exit: {launched.started.not_stopped}"
+    return Life(run, run.elapsed_seconds or 0.0, last, why, status is None)
 
 
 def wait_for_end(launched: LaunchedProgram, timeout_seconds: float) -> int | None:
