@@ -19,8 +19,9 @@ from dataclasses import dataclass
 from quiet import say_load
 
 from hmexp.measure.operation import find_operation
+from hmexp.measure.shape_bench import Bench
 from hmexp.measure.shape_cache import describe_machine
-from hmexp.measure.shape_choice import Bench, choose
+from hmexp.measure.shape_choice import choose
 from hmexp.measure.shapes import Way, ways_of
 from hmexp.measure.threads import place_threads
 from hmexp.memory.page_sizes import require_page_size

@@ -1,13 +1,14 @@
 """Which shape a CPU likes best, by measurement on all-DRAM memory.
 
-The plain loop is kept unless another shape is better by `BETTER` in each of two fresh regions, and in all
-rounds of each but one. All are measured in turns within a fraction of a second, beside the plain loop before
-and after: hosts have slow and fast states.
+The plain loop is kept unless another shape is better by `BETTER` in each of two fresh regions, and in so many
+rounds of each that it cannot be luck: on a busy host more rounds are taken until that is decided. All are
+measured in turns within a fraction of a second, beside the plain loop before and after: hosts have slow and
+fast states.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import geometric_mean, median
@@ -15,24 +16,21 @@ from typing import Final
 
 import msgspec
 
-from hmexp import native
 from hmexp.decoding import decode
 from hmexp.errors import HmexpError, MeasurementError
 from hmexp.measure.operation import find_operation
+from hmexp.measure.shape_bench import Bench, Rounds, is_surely_better, take_until_sure, worst_of
 from hmexp.measure.shape_cache import keep, read_kept
 from hmexp.measure.shapes import AUTO, Way, find_way, require_shape, ways_of
-from hmexp.measure.threads import make_slices
 from hmexp.memory.page_sizes import require_page_size
-from hmexp.memory.region import Region, allocate
-from hmexp.native import PLAIN, Job, Operation
+from hmexp.memory.region import allocate
+from hmexp.native import PLAIN
 from hmexp.pattern import Pattern
 from hmexp.process import Child, ChildError, answer_once
 from hmexp.store.shapes import ShapeRecord, ShapeTrial
 from hmexp.system.provenance import timing_validity
 from hmexp.system.settings import without_numa_balancing
 
-#: By how much a shape must be faster than the plain loop.
-BETTER: Final = 0.02
 #: A machine whose plain loop varies more is too busy for a choice to be kept.
 STEADY: Final = 0.1
 #: Where a sample is shorter than this a choice would take longer than what it is for [s].
@@ -43,41 +41,6 @@ REGIONS: Final = 2
 SIZE_BYTES: Final = 256 << 20
 #: Rounds of all shapes, then of the best ones alone, and how many those are.
 _ROUNDS, _MORE_ROUNDS, _BEST = 2, 7, 4
-
-
-@dataclass(frozen=True)
-class Bench:
-    """Threads on a region, ready to walk it in any shape."""
-
-    region: Region
-    operation: Operation
-    cpus: tuple[int, ...]
-
-    def gbps(self, way: Way, distance_bytes: int | None = None, *, warm: bool = True) -> float:
-        """Payload bandwidth of one pass [GB/s]; of places at another distance than usual if one is given."""
-        slices = make_slices(self.region, self.cpus, self.operation, way=way)
-        job = Job(
-            self.operation.name, 1, 1, bits=way.vector_bits, warm=warm, shape=way.shape.name,
-            distance_bytes=distance_bytes or way.distance_bytes(self.region.pattern),
-        )  # fmt: skip
-        taken = native.bandwidth(self.region.mapping, slices, job).samples
-        elapsed_ns = int(taken["end_ns"].max() - taken["start_ns"].min())
-        return float(taken["payload_bytes"].sum()) / elapsed_ns
-
-    def rounds(self, ways: Sequence[Way], count: int) -> dict[str, list[tuple[float, float]]]:
-        """Each shape's bandwidth, and its ratio to the plain loop's, in so many rounds [GB/s]."""
-        plain, others = ways[0], ways[1:]
-        found: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
-        before = self.gbps(plain)
-        for turn in range(count):
-            start = turn * len(others) // count
-            taken = [(way, self.gbps(way)) for way in (*others[start:], *others[:start])]
-            after = self.gbps(plain)
-            for way, gbps in taken:
-                found[way.name].append((gbps, 2 * gbps / (before + after)))
-            found[plain.name].append((after, 1.0))
-            before = after
-        return found
 
 
 @dataclass(frozen=True)
@@ -123,9 +86,14 @@ def find_shape(operation: str, page_bytes: int, cpus: Sequence[int], node: int) 
     found = decode(answer, ShapeAnswer)
     if found.record is None:
         raise MeasurementError(f"shapes cannot be compared: {found.reason}")
-    if (found.record.spread or 0) <= STEADY:
+    if is_kept(found.record):
         keep(found.record)
     return found.record
+
+
+def is_kept(record: ShapeRecord) -> bool:
+    """Whether a choice is for later runs, too: a shape was surely better, or the machine was not busy."""
+    return record.name != record.trials[0].name or (record.spread or 0) <= STEADY
 
 
 def is_worth_it() -> bool:
@@ -224,13 +192,14 @@ def choose(
         for bench in benches:
             bench.gbps(ways[0], warm=False)
         taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
-        best = sorted(ways[1:], key=lambda way: -_worst(taken, way.name))[:_BEST]
-        for place, bench in enumerate(benches):
-            taken[place] |= bench.rounds([ways[0], *best], _MORE_ROUNDS)
+        best = sorted(ways[1:], key=lambda way: -worst_of(taken, way.name))[:_BEST]
+        again = take_until_sure(benches, [ways[0], *best], _MORE_ROUNDS)
+        for place, region in enumerate(again):
+            taken[place] |= region
     trials = tuple(_trial(way, taken) for way in ways)
     # Of few rounds the best is the luckiest, too: only those that were measured again can be chosen.
-    again = [trials[0], *(_trial(way, taken) for way in best if is_surely_better(taken, way.name))]
-    chosen = max(again, key=lambda trial: min(trial.ratios))
+    better = [trials[0], *(_trial(way, taken) for way in best if is_surely_better(taken, way.name))]
+    chosen = max(better, key=lambda trial: min(trial.ratios))
     return ShapeRecord(
         operation=found.name,
         page_bytes=page_bytes,
@@ -254,25 +223,7 @@ def _mean(ratios: Sequence[float]) -> float:
     return round(geometric_mean(ratios), 4)
 
 
-def _worst(taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]], name: str) -> float:
-    return min(median(ratio for _, ratio in region[name]) for region in taken)
-
-
-def is_surely_better(taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]], name: str) -> bool:
-    """By `BETTER` in each region, and at all in every round but one: on a busy host a median is luck, too.
-
-    Parameters
-    ----------
-    taken : sequence of mapping
-        For each region the rounds of each shape: bandwidth [GB/s] and ratio to the plain loop's.
-    name : str
-        Of the shape.
-    """
-    all_but_one = all(sorted(ratio for _, ratio in region[name])[1] > 1 for region in taken)
-    return all_but_one and _worst(taken, name) >= 1 + BETTER
-
-
-def _trial(way: Way, taken: Sequence[Mapping[str, Sequence[tuple[float, float]]]]) -> ShapeTrial:
+def _trial(way: Way, taken: Sequence[Rounds]) -> ShapeTrial:
     return ShapeTrial(
         shape=way.shape.name,
         vector_bits=way.vector_bits,

@@ -8,7 +8,7 @@ from typing import Final
 from hmexp.errors import HmexpError
 from hmexp.measure.operation import find_operation
 from hmexp.measure.quantity import is_latency
-from hmexp.measure.shape_choice import LEAST_SECONDS, STEADY, find_shape, is_worth_it, named
+from hmexp.measure.shape_choice import LEAST_SECONDS, find_shape, is_kept, is_worth_it, named
 from hmexp.measure.shapes import AUTO
 from hmexp.native import PLAIN
 from hmexp.store.shapes import ShapeRecord
@@ -53,7 +53,7 @@ def choose_shapes(
             continue
         found.append(record)
         if record.source == "measured":
-            busy = "; the machine is busy, so this is not kept" if (record.spread or 0) > STEADY else ""
+            busy = "" if is_kept(record) else "; the machine is busy, so this is not kept"
             say(f"{operation}, {threads} thread{'s'[: threads > 1]}: {describe(record)}{busy}.")
     return tuple(found)
 

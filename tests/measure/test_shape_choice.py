@@ -12,7 +12,8 @@ import pytest
 from hmexp.errors import MeasurementError, ParameterError
 from hmexp.measure import shape_cache
 from hmexp.measure.operation import find_operation
-from hmexp.measure.shape_choice import BETTER, REGIONS, choose, find_shape, is_surely_better, named
+from hmexp.measure.shape_bench import BETTER, is_surely_better
+from hmexp.measure.shape_choice import REGIONS, choose, find_shape, is_kept, named
 from hmexp.measure.shapes import ways_of
 from hmexp.native import PAGE_BYTES
 from hmexp.store.shapes import ShapeRecord
@@ -60,6 +61,8 @@ def test_the_plain_loop_is_kept_unless_another_is_better_in_both_regions(found: 
         ((1.03, 1.05, 1.04, 0.7, 1.2), (1.02, 1.02, 1.1, 0.9, 1.02), True),  # one bad round of each
         ((1.03, 1.05, 1.04, 1.03, 1.2), (1.01, 1.01, 1.1, 1.01, 1.01), False),  # in one region by too little
         ((1.3, 1.4, 1.5, 0.9, 0.8), (1.3, 1.4, 1.5, 1.6, 1.7), False),  # a noisy host: large, and not sure
+        ((1.3,) * 11 + (0.8,) * 3, (1.1,) * 14, True),  # the same host, and rounds enough to be sure
+        ((1.3,) * 10 + (0.8,) * 4, (1.1,) * 14, False),
     ],
 )
 def test_a_shape_is_better_only_where_it_is_so_in_nearly_every_round(
@@ -67,6 +70,14 @@ def test_a_shape_is_better_only_where_it_is_so_in_nearly_every_round(
 ) -> None:
     taken = [{"other": [(10 * ratio, ratio) for ratio in ratios]} for ratios in (first, second)]
     assert is_surely_better(taken, "other") is better
+
+
+def test_a_busy_machine_keeps_only_what_is_sure(found: ShapeRecord) -> None:
+    first, second = found.trials[:2]
+    plain = msgspec.structs.replace(found, shape=first.shape, vector_bits=first.vector_bits, spread=0.5)
+    assert not is_kept(plain) and is_kept(msgspec.structs.replace(plain, spread=0.05))
+    other = msgspec.structs.replace(plain, shape=second.shape, vector_bits=second.vector_bits)
+    assert is_kept(other)
 
 
 def test_what_was_found_is_kept_and_used_again(found: ShapeRecord) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hmexp.errors import ParameterError
 from hmexp.experiment.progress import NoDisplay, Progress
 from hmexp.measure import shape_cache
-from hmexp.measure.shape_choice import STEADY
+from hmexp.measure.shape_choice import is_kept
 from hmexp.native import SHAPES, vector_bits
 from hmexp.report.comparison.options import ComparisonOptions
 from hmexp.report.comparison.verdicts import compare
@@ -90,7 +90,7 @@ def test_auto_measures_once_and_says_what_every_shape_gave(tmp_path: Path) -> No
     assert any(record.name in line or "plain loop is kept" in line for line in said)
     again = sweep(tmp_path, operations=["read"], launches=1, sample_seconds=0.05, shapes="auto", run="again")
     (second,) = read_run(again).shapes or ()
-    if (record.spread or 0) <= STEADY:
+    if is_kept(record):
         assert second == msgspec.structs.replace(record, source="kept")
     else:
         assert second.source == "measured" and any("busy" in line for line in said)
