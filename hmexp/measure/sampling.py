@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hmexp.errors import ParameterError
 from hmexp.measure.stopping import StopRule
@@ -46,7 +46,7 @@ class Sampling:
                 f"sample_seconds {self.seconds} is outside 0.001..60",
                 "shorter samples measure the clock and the scheduler, not the memory",
             )
-        return rule
+        return replace(rule, sample_seconds=float(self.seconds))
 
     @property
     def nanoseconds(self) -> float:

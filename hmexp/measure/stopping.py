@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -13,11 +14,13 @@ from hmexp.errors import ParameterError
 from hmexp.measure.statistics import summarise
 from hmexp.store.stop import Stop
 
-Stopped = Literal["fixed", "precision", "cap"]
+Stopped = Literal["fixed", "precision", "cap", "time"]
 
 MOST_SAMPLES: Final = 100_000
 #: No clock and scheduler give an interval narrower than this.
 FINEST: Final = 1e-5
+#: Samples that last so many times what was asked for are long: one pass over the region takes that time.
+_LONG: Final = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,15 @@ class StopRule:
         `samples` and not look.
     most_samples : int
         The cap: no more are taken, whatever the interval.
+    sample_seconds : float
+        How long a sample was asked to last. Long ones average as much as several: of those, beyond the least
+        number, no more are taken than fit into the time of `most_samples` such as were asked for [s].
     """
 
     samples: int = 10
     precision: float = 0.0
     most_samples: int = MOST_SAMPLES
+    sample_seconds: float = float("inf")
 
     @classmethod
     def of(cls, samples: int, precision: float = 0.0, most_samples: int | None = None) -> StopRule:
@@ -89,8 +96,9 @@ class StopRule:
         samples : numpy.ndarray
             All of them.
         stopped : str
-            ``precision`` or ``cap``; ``fixed`` if there was no precision to reach.
+            ``precision``, ``cap`` or ``time``; ``fixed`` if there was no precision to reach.
         """
+        began = time.perf_counter()
         taken = take(self.samples)
         if not self.precision:
             return taken, "fixed"
@@ -101,7 +109,17 @@ class StopRule:
             more = min(len(taken), self.most_samples - len(taken))
             if more <= 0:
                 return taken, "cap"
+            more = min(more, self._left(len(taken), time.perf_counter() - began))
+            if more <= 0:
+                return taken, "time"
             taken = np.concatenate([taken, take(more)])
+
+    def _left(self, count: int, seconds: float) -> int:
+        """How many more there is time for after so many, which took so long [s]."""
+        each = seconds / count
+        if each < _LONG * self.sample_seconds:
+            return self.most_samples
+        return int((self.most_samples * self.sample_seconds - seconds) / each)
 
     def to_record(self, stopped: Stopped) -> Stop:
         """The rule and why it ended, as they are stored."""

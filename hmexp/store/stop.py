@@ -11,7 +11,8 @@ class Stop(Stored, frozen=True, kw_only=True, gc=False):
     Parameters
     ----------
     stopped : str
-        `precision` (the interval is narrow enough), `cap` (the most samples) or `fixed` (no rule).
+        `precision` (the interval is narrow enough), `cap` (the most samples), `time` (each sample is a
+        pass that takes so long that no more fit into the time of the most samples) or `fixed` (no rule).
     least : int
         Fewest samples.
     most : int

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from hmexp.errors import ParameterError
+from hmexp.measure import stopping
 from hmexp.measure.stopping import StopRule
 
 Take = Callable[[int], npt.NDArray[np.void]]
@@ -55,6 +57,26 @@ def test_without_precision_the_number_is_exact() -> None:
     take, asked = source(30)
     found, stopped = StopRule.of(7).take(take, value)
     assert (len(found), stopped, asked) == (7, "fixed", [7])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "most", "number", "why"),
+    [
+        (0.004, 10, 5, "time"),  # five took 25 times as long as ten should have
+        (0.4, 10, 10, "cap"),  # as long as was asked for
+        (0.04, 41, 16, "time"),  # 5, 5 more, and six of the next ten
+    ],
+)
+def test_long_samples_are_fewer(
+    seconds: float, most: int, number: int, why: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock of the test's own: each sample takes 0.1 s."""
+    take, asked = source(30)
+    monkeypatch.setattr(stopping.time, "perf_counter", lambda: 0.1 * sum(asked))
+    rule = replace(StopRule.of(5, 0.001, most), sample_seconds=seconds)
+    found, stopped = rule.take(take, value)
+    assert (len(found), stopped) == (number, why)
+    assert rule.to_record(stopped).stopped == why
 
 
 def test_one_sample_is_never_precise() -> None:
