@@ -22,6 +22,24 @@ ROOT = Path(__file__).resolve().parents[2]
 KERNEL_VARIABLE = "HMEXP_LAB_TEST_KERNEL"
 REQUIRED_VARIABLE = "HMEXP_LAB_REQUIRED"
 REDIS_PACKAGES = ("redis-server", "libhiredis-dev")
+#: What takes minutes, the longest first: begun last, one of these would leave the other processes idle.
+BEGUN_FIRST = (
+    "test_the_modules_own_suite",
+    "test_every_placer",
+    "test_from_raw_to_nodes_and_back",
+    "test_hmexp_places_proves_and_sweeps_with_it",
+    "test_the_matrix_says_that_the_firmware_is_wrong",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the longest tests begin first, also after their order was shuffled."""
+    items.sort(key=lambda item: _turn(getattr(item, "originalname", item.name)))
+
+
+def _turn(name: str) -> int:
+    return BEGUN_FIRST.index(name) if name in BEGUN_FIRST else len(BEGUN_FIRST)
 
 
 @pytest.fixture
