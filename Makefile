@@ -72,7 +72,7 @@ proof-at-scale: setup ## what the proof costs beside populating 16 GiB (a quiet 
 	$(python) benchmarks/proof_at_scale.py
 
 test: lint ## lint, then all tests but slow ones and the lab's, of which one boots the module (TEST="-k pattern ...")
-	$(python) -m pytest -n $(JOBS) --dist worksteal -m "(not lab or one_boot)$(if $(filter no,$(SLOW)), and not slow)" $(TEST)
+	$(python) -m pytest -n $(JOBS) --dist worksteal -m "(not lab or one_boot)$(if $(filter no,$(SLOW)), and not slow)" --durations=12 $(TEST)
 
 lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stress for minutes (some GB of downloads)
 	@set -e; for kernel in $(KERNELS); do \

@@ -41,8 +41,8 @@ def run(folder: Path, **answers: str) -> tuple[int, list[str]]:
     environment["PATH"] = f"{make.parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run([script], env=environment, cwd=folder, capture_output=True, text=True)
     assert log.read_text().splitlines() == [
-        "test SLOW=yes with 1 and 30",
-        "lab-test KERNELS=distribution STRESS=20 LONG=no LAB_JOBS=2 with 1 and 30",
+        "test SLOW=yes with 1 and 12",
+        "lab-test KERNELS=distribution STRESS=20 LONG=no LAB_JOBS=2 with 1 and 12",
     ]
     assert "\n".join(answers.get(name, PASSED[name]) for name in ("TEXT_test", "TEXT_lab")) in done.stdout
     return done.returncode, done.stdout.splitlines()[-3:]

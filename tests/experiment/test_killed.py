@@ -2,7 +2,7 @@
 
 The moments, and what is killed at them, are drawn from a seed that is shown when the test fails;
 `HMEXP_KILL_SEED=N` draws the same again. There are 8 of them, each kind of kill at least once, or
-`HMEXP_KILLS=N` up to 30: `.ci/run` has all.
+`HMEXP_KILLS=N` up to 30; `.ci/run` has 12, and other ones each time.
 """
 
 from __future__ import annotations
