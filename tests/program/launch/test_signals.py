@@ -22,7 +22,7 @@ import pytest
 SECONDS = 30
 #: Counts its signals, and says so; a line of input is answered with the counts, and "end" with the end.
 COUNTER = """
-import json, os, signal, sys
+import json, os, select, signal, sys
 def say(*words): print(*words, flush=True)
 counts = {}
 def handle(number, frame):
@@ -32,11 +32,14 @@ def handle(number, frame):
 for name in sys.argv[1:]:
     signal.signal(signal.Signals[name], handle)
 say("ready", os.getpid())
-for line in sys.stdin:
-    if line == "end\\n":
-        break
-    say("counts", json.dumps(counts))
-os._exit(3)
+# Not a read that blocks: a signal just before it would be seen only with the next line.
+while True:
+    if not select.select([0], [], [], 0.05)[0]:
+        continue
+    for line in os.read(0, 4096).decode().splitlines() or ["end"]:
+        if line == "end":
+            os._exit(3)
+        say("counts", json.dumps(counts))
 """
 NAMES = (
     "SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTSTP", "SIGCONT", "SIGWINCH",
