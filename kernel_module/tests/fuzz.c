@@ -195,8 +195,8 @@ static void disturb(long processes)
 	while (!*(volatile bool *)over) {
 		draw_from(seed, ++tally->attempt);
 		one_operation(DISTURBER);
-		for (next += PACE; !*(volatile bool *)over &&
-				   done_by_all(processes) < next; )
+		next += PACE;
+		while (!*(volatile bool *)over && done_by_all(processes) < next)
 			usleep(20000);
 	}
 	fflush(stdout);
