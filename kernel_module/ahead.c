@@ -157,7 +157,7 @@ static struct folio *hm_bring(struct hm_file *hf, int nid, pgoff_t index,
 	struct address_space *mapping = hf->inode->i_mapping;
 	struct folio *folio;
 
-	if (!node_state(nid, N_MEMORY) ||
+	if (!node_state(nid, N_MEMORY) || !hm_node_spares(nid, 1L << order) ||
 	    hm_has_pages(hf, index, 1UL << order))
 		return NULL;
 	folio = __folio_alloc(hm_gfp_ahead(mapping) | __GFP_COMP, order, nid,
@@ -216,7 +216,7 @@ static unsigned int hm_take_pages(struct hm_file *hf, int *nids,
 			batch[k] = NULL;
 			at[k++] = i;
 		}
-		got = node_state(nid, N_MEMORY) ?
+		got = node_state(nid, N_MEMORY) && hm_node_spares(nid, k) ?
 			hm_alloc_bulk(gfp, nid, k, batch) : 0;
 		if (got < k)
 			n = at[got];
@@ -238,6 +238,8 @@ static unsigned int hm_bring_pages(struct hm_file *hf, pgoff_t first,
 
 	n = hm_wanted_ahead(hf, first, nids, min(n, HM_BATCH));
 	usable = hm_take_pages(hf, nids, pages, n);
+	if (usable && !hm_charge(hf, usable))
+		usable = 0;
 	for (done = 0; done < usable; done++) {
 		struct folio *folio = hm_arg_folio(pages[done]);
 		int nid = folio_nid(folio);
@@ -250,6 +252,10 @@ static unsigned int hm_bring_pages(struct hm_file *hf, pgoff_t first,
 		folio_unlock(folio);
 		folio_put(folio);
 	}
+	if (done)
+		hm_came(hf, done);
+	if (done < usable)
+		hm_uncharge(hf, usable - done);
 	for (i = done; i < n; i++) {
 		if (!pages[i])
 			continue;

@@ -7,6 +7,7 @@
 #include <linux/nodemask.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
+#include <linux/spinlock.h>
 #include <linux/types.h>
 #include <linux/uio.h>
 
@@ -43,6 +44,8 @@ struct hm_pattern {
  * enum hm_event - what is counted for a region, and for the module
  * @HM_FALLBACKS: shared pages allocated, but not on the wanted node
  * @HM_REFUSED: faults answered with SIGBUS because of HYBRIDMEM_F_STRICT
+ * @HM_LIMITED: shared faults answered with SIGBUS because of what an
+ *	administrator allows
  * @HM_MIGRATED: shared pages moved to another node by the kernel
  * @HM_HUGE: huge pages among the shared pages allocated, each counted once
  * @HM_LARGE: smaller folios of several pages among them, each counted once
@@ -57,6 +60,7 @@ struct hm_pattern {
 enum hm_event {
 	HM_FALLBACKS,
 	HM_REFUSED,
+	HM_LIMITED,
 	HM_MIGRATED,
 	HM_HUGE,
 	HM_LARGE,
@@ -73,6 +77,11 @@ enum hm_event {
  *	never by a fault
  * @pattern: the current pattern, never NULL; read under RCU
  * @inode: its page cache holds the shared pages
+ * @user: who has opened it
+ * @unlimited: its user may have more than users may
+ * @settling: makes hm_settle() and hm_uncharge() exclude each other
+ * @charged: shared pages charged to its user
+ * @coming: those of them that are on their way into the page cache
  * @events: what happened, by &enum hm_event
  * @allocated: shared pages ever allocated, per node
  */
@@ -80,6 +89,11 @@ struct hm_file {
 	struct mutex lock;	/* writers of pattern */
 	struct hm_pattern __rcu *pattern;
 	struct inode *inode;
+	struct hm_user *user;
+	bool unlimited;
+	spinlock_t settling;	/* charged and coming, in hm_settle() */
+	atomic_long_t charged;
+	atomic_long_t coming;
 	atomic_long_t events[HM_NR_EVENTS];
 	atomic_long_t allocated[];
 };
@@ -105,6 +119,9 @@ extern bool hm_strict_default;
 extern bool hm_use_huge;
 extern unsigned int hm_ahead;
 extern unsigned int hm_max_pattern;
+extern unsigned long hm_max_mib;
+extern unsigned long hm_max_user_mib;
+extern unsigned int hm_reserve_percent;
 
 /* pattern.c */
 struct hm_pattern *hm_pattern_alloc(size_t len);
@@ -121,7 +138,7 @@ unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
 			     unsigned int n);
 
 /* placement.c */
-struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret);
+struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp);
 struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp);
 vm_fault_t hm_check_private(struct hm_file *hf, struct vm_fault *vmf);
 #ifdef CONFIG_NUMA
@@ -150,6 +167,19 @@ struct folio *hm_add_large(struct hm_file *hf, struct vm_fault *vmf,
 			   struct hm_want want, unsigned int reach);
 unsigned int hm_populate_ahead(struct hm_file *hf, struct vm_fault *vmf,
 			       pgoff_t first, unsigned int n);
+
+/* quota.c */
+bool hm_charge(struct hm_file *hf, long n);
+void hm_uncharge(struct hm_file *hf, long n);
+void hm_came(struct hm_file *hf, long n);
+void hm_settle(struct hm_file *hf);
+bool hm_node_spares(int nid, long n);
+nodemask_t *hm_spared_nodes(nodemask_t *nodes);
+int hm_quota_open(struct hm_file *hf);
+void hm_quota_close(struct hm_file *hf);
+ssize_t hm_users_show(char *buf);
+int hm_quota_init(void);
+void hm_quota_exit(void);
 
 /* stats.c */
 extern const struct attribute_group *hm_stats_groups[];

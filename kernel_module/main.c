@@ -9,8 +9,8 @@
  * This file has the device and its file operations; pattern.c patterns, replaced
  * under RCU; placement.c allocation on a node, and the policy of private pages;
  * mapping.c faults, the page cache and the internal file system; ahead.c pages
- * that come before they are touched; stats.c the counters; compat.h everything
- * that differs between kernels.
+ * that come before they are touched; quota.c what an administrator allows; stats.c
+ * the counters; compat.h everything that differs between kernels.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -38,6 +38,18 @@ unsigned int hm_ahead;
 module_param_named(ahead, hm_ahead, uint, 0644);
 MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills at first, at most 16; 0 (the default) for none");
 
+unsigned long hm_max_mib;
+module_param_named(max_mib, hm_max_mib, ulong, 0644);
+MODULE_PARM_DESC(max_mib, "most shared memory of all regions, in MiB; 0 (the default) for no limit");
+
+unsigned long hm_max_user_mib;
+module_param_named(max_user_mib, hm_max_user_mib, ulong, 0644);
+MODULE_PARM_DESC(max_user_mib, "most shared memory of a user's regions, in MiB, unless opened with CAP_SYS_RESOURCE; 0 (the default) for no limit");
+
+unsigned int hm_reserve_percent;
+module_param_named(reserve_percent, hm_reserve_percent, uint, 0644);
+MODULE_PARM_DESC(reserve_percent, "part of each node that shared memory leaves free, at most 90; 0 (the default) for none");
+
 static unsigned short hm_mode = 0600;
 module_param_named(mode, hm_mode, ushort, 0444);
 MODULE_PARM_DESC(mode, "permissions of /dev/hybridmem");
@@ -58,11 +70,14 @@ static int hm_open(struct inode *inode, struct file *file)
 	p->strict = READ_ONCE(hm_strict_default);
 	mutex_init(&hf->lock);
 	RCU_INIT_POINTER(hf->pattern, p);
+	err = hm_quota_open(hf);
+	if (err)
+		goto err_pattern;
 
 	hf->inode = hm_inode_alloc(hf);
 	if (IS_ERR(hf->inode)) {
 		err = PTR_ERR(hf->inode);
-		goto err_pattern;
+		goto err_quota;
 	}
 	file->private_data = hf;
 	file->f_mapping = hf->inode->i_mapping;
@@ -74,6 +89,8 @@ static int hm_open(struct inode *inode, struct file *file)
 	hm_count_region(1);
 	return 0;
 
+err_quota:
+	hm_quota_close(hf);
 err_pattern:
 	kvfree(p);
 err_file:
@@ -181,9 +198,12 @@ static int __init hm_init(void)
 	err = hm_stats_init();
 	if (err)
 		return err;
-	err = hm_placement_init();
+	err = hm_quota_init();
 	if (err)
 		goto err_stats;
+	err = hm_placement_init();
+	if (err)
+		goto err_quota;
 	err = hm_mapping_init();
 	if (err)
 		goto err_placement;
@@ -197,6 +217,8 @@ err_mapping:
 	hm_mapping_exit();
 err_placement:
 	hm_placement_exit();
+err_quota:
+	hm_quota_exit();
 err_stats:
 	hm_stats_exit();
 	return err;
@@ -207,6 +229,7 @@ static void __exit hm_exit(void)
 	misc_deregister(&hm_misc);
 	hm_mapping_exit();
 	hm_placement_exit();
+	hm_quota_exit();
 	hm_stats_exit();
 }
 

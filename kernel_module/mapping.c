@@ -61,22 +61,33 @@ int hm_insert(struct hm_file *hf, struct folio *folio, pgoff_t index, gfp_t gfp)
 }
 
 /**
- * hm_insert_counted() - put a new folio in the page cache, and count its pages
+ * hm_insert_counted() - charge a new folio to the region's user, put it in the
+ * page cache, and count its pages
  * @hf: the region
  * @folio: the folio; freed when it cannot be put there
  * @index: of its first page
  * @gfp: how to charge it
  *
- * Return: as hm_insert().
+ * Return: as hm_insert(), or -EDQUOT if there may be no more.
  */
 int hm_insert_counted(struct hm_file *hf, struct folio *folio, pgoff_t index,
 		      gfp_t gfp)
 {
-	int err = hm_insert(hf, folio, index, gfp);
+	long n = folio_nr_pages(folio);
+	int err;
 
-	if (!err)
-		hm_count_allocated(hf, folio_nid(folio), folio_nr_pages(folio));
-	return err;
+	if (!hm_charge(hf, n)) {
+		folio_put(folio);
+		return -EDQUOT;
+	}
+	err = hm_insert(hf, folio, index, gfp);
+	if (err) {
+		hm_uncharge(hf, n);
+		return err;
+	}
+	hm_came(hf, n);
+	hm_count_allocated(hf, folio_nid(folio), n);
+	return 0;
 }
 
 /**
@@ -114,6 +125,9 @@ static bool hm_huge_suits(struct hm_file *hf, struct vm_fault *vmf,
 	       !hm_has_pages(hf, base, HM_HUGE_NR);
 }
 
+/* With little effort, as it was allocated: a small page is charged with all. */
+#define HM_CHARGE_HUGE	(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
 /* A huge folio around the fault, in the page cache and locked; or NULL. */
 static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 				 struct hm_want want, gfp_t gfp)
@@ -125,7 +139,7 @@ static struct folio *hm_add_huge(struct hm_file *hf, struct vm_fault *vmf,
 	    !hm_huge_suits(hf, vmf, base))
 		return NULL;
 	folio = hm_alloc_huge(want, gfp);
-	if (!folio || hm_insert_counted(hf, folio, base, GFP_KERNEL))
+	if (!folio || hm_insert_counted(hf, folio, base, HM_CHARGE_HUGE))
 		return NULL;
 	hm_count(hf, HM_HUGE, 1);
 	return folio;
@@ -143,75 +157,85 @@ static bool hm_made_meanwhile(struct hm_file *hf, pgoff_t index)
 	return hm_has_pages(hf, index, 1);
 }
 
-/* The page of the fault alone; NULL: look again. */
-static vm_fault_t hm_make_page(struct hm_file *hf, struct vm_fault *vmf,
-			       struct hm_want want, gfp_t gfp,
-			       struct folio **foliop)
+/*
+ * The page of the fault alone; NULL: look again; or an ERR_PTR(), as of
+ * hm_alloc_folio() and hm_insert_counted().
+ */
+static struct folio *hm_make_page(struct hm_file *hf, struct vm_fault *vmf,
+				  struct hm_want want, gfp_t gfp)
 {
-	vm_fault_t ret;
+	struct folio *folio = hm_alloc_folio(want, gfp);
 	int err;
 
-	*foliop = hm_alloc_folio(want, gfp, &ret);
-	if (!*foliop)
-		return ret;
-	err = hm_insert_counted(hf, *foliop, vmf->pgoff, GFP_KERNEL);
-	if (!err) {
-		/* Only now: who loses the race for a page has placed none. */
-		if (want.nid != NUMA_NO_NODE && folio_nid(*foliop) != want.nid)
-			hm_count(hf, HM_FALLBACKS, 1);
-		return 0;
-	}
-	*foliop = NULL;
-	return err == -EEXIST ? 0 : vmf_error(err);
+	if (IS_ERR(folio))
+		return folio;
+	err = hm_insert_counted(hf, folio, vmf->pgoff, GFP_KERNEL);
+	if (err)
+		return err == -EEXIST ? NULL : ERR_PTR(err);
+	/* Only now: who loses the race for a page has placed none. */
+	if (want.nid != NUMA_NO_NODE && folio_nid(folio) != want.nid)
+		hm_count(hf, HM_FALLBACKS, 1);
+	return folio;
 }
 
 /*
- * The folio of a shared page, in the page cache and locked; NULL: look again.
- * And how many pages in a row, from that of the fault on, are to be mapped.
+ * The folio of a shared page, in the page cache and locked; NULL: look again; or
+ * an ERR_PTR(), as of hm_make_page().  And how many pages in a row, from that of
+ * the fault on, are to be mapped.
  */
-static vm_fault_t hm_make(struct hm_file *hf, struct vm_fault *vmf,
-			  struct hm_want want, struct folio **foliop,
-			  unsigned int *n)
+static struct folio *hm_make(struct hm_file *hf, struct vm_fault *vmf,
+			     struct hm_want want, unsigned int *n)
 {
 	gfp_t gfp = mapping_gfp_mask(hf->inode->i_mapping);
-	vm_fault_t ret = 0;
+	struct folio *folio;
 	unsigned int reach;
 
 	*n = 1;
-	*foliop = hm_add_huge(hf, vmf, want, gfp);
-	if (*foliop)
-		return 0;
+	folio = hm_add_huge(hf, vmf, want, gfp);
+	if (folio)
+		return folio;
 	reach = hm_reach(hf, vmf, want);
 	if (reach > 1)
-		*foliop = hm_add_large(hf, vmf, want, reach);
-	if (!*foliop)
-		ret = hm_make_page(hf, vmf, want, gfp, foliop);
-	if (!*foliop)
-		return ret;
-	*n = folio_nr_pages(*foliop);
+		folio = hm_add_large(hf, vmf, want, reach);
+	if (!folio)
+		folio = hm_make_page(hf, vmf, want, gfp);
+	if (IS_ERR_OR_NULL(folio))
+		return folio;
+	*n = folio_nr_pages(folio);
 	if (*n < reach)
 		*n += hm_populate_ahead(hf, vmf, vmf->pgoff + *n, reach - *n);
-	return 0;
+	return folio;
+}
+
+static struct folio *hm_make_strict(struct hm_file *hf, struct vm_fault *vmf,
+				    struct hm_want want, unsigned int *n)
+{
+	int making = srcu_read_lock(&hm_making);
+	struct folio *folio = hm_make(hf, vmf, want, n);
+
+	srcu_read_unlock(&hm_making, making);
+	return folio;
 }
 
 static vm_fault_t hm_add(struct hm_file *hf, struct vm_fault *vmf,
 			 struct folio **foliop, unsigned int *n)
 {
 	struct hm_want want = hm_wanted(hf, vmf->pgoff);
-	vm_fault_t ret;
-	int making;
+	struct folio *folio = want.strict ? hm_make_strict(hf, vmf, want, n) :
+					    hm_make(hf, vmf, want, n);
+	int err = PTR_ERR_OR_ZERO(folio);
 
-	if (!want.strict)
-		return hm_make(hf, vmf, want, foliop, n);
-	making = srcu_read_lock(&hm_making);
-	ret = hm_make(hf, vmf, want, foliop, n);
-	srcu_read_unlock(&hm_making, making);
-	if (ret == VM_FAULT_SIGBUS) {
+	*foliop = err ? NULL : folio;
+	if (!err)
+		return 0;
+	if (err == -ENOSPC) {
 		if (hm_made_meanwhile(hf, vmf->pgoff))
 			return 0;
 		hm_count(hf, HM_REFUSED, 1);
+	} else if (err == -EDQUOT) {
+		hm_count(hf, HM_LIMITED, 1);
 	}
-	return ret;
+	return vmf_error(err);
 }
 
 /*
@@ -345,6 +369,7 @@ long hm_punch(struct hm_file *hf, void __user *arg)
 	/* Once for all of the range: truncation would do it page by page. */
 	unmap_mapping_range(mapping, r.offset, r.len, 0);
 	truncate_inode_pages_range(mapping, r.offset, r.offset + r.len - 1);
+	hm_settle(hf);
 	return 0;
 }
 
@@ -380,6 +405,7 @@ static void hm_evict_inode(struct inode *inode)
 	truncate_inode_pages_final(inode->i_mapping);
 	clear_inode(inode);
 	if (hf) {
+		hm_quota_close(hf);
 		kvfree(rcu_dereference_protected(hf->pattern, true));
 		kfree(hf);
 	}

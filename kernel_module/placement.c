@@ -61,35 +61,54 @@ static struct folio *hm_alloc_on_node(int nid, bool strict, gfp_t gfp)
 	return folio;
 }
 
+/*
+ * The nearest node that has memory to spare; or as the task's policy says, if
+ * there is no node to be near to, or it is offline.
+ */
+static struct folio *hm_alloc_anywhere(int nid, gfp_t gfp)
+{
+	bool near = nid != NUMA_NO_NODE && node_state(nid, N_MEMORY);
+	struct folio *folio = NULL;
+	nodemask_t room, *nodes = hm_spared_nodes(&room);
+
+	if (!near) {
+		folio = folio_alloc(gfp, 0);
+		if (!folio || !nodes || node_isset(folio_nid(folio), *nodes))
+			return folio ? folio : ERR_PTR(-ENOMEM);
+		folio_put(folio);
+		nid = numa_mem_id();
+	}
+	if (nodes && nodes_empty(*nodes))
+		return ERR_PTR(-EDQUOT);
+	folio = __folio_alloc(gfp, 0, nid, nodes);
+	return folio ? folio : ERR_PTR(-ENOMEM);
+}
+
 /**
  * hm_alloc_folio() - a zeroed page for the page cache
  * @want: where
  * @gfp: how to allocate
- * @ret: the fault's answer when no folio is returned
  *
  * The allocator itself keeps to the cpuset of the task.
  *
- * Return: the page, on the wanted node if strict; or NULL.
+ * Return: the page, on the wanted node if strict; or an ERR_PTR(): -ENOSPC if
+ * strict and the node has none to give, -EDQUOT if all nodes keep what they have
+ * in reserve, -ENOMEM.
  */
-struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret)
+struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp)
 {
-	struct folio *folio;
+	struct folio *folio = NULL;
 
 	gfp |= __GFP_ZERO;
-	*ret = VM_FAULT_OOM;
 	if (want.nid == NUMA_NO_NODE)
-		return folio_alloc(gfp, 0);
-
-	folio = hm_alloc_on_node(want.nid, want.strict, gfp);
+		return hm_alloc_anywhere(want.nid, gfp);
+	if (node_state(want.nid, N_MEMORY) && hm_node_spares(want.nid, 1))
+		folio = hm_alloc_on_node(want.nid, want.strict, gfp);
 	if (folio)
 		return folio;
-	if (want.strict) {
-		*ret = VM_FAULT_SIGBUS;
-		return NULL;
-	}
-	/* The nearest node that has memory; the task's own if it is offline. */
-	return node_state(want.nid, N_MEMORY) ?
-		__folio_alloc(gfp, 0, want.nid, NULL) : folio_alloc(gfp, 0);
+	if (want.strict)
+		return ERR_PTR(-ENOSPC);
+	return hm_alloc_anywhere(want.nid, gfp);
 }
 
 /**
@@ -102,7 +121,8 @@ struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp, vm_fault_t *ret)
  */
 struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp)
 {
-	if (!node_state(want.nid, N_MEMORY))
+	if (!node_state(want.nid, N_MEMORY) ||
+	    !hm_node_spares(want.nid, HM_HUGE_NR))
 		return NULL;
 	return __folio_alloc(gfp | __GFP_ZERO | __GFP_COMP | __GFP_THISNODE |
 			     __GFP_NOWARN | __GFP_NORETRY,

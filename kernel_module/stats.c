@@ -107,6 +107,7 @@ void hm_count_region(int n)
 static const char * const hm_event_names[HM_NR_EVENTS] = {
 	[HM_FALLBACKS]		= "fallbacks",
 	[HM_REFUSED]		= "refused",
+	[HM_LIMITED]		= "limited",
 	[HM_MIGRATED]		= "migrated",
 	[HM_HUGE]		= "huge",
 	[HM_LARGE]		= "large",
@@ -178,6 +179,12 @@ static ssize_t regions_show(struct device *dev, struct device_attribute *attr,
 	return sysfs_emit(buf, "%ld\n", hm_sum_slot(hm_regions_slot()));
 }
 
+static ssize_t users_show(struct device *dev, struct device_attribute *attr,
+			  char *buf)
+{
+	return hm_users_show(buf);
+}
+
 /* As in numa_maps and in the files of the slab allocator: N0=123 N2=246 */
 static ssize_t nodes_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
@@ -203,10 +210,12 @@ static ssize_t nodes_show(struct device *dev, struct device_attribute *attr,
 	}
 
 HM_ATTR(regions, regions_show, 0);
+HM_ATTR(users, users_show, 0);
 HM_ATTR(allocated, nodes_show, HM_NODE_ALLOCATED);
 HM_ATTR(resident, nodes_show, HM_NODE_RESIDENT);
 HM_ATTR(fallbacks, event_show, HM_FALLBACKS);
 HM_ATTR(refused, event_show, HM_REFUSED);
+HM_ATTR(limited, event_show, HM_LIMITED);
 HM_ATTR(migrated, event_show, HM_MIGRATED);
 HM_ATTR(huge, event_show, HM_HUGE);
 HM_ATTR(large, event_show, HM_LARGE);
@@ -217,10 +226,12 @@ HM_ATTR(private_relaxed, event_show, HM_PRIVATE_RELAXED);
 
 static struct attribute *hm_stats_attrs[] = {
 	&hm_attr_regions.attr.attr,
+	&hm_attr_users.attr.attr,
 	&hm_attr_allocated.attr.attr,
 	&hm_attr_resident.attr.attr,
 	&hm_attr_fallbacks.attr.attr,
 	&hm_attr_refused.attr.attr,
+	&hm_attr_limited.attr.attr,
 	&hm_attr_migrated.attr.attr,
 	&hm_attr_huge.attr.attr,
 	&hm_attr_large.attr.attr,

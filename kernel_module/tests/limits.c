@@ -253,6 +253,51 @@ static int enter_and_touch(void *arg)
 	return n == j->len / PAGE ? 0 : caught_signal == SIGBUS ? 1 : 2;
 }
 
+static long memcg_event(const char *name)
+{
+	const char *at = strstr(cgroup_get("memory.events"), name);
+
+	return at ? atol(at + strlen(name)) : 0;
+}
+
+static int enter_and_touch_most(void *arg)
+{
+	struct job *j = arg;
+	char pid[16], *at = aligned_map(j->fd, j->len, MAP_SHARED, 0);
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (cgroup_set("cgroup.procs", pid))
+		return 100;
+	touch(at, j->len - MIB);
+	return 0;
+}
+
+/* A huge page that does not fit is not forced: there is room for small ones. */
+static void memcg_huge(void)
+{
+	struct job j = { .len = 16 * MIB };
+	long kills = memcg_event("oom_kill "), tries, all;
+	int r;
+
+	cgroup_set("memory.max", "16M");
+	j.fd = region_with(PATTERN(a, b), 0, 9);
+	tries = memcg_event("max ");
+	r = in_child(enter_and_touch_most, &j);
+	tries = memcg_event("max ") - tries;
+	all = fdinfo(j.fd, "shared_pages");
+	if (!fdinfo(j.fd, "huge")) {
+		skip("a huge page at a cgroup's limit", "this kernel has none here");
+	} else {
+		ok(!r && fdinfo(j.fd, "huge") == 7 && all == 15 * MIB / PAGE,
+		   "huge pages up to a cgroup's limit, then small ones (%d, %ld, %ld)",
+		   r, fdinfo(j.fd, "huge"), all);
+		/* An allocation that does all that it can asks seventeen times. */
+		ok(memcg_event("oom_kill ") == kills && tries <= 4,
+		   "none of them forced (%ld times at the limit)", tries);
+	}
+	close(j.fd);
+}
+
 static void memcg(void)
 {
 	struct job j = { .len = 64 * MIB, .flags = MAP_SHARED };
@@ -283,6 +328,7 @@ static void memcg(void)
 		   "no more than the limit was taken");
 		close(j.fd);
 	}
+	memcg_huge();
 	cgroup_set("memory.max", "128M");
 	j.fd = region_with(PATTERN(a, b), 0, 0);
 	r = in_child(enter_and_touch, &j);
