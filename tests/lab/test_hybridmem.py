@@ -35,7 +35,7 @@ def test_the_modules_own_suite(guest: Callable[..., LabResult], built: Path, tmp
         topology="module-tests",
         writable=[tmp_path],
         append="init_on_alloc=0 memhp_default_state=online_movable",
-        timeout_seconds=1500,
+        timeout_seconds=1500 + 2 * int(STRESS_SECONDS),
     )
     print(result.text)
     assert result.status == 0, result.text + result.stderr.decode(errors="replace")
