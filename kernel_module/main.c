@@ -64,9 +64,11 @@ static int hm_open(struct inode *inode, struct file *file)
 		     GFP_KERNEL_ACCOUNT);
 	if (!hf)
 		return err;
+	if (hm_events_alloc(hf))
+		goto err_file;
 	p = hm_pattern_alloc(0);
 	if (!p)
-		goto err_file;
+		goto err_events;
 	p->strict = READ_ONCE(hm_strict_default);
 	mutex_init(&hf->lock);
 	RCU_INIT_POINTER(hf->pattern, p);
@@ -93,6 +95,8 @@ err_quota:
 	hm_quota_close(hf);
 err_pattern:
 	kvfree(p);
+err_events:
+	hm_events_free(hf);
 err_file:
 	kfree(hf);
 	return err;

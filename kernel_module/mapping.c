@@ -407,6 +407,7 @@ static void hm_evict_inode(struct inode *inode)
 	if (hf) {
 		hm_quota_close(hf);
 		kvfree(rcu_dereference_protected(hf->pattern, true));
+		hm_events_free(hf);
 		kfree(hf);
 	}
 }
