@@ -146,8 +146,8 @@ ssize_t hm_pattern_read(struct hm_file *hf, char __user *buf, size_t len,
 			loff_t *ppos);
 long hm_pattern_set(struct hm_file *hf, void __user *arg);
 long hm_pattern_get(struct hm_file *hf, void __user *arg);
-long hm_config_set(struct hm_file *hf, void __user *arg);
-long hm_config_get(struct hm_file *hf, void __user *arg);
+long hm_config_set(struct hm_file *hf, void __user *arg, size_t size);
+long hm_config_get(struct hm_file *hf, void __user *arg, size_t size);
 struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index);
 unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
 			     unsigned int n);
@@ -171,7 +171,7 @@ int hm_insert_counted(struct hm_file *hf, struct folio *folio, pgoff_t index,
 		      gfp_t gfp);
 bool hm_has_pages(struct hm_file *hf, pgoff_t index, unsigned long n);
 struct inode *hm_inode_alloc(struct hm_file *hf);
-long hm_punch(struct hm_file *hf, void __user *arg);
+long hm_punch(struct hm_file *hf, void __user *arg, size_t size);
 int hm_mapping_init(void);
 void hm_mapping_exit(void);
 
