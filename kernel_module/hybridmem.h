@@ -39,20 +39,24 @@
  * @flags: HYBRIDMEM_F_*
  * @granule_shift: log2 of the pages that come in a row from one entry of the
  *	pattern: 0 is one page, 9 is 2 MiB and 18 is 1 GiB where pages are 4 KiB
+ * @reserved: zero; any other value is refused with EINVAL
  */
 struct hybridmem_config {
 	__u32 flags;
 	__u32 granule_shift;
+	__u64 reserved[3];
 };
 
 /**
  * struct hybridmem_range - a range of the region
  * @offset: first byte, a multiple of the page size
  * @len: bytes, a multiple of the page size, not zero
+ * @reserved: zero; any other value is refused with EINVAL
  */
 struct hybridmem_range {
 	__u64 offset;
 	__u64 len;
+	__u64 reserved[2];
 };
 
 /**
@@ -76,5 +80,13 @@ struct hybridmem_pattern {
 #define HYBRIDMEM_IOC_PUNCH	  _IOW('H', 0x42, struct hybridmem_range)
 #define HYBRIDMEM_IOC_SET_PATTERN _IOW('H', 0x43, struct hybridmem_pattern)
 #define HYBRIDMEM_IOC_GET_PATTERN _IOWR('H', 0x44, struct hybridmem_pattern)
+
+/*
+ * The same without the reserved words, as first published: every version of the
+ * module accepts these, and reads and writes the first 8 or 16 bytes alone.
+ */
+#define HYBRIDMEM_IOC_SET_CONFIG_V1 _IOC(_IOC_WRITE, 'H', 0x40, 8)
+#define HYBRIDMEM_IOC_GET_CONFIG_V1 _IOC(_IOC_READ, 'H', 0x41, 8)
+#define HYBRIDMEM_IOC_PUNCH_V1	    _IOC(_IOC_WRITE, 'H', 0x42, 16)
 
 #endif /* _UAPI_HYBRIDMEM_H */

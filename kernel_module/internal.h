@@ -5,6 +5,7 @@
 #include <linux/atomic.h>
 #include <linux/mutex.h>
 #include <linux/nodemask.h>
+#include <linux/percpu.h>
 #include <linux/rcupdate.h>
 #include <linux/seq_file.h>
 #include <linux/spinlock.h>
@@ -71,6 +72,18 @@ enum hm_event {
 	HM_NR_EVENTS
 };
 
+/* The last of them are those that faults of private pages count. */
+#define HM_NR_SHARED_EVENTS	HM_PRIVATE
+#define HM_NR_PRIVATE_EVENTS	(HM_NR_EVENTS - HM_PRIVATE)
+
+/**
+ * struct hm_private_events - what a CPU has counted of a region's private pages
+ * @n: by &enum hm_event, from %HM_PRIVATE on
+ */
+struct hm_private_events {
+	long n[HM_NR_PRIVATE_EVENTS];
+};
+
 /**
  * struct hm_file - one region: what an open file of the device owns
  * @lock: serialises writers of @pattern; taken with no other lock held and
@@ -82,7 +95,8 @@ enum hm_event {
  * @settling: makes hm_settle() and hm_uncharge() exclude each other
  * @charged: shared pages charged to its user
  * @coming: those of them that are on their way into the page cache
- * @events: what happened, by &enum hm_event
+ * @private_events: what happened to private pages, per CPU
+ * @events: what happened to shared ones, by &enum hm_event
  * @allocated: shared pages ever allocated, per node
  */
 struct hm_file {
@@ -94,7 +108,8 @@ struct hm_file {
 	spinlock_t settling;	/* charged and coming, in hm_settle() */
 	atomic_long_t charged;
 	atomic_long_t coming;
-	atomic_long_t events[HM_NR_EVENTS];
+	struct hm_private_events __percpu *private_events;
+	atomic_long_t events[HM_NR_SHARED_EVENTS];
 	atomic_long_t allocated[];
 };
 
@@ -131,8 +146,8 @@ ssize_t hm_pattern_read(struct hm_file *hf, char __user *buf, size_t len,
 			loff_t *ppos);
 long hm_pattern_set(struct hm_file *hf, void __user *arg);
 long hm_pattern_get(struct hm_file *hf, void __user *arg);
-long hm_config_set(struct hm_file *hf, void __user *arg);
-long hm_config_get(struct hm_file *hf, void __user *arg);
+long hm_config_set(struct hm_file *hf, void __user *arg, size_t size);
+long hm_config_get(struct hm_file *hf, void __user *arg, size_t size);
 struct hm_want hm_wanted(struct hm_file *hf, pgoff_t index);
 unsigned int hm_wanted_ahead(struct hm_file *hf, pgoff_t index, int *nids,
 			     unsigned int n);
@@ -156,7 +171,7 @@ int hm_insert_counted(struct hm_file *hf, struct folio *folio, pgoff_t index,
 		      gfp_t gfp);
 bool hm_has_pages(struct hm_file *hf, pgoff_t index, unsigned long n);
 struct inode *hm_inode_alloc(struct hm_file *hf);
-long hm_punch(struct hm_file *hf, void __user *arg);
+long hm_punch(struct hm_file *hf, void __user *arg, size_t size);
 int hm_mapping_init(void);
 void hm_mapping_exit(void);
 
@@ -188,6 +203,8 @@ void hm_count_allocated(struct hm_file *hf, int nid, long n);
 void hm_count_freed(struct folio *folio);
 void hm_count_moved(struct hm_file *hf, struct folio *from, struct folio *to);
 void hm_count_region(int n);
+int hm_events_alloc(struct hm_file *hf);
+void hm_events_free(struct hm_file *hf);
 void hm_show_fdinfo(struct seq_file *m, struct file *file);
 int hm_stats_init(void);
 void hm_stats_exit(void);

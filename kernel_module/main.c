@@ -64,9 +64,11 @@ static int hm_open(struct inode *inode, struct file *file)
 		     GFP_KERNEL_ACCOUNT);
 	if (!hf)
 		return err;
+	if (hm_events_alloc(hf))
+		goto err_file;
 	p = hm_pattern_alloc(0);
 	if (!p)
-		goto err_file;
+		goto err_events;
 	p->strict = READ_ONCE(hm_strict_default);
 	mutex_init(&hf->lock);
 	RCU_INIT_POINTER(hf->pattern, p);
@@ -93,6 +95,8 @@ err_quota:
 	hm_quota_close(hf);
 err_pattern:
 	kvfree(p);
+err_events:
+	hm_events_free(hf);
 err_file:
 	kfree(hf);
 	return err;
@@ -140,23 +144,29 @@ static long hm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 
 	switch (cmd) {
 	case HYBRIDMEM_IOC_GET_CONFIG:
-		return hm_config_get(hf, p);
+	case HYBRIDMEM_IOC_GET_CONFIG_V1:
+		return hm_config_get(hf, p, _IOC_SIZE(cmd));
 	case HYBRIDMEM_IOC_GET_PATTERN:
 		return hm_pattern_get(hf, p);
 	case HYBRIDMEM_IOC_SET_CONFIG:
+	case HYBRIDMEM_IOC_SET_CONFIG_V1:
 	case HYBRIDMEM_IOC_SET_PATTERN:
 	case HYBRIDMEM_IOC_PUNCH:
+	case HYBRIDMEM_IOC_PUNCH_V1:
 		if (!(file->f_mode & FMODE_WRITE))
 			return -EBADF;
 		break;
 	default:
 		return -ENOTTY;
 	}
-	if (cmd == HYBRIDMEM_IOC_SET_CONFIG)
-		return hm_config_set(hf, p);
-	if (cmd == HYBRIDMEM_IOC_SET_PATTERN)
+	switch (_IOC_NR(cmd)) {
+	case _IOC_NR(HYBRIDMEM_IOC_SET_CONFIG):
+		return hm_config_set(hf, p, _IOC_SIZE(cmd));
+	case _IOC_NR(HYBRIDMEM_IOC_SET_PATTERN):
 		return hm_pattern_set(hf, p);
-	return hm_punch(hf, p);
+	default:
+		return hm_punch(hf, p, _IOC_SIZE(cmd));
+	}
 }
 
 static int hm_mmap(struct file *file, struct vm_area_struct *vma)

@@ -20,6 +20,7 @@
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <linux/srcu.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 
 #include "internal.h"
@@ -351,19 +352,22 @@ static const struct address_space_operations hm_aops = {
  * hm_punch() - HYBRIDMEM_IOC_PUNCH: free the shared pages of a range
  * @hf: the region
  * @arg: a struct hybridmem_range
+ * @size: what its version has of it
  *
  * Private copies stay, as they do when a hole is punched in a file.
  *
  * Return: 0 or a negative errno.
  */
-long hm_punch(struct hm_file *hf, void __user *arg)
+long hm_punch(struct hm_file *hf, void __user *arg, size_t size)
 {
 	struct address_space *mapping = hf->inode->i_mapping;
 	struct hybridmem_range r;
+	int err = copy_struct_from_user(&r, sizeof(r), arg, size);
 
-	if (copy_from_user(&r, arg, sizeof(r)))
-		return -EFAULT;
-	if (!r.len || !PAGE_ALIGNED(r.offset) || !PAGE_ALIGNED(r.len) ||
+	if (err)
+		return err;
+	if (memchr_inv(r.reserved, 0, sizeof(r.reserved)) || !r.len ||
+	    !PAGE_ALIGNED(r.offset) || !PAGE_ALIGNED(r.len) ||
 	    r.offset > HM_MAX_SIZE || r.len > HM_MAX_SIZE - r.offset)
 		return -EINVAL;
 	/* Once for all of the range: truncation would do it page by page. */
@@ -407,6 +411,7 @@ static void hm_evict_inode(struct inode *inode)
 	if (hf) {
 		hm_quota_close(hf);
 		kvfree(rcu_dereference_protected(hf->pattern, true));
+		hm_events_free(hf);
 		kfree(hf);
 	}
 }

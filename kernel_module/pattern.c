@@ -8,6 +8,7 @@
  */
 #include <linux/mm.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
 
@@ -293,17 +294,20 @@ long hm_pattern_get(struct hm_file *hf, void __user *arg)
  * hm_config_set() - HYBRIDMEM_IOC_SET_CONFIG
  * @hf: the region
  * @arg: a struct hybridmem_config
+ * @size: what its version has of it
  *
  * Return: 0, or a negative errno that leaves the old configuration in place.
  */
-long hm_config_set(struct hm_file *hf, void __user *arg)
+long hm_config_set(struct hm_file *hf, void __user *arg, size_t size)
 {
 	struct hm_pattern *old, *new;
 	struct hybridmem_config c;
+	int err = copy_struct_from_user(&c, sizeof(c), arg, size);
 
-	if (copy_from_user(&c, arg, sizeof(c)))
-		return -EFAULT;
-	if ((c.flags & ~HYBRIDMEM_F_ALL) ||
+	if (err)
+		return err;
+	if (memchr_inv(c.reserved, 0, sizeof(c.reserved)) ||
+	    (c.flags & ~HYBRIDMEM_F_ALL) ||
 	    c.granule_shift >= BITS_PER_LONG - PAGE_SHIFT)
 		return -EINVAL;
 
@@ -329,10 +333,11 @@ long hm_config_set(struct hm_file *hf, void __user *arg)
  * hm_config_get() - HYBRIDMEM_IOC_GET_CONFIG
  * @hf: the region
  * @arg: a struct hybridmem_config to fill
+ * @size: what its version has of it
  *
  * Return: 0 or -EFAULT.
  */
-long hm_config_get(struct hm_file *hf, void __user *arg)
+long hm_config_get(struct hm_file *hf, void __user *arg, size_t size)
 {
 	struct hybridmem_config c = { };
 	struct hm_pattern *p;
@@ -344,7 +349,7 @@ long hm_config_get(struct hm_file *hf, void __user *arg)
 		  (p->no_ahead ? HYBRIDMEM_F_NO_AHEAD : 0);
 	c.granule_shift = p->shift;
 	rcu_read_unlock();
-	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
+	return copy_to_user(arg, &c, min(size, sizeof(c))) ? -EFAULT : 0;
 }
 
 /**

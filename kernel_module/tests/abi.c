@@ -149,7 +149,7 @@ static void wide(void)
 
 static void ranges(void)
 {
-	struct hybridmem_range r = { 0, PAGE };
+	struct hybridmem_range r = { .len = PAGE };
 	int fd = region_open();
 	static const struct { uint64_t offset, len; } bad[] = {
 		{ 0, 0 }, { 1, PAGE }, { 0, 1 }, { 0, PAGE + 8 },
@@ -173,7 +173,7 @@ static void modes(void)
 {
 	struct hybridmem_config c = { };
 	struct hybridmem_pattern p = { };
-	struct hybridmem_range r = { 0, PAGE };
+	struct hybridmem_range r = { .len = PAGE };
 	int fd = open(DEVICE, O_RDONLY);
 
 	FAILS(write(fd, two, 2), EBADF, "read only: write is EBADF");
@@ -216,6 +216,71 @@ static void mappings(void)
 	close(fd);
 }
 
+/* The reserved words are zero, and those who do not know them are served. */
+static void versions(void)
+{
+	struct hybridmem_config c = { .flags = HYBRIDMEM_F_SPARSE };
+	struct hybridmem_range r = { .len = PAGE };
+	struct { uint32_t flags, shift, guard; } old = {
+		HYBRIDMEM_F_STRICT, 4, 0xabcdabcd,
+	};
+	struct { uint64_t offset, len, guard; } range = { 0, PAGE, ~0UL };
+	char *end = mmap(NULL, 2 * PAGE, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *at;
+	int fd = region_open();
+	unsigned long i;
+
+	ok(sizeof(c) == 32 && sizeof(r) == 32,
+	   "there is room for more in the structures");
+	for (i = 0; i < ARRAY(c.reserved); i++) {
+		c.reserved[i] = 1UL << (21 * i);
+		FAILS(ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG, &c), EINVAL,
+		      "a reserved word of the configuration: EINVAL");
+		c.reserved[i] = 0;
+	}
+	for (i = 0; i < ARRAY(r.reserved); i++) {
+		r.reserved[i] = 1UL << (42 * i);
+		FAILS(ioctl(fd, HYBRIDMEM_IOC_PUNCH, &r), EINVAL,
+		      "a reserved word of a range: EINVAL");
+		r.reserved[i] = 0;
+	}
+	memset(&c, 0xff, sizeof(c));
+	ok(!ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG, &c) && !c.flags &&
+	   !c.granule_shift && !c.reserved[0] && !c.reserved[1] &&
+	   !c.reserved[2], "a refusal sets nothing, and zeroes are got");
+
+	ok(!ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG_V1, &old) &&
+	   !ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG, &c) &&
+	   c.flags == HYBRIDMEM_F_STRICT && c.granule_shift == 4,
+	   "the first version of the ioctl sets the configuration");
+	old.flags = old.shift = 0;
+	ok(!ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG_V1, &old) &&
+	   old.flags == HYBRIDMEM_F_STRICT && old.shift == 4 &&
+	   old.guard == 0xabcdabcd, "and gets it, and no more");
+	at = region_map(fd, PAGE, MAP_SHARED, 0);
+	touch(at, PAGE);
+	ok(!ioctl(fd, HYBRIDMEM_IOC_PUNCH_V1, &range) && all_zero(at, PAGE),
+	   "and punches");
+	mprotect(end + PAGE, PAGE, PROT_NONE);
+	ok(!ioctl(fd, HYBRIDMEM_IOC_GET_CONFIG_V1, end + PAGE - 8) &&
+	   !ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG_V1, end + PAGE - 8),
+	   "all within its 8 bytes");
+	FAILS(ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG, end + PAGE - 8), EFAULT,
+	      "where the second needs 32: EFAULT");
+	old.flags = HYBRIDMEM_F_ALL + 1;
+	FAILS(ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG_V1, &old), EINVAL,
+	      "an unknown flag is none for the first one either");
+	munmap(end, 2 * PAGE);
+	munmap(at, PAGE);
+	close(fd);
+	fd = open(DEVICE, O_RDONLY | O_CLOEXEC);
+	FAILS(ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG_V1, &old), EBADF,
+	      "read only: its configuration is EBADF");
+	FAILS(ioctl(fd, HYBRIDMEM_IOC_PUNCH_V1, &range), EBADF,
+	      "and its punch");
+	close(fd);
+}
+
 int main(void)
 {
 	find_nodes();
@@ -227,6 +292,7 @@ int main(void)
 	configuration();
 	wide();
 	ranges();
+	versions();
 	modes();
 	mappings();
 	return done();

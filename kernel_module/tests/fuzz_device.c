@@ -342,21 +342,27 @@ int op_set_config(void)
 		.flags = below(8),
 		.granule_shift = shifts[below(ARRAY(shifts))],
 	};
+	unsigned long cmd = one_in(4) ? HYBRIDMEM_IOC_SET_CONFIG_V1 :
+					HYBRIDMEM_IOC_SET_CONFIG;
 	struct store *s = open_store();
 	bool good = true;
 	int err;
 
 	if (!s)
 		return NOTHING;
+	if (cmd == HYBRIDMEM_IOC_SET_CONFIG && one_in(8)) {
+		c.reserved[below(ARRAY(c.reserved))] = 1UL << below(64);
+		good = false;
+	}
 	if (one_in(4)) {
 		c.flags = one_in(2) ? draw() : 1U << below(32);
-		good = c.flags <= HYBRIDMEM_F_ALL;
+		good = good && c.flags <= HYBRIDMEM_F_ALL;
 	}
 	if (one_in(4)) {
 		c.granule_shift = draw() >> below(60);
 		good = good && c.granule_shift < 52;
 	}
-	err = result(ioctl(s->fd, HYBRIDMEM_IOC_SET_CONFIG, &c));
+	err = result(ioctl(s->fd, cmd, &c));
 	if (!err) {
 		s->config = c;
 		s->was_sparse |= c.flags & HYBRIDMEM_F_SPARSE;
@@ -483,6 +489,8 @@ int op_ioctl_garbage(void)
 	static const unsigned long commands[] = {
 		HYBRIDMEM_IOC_SET_CONFIG, HYBRIDMEM_IOC_GET_CONFIG,
 		HYBRIDMEM_IOC_PUNCH, HYBRIDMEM_IOC_SET_PATTERN,
+		HYBRIDMEM_IOC_SET_CONFIG_V1, HYBRIDMEM_IOC_GET_CONFIG_V1,
+		HYBRIDMEM_IOC_PUNCH_V1,
 		HYBRIDMEM_IOC_GET_PATTERN, _IO('H', 0x40), _IOR('H', 0x40, int),
 		_IOWR('H', 0x42, char[4096]), _IO('H', 0x45), 0x5401, 0x541b,
 	};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* Huge pages where the granule allows them; the same placement where not. */
-#include "region.h"
+#include "cgroup.h"
 
 #define HUGE (2 * MIB)
 
@@ -156,6 +156,71 @@ static void counters(void)
 	   "and none is left");
 }
 
+/* ------------------------------------------------------ cgroup at limit -- */
+
+#define LIMIT		(16 * MIB)
+#define GRANULES	32UL
+
+/* The number after a word of memory.events, which has one a line. */
+static long memory_event(const char *word)
+{
+	char key[32];
+	const char *at;
+
+	snprintf(key, sizeof(key), "\n%s ", word);
+	at = strstr(cgroup_get("memory.events"), key);
+	return at ? atol(at + strlen(key)) : -1;
+}
+
+/* A page of each granule: huge pages to the limit, and then what has room. */
+static int one_page_of_each(void *arg)
+{
+	char pid[16], *at;
+	unsigned long i;
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (cgroup_set("cgroup.procs", pid))
+		return 100;
+	at = region_map(*(int *)arg, GRANULES * HUGE, MAP_SHARED, 0);
+	for (i = 0; i < GRANULES; i++)
+		if (touch_until_sigbus(at + i * HUGE, PAGE, true) != 1)
+			return 1;
+	return 0;
+}
+
+static void at_the_limit(void)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT | HYBRIDMEM_F_NO_AHEAD, 9), r;
+	long huge, hits, kills = vmstat("oom_kill"), small;
+	char text[32];
+
+	if (!cgroup2("memory")) {
+		skip("huge pages at a limit", "no cgroup v2 memory controller here");
+		close(fd);
+		return;
+	}
+	snprintf(text, sizeof(text), "%lu", LIMIT);
+	cgroup_set("memory.swap.max", "0");
+	cgroup_set("memory.max", text);
+	r = in_child(one_page_of_each, &fd);
+	huge = fdinfo(fd, "huge");
+	small = GRANULES - huge;
+	hits = memory_event("max");
+	ok(!r, "a limit with room for small pages: every granule succeeds (%d)", r);
+	ok(huge > 0 && small > 0 &&
+	   fdinfo(fd, "shared_pages") == huge * 512 + small,
+	   "by huge pages while there is room (%ld), and small ones (%ld)", huge,
+	   small);
+	ok(memory_event("oom_kill") == 0 && vmstat("oom_kill") == kills,
+	   "no process was killed");
+	/* With all effort it would be 16 rounds of reclaim and more for each. */
+	ok(hits >= 0 && hits <= 4 * small,
+	   "and little was done for the huge ones (%ld times for %ld)", hits,
+	   small);
+	close(fd);
+	rmdir(cgroup_root);
+}
+
 int main(void)
 {
 	int fd;
@@ -182,5 +247,6 @@ int main(void)
 	not_suited();
 	huge_life();
 	counters();
+	at_the_limit();
 	return done();
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* Where pages go: patterns, granules, offsets, and pages already there. */
+#include <sched.h>
+
 #include "region.h"
 
 static int a, b;
@@ -204,6 +206,64 @@ static void module_counters(void)
 	ok(stat_node("allocated", b) == ever + 512, "but not forgotten");
 }
 
+static bool run_on(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	return !sched_setaffinity(0, sizeof(set), &set);
+}
+
+/* Private pages are counted where they are touched; what is read is the sum. */
+static void counted_on_each_cpu(void)
+{
+	unsigned long pages = 0;
+	int fd = region_with(PATTERN(a, b), 0, 0), cpu, cpus = 0;
+	char *at = region_map(fd, 64 * MIB, MAP_PRIVATE, 0);
+	cpu_set_t before;
+
+	sched_getaffinity(0, sizeof(before), &before);
+	for (cpu = 0; cpu < CPU_SETSIZE && cpus < 16; cpu++) {
+		if (!CPU_ISSET(cpu, &before) || !run_on(cpu))
+			continue;
+		touch(at + cpus * MIB, (16 + cpu) * PAGE);
+		pages += 16 + cpu;
+		cpus++;
+	}
+	sched_setaffinity(0, sizeof(before), &before);
+	ok(fdinfo(fd, "private") == (long)pages,
+	   "private pages of %d CPUs: the sum (%ld)", cpus,
+	   fdinfo(fd, "private"));
+	munmap(at, 64 * MIB);
+	close(fd);
+}
+
+static long percpu_kib(void)
+{
+	return field(slurp("/proc/meminfo"), "Percpu");
+}
+
+/* Lost, the counters of each would be some KiB for many. */
+static void opened_many_times(void)
+{
+	int i, times = 20000, cpus = sysconf(_SC_NPROCESSORS_CONF);
+	long before, after;
+
+	close(region_open());
+	before = percpu_kib();
+	for (i = 0; i < times; i++)
+		close(region_open());
+	after = percpu_kib();
+	if (before < 0) {
+		skip("counters per CPU", "/proc/meminfo has no Percpu");
+		return;
+	}
+	ok(after - before < 24L * times * cpus / 1024 / 2,
+	   "%d regions opened and closed leave nothing per CPU (%ld KiB)", times,
+	   after - before);
+}
+
 int main(void)
 {
 	if (!two_nodes(&a, &b, 64 * MIB)) {
@@ -217,5 +277,7 @@ int main(void)
 	long_pattern();
 	visible();
 	module_counters();
+	counted_on_each_cpu();
+	opened_many_times();
 	return done();
 }

@@ -22,7 +22,7 @@ set -u
 here=$(cd "$(dirname "$0")" && pwd)
 ko=${1:-$here/../hybridmem.ko}
 out=${OUT:-$(mktemp -d)}
-tests=${TESTS:-"abi layout ahead sharing io huge limits quota movement defects seed.sh stress fuzz populate"}
+tests=${TESTS:-"abi programs layout ahead sharing io huge limits quota movement defects seed.sh stress fuzz populate"}
 splat='BUG:|WARNING:|Oops|KASAN:|general protection|INFO: lockdep|INFO: task|INFO: rcu|possible (recursive|circular|irq)|inconsistent lock state|held lock freed|still has locks held|suspicious RCU|Bad page|unreferenced object|stack guard|refcount_t'
 failed=0
 

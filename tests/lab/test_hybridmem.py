@@ -42,7 +42,7 @@ def test_the_modules_own_suite(guest: Callable[..., LabResult], built: Path, tmp
     assert result.splats == ()
     for line in ("unload: passed", "kernel log: clean"):
         assert line in result.text
-    for name in ("abi", "layout", "sharing", "io", "limits", "quota", "movement", "defects"):
+    for name in ("abi", "programs", "layout", "sharing", "io", "limits", "quota", "movement", "defects"):
         assert f"{name}: passed" in result.text
     if SEED:
         assert "N0=87382 N2=174762" in result.text

@@ -22,7 +22,8 @@ from hmexp.units import format_size
 
 DEVICE: Final = Path("/dev/hybridmem")
 
-# kernel_module/hybridmem.h: struct hybridmem_config is two, hybridmem_pattern a u64 and two u32.
+# kernel_module/hybridmem.h: the first version of struct hybridmem_config, which every version of the module
+# accepts, is two u32, and hybridmem_pattern a u64 and two u32.
 F_STRICT: Final = 0x1
 F_SPARSE: Final = 0x2
 _CONFIG: Final = struct.Struct("=II")

@@ -26,7 +26,8 @@ int hm_device_open(void)
 	if (fd < 0)
 		return -1;
 	if (ioctl(fd, HYBRIDMEM_IOC_SET_PATTERN, &pattern) ||
-	    ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG, &config)) {
+	    /* The one that every version of the module has. */
+	    ioctl(fd, HYBRIDMEM_IOC_SET_CONFIG_V1, &config)) {
 		int err = errno;
 
 		close(fd);
