@@ -35,8 +35,9 @@ static bool kernel_from(int major, int minor)
 	int mine = 0, its_minor = 0;
 	struct utsname name;
 
-	uname(&name);
-	sscanf(name.release, "%d.%d", &mine, &its_minor);
+	if (uname(&name) ||
+	    sscanf(name.release, "%d.%d", &mine, &its_minor) != 2)
+		bail_out("the version of the kernel cannot be read");
 	return mine > major || (mine == major && its_minor >= minor);
 }
 
