@@ -54,7 +54,7 @@ def test_the_shortest_program_is_looked_at(
 
 
 def test_many_short_programs_are_all_looked_at() -> None:
-    for _ in range(50):
+    for _ in range(20):
         with start((TRUE,), "default", options=OPTIONS) as started:
             assert started.exit_stop is not None and started.exit_stop.wait(30)
             assert started.exit_stop.is_stopped and started.look() is not None
