@@ -63,8 +63,11 @@ class ForegroundWatch(Closing):
         sent = [each for each in seen if not each.by_kernel and each.number != signal.SIGCHLD]
         if self._bystander is not None and _group_of(pid) == os.getpgrp():
             sent = self._bystander.sent_to_us(sent)
-        return [each for each in sent if each.sender != pid] + [
-            each for each in seen if each.number == signal.SIGCHLD
+        # In their order: a stop of the program before SIGCONT is another thing than one after it.
+        return [
+            each
+            for each in seen
+            if each.number == signal.SIGCHLD or (each.sender != pid and any(each is one for one in sent))
         ]
 
 
@@ -102,6 +105,9 @@ def _handle(pid: int, seen: SeenSignal) -> None:
     if seen.number == signal.SIGCHLD:
         _stop_too(pid)
         return
+    if seen.number == signal.SIGCONT and _stops(pid):
+        # A stop discards what would have continued it before, and this took a while to be passed on.
+        return
     # It may be ending, or have taken other rights than ours.
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, seen.number)
@@ -115,6 +121,14 @@ def _stop_too(pid: int) -> None:
     """
     if _has_stopped(pid) and _is_in_foreground(pid):
         os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _stops(pid: int) -> bool:
+    """Whether it has stopped, and its SIGCHLD is still to be handled."""
+    with contextlib.suppress(ChildProcessError):
+        found = os.waitid(os.P_PID, pid, os.WSTOPPED | os.WCONTINUED | os.WNOHANG | os.WNOWAIT)
+        return found is not None and found.si_code in (os.CLD_STOPPED, os.CLD_TRAPPED)
+    return False
 
 
 def _has_stopped(pid: int) -> bool:

@@ -10,6 +10,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -18,6 +19,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+
+from hmexp.native.spawn import SeenSignal
+from hmexp.program.launch import child
 
 SECONDS = 30
 #: Counts its signals, and says so; a line of input is answered with the counts, and "end" with the end.
@@ -110,6 +114,28 @@ def session() -> Iterator[Session]:
     os.close(found.fd)
     with suppress(ChildProcessError):
         os.waitpid(found.pid, 0)
+
+
+def test_a_late_sigcont_does_not_undo_a_stop() -> None:
+    """On a busy machine it was passed on after the next Ctrl-Z, and the shell never got its terminal back."""
+    late = SeenSignal(int(signal.SIGCONT), by_kernel=False, sender=os.getpid())
+    with subprocess.Popen(["sleep", "1000"]) as process:
+
+        def state() -> str:
+            return Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+        try:
+            os.kill(process.pid, signal.SIGSTOP)
+            os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+            child._handle(process.pid, late)
+            assert state() == "T"
+            # The stop was handled, and a SIGCONT that comes after it is for the program.
+            assert child._has_stopped(process.pid)
+            child._handle(process.pid, late)
+            os.waitid(os.P_PID, process.pid, os.WCONTINUED)
+            assert state() != "T"
+        finally:
+            process.kill()
 
 
 def resize(session: Session) -> None:
