@@ -84,9 +84,9 @@ void hm_uncharge(struct hm_file *hf, long n)
  */
 bool hm_charge(struct hm_file *hf, long n)
 {
-	/* In this order for hm_settle(). */
+	/* hm_settle() reads them in the other order. */
 	atomic_long_add(n, &hf->coming);
-	smp_mb__after_atomic();
+	smp_mb__after_atomic();	/* pairs with hm_settle() */
 	atomic_long_add(n, &hf->charged);
 	hm_add_charge(hf, n);
 	if (!hm_above(&hm_pages, READ_ONCE(hm_max_mib)) &&

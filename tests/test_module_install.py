@@ -41,6 +41,19 @@ def test_dkms_installs_the_same_beside_the_sources(tmp_path: Path) -> None:
     assert all(name.startswith("usr/src/hybridmem-") for name in files - FILES)
 
 
+def test_dkms_has_all_that_the_module_is_built_from(tmp_path: Path) -> None:
+    names = {Path(name).name for name in make("dkms", tmp_path) - FILES}
+    objects = re.search(r"^hybridmem-y := (.+)$", (MODULE / "Kbuild").read_text(), re.MULTILINE)
+    assert objects is not None
+    sources = {name.removesuffix(".o") + ".c" for name in objects[1].split()}
+    included = {
+        header
+        for name in sources
+        for header in re.findall(r'^#include "(.+)"$', (MODULE / name).read_text(), re.MULTILINE)
+    }
+    assert sources | included | {"Kbuild", "Makefile", "probe.sh", "dkms.conf"} <= names
+
+
 def test_the_module_that_is_loaded_at_boot_is_the_one_that_is_built(tmp_path: Path) -> None:
     make("install-files", tmp_path)
     lines = (tmp_path / "usr/lib/modules-load.d/hybridmem.conf").read_text().splitlines()
