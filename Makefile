@@ -79,7 +79,7 @@ lab-test: setup ## the virtual machine's tests on every kernel of KERNELS, stres
 		echo "== Linux $$kernel"; \
 		HMEXP_LAB_REQUIRED=1 HMEXP_LAB_TEST_KERNEL=$$kernel HMEXP_LAB_STRESS=$(STRESS) \
 			$(python) -m pytest -m "lab$(if $(filter no,$(LONG)), and not long and not one_boot)" --durations=12 \
-			$(if $(filter-out 1,$(LAB_JOBS)),-n $(LAB_JOBS) --dist worksteal) tests/lab $(TEST); \
+			$(if $(filter-out 1,$(LAB_JOBS)),-n $(LAB_JOBS) --dist load --maxschedchunk 1) tests/lab $(TEST); \
 	done
 
 lab-debug: setup ## the module's tests on a kernel that finds mistakes, and with failing allocations (builds it: 2 GB; hours)
