@@ -8,6 +8,7 @@
  * charged for, and settles with those that it still has: hm_settle().
  */
 #include <linux/capability.h>
+#include <linux/cpuset.h>
 #include <linux/cred.h>
 #include <linux/list.h>
 #include <linux/mm.h>
@@ -182,8 +183,10 @@ nodemask_t *hm_spared_nodes(nodemask_t *nodes)
 	if (!READ_ONCE(hm_reserve_percent))
 		return NULL;
 	nodes_clear(*nodes);
+	/* A mask outside of the task's cpuset would be dropped by the allocator. */
 	for_each_node_state(nid, N_MEMORY)
-		if (hm_node_spares(nid, 1))
+		if (node_isset(nid, cpuset_current_mems_allowed) &&
+		    hm_node_spares(nid, 1))
 			node_set(nid, *nodes);
 	return nodes;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR BSD-2-Clause
 /* What an administrator allows: in all, for a user, and what stays free. */
-#include "region.h"
+#include "cgroup.h"
 
 #define PARAMETERS	"/sys/module/hybridmem/parameters/"
 #define LIMIT_MIB	16L
@@ -233,6 +233,46 @@ static void reserved(unsigned int flags, unsigned int shift)
 	close(fd);
 }
 
+/* In a cpuset of the small node alone: touch all that is mapped, until SIGBUS. */
+static int confined(void *arg)
+{
+	unsigned long len = node_meminfo(tiny, "MemTotal");
+	int fd = *(int *)arg;
+	char pid[16], *at;
+
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	if (cgroup_set("cgroup.procs", pid))
+		return 100;
+	at = region_map(fd, len, MAP_SHARED, 0);
+	touch_until_sigbus(at, len, true);
+	return caught_signal == SIGBUS ? 0 : 1;
+}
+
+/* Whom a cpuset confines to nodes at their reserve gets no more from those. */
+static void reserved_in_cpuset(void)
+{
+	long half = node_meminfo(tiny, "MemTotal") / 2, left;
+	int fd = region_with(PATTERN(tiny), 0, 0), r;
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", tiny);
+	if (!cgroup2("cpuset") || cgroup_set("cpuset.mems", text)) {
+		skip("reserve and cpuset", "no cgroup v2 cpuset controller here");
+		close(fd);
+		return;
+	}
+	set("reserve_percent", 50);
+	r = in_child(confined, &fd);
+	left = node_meminfo(tiny, "MemFree");
+	set("reserve_percent", 0);
+	ok(!r && fdinfo(fd, "limited") > 0,
+	   "in a cpuset of such a node alone: SIGBUS, limited (%d)", r);
+	ok(left > half - half / 4, "and half of it is free (%ld of %ld MiB)",
+	   left / (long)MIB, 2 * half / (long)MIB);
+	close(fd);
+	rmdir(cgroup_root);
+}
+
 int main(void)
 {
 	unsigned int shifts[] = { 0, 4, 9 }, i;
@@ -256,5 +296,6 @@ int main(void)
 		reserved(HYBRIDMEM_F_STRICT, shifts[i]);
 		reserved(0, shifts[i]);
 	}
+	reserved_in_cpuset();
 	return done();
 }
