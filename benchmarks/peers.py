@@ -103,12 +103,16 @@ def mbw(setting: Setting) -> float | None:
 
 
 def sysbench(setting: Setting) -> float | None:
-    """sysbench memory, whose buffer is one block of the whole size [GB/s]."""
+    """sysbench memory, whose threads have blocks of the whole size together [GB/s].
+
+    Of its own: by default all threads go over the same block, and one has what another left in a shared cache.
+    """
     if setting.operation not in ("read", "write") or setting.huge:
         return None
     out = run(
         setting, "sysbench", "memory", f"--memory-oper={setting.operation}", f"--threads={setting.threads}",
-        f"--memory-block-size={setting.size_mib}M", "--memory-total-size=100T", "--time=1", "run",
+        "--memory-scope=local", f"--memory-block-size={setting.size_mib // setting.threads}M",
+        "--memory-total-size=100T", "--time=1", "run",
     )  # fmt: skip
     found = re.search(r"\(([\d.]+) MiB/sec\)", out)
     return float(found[1]) * 1.048576 / 1000 if found else None

@@ -1,7 +1,7 @@
 """What was found of shapes on this CPU, kept in the user's cache.
 
 A file for each operation, page size and number of threads. It counts only for the same CPU (family, model,
-stepping, microcode), hypervisor and build of the core. What cannot be read, or is torn, is measured again.
+stepping, microcode), hypervisor, build of the core and way of comparing. What cannot be read, or is torn, is measured again.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from hmexp.native.core import lib
 from hmexp.store.shapes import ShapeRecord
 from hmexp.system.sysfs import read_text
 
+#: Raised whenever something else than the core changes what is compared: which shapes, and how their streams lie.
+COMPARISON: Final = 2
 #: Lines of /proc/cpuinfo that say what a CPU is; the last ones are those of aarch64.
 _OF_CPU: Final = (
     "vendor_id", "cpu family", "model", "stepping", "microcode", "CPU implementer", "CPU variant", "CPU part",
@@ -55,14 +57,13 @@ def cache_folder() -> Path:
 
 @lru_cache(maxsize=8)
 def describe_machine(proc_root: Path = Path("/proc")) -> str:
-    """What a shape depends on: the CPU, the hypervisor, and the build of the core."""
+    """What a shape depends on: the CPU, the hypervisor, the build of the core, and what is compared."""
     text = read_text(proc_root / "cpuinfo") or ""
     first = text.split("\n\n", 1)[0]
     found = dict(re.findall(r"^([^\t:]+)\s*: *(.*)$", first, re.MULTILINE))
     values = [f"{name} {found[name]}" for name in _OF_CPU if name in found]
-    return ", ".join(
-        (*values, f"hypervisor {native.hypervisor() or 'none'}", f"core {lib.hm_sources_crc():08x}")
-    )
+    ours = f"core {lib.hm_sources_crc():08x}", f"comparison {COMPARISON}"
+    return ", ".join((*values, f"hypervisor {native.hypervisor() or 'none'}", *ours))
 
 
 def read_kept(operation: str, page_bytes: int, threads: int) -> ShapeRecord | None:

@@ -143,11 +143,13 @@ def make_slices(
     for start, end, cpu in zip(edges, edges[1:], cpus, strict=False):
         # A single stream may take the odd rest: it is the slice.
         unit = native.PAGE_BYTES if streams == 1 else unit_bytes
-        most_bytes = (end - start) // streams
         gap = 0
         if way is not None and streams > 1:
-            gap = gap_bytes(way, region.pattern, unit_bytes, most_bytes)
-        slices.append(Slice(start_bytes + start, (most_bytes - gap) // unit * unit, cpu, gap))
+            gap = gap_bytes(way, region.pattern, unit_bytes, (end - start) // streams)
+        # Nothing lies behind the last stream: otherwise those of a region of 512 MiB would stand 256 MiB apart
+        # with a gap as without one.
+        part_bytes = (end - start - gap * (streams - 1)) // streams
+        slices.append(Slice(start_bytes + start, part_bytes // unit * unit, cpu, gap))
     return slices
 
 

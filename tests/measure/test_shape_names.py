@@ -120,6 +120,21 @@ def test_streams_are_apart_and_stay_in_their_slices(pattern: Pattern) -> None:
                 assert end <= region.size_bytes
                 assert part.part_bytes > 0.96 * without.part_bytes
 
+                # From the start of one stream to that of the next: more than the plain loop's, not the same.
+                beyond = part.part_bytes + part.gap_bytes - without.part_bytes
+                assert part.gap_bytes // 2 - 3 * 65536 <= beyond <= part.gap_bytes // 2
+
+
+def test_streams_do_not_stand_a_power_of_two_apart() -> None:
+    """Of 512 MiB they would: with pages of 4 KiB that costs some CPUs half of a copy."""
+    with allocate("64MiB", "0") as small, allocate("128MiB", "0") as region:
+        for memory in (small, region):
+            (part,) = make_slices(memory, (0,), COPY, way=find_way("single", COPY))
+            apart_bytes = part.part_bytes + part.gap_bytes
+            least_bit = apart_bytes & -apart_bytes
+            assert (part.gap_bytes > 0) == (memory is region)
+            assert (least_bit < 1 << 20) == (memory is region)
+
 
 def test_short_streams_have_no_gap() -> None:
     with allocate("32MiB", "0") as region:
