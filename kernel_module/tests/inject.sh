@@ -4,7 +4,7 @@
 # inject.sh [MODULE.ko]: the same code when memory is refused to it.  Allocations
 # of the test programs fail at random (failslab, fail_page_alloc) once they run;
 # the module is loaded and unloaded, patterns and faults keep working.
-# TESTS, STRESS and PATIENCE (120) as in run.sh.  Needs a kernel with fault injection: see
+# TESTS, STRESS, PARAMETERS and PATIENCE (120) as in run.sh.  Needs a kernel with fault injection: see
 # debug-kernel.sh.
 set -u
 
@@ -63,7 +63,8 @@ inject 1	# a load has some hundred allocations
 result $? "loading: never half there"
 sed 's/^/# /' "${OUT:-/tmp}/load.tap"
 inject 0
-insmod "$ko"
+# Pages ahead, which are off by default, are on, as in run.sh.
+insmod "$ko" ${PARAMETERS:-ahead=16}
 result $? "loads when memory is there"
 inject 2
 # What a refusal does to the test's own assumptions does not count: a splat, a
