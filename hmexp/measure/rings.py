@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import errno
+import itertools
 from dataclasses import dataclass
 from typing import Final
 
 from hmexp import native
 from hmexp.errors import MeasurementError, NativeError, ParameterError
 from hmexp.memory.region import Region
+from hmexp.system.cpus import allowed_cpus
 from hmexp.units import format_size
 
 #: A ring of more lines would take minutes to walk; a larger region gets its lines further apart.
 MAX_LINES: Final = 1 << 26
+#: Threads that link a ring and walk it before it is used, at most, and what is worth another one.
+_MOST_THREADS: Final = 4
+_OF_A_THREAD_LINES: Final = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def prepare_ring(
     region : Region
         Its contents are overwritten by the ring.
     cpu : int
-        That walks.
+        That links and walks it, others beside it if the ring is long.
     plan : RingPlan
         Which ring.
     chains : int
@@ -106,8 +111,9 @@ def prepare_ring(
     spacing = _spacing(plan, size)
     window = size if plan.window_bytes is None else plan.window_bytes
     _check(region, plan, size, spacing, window, chains)
-    ring = _build(region, plan, size, spacing, window, model, chains)
-    length = native.walk_ring(region.mapping, cpu, ring)
+    cpus = _cpus_beside(cpu, size // spacing)
+    ring = _build(region, plan, size, spacing, window, model, chains, cpus)
+    length = native.walk_ring(region.mapping, cpus[: len(ring.marks)], ring)
     if length != ring.lines:
         what = f"a cycle of {length} lines" if length else "no cycle"
         raise MeasurementError(f"the ring that was to go through {ring.lines} lines once is {what}")
@@ -121,6 +127,13 @@ def prepare_ring(
     return PreparedRing(ring.lines, starts, spacing, window, access, plan.node)
 
 
+def _cpus_beside(cpu: int, lines: int) -> tuple[int, ...]:
+    """The CPUs that link and walk a ring: that of the chase, and others if there is enough to do."""
+    most = max(1, min(_MOST_THREADS, lines // _OF_A_THREAD_LINES))
+    others = (other for other in allowed_cpus() if other != cpu)
+    return (cpu, *itertools.islice(others, most - 1))
+
+
 def _build(
     region: Region,
     plan: RingPlan,
@@ -129,6 +142,7 @@ def _build(
     window: int,
     model: native.NodeModel | None,
     chains: int,
+    cpus: tuple[int, ...],
 ) -> native.Ring:
     try:
         return native.build_ring(
@@ -142,7 +156,8 @@ def _build(
             node=plan.node,
             size_bytes=size,
             # A multiple of the chains: some of the marks are where they begin.
-            marks=native.MAX_CHAINS // chains * chains,
+            marks=native.MAX_MARKS // chains * chains,
+            cpus=cpus,
         )
     except NativeError as error:
         if error.errno != errno.ENODATA:

@@ -17,6 +17,7 @@ from hmexp.pattern import Pattern
 from hmexp.store.evidence import PlacementRecord
 from hmexp.store.results import CostRecord, MappedRegion, Mappings, PopulateCost
 from hmexp.store.schema import Remark
+from hmexp.system.cpus import on_one_cpu
 from hmexp.system.kernel_memory import KernelMemory, count_mappings, read_kernel_memory
 from hmexp.system.topology import read_topology
 
@@ -75,7 +76,8 @@ def measure_setup(placer_name: str, pattern: Pattern, size_bytes: int, pairs: in
     """Populate by a placer and plainly, in turn, and compare.
 
     The plain mapping is anonymous, without huge pages, populated by ``MADV_POPULATE_WRITE`` under the
-    policy of the process: the least that pages can cost.
+    policy of the process: the least that pages can cost. Both have one CPU, so that a placer which touches by
+    several threads is not compared with one thread.
 
     Parameters
     ----------
@@ -154,9 +156,10 @@ def _compared(
 
 def _take(mapping: PageMapping, place: Callable[[], object]) -> Cost:
     before = read_kernel_memory()
-    started = time.perf_counter_ns()
-    place()
-    elapsed_ns = time.perf_counter_ns() - started
+    with on_one_cpu():
+        started = time.perf_counter_ns()
+        place()
+        elapsed_ns = time.perf_counter_ns() - started
     grown = read_kernel_memory().since(before)
     mappings = count_mappings(mapping.address, mapping.size_bytes)
     return Cost(elapsed_ns / (mapping.size_bytes // PAGE_BYTES), grown, mappings)

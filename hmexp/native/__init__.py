@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hmexp.native.chases import (
     MAX_CHAINS,
+    MAX_MARKS,
     STORE_KINDS,
     Blend,
     LoadedRun,
@@ -56,6 +57,7 @@ __all__ = [
     "CURVE_SHAPE",
     "LINE_BYTES",
     "MAX_CHAINS",
+    "MAX_MARKS",
     "OPERATIONS",
     "PAGE_BYTES",
     "PLAIN",

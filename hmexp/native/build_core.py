@@ -9,7 +9,7 @@ import cffi
 
 HERE = Path(__file__).resolve().parent
 SOURCES = (
-    "clock.c", "process.c", "pages.c", "where.c", "stretches.c", "foreign.c", "mempolicy.c",
+    "clock.c", "process.c", "pages.c", "touch.c", "where.c", "stretches.c", "foreign.c", "mempolicy.c",
     "userfaultfd.c", "model.c", "team.c", "noise.c", "operations.c", "shapes.c", "order.c", "streams.c",
     "bandwidth.c", "ring.c", "chase.c", "tail.c", "store_latency.c", "loaded.c", "gaps.c", "exit_stop.c",
     "refusal.c", "spawn.c", "mover.c", "replay.c",

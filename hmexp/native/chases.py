@@ -21,6 +21,8 @@ StoreKind = Literal["nt", "flush"]
 
 STORE_KINDS: Final[tuple[StoreKind, ...]] = get_args(StoreKind)
 MAX_CHAINS: Final = 16
+#: Places of a ring that can be known.
+MAX_MARKS: Final = 64
 _STORES: Final = {"nt": lib.HM_STORE_NT_FENCE, "flush": lib.HM_STORE_FLUSH_FENCE}
 
 
@@ -51,7 +53,8 @@ def build_ring(
     pattern: Pattern | None = None,
     node: int | None = None,
     size_bytes: int | None = None,
-    marks: int = MAX_CHAINS,
+    marks: int = MAX_MARKS,
+    cpus: Sequence[int] = (),
 ) -> Ring:
     """Write a ring through a mapping, one line every `spacing_bytes`.
 
@@ -70,6 +73,8 @@ def build_ring(
         Only the beginning of the mapping [bytes].
     marks : int
         How many lines of the ring are to be known by their place; a short ring has fewer.
+    cpus : sequence of int
+        One for each thread that links lines; the calling thread does if there are fewer than two.
     """
     lines, made = ffi.new("uint64_t *"), ffi.new("int *", marks)
     offsets = ffi.new("uint64_t[]", marks)
@@ -83,12 +88,20 @@ def build_ring(
     size = mapping.size_bytes if size_bytes is None else size_bytes
     window = size if window_bytes is None else window_bytes
     ring = ffi.new("struct hm_ring *", (size, spacing_bytes, window, seed, int(ordered), chosen))
-    check(lib.hm_ring_build(mapping.base, ring, c_map, made, offsets, lines), "building the ring")
+    check(
+        lib.hm_ring_build(mapping.base, ring, c_map, max(1, len(cpus)), list(cpus), made, offsets, lines),
+        "building the ring",
+    )
     return Ring(int(lines[0]), tuple(int(offset) for offset in offsets[0 : made[0]]))
 
 
-def walk_ring(mapping: PageMapping, cpu: int, ring: Ring) -> int:
+def walk_ring(mapping: PageMapping, cpus: Sequence[int], ring: Ring) -> int:
     """Follow the ring from each mark to the next one, side by side, and count the lines.
+
+    Parameters
+    ----------
+    cpus : sequence of int
+        One for each thread that walks, of which there are no more than marks.
 
     Returns
     -------
@@ -98,8 +111,10 @@ def walk_ring(mapping: PageMapping, cpu: int, ring: Ring) -> int:
     """
     length = ffi.new("uint64_t *")
     check(
-        lib.hm_ring_walk(mapping.base, cpu, len(ring.marks), list(ring.marks), ring.lines, length),
-        f"walking the ring on CPU {cpu}",
+        lib.hm_ring_walk(
+            mapping.base, len(cpus), list(cpus), len(ring.marks), list(ring.marks), ring.lines, length
+        ),
+        f"walking the ring on CPU {', '.join(map(str, cpus))}",
     )
     return int(length[0])
 

@@ -70,11 +70,14 @@ struct hm_layout {			/* page p of the region is on nodes[(p / granule_pages) % e
 int hm_map(uint64_t bytes, uint64_t page_bytes, uint64_t align, int huge, int fd, void **base);
 int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes);
 int hm_advise(void *base, uint64_t bytes, int advice);
-int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
-int hm_first_touch(void *base, const struct hm_layout *layout, int node);
 int hm_move(void *base, const struct hm_layout *layout, uint64_t stride, int retries, int64_t limit_ns,
 	    int64_t *requested, int64_t failures[256]);
 int hm_query(const void *base, uint64_t first_page, uint64_t pages, uint64_t page_bytes, int32_t *nodes);
+
+/* ---- touch.c ---- */
+int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes);
+int hm_first_touch(void *base, const struct hm_layout *layout, int node, int threads, const int32_t *cpus);
+int hm_drop(void *base, uint64_t bytes, int threads, const int32_t *cpus);
 
 /* ---- where.c ---- */
 enum {
@@ -293,9 +296,10 @@ struct hm_ring {
 	int32_t node;			/* only lines of this node of the map; -1: all */
 };
 
-int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int *marks,
-		  uint64_t *offsets, uint64_t *lines);
-int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length);
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int threads,
+		  const int32_t *cpus, int *marks, uint64_t *offsets, uint64_t *lines);
+int hm_ring_walk(const void *base, int threads, const int32_t *cpus, int marks, const uint64_t *offsets,
+		 uint64_t limit, uint64_t *length);
 
 /* ---- chase.c ---- */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * Mapping regions, putting their pages on nodes, and asking the kernel where they are.
+ * Mapping regions, moving their pages to nodes, and asking the kernel where they are.
  * The system calls are made directly: libnuma's wrappers neither report every error nor know
  * about more than one request at a time.
  */
@@ -16,9 +16,6 @@
 
 #include "mempolicy.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23		/* Linux 5.14 */
-#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41		/* Linux 5.17 */
 #define PR_SET_VMA_ANON_NAME 0
@@ -93,72 +90,6 @@ int hm_unmap(void *base, uint64_t bytes, uint64_t page_bytes)
 int hm_advise(void *base, uint64_t bytes, int advice)
 {
 	return madvise(base, bytes, advice) ? -errno : 0;
-}
-
-/* Touch every page of a range that holds nothing yet. -EFAULT where an access would be a SIGBUS. */
-int hm_populate(void *base, uint64_t bytes, uint64_t page_bytes)
-{
-	int zero, ret = 0;
-
-	if (!madvise(base, bytes, MADV_POPULATE_WRITE))
-		return 0;
-	if (errno != EINVAL)
-		return -errno;
-	/* Before Linux 5.14. The kernel writes the byte, so that a page that is refused does not kill us. */
-	zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
-	if (zero < 0)
-		return -errno;
-	for (uint64_t offset = 0; offset < bytes && !ret; offset += page_bytes)
-		if (read(zero, (char *)base + offset, 1) != 1)
-			ret = errno ? -errno : -EIO;
-	close(zero);
-	return ret;
-}
-
-static int touch_node(char *base, const struct hm_layout *layout, int node)
-{
-	uint64_t entry = 0, run;
-
-	for (uint64_t page = 0; page < layout->pages; page += run) {
-		const int ours = layout->nodes[entry] == node;
-		char *start = base + page * layout->page_bytes;
-		int ret;
-
-		/* Granules in a row that are all for this node, or all for others: one request is cheaper than many. */
-		run = 0;
-		do {
-			run += layout->granule_pages;
-			if (++entry == layout->entries)
-				entry = 0;
-		} while (page + run < layout->pages && (layout->nodes[entry] == node) == ours);
-		if (!ours)
-			continue;
-		if (page + run > layout->pages)
-			run = layout->pages - page;
-		if (run == 1) {
-			*(volatile char *)start = 0;
-			continue;
-		}
-		ret = hm_populate(start, run * layout->page_bytes, layout->page_bytes);
-		if (ret)
-			return ret;
-	}
-	return 0;
-}
-
-/*
- * Touch the pages that belong on @node while the mapping may have pages of that node alone. The policy is
- * the mapping's and not the thread's: without one of its own, automatic NUMA balancing may take its pages
- * away from the page tables meanwhile, and then the kernel neither moves them nor reports where they are.
- */
-int hm_first_touch(void *base, const struct hm_layout *layout, int node)
-{
-	struct hm_mask mask = { 0 };
-	int ret = hm_mask_add(&mask, node);
-
-	if (!ret)
-		ret = hm_mbind(base, layout->pages * layout->page_bytes, MPOL_BIND, &mask);
-	return ret ? ret : touch_node(base, layout, node);
 }
 
 static int64_t elapsed_ns(const struct timespec *start)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno as errno_names
 import math
 import os
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ import numpy.typing as npt
 from hmexp.errors import NativeError
 from hmexp.native.core import PAGE_BYTES, check, ffi, lib
 from hmexp.pattern import Pattern
+
+#: Threads that give pages back, at most, and what is worth one of them [bytes].
+_MOST_THREADS: Final = 8
+_OF_A_THREAD_BYTES: Final = 64 << 20
 
 
 class Closable(Protocol):
@@ -78,8 +83,17 @@ class PageMapping:
         finally:
             if fd >= 0:
                 os.close(fd)
+            elif base is not None:
+                self._drop(base)
             if base is not None:
                 check(lib.hm_unmap(base, self.size_bytes, PAGE_BYTES), "munmap")
+
+    def _drop(self, base: Any) -> None:
+        threads = min(_MOST_THREADS, self.size_bytes // _OF_A_THREAD_BYTES)
+        cpus = sorted(os.sched_getaffinity(0))[:threads]
+        if len(cpus) > 1:
+            # Without threads to be had, munmap gives the pages back alone.
+            lib.hm_drop(base, self.size_bytes, len(cpus), cpus)
 
     def array(self) -> npt.NDArray[np.uint8]:
         """The bytes, without a copy; the array must not be used after `close`."""
@@ -122,10 +136,20 @@ def populate(mapping: PageMapping) -> None:
     check(lib.hm_populate(mapping.base, mapping.size_bytes, PAGE_BYTES), "populating pages", "madvise")
 
 
-def first_touch(mapping: PageMapping, pattern: Pattern, node: int) -> None:
-    """Touch the pages that `pattern` has on `node`, with the mapping bound to that node alone."""
+def first_touch(mapping: PageMapping, pattern: Pattern, node: int, cpus: Sequence[int] = ()) -> None:
+    """Touch the pages that `pattern` has on `node`, with the mapping bound to that node alone.
+
+    Parameters
+    ----------
+    cpus : sequence of int
+        One for each thread that touches; the calling thread does if there are fewer than two.
+    """
     layout, _held = make_layout(pattern, mapping.size_bytes // PAGE_BYTES)
-    check(lib.hm_first_touch(mapping.base, layout, node), f"touching pages bound to node {node}", "mbind")
+    check(
+        lib.hm_first_touch(mapping.base, layout, node, len(cpus), list(cpus)),
+        f"touching pages bound to node {node}",
+        "mbind",
+    )
 
 
 def move_pages(

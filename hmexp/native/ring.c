@@ -9,6 +9,7 @@
  * With windows, all lines of a window come before the next window's: the TLB then holds what the chase
  * needs, and what is left is the latency of the memory.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "model.h"
@@ -21,12 +22,6 @@ struct plan {
 	uint64_t count;
 	uint64_t *windows;		/* where each begins in `lines`; one more at the end */
 	uint64_t window_count;
-};
-
-struct marks {
-	uint64_t *offsets;
-	uint64_t count;
-	uint64_t made;
 };
 
 /* How far ahead lines are asked for: building a ring meets each of them cold, and need not wait for one by one. */
@@ -87,57 +82,127 @@ static int collect(struct plan *plan, const struct hm_ring *ring, const struct h
 	return plan->count < 2 ? -ENODATA : 0;
 }
 
-static void link_lines(void *base, const struct plan *plan, const uint32_t *order, const struct hm_ring *ring,
-		       const struct hm_map *map, struct marks *marks)
+/* The windows one after the other, in the order that they are visited in. */
+struct links {
+	char *base;
+	const struct plan *plan;
+	const uint32_t *order;
+	const uint64_t *starts;		/* the position on the ring at which each begins; one more at the end */
+	const struct hm_ring *ring;
+	const struct hm_map *map;
+	int threads;
+};
+
+static uint64_t window_at(const struct links *links, uint64_t position)
 {
-	struct hm_line *first = NULL, *previous = NULL;
-	uint64_t position = 0;
+	uint64_t low = 0, high = links->plan->window_count;
 
-	for (uint64_t window = 0; window < plan->window_count; window++) {
-		const uint64_t start = plan->windows[order[window]], end = plan->windows[order[window] + 1];
+	while (high - low > 1) {
+		const uint64_t middle = (low + high) / 2;
 
-		for (uint64_t i = start; i < end; i++, position++) {
-			uint64_t offset = plan->lines[i] * ring->spacing_bytes;
-			struct hm_line *line = (struct hm_line *)((char *)base + offset);
+		if (links->starts[middle] <= position)
+			low = middle;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint64_t offset_at(const struct links *links, uint64_t position)
+{
+	const uint64_t window = window_at(links, position);
+	const uint64_t at = links->plan->windows[links->order[window]] + position - links->starts[window];
+
+	return links->plan->lines[at] * links->ring->spacing_bytes;
+}
+
+/* Have the lines at a thread's part of the positions come after the ones before them. */
+static void link_work(void *context, int thread)
+{
+	const struct links *links = context;
+	const struct plan *plan = links->plan;
+	const uint64_t spacing = links->ring->spacing_bytes, count = plan->count;
+	const uint64_t to = count * (uint64_t)(thread + 1) / (uint64_t)links->threads;
+	uint64_t position = count * (uint64_t)thread / (uint64_t)links->threads;
+	struct hm_line *previous;
+
+	if (position == to)
+		return;
+	previous = (struct hm_line *)(links->base + offset_at(links, position ? position - 1 : count - 1));
+	for (uint64_t window = window_at(links, position); position < to; window++) {
+		const uint64_t *starts = links->starts + window;
+		const uint32_t *lines = plan->lines + plan->windows[links->order[window]];
+		const uint64_t end = (starts[1] < to ? starts[1] : to) - starts[0];
+
+		for (uint64_t i = position - starts[0]; i < end; i++) {
+			const uint64_t offset = lines[i] * spacing;
+			struct hm_line *line = (struct hm_line *)(links->base + offset);
 
 			if (i + AHEAD < end)
-				__builtin_prefetch((char *)base + plan->lines[i + AHEAD] * ring->spacing_bytes, 1);
-			if (marks->made < marks->count && position == plan->count * marks->made / marks->count)
-				marks->offsets[marks->made++] = offset;
-			line->node = map ? hm_map_node(map, offset) : 0;
-			if (previous)
-				previous->next = line;
-			else
-				first = line;
+				__builtin_prefetch(links->base + lines[i + AHEAD] * spacing, 1);
+			line->node = links->map ? hm_map_node(links->map, offset) : 0;
+			previous->next = line;
 			previous = line;
 		}
+		position = starts[0] + end;
 	}
-	previous->next = first;
+}
+
+static int link_lines(struct links *links, const int32_t *cpus, int *marks, uint64_t *offsets)
+{
+	const struct plan *plan = links->plan;
+	uint64_t *starts = malloc((plan->window_count + 1) * sizeof(*starts));
+
+	if (!starts)
+		return -ENOMEM;
+	starts[0] = 0;
+	for (uint64_t window = 0; window < plan->window_count; window++) {
+		const uint64_t *edges = plan->windows + links->order[window];
+
+		starts[window + 1] = starts[window] + edges[1] - edges[0];
+	}
+	links->starts = starts;
+	/* A system that has no threads to give is no reason not to link. */
+	if (links->threads == 1 || hm_team_run(links->threads, cpus, link_work, links)) {
+		links->threads = 1;
+		link_work(links, 0);
+	}
+	if (plan->count < (uint64_t)*marks)
+		*marks = (int)plan->count;
+	for (int i = 0; i < *marks; i++)
+		offsets[i] = offset_at(links, plan->count * (uint64_t)i / (uint64_t)*marks);
+	free(starts);
+	return 0;
 }
 
 /*
  * @marks: how many lines, evenly spaced on the ring, are wanted in @offsets, and on return how many there are.
- * -ENODATA: fewer than two lines are asked for.
+ * The lines are linked by as many threads as there are @cpus. -ENODATA: fewer than two lines are asked for.
  */
-int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int *marks,
-		  uint64_t *offsets, uint64_t *lines)
+int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int threads,
+		  const int32_t *cpus, int *marks, uint64_t *offsets, uint64_t *lines)
 {
-	struct marks made = { .offsets = offsets };
 	struct plan plan = { 0 };
+	struct links links = {
+		.base = base,
+		.plan = &plan,
+		.ring = ring,
+		.map = map,
+		.threads = threads,
+	};
 	struct hm_random random;
 	uint32_t *order = NULL;
 	int ret;
 
 	if (ring->spacing_bytes < HM_LINE_BYTES || ring->spacing_bytes % HM_LINE_BYTES ||
 	    ring->bytes / ring->spacing_bytes > UINT32_MAX || ring->window_bytes < ring->spacing_bytes ||
-	    (ring->node >= 0 && !map) || *marks < 1)
+	    (ring->node >= 0 && !map) || *marks < 1 || threads < 1)
 		return -EINVAL;
 	ret = map ? hm_map_check(map, NULL) : 0;
 	if (!ret)
 		ret = collect(&plan, ring, map);
 	if (ret)
 		goto out;
-	made.count = plan.count < (uint64_t)*marks ? plan.count : (uint64_t)*marks;
 	order = malloc(plan.window_count * sizeof(*order));
 	if (!order) {
 		ret = -ENOMEM;
@@ -145,8 +210,8 @@ int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *m
 	}
 	hm_random_seed(&random, ring->seed);
 	shuffle_windows(&plan, ring->ordered ? NULL : &random, order);
-	link_lines(base, &plan, order, ring, map, &made);
-	*marks = (int)made.made;
+	links.order = order;
+	ret = link_lines(&links, cpus, marks, offsets);
 	*lines = plan.count;
 out:
 	free(order);
@@ -159,9 +224,10 @@ struct walk {
 	const char *base;
 	const uint64_t *offsets;
 	int marks;
+	int threads;
 	uint64_t limit;
-	uint64_t length;
-	int closed;
+	_Atomic uint64_t length;
+	_Atomic int open;
 };
 
 /* A walker goes from a mark to the next one; the last one comes round to the first mark. */
@@ -174,47 +240,55 @@ static void walk_work(void *context, int thread)
 {
 	struct walk *walk = context;
 	const struct hm_line *first = (const struct hm_line *)(walk->base + walk->offsets[0]);
+	const int from = walk->marks * thread / walk->threads;
+	int walking = walk->marks * (thread + 1) / walk->threads - from, closed = 1;
 	struct walker walkers[HM_MAX_MARKS];
-	int walking = walk->marks;
+	uint64_t length = 0;
 
-	(void)thread;
 	for (int i = 0; i < walking; i++) {
-		walkers[i].at = (const struct hm_line *)(walk->base + walk->offsets[i]);
-		walkers[i].end = (const struct hm_line *)(walk->base + walk->offsets[(i + 1) % walking]);
+		walkers[i].at = (const struct hm_line *)(walk->base + walk->offsets[from + i]);
+		walkers[i].end = (const struct hm_line *)(walk->base + walk->offsets[(from + i + 1) % walk->marks]);
 	}
-	walk->closed = 1;
-	while (walking && walk->length <= walk->limit) {
+	while (walking && length <= walk->limit) {
 		for (int i = 0; i < walking; ) {
 			struct walker *walker = &walkers[i];
 
 			walker->at = walker->at->next;
-			walk->length++;
+			length++;
 			if (walker->at != walker->end && walker->at != first) {
 				i++;
 				continue;
 			}
 			/* Past the first mark before its own: the marks do not lie on one cycle in this order. */
-			walk->closed &= walker->at == walker->end;
+			closed &= walker->at == walker->end;
 			*walker = walkers[--walking];
 		}
 	}
-	walk->closed &= !walking;
+	atomic_fetch_add(&walk->length, length);
+	if (!closed || walking)
+		atomic_store(&walk->open, 1);
 }
 
 /*
- * Follow the ring from each of @marks lines to the next one, and from the last to the first. If every
- * walker comes to its end without passing the first mark, the ways together are one cycle, each of its lines
- * once, and @length is the number of lines; otherwise it is 0, and it stops after @limit steps.
+ * Follow the ring from each of @marks lines to the next one, and from the last to the first, by a thread on each
+ * of @cpus with its part of them. If every walker comes to its end without passing the first mark, the ways
+ * together are one cycle, each of its lines once, and @length is the number of lines; otherwise it is 0. No
+ * thread takes more than @limit steps.
  */
-int hm_ring_walk(const void *base, int cpu, int marks, const uint64_t *offsets, uint64_t limit, uint64_t *length)
+int hm_ring_walk(const void *base, int threads, const int32_t *cpus, int marks, const uint64_t *offsets,
+		 uint64_t limit, uint64_t *length)
 {
-	struct walk walk = { .base = base, .offsets = offsets, .marks = marks, .limit = limit };
-	const int32_t cpus[] = { cpu };
+	struct walk walk = { .base = base, .offsets = offsets, .marks = marks, .threads = threads, .limit = limit };
 	int ret;
 
-	if (marks < 1 || marks > HM_MAX_MARKS)
+	if (marks < 1 || marks > HM_MAX_MARKS || threads < 1 || threads > marks)
 		return -EINVAL;
-	ret = hm_team_run(1, cpus, walk_work, &walk);
-	*length = walk.closed ? walk.length : 0;
+	ret = hm_team_run(threads, cpus, walk_work, &walk);
+	/* None has walked then: one thread may be had where several cannot. */
+	if (ret && threads > 1) {
+		walk.threads = 1;
+		ret = hm_team_run(1, cpus, walk_work, &walk);
+	}
+	*length = walk.open ? 0 : walk.length;
 	return ret;
 }

@@ -4,8 +4,8 @@
 
 #include "core.h"
 
-/* Walkers of one ring: as many loads as a core has under way at once. */
-#define HM_MAX_MARKS	16
+/* Walkers of one ring: a few threads, each of which has as many loads under way as a core can have. */
+#define HM_MAX_MARKS	64
 
 struct hm_line {
 	struct hm_line *next;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,23 @@ from hmexp.errors import ParameterError
 from hmexp.system.sysfs import format_id_list, parse_id_list, read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 
 def allowed_cpus() -> tuple[int, ...]:
     """The CPUs that this process may run on, ascending."""
     return tuple(sorted(os.sched_getaffinity(0)))
+
+
+@contextmanager
+def on_one_cpu() -> Iterator[None]:
+    """Keep the calling thread to one of its CPUs, and what it starts meanwhile."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def choose_cpus(

@@ -232,7 +232,7 @@ def test_the_ring_visits_every_line_once(mapping: PageMapping) -> None:
     ring = native.build_ring(mapping, seed=3)
     lines = ring.lines
     assert lines == SIZE // 64
-    assert native.walk_ring(mapping, cpus(1)[0], ring) == lines
+    assert native.walk_ring(mapping, cpus(1), ring) == lines
     next_lines = (mapping.array().view(np.uint64)[::8].astype(np.int64) - mapping.address) // 64
     seen = np.zeros(lines, dtype=bool)
     at = 0
@@ -251,33 +251,61 @@ def test_rings_of_different_seeds_differ_and_of_one_seed_do_not(mapping: PageMap
     assert ring(1) == ring(1) != ring(2)
 
 
-@pytest.mark.parametrize("marks", [1, 2, 3, native.MAX_CHAINS])
-def test_a_broken_ring_is_noticed(mapping: PageMapping, marks: int) -> None:
+@pytest.mark.parametrize("window_bytes", [None, 4096, 12288])
+def test_a_ring_is_the_same_by_any_number_of_threads(mapping: PageMapping, window_bytes: int | None) -> None:
+    """Threads link parts of it that begin and end within windows, and where one begins."""
+    (cpu,) = cpus(1)
+
+    def ring(threads: int) -> tuple[native.Ring, bytes]:
+        mapping.array()[:] = 0xFF
+        pattern = Pattern((0, 2))
+        made = native.build_ring(
+            mapping, 5, window_bytes=window_bytes, pattern=pattern, cpus=[cpu] * threads, marks=7
+        )
+        assert native.walk_ring(mapping, [cpu] * threads, made) == made.lines == SIZE // 64
+        return made, mapping.array().tobytes()
+
+    alone = ring(1)
+    for threads in (2, 3, 7):
+        assert ring(threads) == alone
+
+
+def test_a_ring_shorter_than_its_threads_is_whole(mapping: PageMapping) -> None:
+    ring = native.build_ring(mapping, seed=3, spacing_bytes=SIZE // 4, cpus=cpus(1) * 7)
+    assert native.walk_ring(mapping, cpus(1) * 4, ring) == ring.lines == 4
+
+
+@pytest.mark.parametrize(
+    ("marks", "threads"),
+    [(1, 1), (2, 1), (2, 2), (3, 1), (3, 2), (native.MAX_MARKS, 1), (native.MAX_MARKS, 3)],
+)
+def test_a_broken_ring_is_noticed(mapping: PageMapping, marks: int, threads: int) -> None:
     """Two lines of a cycle that swap what comes after them make two cycles of it, wherever they are."""
     words = mapping.array().view(np.uint64)
     ring = native.build_ring(mapping, seed=3, marks=marks)
+    one = cpus(1) * threads
     random = np.random.default_rng(marks)
     for _ in range(20):
         a, b = (8 * int(line) for line in random.choice(ring.lines, 2, replace=False))
         words[a], words[b] = words[b], words[a]
-        assert native.walk_ring(mapping, cpus(1)[0], ring) < ring.lines
+        assert native.walk_ring(mapping, one, ring) < ring.lines
         words[a], words[b] = words[b], words[a]
-        assert native.walk_ring(mapping, cpus(1)[0], ring) == ring.lines
+        assert native.walk_ring(mapping, one, ring) == ring.lines
     words[a] = mapping.address + 8 * a  # a line that leads to itself: nobody comes by again
-    assert native.walk_ring(mapping, cpus(1)[0], ring) == 0
+    assert native.walk_ring(mapping, one, ring) == 0
 
 
 def test_a_ring_whose_marks_are_in_another_order_is_noticed(mapping: PageMapping) -> None:
     """Each walker would come to its end, and the lines be counted twice over."""
     ring = native.build_ring(mapping, seed=3, marks=3)
     a, b, c = ring.marks
-    assert native.walk_ring(mapping, cpus(1)[0], native.Ring(ring.lines, (a, c, b))) == 0
+    assert native.walk_ring(mapping, cpus(1), native.Ring(ring.lines, (a, c, b))) == 0
 
 
 def test_a_short_ring_has_fewer_marks(mapping: PageMapping) -> None:
     ring = native.build_ring(mapping, seed=3, spacing_bytes=SIZE // 4)
     assert ring.lines == 4 and sorted(ring.marks) == [SIZE // 4 * i for i in range(4)]
-    assert native.walk_ring(mapping, cpus(1)[0], ring) == 4
+    assert native.walk_ring(mapping, cpus(1), ring) == 4
 
 
 def test_a_chase_makes_its_hops(mapping: PageMapping) -> None:
@@ -410,7 +438,7 @@ def test_a_chase_under_load_counts_what_the_load_did(mapping: PageMapping, name:
                 break
     assert most > 10
     assert (mapping.array()[:half] == before).all()
-    assert native.walk_ring(mapping, one, ring) == ring.lines
+    assert native.walk_ring(mapping, (one,), ring) == ring.lines
 
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="a chase and a load take two CPUs")
@@ -579,7 +607,7 @@ def test_bursts_of_another_operation_come_among_those_of_a_load(mapping: PageMap
             break
     else:
         pytest.fail("no burst was ever of the other operation")
-    assert native.walk_ring(mapping, one, ring) == ring.lines
+    assert native.walk_ring(mapping, (one,), ring) == ring.lines
     for blend, operation in (
         (native.Blend("write", 1001), "read"),
         (native.Blend("write", -1), "read"),

@@ -1,12 +1,20 @@
-"""First touch: one pass over the region per node, with the region bound to that node."""
+"""First touch: one pass over the region per node, by several threads, with the region bound to that node."""
 
 from __future__ import annotations
+
+from typing import Final
 
 from hmexp import native
 from hmexp.memory.placers.anonymous import AnonymousPlacer
 from hmexp.memory.placers.protocol import Placed
 from hmexp.native import PageMapping
 from hmexp.pattern import Pattern
+from hmexp.system.cpus import allowed_cpus
+
+#: Threads that touch, at most: more of them wait for the kernel's lists of free pages.
+_MOST_THREADS: Final = 8
+#: What is worth a thread of its own [bytes].
+_OF_A_THREAD_BYTES: Final = 16 << 20
 
 
 class FirstTouch(AnonymousPlacer):
@@ -21,7 +29,9 @@ class FirstTouch(AnonymousPlacer):
 
     def place(self, mapping: PageMapping, pattern: Pattern) -> Placed:
         """See `Placer`."""
+        most = min(_MOST_THREADS, mapping.size_bytes // _OF_A_THREAD_BYTES)
+        cpus = allowed_cpus()[:most] if most > 1 else ()
         for node in pattern.distinct_nodes:
-            native.first_touch(mapping, pattern, node)
+            native.first_touch(mapping, pattern, node, cpus)
         native.settle(mapping, pattern)
-        return Placed({"passes": len(pattern.distinct_nodes)})
+        return Placed({"passes": len(pattern.distinct_nodes), "threads": max(1, len(cpus))})
