@@ -76,8 +76,17 @@ def measure_bandwidth(
     rule = sampling.rule()
     bench = _Bench(region, found, threads, pinning, walk)
     before = proof(region, "before")
-    passes = bench.passes(sampling.nanoseconds)
-    taken, stopped = rule.take(lambda count: bench.run(passes, count).samples, _rates)
+    trial = bench.trial()
+    passes = max(1, int(np.ceil(sampling.nanoseconds / _elapsed_ns(trial).min())))
+    # A pass that is long enough is a sample like those that follow.
+    spare = [trial] if passes == 1 else []
+
+    def take(count: int) -> npt.NDArray[np.void]:
+        ready = [spare.pop()] if spare else []
+        more = [bench.run(passes, count - len(ready)).samples] if count > len(ready) else []
+        return np.concatenate([*ready, *more])
+
+    taken, stopped = rule.take(take, _rates)
     windows = bench.windows(passes, sampling.samples)
     after = proof(region, "after")
     return bench.conclude(taken, passes, windows, (before, after), rule.to_record(stopped))
@@ -115,10 +124,9 @@ class _Bench:
         )  # fmt: skip
         return native.bandwidth(self.region.mapping, self.slices, job, self.model)
 
-    def passes(self, sample_ns: float) -> int:
-        """How many passes take so long."""
-        trial = self.run(1, 1, warm=False)
-        return max(1, int(np.ceil(sample_ns / _elapsed_ns(trial.samples).min())))
+    def trial(self) -> npt.NDArray[np.void]:
+        """One pass, to see how long it takes, after one that warms up."""
+        return self.run(1, 1, warm=False).samples
 
     def windows(self, passes: int, samples: int) -> list[list[float]]:
         """Payload bandwidth of each thread in each window of its slice, if asked for [GB/s]."""
