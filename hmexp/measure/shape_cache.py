@@ -1,7 +1,8 @@
 """What was found of shapes on this CPU, kept in the user's cache.
 
 A file for each operation, page size and number of threads. It counts only for the same CPU (family, model,
-stepping, microcode), hypervisor, build of the core and way of comparing. What cannot be read, or is torn, is measured again.
+stepping, microcode), hypervisor, build of the core and way of comparing. What cannot be read, or is torn, is
+measured again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hmexp.native.core import lib
 from hmexp.store.shapes import ShapeRecord
 from hmexp.system.sysfs import read_text
 
-#: Raised whenever something else than the core changes what is compared: which shapes, and how their streams lie.
+#: Raised whenever something else than the core changes what is compared: which shapes, how their streams lie.
 COMPARISON: Final = 2
 #: Lines of /proc/cpuinfo that say what a CPU is; the last ones are those of aarch64.
 _OF_CPU: Final = (

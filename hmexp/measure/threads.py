@@ -146,8 +146,8 @@ def make_slices(
         gap = 0
         if way is not None and streams > 1:
             gap = gap_bytes(way, region.pattern, unit_bytes, (end - start) // streams)
-        # Nothing lies behind the last stream: otherwise those of a region of 512 MiB would stand 256 MiB apart
-        # with a gap as without one.
+        # Nothing lies behind the last stream: otherwise those of a region of 512 MiB would stand 256 MiB
+        # apart with a gap as without one.
         part_bytes = (end - start - gap * (streams - 1)) // streams
         slices.append(Slice(start_bytes + start, part_bytes // unit * unit, cpu, gap))
     return slices

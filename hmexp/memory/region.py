@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from hmexp import native
 from hmexp.closing import Closing
-from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError, UnitError
+from hmexp.errors import PlacerUnavailableError, PlacerUnsuitableError, TopologyError, UnitError
 from hmexp.memory.capacity import check_capacity
 from hmexp.memory.emulation import Emulation, unhindered
 from hmexp.memory.page_sizes import HUGE_PAGE_BYTES
@@ -20,7 +20,6 @@ from hmexp.pattern import Pattern
 from hmexp.store.evidence import SetupRecord
 from hmexp.store.parts import SettingRecord
 from hmexp.store.schema import Remark
-from hmexp.system.libnuma import LibNuma
 from hmexp.system.topology import Topology, read_topology
 from hmexp.units import format_size, parse_size
 
@@ -223,6 +222,10 @@ def allocate(
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
-    machine = topology or read_topology(libnuma=LibNuma.load())
-    check_capacity(real_pattern, size_bytes, machine, asked=pattern)
+    try:
+        check_capacity(real_pattern, size_bytes, topology or read_topology(idle=False), asked=pattern)
+    except TopologyError:
+        # Memory that is there and not usable may be what was meant: looking for it takes a while.
+        check_capacity(real_pattern, size_bytes, topology or read_topology(), asked=pattern)
+        raise
     return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)

@@ -162,7 +162,7 @@ def cap_free(nodes: Sequence[Node], limits: Limits) -> tuple[Node, ...]:
 
 
 def _allowed_nodes(cpuset: Cgroup | None, proc_root: Path) -> tuple[AllowedNodes, ...]:
-    status = _nodes_of_process(proc_root / "self/status")
+    status = nodes_of_process(proc_root)
     found = [status] if status is not None else []
     for folder in cpuset.folders if cpuset is not None else ():
         for name in _CPUSET_FILES[cpuset.version] if cpuset is not None else ():
@@ -177,7 +177,9 @@ def _allowed_nodes(cpuset: Cgroup | None, proc_root: Path) -> tuple[AllowedNodes
     return tuple(sorted(found, key=lambda each: len(each.nodes)))
 
 
-def _nodes_of_process(path: Path) -> AllowedNodes | None:
+def nodes_of_process(proc_root: Path = Path("/proc")) -> AllowedNodes | None:
+    """The nodes that the kernel says this process may use; None where it does not say."""
+    path = proc_root / "self/status"
     text = read_text(path) or ""
     match = re.search(r"^Mems_allowed_list:[ \t]*(\S*)[ \t]*$", text, re.MULTILINE)
     listed = _parse_nodes(path, match[1], "Mems_allowed_list: ") if match is not None else None

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import ParseError
-from hmexp.system.sysfs import split_lines
 
 #: What the kernel counts as mapped by an entry of the level above the pages'; which of them there are
 #: depends on the kernel.
@@ -18,7 +17,9 @@ _HUGE: Final = frozenset(
     {"AnonHugePages", "ShmemPmdMapped", "FilePmdMapped", "Shared_Hugetlb", "Private_Hugetlb"}
 )
 _COUNT: Final = re.compile(r"\d+", re.ASCII)
-_HEAD: Final = re.compile(r"^([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} .*$", re.ASCII | re.MULTILINE)
+_HEAD: Final = re.compile(rb"([0-9a-f]+)-([0-9a-f]+) [-rwxps]{4} ")
+#: What the first line of a mapping begins with, and no other.
+_DIGITS: Final = tuple(bytes([digit]) for digit in b"0123456789abcdef")
 
 
 def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self/smaps")) -> int:
@@ -36,24 +37,30 @@ def read_huge_bytes(address: int, size_bytes: int, path: Path = Path("/proc/self
     ParseError
         If the file cannot be read, or has no mapping in the range.
     """
+    end, found, huge_bytes, within = address + size_bytes, False, 0, False
     try:
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        with path.open("rb") as file:
+            for line in file:
+                # A process has hundreds of mappings, of two dozen lines each: only those within are taken to
+                # pieces, and what lies behind them is not asked for.
+                if line[:1] in _DIGITS:
+                    head = _HEAD.match(line)
+                    if head is None:
+                        continue
+                    start = int(head[1], 16)
+                    if start >= end:
+                        break
+                    within = address <= start and int(head[2], 16) <= end
+                    found |= within
+                elif within:
+                    huge_bytes += _huge_in(line.decode("utf-8", "surrogateescape"), path)
     except OSError as error:
         raise ParseError(
             f"{path} cannot be read: {error.strerror}", "as root: mount -t proc proc /proc"
         ) from error
-    end = address + size_bytes
-    # A process has hundreds of mappings, of two dozen lines each: only those within are taken to pieces.
-    heads = list(_HEAD.finditer(text))
-    ends = [head.start() for head in heads[1:]] + [len(text)]
-    bodies = [
-        text[head.end() : after]
-        for head, after in zip(heads, ends, strict=True)
-        if address <= int(head[1], 16) and int(head[2], 16) <= end
-    ]
-    if not bodies:
+    if not found:
         raise ParseError(f"{path} has no mapping in {address:x}-{end:x}")
-    return sum(_huge_in(line, path) for body in bodies for line in split_lines(body))
+    return huge_bytes
 
 
 def _huge_in(line: str, path: Path) -> int:

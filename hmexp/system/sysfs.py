@@ -48,10 +48,15 @@ def read_int(path: Path) -> int | None:
 
 def list_folder(path: Path) -> tuple[Path, ...]:
     """What is in a folder, sorted by name; empty when it cannot be read."""
+    return tuple(path / name for name in _names(path))
+
+
+def _names(folder: Path) -> list[str]:
     try:
-        return tuple(sorted(path.iterdir()))
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
     except OSError:
-        return ()
+        return []
 
 
 def real_path(path: Path) -> Path:
@@ -62,9 +67,11 @@ def real_path(path: Path) -> Path:
 
 def numbered(folder: Path, prefix: str) -> dict[int, Path]:
     """The entries of a folder whose names are a prefix and a number, by number, ascending."""
-    name = re.compile(re.escape(prefix) + r"(\d{1,9})", re.ASCII)
-    found = ((name.fullmatch(entry.name), entry) for entry in list_folder(folder))
-    return dict(sorted((int(match[1]), entry) for match, entry in found if match is not None))
+    number = re.compile(re.escape(prefix) + r"(\d{1,9})", re.ASCII)
+    # A node's folder has an entry for each block of memory: only what is asked for becomes a path.
+    matches = ((number.fullmatch(name), name) for name in _names(folder))
+    found = sorted((int(match[1]), name) for match, name in matches if match is not None)
+    return {each: folder / name for each, name in found}
 
 
 def read_choice(path: Path) -> str | None:

@@ -12,18 +12,18 @@ from hmexp.system.clues import read_clues
 from hmexp.system.dax import NodeKind
 from hmexp.system.idle_memory import IdleMemory, read_idle_memory
 from hmexp.system.kinds import decide_kinds
-from hmexp.system.limits import Limits, cap_free, describe_limits, read_limits
+from hmexp.system.limits import Limits, cap_free, describe_limits, nodes_of_process, read_limits
 from hmexp.system.machine_total import with_machine_total
 from hmexp.system.node import Node
 from hmexp.system.node_files import read_nodes
 from hmexp.system.oddities import disagreements, oddities
 from hmexp.system.portrait import draw_nodes, show_nodes
-from hmexp.system.sysfs import format_id_list
+from hmexp.system.sysfs import format_id_list, parse_id_list, read_text
 
 if TYPE_CHECKING:
     from hmexp.system.libnuma import LibNuma
 
-__all__ = ["Node", "NodeKind", "Topology", "read_topology"]
+__all__ = ["Node", "NodeKind", "Topology", "find_usable_node", "read_topology"]
 
 #: Known slow memory comes before unknown; HBM and GPU memory is not slow.
 _SLOW: Final = ((NodeKind.NVM, NodeKind.CXL), (NodeKind.UNKNOWN,))
@@ -115,6 +115,26 @@ class Topology:
 
     def _repr_html_(self) -> str:
         return draw_nodes(show_nodes(self.as_records()), self.notes)
+
+
+def find_usable_node(sys_root: Path = Path("/sys"), proc_root: Path = Path("/proc")) -> int:
+    """The first node that has memory and that this process may use: by two files, where the kernel has them.
+
+    Raises
+    ------
+    TopologyError, ParseError
+        As for `read_topology`, or if there is no such node.
+    """
+    allowed = nodes_of_process(proc_root)
+    listed = read_text(sys_root / "devices/system/node/has_memory")
+    if allowed is not None and listed:
+        usable = set(parse_id_list(listed, "has_memory")) & set(allowed.nodes)
+        if usable:
+            return min(usable)
+    nodes = read_topology(sys_root, proc_root, idle=False).usable_nodes
+    if not nodes:
+        raise TopologyError("no node has memory that this process may use", "see `hmexp doctor`")
+    return nodes[0].id
 
 
 def read_topology(

@@ -13,7 +13,7 @@ from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping
 from hmexp.pattern import MAX_GRANULE_BYTES, Pattern
 from hmexp.system.sysfs import read_choice
-from hmexp.system.topology import read_topology
+from hmexp.system.topology import find_usable_node
 from hmexp.units import format_size
 
 THP: Final = Path("/sys/kernel/mm/transparent_hugepage")
@@ -37,7 +37,7 @@ class AnonymousPlacer(ABC):
     def unavailable(self) -> Obstacle | None:
         """See `Placer`: one page is placed, on a node that has memory."""
         try:
-            self.probe(Pattern((read_topology(idle=False).usable_nodes[0].id,), PAGE_BYTES))
+            self.probe(Pattern((find_usable_node(),), PAGE_BYTES))
         except NativeError as error:
             # Without memory for a page it is the region that cannot be had, not the placer.
             if error.errno == errno.ENOMEM:

@@ -13,7 +13,7 @@ from hmexp.memory.placers.protocol import Obstacle, Placed
 from hmexp.native import PAGE_BYTES, PageMapping, Spreading
 from hmexp.pattern import Pattern
 from hmexp.system.settings import HERE, interleave_weights
-from hmexp.system.topology import read_topology
+from hmexp.system.topology import find_usable_node
 
 #: The largest weight that the kernel takes (a u8).
 MAX_WEIGHT: Final = 255
@@ -33,7 +33,7 @@ class Weighted(Interleaving):
 
     def unavailable(self) -> Obstacle | None:
         """See `Placer`."""
-        node = read_topology(idle=False).usable_nodes[0].id
+        node = find_usable_node()
         try:
             mapping = PageMapping(PAGE_BYTES)
             try:
