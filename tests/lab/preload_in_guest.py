@@ -319,6 +319,45 @@ def redis() -> None:
     reader.end()
 
 
+def rewrite() -> None:
+    """The log of writes is rewritten by a child while there are more: both together are the data."""
+    with way("redis-server") as prepared:
+        server = Redis("logged", "--appendonly", "yes", "--rdb-key-save-delay", "-3", prepared=prepared)
+        server.call("DEBUG", "POPULATE", "60000", "key", "1024")
+        say("started" in server.call("BGREWRITEAOF"), "redis, BGREWRITEAOF")
+        child = _child(server)
+        script = "for i = 0, 59999, 2 do redis.call('SETRANGE', 'key:' .. i, 100, ARGV[1]) end"
+        server.call("EVAL", script, "0", "written while the child rewrites")
+        busy = server.call("INFO", "persistence")
+        say("aof_rewrite_in_progress:1" in busy, "redis, the child still rewrites after the writes")
+        for who, pid in (("child", child), ("parent", server.process.pid)):
+            places = find_places(pid)
+            say(
+                places["device"] > 40 * 256 and not places["misplaced"],
+                f"redis, the rewriting {who}: {places}",
+            )
+        while "aof_rewrite_in_progress:1" in server.call("INFO", "persistence"):
+            time.sleep(0.5)
+        say(
+            "aof_last_bgrewrite_status:ok" in server.call("INFO", "persistence"),
+            "redis, the log is rewritten",
+        )
+        server.call("SET", "after", "the rewrite")
+        expected = server.call("DEBUG", "DIGEST")
+        server.end()
+    log = WORK / "log.d"
+    log.mkdir()
+    shutil.move(server.folder / "appendonlydir", log)
+    reader = Redis("reader of the log", "--dir", str(log), "--appendonly", "yes")
+    while "loading:1" in reader.call("INFO", "persistence"):
+        time.sleep(0.5)
+    say(reader.call("GET", "after") == "the rewrite", "redis, the log has what came after the rewrite")
+    found = reader.call("GETRANGE", "key:2", "100", "131")
+    say(found == "written while the child rewrites", f"redis, the log has what came meanwhile: {found}")
+    say(reader.call("DEBUG", "DIGEST") == expected, "redis, rewritten log and later writes are the data")
+    reader.end()
+
+
 def _child(server: Redis) -> int:
     found = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
     return int(found[0]) if found else 0
@@ -403,7 +442,7 @@ def java() -> None:
 
 PARTS: dict[str, Callable[[], None]] = {
     part.__name__: part
-    for part in (refusals, load, module, meaning, heap, allocators, redis, full, unharmed, java)
+    for part in (refusals, load, module, meaning, heap, allocators, redis, rewrite, full, unharmed, java)
 }
 
 

@@ -85,7 +85,7 @@ def programs(packages: tuple[Path, str], tmp_path_factory: pytest.TempPathFactor
     "parts",
     [
         pytest.param(("refusals", "module", "meaning", "heap", "allocators", "java"), id="meaning"),
-        pytest.param(("redis", "full"), id="redis"),
+        pytest.param(("redis", "rewrite", "full"), id="redis"),
         pytest.param(("unharmed",), id="unharmed"),
     ],
 )
