@@ -76,17 +76,8 @@ def measure_bandwidth(
     rule = sampling.rule()
     bench = _Bench(region, found, threads, pinning, walk)
     before = proof(region, "before")
-    trial = bench.trial()
-    passes = max(1, int(np.ceil(sampling.nanoseconds / _elapsed_ns(trial).min())))
-    # A pass that is long enough is a sample like those that follow.
-    spare = [trial] if passes == 1 else []
-
-    def take(count: int) -> npt.NDArray[np.void]:
-        ready = [spare.pop()] if spare else []
-        more = [bench.run(passes, count - len(ready)).samples] if count > len(ready) else []
-        return np.concatenate([*ready, *more])
-
-    taken, stopped = rule.take(take, _rates)
+    passes = bench.passes(sampling.nanoseconds)
+    taken, stopped = rule.take(lambda count: bench.take(passes, count), _rates)
     windows = bench.windows(passes, sampling.samples)
     after = proof(region, "after")
     return bench.conclude(taken, passes, windows, (before, after), rule.to_record(stopped))
@@ -114,6 +105,7 @@ class _Bench:
         if region.emulation is not None:
             region.emulation.predict(region.pages_per_node(), operation.name, threads)
         self.model = region.model_for(threads)
+        self.spare: list[npt.NDArray[np.void]] = []
 
     def run(self, passes: int, count: int, window_bytes: int = 0, *, warm: bool = True) -> BandwidthRun:
         """Take so many samples, of so many passes each."""
@@ -124,9 +116,18 @@ class _Bench:
         )  # fmt: skip
         return native.bandwidth(self.region.mapping, self.slices, job, self.model)
 
-    def trial(self) -> npt.NDArray[np.void]:
-        """One pass, to see how long it takes, after one that warms up."""
-        return self.run(1, 1, warm=False).samples
+    def passes(self, sample_ns: float) -> int:
+        """How many passes take so long. One that is long enough alone is a sample like those that follow."""
+        trial = self.run(1, 1, warm=False).samples
+        passes = max(1, int(np.ceil(sample_ns / _elapsed_ns(trial).min())))
+        self.spare = [trial] if passes == 1 else []
+        return passes
+
+    def take(self, passes: int, count: int) -> npt.NDArray[np.void]:
+        """So many samples, of which the trial may be one."""
+        ready = [self.spare.pop()] if self.spare else []
+        more = [self.run(passes, count - len(ready)).samples] if count > len(ready) else []
+        return np.concatenate([*ready, *more])
 
     def windows(self, passes: int, samples: int) -> list[list[float]]:
         """Payload bandwidth of each thread in each window of its slice, if asked for [GB/s]."""

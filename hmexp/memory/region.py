@@ -222,10 +222,14 @@ def allocate(
     if obstacle is not None:
         raise PlacerUnsuitableError(obstacle.reason, obstacle.remedy)
     real_pattern = pattern if emulation is None else emulation.real_pattern(pattern)
+    _check_room(real_pattern, size_bytes, topology, pattern)
+    return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)
+
+
+def _check_room(pattern: Pattern, size_bytes: int, topology: Topology | None, asked: Pattern) -> None:
     try:
-        check_capacity(real_pattern, size_bytes, topology or read_topology(idle=False), asked=pattern)
+        check_capacity(pattern, size_bytes, topology or read_topology(idle=False), asked=asked)
     except TopologyError:
         # Memory that is there and not usable may be what was meant: looking for it takes a while.
-        check_capacity(real_pattern, size_bytes, topology or read_topology(), asked=pattern)
+        check_capacity(pattern, size_bytes, topology or read_topology(), asked=asked)
         raise
-    return Region(size_bytes, pattern, chosen, emulation, calibrating, huge)

@@ -92,7 +92,7 @@ class PageMapping:
         threads = min(_MOST_THREADS, self.size_bytes // _OF_A_THREAD_BYTES)
         cpus = sorted(os.sched_getaffinity(0))[:threads]
         if len(cpus) > 1:
-            # Without threads to be had, munmap gives the pages back alone.
+            # If the system refuses threads, munmap gives the pages back alone.
             lib.hm_drop(base, self.size_bytes, len(cpus), cpus)
 
     def array(self) -> npt.NDArray[np.uint8]:
