@@ -15,6 +15,8 @@ from hmexp.native import Job, Operation
 
 #: By how much a shape must be faster than the plain loop.
 BETTER: Final = 0.02
+#: Rounds of all shapes, then of the best ones alone, and how many those are.
+_ROUNDS, _MORE_ROUNDS, _BEST = 3, 7, 5
 #: How often that many more are taken, at most, where a shape seems better and is not surely so.
 _TURNS: Final = 3
 
@@ -57,6 +59,27 @@ class Bench:
             found[plain.name].append((after, 1.0))
             before = after
         return found
+
+
+def compare(
+    benches: Sequence[Bench], ways: Sequence[Way]
+) -> tuple[list[dict[str, list[Round]]], tuple[Way, ...]]:
+    """Compare shapes with the plain loop, which comes first, on each region.
+
+    Returns
+    -------
+    list of dict
+        For each region the rounds of each shape; those of the best ones are of a second, longer look.
+    tuple of Way
+        Which are surely better than the plain loop. Of few rounds the best is the luckiest, too: only those
+        that were measured again are among them.
+    """
+    taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
+    best = sorted(ways[1:], key=lambda way: -worst_of(taken, way.name))[:_BEST]
+    again = take_until_sure(benches, [ways[0], *best], _MORE_ROUNDS)
+    for place, region in enumerate(again):
+        taken[place] |= region
+    return taken, tuple(way for way in best if is_surely_better(taken, way.name))
 
 
 def worst_of(taken: Sequence[Rounds], name: str) -> float:

@@ -19,7 +19,7 @@ import msgspec
 from hmexp.decoding import decode
 from hmexp.errors import HmexpError, MeasurementError
 from hmexp.measure.operation import find_operation
-from hmexp.measure.shape_bench import Bench, Rounds, is_surely_better, take_until_sure, worst_of
+from hmexp.measure.shape_bench import Bench, Rounds, compare
 from hmexp.measure.shape_cache import keep, read_kept
 from hmexp.measure.shapes import AUTO, Way, find_way, require_shape, ways_of
 from hmexp.memory.page_sizes import require_page_size
@@ -39,8 +39,6 @@ LEAST_SECONDS: Final = 0.05
 TIMEOUT_SECONDS: Final = 120.0
 REGIONS: Final = 2
 SIZE_BYTES: Final = 256 << 20
-#: Rounds of all shapes, then of the best ones alone, and how many those are.
-_ROUNDS, _MORE_ROUNDS, _BEST = 2, 7, 4
 
 
 @dataclass(frozen=True)
@@ -191,14 +189,9 @@ def choose(
         ]
         for bench in benches:
             bench.gbps(ways[0], warm=False)
-        taken = [bench.rounds(ways, _ROUNDS) for bench in benches]
-        best = sorted(ways[1:], key=lambda way: -worst_of(taken, way.name))[:_BEST]
-        again = take_until_sure(benches, [ways[0], *best], _MORE_ROUNDS)
-        for place, region in enumerate(again):
-            taken[place] |= region
+        taken, better_ways = compare(benches, ways)
     trials = tuple(_trial(way, taken) for way in ways)
-    # Of few rounds the best is the luckiest, too: only those that were measured again can be chosen.
-    better = [trials[0], *(_trial(way, taken) for way in best if is_surely_better(taken, way.name))]
+    better = [trials[0], *(_trial(way, taken) for way in better_ways)]
     chosen = max(better, key=lambda trial: min(trial.ratios))
     return ShapeRecord(
         operation=found.name,
