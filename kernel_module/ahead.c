@@ -24,9 +24,6 @@
 
 #include "internal.h"
 
-/* A window, in pages; what the core mm maps around a read fault at most. */
-#define HM_WINDOW	16U
-
 /* A sequence as long as that has one so many times as wide: the trap again. */
 #define HM_WIDEST	8U
 

@@ -132,6 +132,8 @@ struct hm_want {
 /* main.c */
 extern bool hm_strict_default;
 extern bool hm_use_huge;
+/* A window, in pages; what the core mm maps around a read fault at most. */
+#define HM_WINDOW	16U
 extern unsigned int hm_ahead;
 extern unsigned int hm_max_pattern;
 extern unsigned long hm_max_mib;

@@ -34,9 +34,9 @@ bool hm_use_huge = true;
 module_param_named(huge, hm_use_huge, bool, 0644);
 MODULE_PARM_DESC(huge, "use huge pages where the granule is at least as large as one");
 
-unsigned int hm_ahead;
+unsigned int hm_ahead = HM_WINDOW;
 module_param_named(ahead, hm_ahead, uint, 0644);
-MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills at first, at most 16; 0 (the default) for none");
+MODULE_PARM_DESC(ahead, "pages of the window that a sequence of shared faults fills at first, at most 16 (the default); 0 for none");
 
 unsigned long hm_max_mib;
 module_param_named(max_mib, hm_max_mib, ulong, 0644);

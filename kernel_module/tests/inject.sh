@@ -63,8 +63,7 @@ inject 1	# a load has some hundred allocations
 result $? "loading: never half there"
 sed 's/^/# /' "${OUT:-/tmp}/load.tap"
 inject 0
-# Pages ahead, which are off by default, are on, as in run.sh.
-insmod "$ko" ${PARAMETERS:-ahead=16}
+insmod "$ko" ${PARAMETERS-}
 result $? "loads when memory is there"
 inject 2
 # What a refusal does to the test's own assumptions does not count: a splat, a

@@ -13,7 +13,7 @@
 #   FUZZ_PROCESSES=8     and its processes, with a seed each (4)
 #   PATIENCE=1800        seconds for each test, beside stress and FUZZ (600)
 #   HM_SEED=FILE         the description with the first module's test program
-#   PARAMETERS="..."     for the module
+#   PARAMETERS="..."     for the module, such as ahead=0: every test is to hold without pages ahead, too
 #   OUT=DIR              where to leave the TAP of each test
 #
 # Exits 0 if nothing failed.  What could not run is listed with its reason.
@@ -31,8 +31,7 @@ if [ ! -x "$here/abi" ]; then
 fi
 dmesg >"$out/before" 2>/dev/null
 if ! grep -q '^hybridmem ' /proc/modules; then
-	# Pages ahead, which are off by default, are on: every test is to hold with them.
-	insmod "$ko" ${PARAMETERS:-ahead=16} || exit 1
+	insmod "$ko" ${PARAMETERS-} || exit 1
 fi
 echo "# $(uname -r), $(cat /sys/module/hybridmem/srcversion 2>/dev/null || echo no srcversion)"
 for t in $tests; do

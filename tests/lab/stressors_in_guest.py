@@ -105,7 +105,7 @@ def stress(*stressor: str, environment: Mapping[str, str]) -> Counter[str]:
 
 def on_the_device() -> None:
     """Opens, maps, reads, writes, polls and asks the device for everything, whatever it says."""
-    subprocess.run(["insmod", MODULE, "ahead=16"], check=True)
+    subprocess.run(["insmod", MODULE], check=True)
     stress("--dev", "2", "--dev-file", "/dev/hybridmem", environment={})
     # It has written what it likes to the device, and no pattern of it may stay for who comes next.
     with Path("/dev/hybridmem").open("rb") as region:
