@@ -66,8 +66,9 @@ def held() -> Counter[str]:
                 scan = sight.scan(mapping.start, mapping.stop)
                 # Not those of a file: a hole that was only read shows the module's zeroes.
                 own = (scan.node >= 0) & ((scan.flags & PAGE_IS_FILE) == 0)
-                addresses = np.arange(mapping.start, mapping.stop, PATTERN.granule_bytes)
-                right = scan.node == nodes[addresses // PATTERN.granule_bytes % len(nodes)]
+                # By the place in the device: a program may move a mapping to an address out of phase.
+                first = mapping.offset_bytes // PATTERN.granule_bytes
+                right = scan.node == nodes[(first + np.arange(len(own))) % len(nodes)]
                 found["in place"] += int(np.count_nonzero(own & right))
                 found["misplaced"] += int(np.count_nonzero(own & ~right))
     return found
@@ -119,8 +120,9 @@ def under_preload() -> None:
         with prepare(PATTERN, PATTERN.granule_bytes, 128 << 10, ["stress-ng"]) as prepared:
             most = stress(*each, environment=dict(prepared.environment))
             taken = prepared.read_counters().bytes
+            notes = prepared.notes()
         shared, private = count("allocated") - shared, count("private") - private
-        say(taken > 0, f"{each[0]}: {taken >> 20} MiB were mapped from the device")
+        say(taken > 0, f"{each[0]}: {taken >> 20} MiB were mapped from the device; {notes}")
         say(shared + private > 0, f"{each[0]}: {shared} shared and {private} private pages came from it")
         # A child of --fork ends at once; what --mremap has moves while it is looked at.
         if each[0] != "--fork":
