@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -53,24 +54,46 @@ def count(name: str) -> int:
 def held() -> Counter[str]:
     """Private pages that all stressors have on the device now, in place or not: each by its own node."""
     found: Counter[str] = Counter()
-    nodes = np.asarray(PATTERN.nodes)
     for folder in Path("/proc").glob("[0-9]*"):
         # Whoever ends meanwhile has none.
         with contextlib.suppress(OSError, HmexpError):
-            if not (folder / "comm").read_text().startswith("stress-ng"):
-                continue
-            sight = open_sight(int(folder.name))
-            for mapping in read_mappings(int(folder.name), numa=False):
-                if mapping.path != "/dev/hybridmem":
-                    continue
-                scan = sight.scan(mapping.start, mapping.stop)
-                # Not those of a file: a hole that was only read shows the module's zeroes.
-                own = (scan.node >= 0) & ((scan.flags & PAGE_IS_FILE) == 0)
-                # By the place in the device: a program may move a mapping to an address out of phase.
-                first = mapping.offset_bytes // PATTERN.granule_bytes
-                right = scan.node == nodes[(first + np.arange(len(own))) % len(nodes)]
-                found["in place"] += int(np.count_nonzero(own & right))
-                found["misplaced"] += int(np.count_nonzero(own & ~right))
+            if (folder / "comm").read_text().startswith("stress-ng-"):
+                with stopped(int(folder.name)):
+                    found += held_by(int(folder.name))
+    return found
+
+
+@contextlib.contextmanager
+def stopped(pid: int) -> Iterator[None]:
+    """A process that does nothing meanwhile: what it maps and unmaps would be seen half."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        end = time.monotonic() + 5
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            if time.monotonic() > end:
+                raise TimeoutError(f"process {pid} does not stop")
+            time.sleep(0.01)
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+def held_by(pid: int) -> Counter[str]:
+    """The same of one process."""
+    found: Counter[str] = Counter()
+    nodes = np.asarray(PATTERN.nodes)
+    sight = open_sight(pid)
+    for mapping in read_mappings(pid, numa=False):
+        if mapping.path == "/dev/hybridmem":
+            scan = sight.scan(mapping.start, mapping.stop)
+            # Not those of a file: a hole that was only read shows the module's zeroes.
+            own = (scan.node >= 0) & ((scan.flags & PAGE_IS_FILE) == 0)
+            # By the place in the device: a program may move a mapping to an address out of phase.
+            first = mapping.offset_bytes // PATTERN.granule_bytes
+            right = scan.node == nodes[(first + np.arange(len(own))) % len(nodes)]
+            found["in place"] += int(np.count_nonzero(own & right))
+            found["misplaced"] += int(np.count_nonzero(own & ~right))
     return found
 
 
@@ -124,9 +147,9 @@ def under_preload() -> None:
         shared, private = count("allocated") - shared, count("private") - private
         say(taken > 0, f"{each[0]}: {taken >> 20} MiB were mapped from the device; {notes}")
         say(shared + private > 0, f"{each[0]}: {shared} shared and {private} private pages came from it")
-        # A child of --fork ends at once; what --mremap has moves while it is looked at.
+        # A child of --fork ends at once.
         if each[0] != "--fork":
-            good = most["in place"] > LEAST_PAGES and (each[0] == "--mremap" or not most["misplaced"])
+            good = most["in place"] > LEAST_PAGES and not most["misplaced"]
             say(good, f"{each[0]}: {dict(most)} pages, each by its own node")
 
 
