@@ -592,6 +592,7 @@ static void last_pages(int flags)
 int main(void)
 {
 	static const unsigned int shifts[] = { 0, 2, 4, 8 };
+	char before[32];
 	unsigned long i;
 
 	if (!two_nodes(&a, &b, 96 * MIB)) {
@@ -599,6 +600,9 @@ int main(void)
 		return done();
 	}
 	abb = (int[]){ a, b, b, -1 };
+	/* Whatever the module was loaded with. */
+	snprintf(before, sizeof(before), "%s", slurp(PARAMETER));
+	spew(PARAMETER, "16");
 	has_large();
 	for (i = 0; i < ARRAY(shifts); i++) {
 		in_order(shifts[i]);
@@ -617,5 +621,6 @@ int main(void)
 	watched();
 	last_pages(MAP_SHARED);
 	last_pages(MAP_PRIVATE);
+	spew(PARAMETER, before);
 	return done();
 }
