@@ -164,6 +164,8 @@ def find_kind(parameters: PointParameters) -> Kind:
 def import_loops() -> None:
     """Import what measures a point of a sweep, so that what is forked afterwards has it."""
     _find(KINDS["loop"].measuring)
+    # numpy leaves it out until somebody uses it: in each child, that would be for some 20 ms.
+    importlib.import_module("numpy.random")
 
 
 def find_samples(record: MeasuredRecord) -> Measured | None:
