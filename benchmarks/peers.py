@@ -105,7 +105,7 @@ def mbw(setting: Setting) -> float | None:
 def sysbench(setting: Setting) -> float | None:
     """sysbench memory, whose threads have blocks of the whole size together [GB/s].
 
-    Of its own: by default all threads go over the same block, and one has what another left in a shared cache.
+    Of their own: by default all threads go over one block, and one has what another left in a shared cache.
     """
     if setting.operation not in ("read", "write") or setting.huge:
         return None
