@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 from hmexp.errors import StoreError
+
+#: Errors of a disk, or of a share of it, that is full.
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
@@ -40,10 +45,10 @@ def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
             raise StoreError(
                 f"{path} cannot be written: {path.parent} is not a folder", "move it away, and try again"
             ) from error
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}",
-            "check the permissions and the free space, or copy the run to a folder that you can write",
-        ) from error
+        remedy = "check the permissions, or copy the run to a folder that you can write"
+        if error.errno in FULL:
+            remedy = "make room there and run the same command again"
+        raise StoreError(f"{path} cannot be written: {error.strerror or error}", remedy) from error
     return path
 
 

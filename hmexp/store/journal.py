@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from hmexp.errors import StoreError
+from hmexp.store.files import FULL
 
 _BLOCK_BYTES: Final = 1 << 16
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -27,7 +26,7 @@ def file_errors(doing: str, path: Path) -> Iterator[None]:
         remedy = "choose another results folder"
         if doing == "read":
             remedy = "check that it is a file that you may read, or restore it from a copy of the run"
-        if error.errno in _FULL:
+        if error.errno in FULL:
             remedy = f"make room there and run the same command again, which resumes; or {remedy}"
         raise StoreError(f"cannot {doing} {path}: {reason}", remedy) from error
 
