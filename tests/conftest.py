@@ -102,6 +102,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         "-m",
         "pytest",
         "-q",
+        "-rs",
         "-p",
         "no:randomly",
         "-p",
@@ -123,7 +124,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         )
     # A child that skips ends with status 0, too: that is not a pass.
     if "1 skipped" in done.stdout:
-        pytest.skip("skipped in its child")
+        _, _, reason = done.stdout.partition("SKIPPED [1] ")
+        pytest.skip(f"in its child: {reason.splitlines()[0] if reason else 'without a reason'}")
     if "1 passed" not in done.stdout:
         pytest.fail(f"the child passed no test\n{done.stdout}\n{done.stderr}", pytrace=False)
     return True
