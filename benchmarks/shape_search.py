@@ -3,7 +3,8 @@
 Each of two fresh regions is walked in all shapes in turn, a pass at a time, with the plain loop before and
 after every few of them: the host's slow and fast states fall on both sides of a ratio. The spread is that of
 single rounds. `--wide` also tries every vector width and places at other distances than tuning would choose:
-what the best of so many shapes gives is an upper bound, biased upwards by the number of them.
+what the best of so many shapes gives is an upper bound, biased upwards by the number of them. `--choice` says
+what tuning chooses, and measures it and that best shape again, in turn on fresh pages: that is not biased.
 
     .venv/bin/python benchmarks/shape_search.py [--rounds 5] [--operations read copy] [--pages 4KiB] [--wide]
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from quiet import say_load
@@ -26,7 +27,7 @@ from hmexp.measure.shapes import Way, ways_of
 from hmexp.measure.threads import place_threads
 from hmexp.memory.page_sizes import require_page_size
 from hmexp.memory.region import allocate
-from hmexp.native import OPERATIONS, PLAIN, SHAPES, VECTOR_BITS, vector_bits
+from hmexp.native import OPERATIONS, PLAIN, SHAPES, VECTOR_BITS, Operation, vector_bits
 from hmexp.pattern import Pattern
 from hmexp.system.cpus import allowed_cpus
 from hmexp.system.near import near_dram
@@ -35,6 +36,8 @@ from hmexp.system.topology import read_topology
 from hmexp.units import format_size, parse_size
 
 REGIONS = 2
+#: Of the choice beside the best shape of the search, on each region.
+ROUNDS_AGAIN = 15
 #: Shapes between two plain passes.
 BETWEEN = 4
 #: Distances of places that a wide search tries [bytes].
@@ -70,17 +73,19 @@ def variants_of(operation: str, *, wide: bool) -> list[Variant]:
     return variants
 
 
-def rounds_of(bench: Bench, plain: Way, variants: Sequence[Variant], rounds: int) -> dict[str, list[float]]:
-    """Ratios to the plain loop, round by round."""
+def rounds_of(
+    bench: Bench, plain: Variant, variants: Sequence[Variant], rounds: int
+) -> dict[str, list[float]]:
+    """Ratios to the plain loop, or to another one that is given, round by round."""
     found: dict[str, list[float]] = {variant.name: [] for variant in variants}
     for turn in range(rounds):
         # Begun elsewhere each time: whoever comes right after the plain loop is another one.
         start = turn * len(variants) // rounds
         order = [*variants[start:], *variants[:start]]
-        before = bench.gbps(plain)
+        before = bench.gbps(plain.way, plain.distance_bytes)
         for first in range(0, len(order), BETWEEN):
             taken = [(one, bench.gbps(one.way, one.distance_bytes)) for one in order[first : first + BETWEEN]]
-            after = bench.gbps(plain)
+            after = bench.gbps(plain.way, plain.distance_bytes)
             for variant, gbps in taken:
                 found[variant.name].append(2 * gbps / (before + after))
             before = after
@@ -93,27 +98,44 @@ def search(operation: str, page_bytes: int, threads: int, options: argparse.Name
     plain, cpus = ways_of(found)[0], place_threads(threads)
     pattern = Pattern((near_dram(read_topology()),), page_bytes)
     variants = variants_of(operation, wide=options.wide)
-    with ExitStack() as stack:
-        huge = require_page_size(pattern, page_bytes)
-        regions = [stack.enter_context(allocate(options.size, pattern, huge=huge)) for _ in range(REGIONS)]
-        benches = [Bench(region, found, cpus) for region in regions]
+    with benches_on(found, pattern, cpus, options.size) as benches:
         speeds = [bench.gbps(plain, warm=False) for bench in benches]
-        taken = [rounds_of(bench, plain, variants, options.rounds) for bench in benches]
+        taken = [rounds_of(bench, Variant(plain), variants, options.rounds) for bench in benches]
         speeds = [bench.gbps(plain) for bench in benches]
     head = f"{operation}, {format_size(page_bytes)} pages, {threads} thread{'s'[: threads > 1]}"
     print(f"{head}: {plain.name} {' and '.join(f'{gbps:.2f}' for gbps in speeds)} GB/s")
-    for name, ratio in sorted(_medians(taken), key=lambda row: -row[1])[: options.most]:
-        every = [value for region in taken for value in region[name]]
-        each = " ".join(f"{statistics.median(region[name]):.3f}" for region in taken)
-        print(
-            f"  {name:<24}{ratio:>7.3f}  regions {each}  rounds {min(every):.3f}..{max(every):.3f}",
-            flush=True,
-        )
+    ranked = sorted(_medians(taken), key=lambda row: -row[1])
+    for name, ratio in ranked[: options.most]:
+        print(f"  {name:<24}{ratio:>7.3f}  {_spread(taken, name)}", flush=True)
     if options.choice:
         chosen = choose(operation, page_bytes, cpus, pattern.nodes[0])
-        print(
-            f"  tuning chooses {chosen.shape}-{chosen.vector_bits}, {chosen.ratio:.3f} of {PLAIN}", flush=True
-        )
+        way = Way(SHAPES[chosen.shape], chosen.vector_bits)
+        best = next(one for one in [*variants, Variant(plain)] if one.name == ranked[0][0])
+        with benches_on(found, pattern, cpus, options.size) as benches:
+            for bench in benches:
+                bench.gbps(plain, warm=False)
+            again = [rounds_of(bench, best, [Variant(way)], ROUNDS_AGAIN) for bench in benches]
+        every = statistics.median(value for region in again for value in region[way.name])
+        print(f"  tuning chooses {way.name}, {chosen.ratio:.3f} of {PLAIN}")
+        print(f"  on fresh pages {every:.3f} of {best.name}: {_spread(again, way.name)}", flush=True)
+
+
+@contextmanager
+def benches_on(
+    operation: Operation, pattern: Pattern, cpus: tuple[int, ...], size: str
+) -> Iterator[list[Bench]]:
+    """Fresh regions, to be walked in any shape."""
+    with ExitStack() as stack:
+        huge = require_page_size(pattern, pattern.granule_bytes)
+        regions = [stack.enter_context(allocate(size, pattern, huge=huge)) for _ in range(REGIONS)]
+        yield [Bench(region, operation, cpus) for region in regions]
+
+
+def _spread(taken: Sequence[dict[str, list[float]]], name: str) -> str:
+    """The medians of both regions, and the range of single rounds."""
+    every = [value for region in taken for value in region[name]]
+    each = " ".join(f"{statistics.median(region[name]):.3f}" for region in taken)
+    return f"regions {each}  rounds {min(every):.3f}..{max(every):.3f}"
 
 
 def _medians(taken: Sequence[dict[str, list[float]]]) -> Iterator[tuple[str, float]]:
@@ -133,7 +155,7 @@ def main() -> None:
     parser.add_argument("--size", default="256MiB")
     parser.add_argument("--most", type=int, default=20, help="rows that are printed of each search")
     parser.add_argument("--wide", action="store_true", help="also every width, and other distances")
-    parser.add_argument("--choice", action="store_true", help="also what tuning chooses")
+    parser.add_argument("--choice", action="store_true", help="also what tuning chooses, beside the best")
     options = parser.parse_args()
     print(f"CPU: {collect().cpu_model}; {describe_machine()}")
     say_load("before")
