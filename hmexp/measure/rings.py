@@ -90,7 +90,7 @@ def prepare_ring(
     region : Region
         Its contents are overwritten by the ring.
     cpu : int
-        That links and walks it, others beside it if the ring is long.
+        Links and walks the ring; other CPUs help if it is long.
     plan : RingPlan
         Which ring.
     chains : int

@@ -32,7 +32,7 @@ UNDER_PRELOAD = (
     ("--fork", "2"),
     ("--mremap", "1", "--mremap-bytes", "16M"),
 )
-#: What a stressor has at least at some moment of its run: a part of what it was told to take [pages].
+#: A stressor must have so many at some moment of its run: a part of what it was told to take [pages].
 LEAST_PAGES = 1000
 #: Of the flags of a page in a scan.
 PAGE_IS_FILE = 4
