@@ -2,6 +2,13 @@
 /* Huge pages where the granule allows them; the same placement where not. */
 #include "cgroup.h"
 
+#ifndef MADV_HUGEPAGE
+#define MADV_HUGEPAGE 14
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
 #define HUGE (2 * MIB)
 
 static int a, b;
@@ -21,6 +28,7 @@ static long pmd_mapped(char *at)
 		    strchr(line, ':') > strchr(line, '-'))
 			mine = !strncmp(line, key, strlen(key));
 		if (mine && (sscanf(line, "FilePmdMapped: %ld", &n) == 1 ||
+			     sscanf(line, "AnonHugePages: %ld", &n) == 1 ||
 			     sscanf(line, "ShmemPmdMapped: %ld", &n) == 1))
 			kib += n;
 	}
@@ -138,6 +146,33 @@ static void huge_life(void)
 	close(fd);
 }
 
+/* Linux makes the copies of a file's pages one by one: none of them is huge. */
+static void private_pages(void)
+{
+	int fd = region_with(abb, HYBRIDMEM_F_STRICT, 9);
+	char *at = region_map(fd, 4 * HUGE, MAP_PRIVATE, 0);
+
+	ok(!madvise(at, 4 * HUGE, MADV_HUGEPAGE), "private: MADV_HUGEPAGE");
+	touch(at, 4 * HUGE);
+	ok(pmd_mapped(at) == 0 && !misplaced(at, 4 * 512, 0, abb, 9),
+	   "changes nothing: small pages, each in its place");
+	ok(madvise(at, 4 * HUGE, MADV_COLLAPSE) == -1 && errno == EINVAL,
+	   "MADV_COLLAPSE is EINVAL");
+	ok(touched(at, 4 * HUGE) && !misplaced(at, 4 * 512, 0, abb, 9),
+	   "and the pages stay as they are");
+	munmap(at, 4 * HUGE);
+
+	at = region_map(fd, HUGE, MAP_SHARED, 0);
+	madvise(at, HUGE, MADV_NOHUGEPAGE);
+	touch(at, HUGE);
+	madvise(at, HUGE, MADV_HUGEPAGE);
+	ok(madvise(at, HUGE, MADV_COLLAPSE) == -1 && errno == EINVAL,
+	   "shared: MADV_COLLAPSE is EINVAL");
+	ok(touched(at, HUGE), "and the pages stay");
+	munmap(at, HUGE);
+	close(fd);
+}
+
 static void counters(void)
 {
 	long in_a = stat_node("resident", a), in_b = stat_node("resident", b);
@@ -231,6 +266,7 @@ int main(void)
 		return done();
 	}
 	abb = (int[]){ a, b, b, -1 };
+	private_pages();
 	fd = region_with(abb, 0, 9);
 	at = region_map(fd, 8 * HUGE, MAP_SHARED, 0);
 	touch(at, 8 * HUGE);
