@@ -40,8 +40,10 @@ REGIONS = 2
 ROUNDS_AGAIN = 15
 #: Shapes between two plain passes.
 BETWEEN = 4
-#: Distances of places that a wide search tries [bytes].
-DISTANCES = tuple(size + 1152 for size in (1 << 14, 1 << 16, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22))
+#: Distances of places that a wide search tries, and what is added to each: lines of two places must not end
+#: alike [bytes].
+DISTANCES = (1 << 14, 1 << 16, 1 << 18, 1 << 19, 1 << 20, 1 << 21, 1 << 22)
+SHIFTS = (128, 384, 1152)
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,10 @@ class Variant:
     @property
     def name(self) -> str:
         """For people."""
-        far = "" if self.distance_bytes is None else f" at {format_size(self.distance_bytes - 1152)}"
-        return self.way.name + far
+        if self.distance_bytes is None:
+            return self.way.name
+        shift = self.distance_bytes % DISTANCES[0]
+        return f"{self.way.name} at {format_size(self.distance_bytes - shift)}+{shift}"
 
 
 def variants_of(operation: str, *, wide: bool) -> list[Variant]:
@@ -69,7 +73,8 @@ def variants_of(operation: str, *, wide: bool) -> list[Variant]:
             Way(shape, bits) for bits in widths for shape in SHAPES.values() if shape.able(operation, bits)
         ]
         variants += [Variant(way) for way in every if way not in ways and way.name != ways_of(found)[0].name]
-        variants += [Variant(way, far) for way in every if way.shape.places > 1 for far in DISTANCES]
+        far = [distance + shift for distance in DISTANCES for shift in SHIFTS]
+        variants += [Variant(way, each) for way in every if way.shape.places > 1 for each in far]
     return variants
 
 
@@ -106,7 +111,7 @@ def search(operation: str, page_bytes: int, threads: int, options: argparse.Name
     print(f"{head}: {plain.name} {' and '.join(f'{gbps:.2f}' for gbps in speeds)} GB/s")
     ranked = sorted(_medians(taken), key=lambda row: -row[1])
     for name, ratio in ranked[: options.most]:
-        print(f"  {name:<24}{ratio:>7.3f}  {_spread(taken, name)}", flush=True)
+        print(f"  {name:<29}{ratio:>7.3f}  {_spread(taken, name)}", flush=True)
     if options.choice:
         chosen = choose(operation, page_bytes, cpus, pattern.nodes[0])
         way = Way(SHAPES[chosen.shape], chosen.vector_bits)
