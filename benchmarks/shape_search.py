@@ -74,8 +74,13 @@ def variants_of(operation: str, *, wide: bool) -> list[Variant]:
         ]
         variants += [Variant(way) for way in every if way not in ways and way.name != ways_of(found)[0].name]
         far = [distance + shift for distance in DISTANCES for shift in SHIFTS]
-        variants += [Variant(way, each) for way in every if way.shape.places > 1 for each in far]
+        variants += [Variant(way, each) for way in every if takes_distance(way) for each in far]
     return variants
+
+
+def takes_distance(way: Way) -> bool:
+    """Whether it is worth while to try a shape at other distances: near ones are others at one of them."""
+    return way.shape.places > 1 and not way.shape.shift_bytes
 
 
 def rounds_of(

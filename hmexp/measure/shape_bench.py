@@ -16,7 +16,7 @@ from hmexp.native import Job, Operation
 #: By how much a shape must be faster than the plain loop.
 BETTER: Final = 0.02
 #: Rounds of all shapes, then of the best ones alone, and how many those are.
-_ROUNDS, _MORE_ROUNDS, _BEST = 3, 7, 5
+_ROUNDS, _MORE_ROUNDS, _BEST = 3, 7, 8
 #: How often that many more are taken, at most, where a shape seems better and is not surely so.
 _TURNS: Final = 3
 

@@ -58,14 +58,15 @@ class Way:
         places = self.shape.places
         if places == 1:
             return 0
+        near = self.shape.shift_bytes
         if len(pattern.distinct_nodes) == 1:
-            return _DISTANCE_BYTES + _SHIFT_ALONE_BYTES
+            return _DISTANCE_BYTES + (near or _SHIFT_ALONE_BYTES)
         period = pattern.period_bytes
         part = period // places // _STEP_BYTES * _STEP_BYTES
         if part > _MOST_BYTES:
-            return _DISTANCE_BYTES + _SHIFT_BYTES
+            return _DISTANCE_BYTES + (near or _SHIFT_BYTES)
         periods = max(0, round((_DISTANCE_BYTES - part) / period))
-        return periods * period + part + _SHIFT_BYTES
+        return periods * period + part + (near or _SHIFT_BYTES)
 
 
 def gap_bytes(way: Way, pattern: Pattern, unit_bytes: int, part_bytes: int) -> int:

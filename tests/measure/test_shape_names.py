@@ -30,7 +30,12 @@ PATTERNS = st.builds(
 )
 
 
-@given(pattern=PATTERNS, name=st.sampled_from(["places2", "places4", "places4x2"]))
+@given(
+    pattern=PATTERNS,
+    name=st.sampled_from(
+        [f"{name}{near}" for name in ("places2", "places4", "places4x2") for near in ("", "n")]
+    ),
+)
 def test_places_are_spread_over_the_pattern(pattern: Pattern, name: str) -> None:
     """Lines of two places never look alike to a CPU, and places rarely all stand on the same node."""
     way = find_way(name, READ)
@@ -102,6 +107,7 @@ def test_a_measurement_says_its_shape(operation: str) -> None:
         assert shape_of(Walk()) == ("plain", None)
         assert shape_of(Walk(shape="single")) == ("single", None)
         assert shape_of(Walk(shape="places4")) == ("places4", (1 << 20) + 1152)
+        assert shape_of(Walk(shape="places4n")) == ("places4n", (1 << 20) + 128)
         assert shape_of(Walk("random_line", shape="places4")) == ("plain", None)
 
 

@@ -25,7 +25,7 @@ LOOPS = [
     for name in OPERATIONS
     for shape in SHAPES.values()
     for bits in WIDTHS
-    if shape.able(name, bits)
+    if shape.able(name, bits) and not shape.shift_bytes
 ]
 #: Emulated nodes that cost nothing.
 FREE = NodeModel(Pattern((0, 2)), {node: NodeRates(0, 0, 0) for node in (0, 2)}, 4096)
