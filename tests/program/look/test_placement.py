@@ -275,7 +275,8 @@ def test_in_a_container_that_forbids_to_ask() -> None:
         "import subprocess, sys\n"
         "from hmexp.pattern import Pattern\n"
         "from hmexp.program.placement import read_placement\n"
-        "t = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=-1)\n"
+        "t = subprocess.Popen([sys.executable, '-c', 'input(7)'], stdin=-1, stdout=-1)\n"
+        "t.stdout.read(1)\n"  # it has its pages
         "print(read_placement(t.pid, against=Pattern((0,))).to_json())\n"
         "t.communicate(b'\\n')"
     )
