@@ -25,7 +25,7 @@ from hmexp.store.client_records import ClientStep
 
 SMALL = Requests(keys=2000, value_bytes=100, seconds=0.3, warmup_seconds=0.1)
 #: More CPU time than a process of the lowest priority gets beside this one.
-SPIN = "while True: pass"
+SPIN = "print(flush=True)\nwhile True: pass"
 
 
 @pytest.fixture(scope="module")
@@ -150,9 +150,10 @@ def test_a_client_that_may_be_the_limit_says_so(server: RedisServer) -> None:
     cpu = max(os.sched_getaffinity(0))
     run_client(server.socket, SMALL, "load")
     reads = replace(SMALL, read_percent=100, pipeline=16, seconds=0.5)
-    with subprocess.Popen([sys.executable, "-c", SPIN]) as loop:
+    with subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE) as loop:
         try:
             os.sched_setaffinity(loop.pid, {cpu})
+            assert loop.stdout is not None and loop.stdout.read(1)  # it has begun
             with start_client(server.socket, reads, "rush") as client:
                 os.sched_setaffinity(client.process.pid, {cpu})
                 os.setpriority(os.PRIO_PROCESS, client.process.pid, 19)
@@ -160,7 +161,7 @@ def test_a_client_that_may_be_the_limit_says_so(server: RedisServer) -> None:
         finally:
             loop.kill()
     [thread] = step.client.threads
-    assert thread.cpu_wait_seconds > 0 and thread.cpu_seconds > 0
+    assert thread.cpu_wait_seconds > thread.cpu_seconds > 0
     share = (thread.cpu_wait_seconds + thread.cpu_seconds) / thread.elapsed_seconds
     assert step.client.busy_share == pytest.approx(share, abs=0.001)
     assert step.client.saturated == (step.client.busy_share > 0.9)
