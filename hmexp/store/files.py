@@ -18,7 +18,8 @@ FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
     """Write a file so that a reader sees the old or the new one, never half of it.
 
-    The content is a text or bytes, or the parts of a text one after the other.
+    The content is a text or bytes, or the parts of a text one after the other. The folder must exist: one
+    that somebody has removed meanwhile does not come back with a few files in it.
 
     Raises
     ------
@@ -29,7 +30,6 @@ def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
     # Beside the target: a rename is atomic only within one file system.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
         try:
             with temporary.open("wb") as file:
@@ -41,15 +41,39 @@ def write_atomically(path: Path, content: str | bytes | Iterable[str]) -> Path:
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
-        if isinstance(error, FileExistsError):
-            raise StoreError(
-                f"{path} cannot be written: {path.parent} is not a folder", "move it away, and try again"
-            ) from error
-        remedy = "check the permissions, or copy the run to a folder that you can write"
-        if error.errno in FULL:
-            remedy = "make room there and run the same command again"
-        raise StoreError(f"{path} cannot be written: {error.strerror or error}", remedy) from error
+        raise _refusal(path, error) from error
     return path
+
+
+def make_folder(path: Path, *, parents: bool = False) -> None:
+    """Make a folder for files, unless it is there.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be made; without `parents` also if the folder above it does not exist.
+    """
+    try:
+        path.mkdir(parents=parents, exist_ok=True)
+    except OSError as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: OSError) -> StoreError:
+    """What to tell a person of a file or folder that cannot be written."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        odd = next(folder for folder in (path, *path.parents) if os.path.lexists(folder))
+        return StoreError(f"{path} cannot be written: {odd} is not a folder", "move it away, and try again")
+    remedy = "check the permissions, or copy the run to a folder that you can write"
+    if error.errno in FULL:
+        remedy = "make room there and run the same command again"
+    if isinstance(error, FileNotFoundError):
+        gone = next((folder for folder in reversed(path.parents) if not folder.exists()), path.parent)
+        return StoreError(
+            f"{path} cannot be written: {gone} does not exist",
+            "if it was removed meanwhile, run the same command again; else make it first",
+        )
+    return StoreError(f"{path} cannot be written: {error.strerror or error}", remedy)
 
 
 def _remove_leftovers(path: Path) -> None:

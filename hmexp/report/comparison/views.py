@@ -13,7 +13,7 @@ import jinja2
 from hmexp.report.comparison.outcome import VERDICTS, Compared, Comparison, shown
 from hmexp.report.run.numbers import MISSING, digits
 from hmexp.report.run.point import short_pattern
-from hmexp.store.files import write_atomically
+from hmexp.store.files import make_folder, write_atomically
 
 #: Rows, and differences, that a person would read.
 MOST_ROWS: Final = 40
@@ -99,6 +99,7 @@ def write_page(comparison: Comparison, path: Path) -> Path:
     StoreError
         If the file cannot be written.
     """
+    make_folder(path.parent, parents=True)
     return write_atomically(path, page(comparison))
 
 

@@ -31,7 +31,8 @@ from hmexp.report.figures.tails import latency_tail, tail_points
 from hmexp.report.figures.thread_curves import bandwidth_against_threads, thread_counts
 from hmexp.report.model.predictions import predict
 from hmexp.report.run.results import Results
-from hmexp.store.files import write_atomically
+from hmexp.store.files import make_folder, write_atomically
+from hmexp.store.journal import file_errors
 
 __all__ = [
     "all_figures",
@@ -47,6 +48,7 @@ __all__ = [
     "placement_strips",
     "png_bytes",
     "ratio_by_mix",
+    "read_svg",
     "save",
     "svg_text",
     "wanted_figures",
@@ -124,11 +126,28 @@ def png_bytes(figure: Figure, dpi: int = _DPI) -> bytes:
 
 
 def save(figure: Figure, folder: Path, stem: str) -> tuple[Path, Path]:
-    """Write `stem.svg` and `stem.png` into a folder, each whole or not at all."""
+    """Write `stem.svg` and `stem.png` into a folder, each whole or not at all.
+
+    The folder is made if the one above it is there.
+    """
+    make_folder(folder)
     svg = write_atomically(folder / f"{stem}.svg", svg_text(figure, stem))
     # Laid out just now: once more would only take as long again.
     figure.set_layout_engine("none")
     return svg, write_atomically(folder / f"{stem}.png", png_bytes(figure))
+
+
+def read_svg(folder: Path, stem: str) -> str:
+    """Read back what `save` has written.
+
+    Raises
+    ------
+    StoreError
+        If somebody has removed it meanwhile.
+    """
+    path = folder / f"{stem}.svg"
+    with file_errors("read", path):
+        return path.read_text(encoding="utf-8")
 
 
 def inline_svg(svg: str, stem: str, description: str) -> str:

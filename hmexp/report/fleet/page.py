@@ -106,10 +106,11 @@ def write_fleet_report(folder: Path) -> tuple[Path, FleetFindings]:
     svg = None
     if found.fleet.units:
         drawn = draw_hosts(found.fleet, found.deviations, found.odd)
-        svg, _ = figures.save(drawn, folder / "figures", STEM)
+        figures.save(drawn, folder / "figures", STEM)
+        svg = figures.read_svg(folder / "figures", STEM)
     write_csv(_hosts_frame(found), folder / "hosts.csv")
     write_csv(_points_frame(found), folder / "points.csv")
-    page = render_fleet(found, None if svg is None else svg.read_text(encoding="utf-8"))
+    page = render_fleet(found, svg)
     return write_atomically(folder / "report.html", page), found
 
 

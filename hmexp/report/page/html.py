@@ -94,7 +94,7 @@ def write_report_of(results: Results, run_dir: Path, decision: Decision) -> Path
             partial(_write_costs, results, run_dir, prices),
         ]
     ).carry_out()
-    drawn = {stem: (folder / f"{stem}.svg").read_text(encoding="utf-8") for stem in wanted}
+    drawn = {stem: figures.read_svg(folder, stem) for stem in wanted}
     said = offers.sentences(found, shown, prices, keep) if prices is not None else []
     page = render(results, drawn, decision, said, shown)
     return write_atomically(run_dir / "report.html", page)

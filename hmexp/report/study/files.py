@@ -99,7 +99,7 @@ def write_study(run_dir: Path) -> tuple[Path, ...]:
     if study.name in TEXTS:
         written += [write_atomically(run_dir / name, text) for name, text in TEXTS[study.name](study).items()]
     if study.name in PAGES:
-        svgs = {stem: (run_dir / "figures" / f"{stem}.svg").read_text(encoding="utf-8") for stem in drawn}
+        svgs = {stem: figures.read_svg(run_dir / "figures", stem) for stem in drawn}
         page = render_study(study, PAGES[study.name](study), svgs, frames)
         written.append(write_atomically(run_dir / REPORT, page))
     return tuple(written)
