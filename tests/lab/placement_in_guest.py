@@ -25,6 +25,7 @@ MOVE_PAGES, MBIND = 279, 237
 BIND, MOVE = 2, 2
 MERGEABLE, PAGEOUT, HUGETLB = 12, 21, 0x40000
 KSM = Path("/sys/kernel/mm/ksm")
+KHUGEPAGED = Path("/sys/kernel/mm/transparent_hugepage/khugepaged")
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
@@ -146,6 +147,9 @@ def prepare() -> bool:
     """Nothing may move by itself; huge pages, KSM, and swap are there. Whether there is swap."""
     Path("/proc/sys/kernel/numa_balancing").write_text("0")
     Path("/proc/sys/vm/nr_hugepages").write_text("4")
+    # It would make a huge page of the program's heap between two looks.
+    (KHUGEPAGED / "pages_to_scan").write_text("1")
+    (KHUGEPAGED / "scan_sleep_millisecs").write_text("600000")
     (KSM / "pages_to_scan").write_text("10000")
     (KSM / "sleep_millisecs").write_text("10")
     (KSM / "run").write_text("1")
