@@ -10,6 +10,7 @@
  * In [ns]; in instructions where the lab says that its clocks count those.
  */
 #include <sys/resource.h>
+#include <linux/membarrier.h>
 
 #include "region.h"
 
@@ -90,6 +91,16 @@ static unsigned long resident(char *at)
 	return n;
 }
 
+/*
+ * Wait until what was let go is free: its callbacks would run while the next is
+ * counted, and small pages before it leave more of them than huge ones.
+ */
+static void settle(void)
+{
+	syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);	/* a grace period */
+	usleep(10000);
+}
+
 /* What a touch costs, and the pages that it brings. */
 static double cost(int kind, int way, unsigned int shift, double *pages)
 {
@@ -107,6 +118,7 @@ static double cost(int kind, int way, unsigned int shift, double *pages)
 
 	if (kind < SHARED)
 		madvise(at, len, shift < 9 ? MADV_NOHUGEPAGE : MADV_HUGEPAGE);
+	settle();
 	t = now();
 	if (way == POPULATE)
 		possible = !madvise(at, len, MADV_POPULATE_WRITE);
