@@ -71,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
     machine = this_machine()
     pattern = read_pattern(options.pattern, options, machine)
     load = None if options.load_pattern is None else read_pattern(options.load_pattern, options, machine)
-    note_size(options)
+    note_size(options, pattern, machine)
     page_bytes = find_page_bytes(options.page_bytes)
     for each in (pattern, load or pattern):
         require_page_size(each, page_bytes)

@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
 
     machine = this_machine()
     pattern = read_pattern(options.pattern, options, machine)
-    note_size(options)
+    note_size(options, pattern, machine)
     access, stride_bytes = read_access(options.access, options.stride)
     threads_used = options.threads or max(1, len(allowed_cpus()) - 1)
     warn_of_quota(machine, threads_used)

@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from hmexp.errors import ParameterError
-from hmexp.units import explain_size
+from hmexp.units import explain_size, parse_size
 
 if TYPE_CHECKING:
     from hmexp.measure.sampling import Sampling
@@ -37,13 +37,20 @@ def read_pattern(text: str, options: argparse.Namespace, machine: Topology) -> P
     return pattern
 
 
-def note_size(options: argparse.Namespace) -> None:
-    """Say what a size is taken for, where that is not what it may seem."""
+def note_size(options: argparse.Namespace, pattern: Pattern, machine: Topology) -> None:
+    """Say what a size is taken for, where that is not what it may seem, and if a cache has room for it."""
+    from hmexp.memory.emulated_node import find_request
     from hmexp.memory.page_sizes import find_page_bytes
+    from hmexp.system.caches import explain_cached, last_level_cache_bytes
 
     note = explain_size(options.size, find_page_bytes(options.page_bytes))
     if note is not None:
         _log.info("size %s %s", options.size, note)
+    # An emulated node has its speed in the cache, too.
+    if find_request(options.emulate, machine, set(pattern.distinct_nodes)) is None:
+        cached = explain_cached(parse_size(options.size), last_level_cache_bytes())
+        if cached is not None:
+            _log.info("size %s %s", options.size, cached)
 
 
 def read_access(text: str, stride: str | None) -> tuple[Access, int]:

@@ -20,10 +20,11 @@ from hmexp.sweep.grid import make_grid
 from hmexp.sweep.parameters import SweepParameters
 from hmexp.sweep.point import SweepPoint, hash_of
 from hmexp.sweep.roles import Roles, find_roles
+from hmexp.system.caches import explain_cached, last_level_cache_bytes
 from hmexp.system.limits import note_quota
 from hmexp.system.provenance import collect, timing_validity
 from hmexp.system.topology import Topology
-from hmexp.units import explain_size, format_size
+from hmexp.units import explain_size, format_size, parse_size
 
 
 @dataclass(frozen=True)
@@ -216,6 +217,10 @@ def _explain_parameters(
     """What the parameters are taken for, where that is not plain to see."""
     explained = ((text, explain_size(text, page_bytes)) for text in parameters.size)
     notes = [f"size {text} {note}" for text, note in explained if note is not None]
+    if emulate is None:  # an emulated node has its speed in the cache, too
+        cache = last_level_cache_bytes()
+        cached = ((text, explain_cached(parse_size(text), cache)) for text in parameters.size)
+        notes += [f"size {text} {note}" for text, note in cached if note is not None]
     if emulate is not None and parameters.emulate.strip() == "auto":
         others = [name for name in Profile.names() if name != emulate.profile.name]
         choices = " or ".join(f"emulate {emulate.node}={name}" for name in others)

@@ -10,6 +10,7 @@ import pytest
 
 from hmexp.memory.placers import PLACERS
 from hmexp.sweep.preset import NAMES
+from hmexp.system.caches import last_level_cache_bytes
 from hmexp.system.near import near_dram
 from hmexp.system.topology import read_topology
 from tests.cli.conftest import Run
@@ -94,6 +95,8 @@ def test_how_loud_a_command_is(run: Run) -> None:
     size = ("--size", "1000000", *QUICK[4:])
     usual = run("measure", "--pattern", NODE, *size)
     assert "is rounded up to" in usual.stderr
+    if (cache := last_level_cache_bytes()) is not None and cache > 1_000_000:
+        assert "size 1000000 fits in the last-level cache" in usual.stderr
     quiet = run("measure", "-q", "--pattern", NODE, *size)
     assert quiet.stderr == ""
     for words in (("-v", "report", "nowhere"), ("report", "nowhere", "-v")):

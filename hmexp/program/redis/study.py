@@ -20,7 +20,7 @@ from hmexp.ratio import is_ratio, parse_ratio
 from hmexp.store.program_points import ProgramPoint
 from hmexp.store.redis_records import DUMP, REQUESTS
 from hmexp.study.experiment import StudyFacts
-from hmexp.system.caches import last_level_cache_bytes
+from hmexp.system.caches import FAR_OVER, last_level_cache_bytes
 from hmexp.system.near import find_ratio, near_node
 from hmexp.system.topology import Topology
 from hmexp.units import MIB, format_size, parse_size
@@ -93,7 +93,7 @@ def _notes(parameters: RedisParameters, data: int, *, one_node: bool) -> tuple[s
             "This machine has one node with memory: only a Redis in DRAM is measured; there is no verdict."
         )
     cache = last_level_cache_bytes()
-    if cache is not None and data < 4 * cache:
+    if cache is not None and data < FAR_OVER * cache:
         notes.append(
             f"data {parameters.data} is not far over the last-level cache ({format_size(cache)}): much of "
             "what is asked for does not come from memory."
