@@ -271,7 +271,8 @@ def test_a_budget_that_is_too_short_is_not_called_complete(run: Run) -> None:
     )  # fmt: skip
     assert "Not measured within 1s" in done.stderr or "With fewer launches" in done.stderr
     made, planned = re.findall(r"^(\d+) of (\d+) launches$", done.stderr, re.MULTILINE)[-1]
-    assert int(made) < int(planned) == 150
+    # A point that has some launches is measured: what it has not is no longer planned.
+    assert int(made) < int(planned) <= 150
     # A busy machine may not even start a process within the second: that is no success.
     assert done.status == (ExitStatus.OK if int(made) else ExitStatus.FAILED), done.stderr
 
