@@ -101,13 +101,13 @@ class Report:
                 display(part)
 
     def _draw(self, results: Results) -> Iterable[Html | Picture]:
-        drawn = figures.all_figures(excerpt(results))
-        wanted = tuple(drawn) if self._figures == ("all",) else self._figures
+        draw = figures.wanted_figures(excerpt(results))
+        wanted = tuple(draw) if self._figures == ("all",) else self._figures
         for stem in wanted:
-            if stem in drawn:
-                yield Picture(stem, figures.png_bytes(drawn[stem], _DPI))
+            if stem in draw:
+                yield Picture(stem, figures.png_bytes(draw[stem](), _DPI))
             else:
-                there = ", ".join(drawn) or "none"
+                there = ", ".join(draw) or "none"
                 text = f"No figure {stem}: this run measured nothing for it. It has {there}."
                 yield Html(muted(text), text)
 
