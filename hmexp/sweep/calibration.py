@@ -137,6 +137,9 @@ def _point(plan: SweepPlan, quantity: Quantity, threads: int, like: SweepPoint) 
         # The slower pages, if there are both: the modelled speeds must be carried by either.
         page_bytes=min(each.page_bytes for each in plan.points),
         launches=1,
+        # Which launch is the least favourable is what counts, not how well each is known.
+        precision=0.0,
+        most_samples=None,
         access=like.access,
         cpu_node=like.cpu_node,
     )
