@@ -2,13 +2,16 @@
 
 For each profile, number of threads and share of slow memory: read, write and mixed bandwidth and latency
 against the scaled profile (5 %), the knee of the loaded-latency curve against the capacity (10 %; that of
-the middle one of three curves, as of a sweep's launches), and a
-placement that is wrong on purpose, which must show as a wrong speed and a failed proof. A row of which a
-quarter of the samples or more were disturbed, by the noise that they carry and never by their value, is
-measured again, and it is said how often; of a row that always is, the least disturbed time counts. So is a
-curve whose load falls while pauses get shorter: the host was slower for a part of it. There
-are three floors: rates on the host's DRAM; links and media (mixes past the cache, too); and the lab's
-slowed node, which a guest alone can show:
+the middle one of three curves, as of a sweep's launches), and a placement that is wrong on purpose, which
+must show as a wrong speed and a failed proof. There are three floors: rates on the host's DRAM; links and
+media (mixes past the cache, too); and the lab's slowed node, which a guest alone can show (below).
+
+A row of which a quarter of the samples or more were disturbed, by the noise that they carry and never by
+their value, is measured again, and it is said how often; of a row that always is, the least disturbed time
+counts. A host that is busy elsewhere lets the threads that make the load go slower, without a word: their
+bursts take twice as long, come in other places of the chase, and the same load means another latency. So
+more curves are drawn where the same pauses gave a lower load than in another one, and the three in which
+the load was least hindered count.
 
     HMEXP_LAB_REQUIRED=1 .venv/bin/python -m pytest -m lab tests/lab/test_slow_node.py
 
@@ -20,17 +23,17 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from quiet import say_load
+from tally import CURVES, Tally
 
 import hmexp
 from hmexp.errors import PlacementError
 from hmexp.measure.curve import LoadedCurve
-from hmexp.measure.measurement import Measurement
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.family import Family
 from hmexp.memory.region import allocate
@@ -41,12 +44,6 @@ from hmexp.system.topology import read_topology
 
 LIMIT, KNEE_LIMIT = 0.05, 0.10
 STEPS = 8
-#: A row is measured again if so many of its samples were disturbed, and how often at most.
-DISTURBED, MOST_AGAIN = 0.25, 6
-#: A curve is measured again if the load of a shorter pause was lower by this part: half of the limit.
-FALLEN = 0.05
-#: Curves of a knee.
-CURVES = 3
 #: Part of the host's bandwidth that nodes have whose knee is looked for.
 REACH = 0.6
 #: Up to this part of its peak a published curve is taken to be below its knee.
@@ -74,66 +71,6 @@ latency_ns = 250.0
 1 = 1.0
 2 = 0.6
 """
-
-
-class Tally:
-    """Errors against their limits."""
-
-    def __init__(self) -> None:
-        self.missed = self.rows = self.again = self.disturbed = 0
-
-    def measure(self, measure: Callable[[], Measurement]) -> float:
-        """Return the median of a measurement, of another one where it was disturbed."""
-        self.rows += 1
-        found = measure()
-        for _ in range(MOST_AGAIN):
-            if disturbed_share(found) < DISTURBED:
-                return found.median
-            self.again += 1
-            found = min(found, measure(), key=disturbed_share)
-        self.disturbed += disturbed_share(found) >= DISTURBED
-        return found.median
-
-    def draw(self, measure: Callable[[], LoadedCurve]) -> LoadedCurve:
-        """Return a curve, another one where the host was slower for a part of it."""
-        self.rows += 1
-        found = measure()
-        for _ in range(MOST_AGAIN):
-            if fallen_share(found) < FALLEN:
-                return found
-            self.again += 1
-            found = min(found, measure(), key=fallen_share)
-        self.disturbed += fallen_share(found) >= FALLEN
-        return found
-
-    def say(self) -> str:
-        """How often rows were measured again."""
-        return (
-            f"{self.rows} rows were measured, and disturbed ones again, {self.again} times in all; "
-            f"{self.disturbed} were always disturbed, and of these the least disturbed time counts"
-        )
-
-    def judge(self, what: str, found: float, truth: float, limit: float) -> None:
-        """Print one comparison."""
-        error = found / truth - 1
-        missed = abs(error) > limit
-        self.missed += missed
-        mark = f"  <- beyond {limit:.0%}" if missed else ""
-        print(f"{what:<64} {found:>9.3f} {truth:>9.3f} {error:>+8.2%}{mark}", flush=True)
-
-
-def disturbed_share(found: Measurement) -> float:
-    """Part of the samples that lost time: of many, the median may have, too."""
-    return 0.0 if found.noise is None else found.noise.disturbed / max(1, len(found.noise.flags))
-
-
-def fallen_share(curve: LoadedCurve) -> float:
-    """By how much the load fell at most, though pauses got shorter: no node's capacity changes."""
-    highest = fallen = 0.0
-    for point in curve.points:
-        highest = max(highest, point.load_gbps)
-        fallen = max(fallen, 1 - point.load_gbps / highest if highest else 0.0)
-    return fallen
 
 
 def patterns(dram: int, slow: int) -> Iterator[tuple[float, Pattern]]:
@@ -179,10 +116,7 @@ def check_knee(emulation: Emulation, node: int, size: str, tally: Tally) -> None
     """The knee of the curve on each node alone must lie at what the node can do, or be out of reach."""
     for one in (near_dram(read_topology()), node):
         capacity = emulation.predict({one: 1}, "read")
-        curves = []
-        for _ in range(CURVES):
-            with allocate(size, Pattern((one,)), emulation=emulation) as region:
-                curves.append(tally.draw(partial(hmexp.measure_loaded_latency, region)))
+        curves = tally.draw(partial(draw_curve, emulation, one, size), capacity)
         curves.sort(key=lambda curve: carried_gbps(curve) or 0.0)
         curve = curves[CURVES // 2]
         label = f"EMULATED {emulation.profile.name}, node {one}, knee GB/s"
@@ -203,6 +137,12 @@ def check_knee(emulation: Emulation, node: int, size: str, tally: Tally) -> None
             each = ", ".join(f"{(carried_gbps(curve) or 0.0) / capacity - 1:+.1%}" for curve in curves)
             print(f"{label}, errors of its curves: {each}")
             tally.judge(label, found, capacity, KNEE_LIMIT)
+
+
+def draw_curve(emulation: Emulation, node: int, size: str) -> LoadedCurve:
+    """One curve of a node, on fresh pages."""
+    with allocate(size, Pattern((node,)), emulation=emulation) as region:
+        return hmexp.measure_loaded_latency(region)
 
 
 def carried_gbps(curve: LoadedCurve) -> float | None:
