@@ -121,12 +121,23 @@ struct folio *hm_alloc_folio(struct hm_want want, gfp_t gfp)
  */
 struct folio *hm_alloc_huge(struct hm_want want, gfp_t gfp)
 {
+	/* As a whole, not page by page; unless the mm clears it anyway. */
+	bool clear = !IS_ENABLED(CONFIG_HIGHMEM) && !want_init_on_alloc(0) &&
+		     !want_init_on_free();
+	struct folio *folio;
+
 	if (!node_state(want.nid, N_MEMORY) ||
 	    !hm_node_spares(want.nid, HM_HUGE_NR))
 		return NULL;
-	return __folio_alloc(gfp | __GFP_ZERO | __GFP_COMP | __GFP_THISNODE |
-			     __GFP_NOWARN | __GFP_NORETRY,
-			     HM_HUGE_ORDER, want.nid, NULL);
+	if (!clear)
+		gfp |= __GFP_ZERO;
+	folio = __folio_alloc(gfp | __GFP_COMP | __GFP_THISNODE | __GFP_NOWARN |
+			      __GFP_NORETRY,
+			      HM_HUGE_ORDER, want.nid, NULL);
+	if (folio && clear)
+		memset(page_address(folio_file_page(folio, 0)), 0,
+		       HM_HUGE_NR << PAGE_SHIFT);
+	return folio;
 }
 
 /* Pages to spare above the watermark: other CPUs allocate meanwhile. */

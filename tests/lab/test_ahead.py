@@ -87,8 +87,9 @@ def test_what_a_page_costs_in_instructions(
     if ("4 KiB", POPULATE, "shared") in ratio:  # Linux 5.14 and later
         limits["4 KiB", POPULATE] = 0.95
     if large:
-        # Linux 6.1 counts each of the 512 pages as it maps a huge page of a file: 0.005 more than THP.
-        limits |= {(granule, TOUCH): 0.80 for granule in LARGER} | {("2 MiB", TOUCH): 1.01}
+        # No more than THP, though Linux 6.1 counts each of 512 pages as it maps a huge page of a file. Where
+        # memset() stores eight bytes an instruction (7.3), it is far less, which says nothing of time.
+        limits |= {(granule, TOUCH): 0.80 for granule in LARGER} | {("2 MiB", TOUCH): 1.00}
     for (granule, way), limit in limits.items():
         assert ratio[granule, way, "shared"] <= limit, (granule, way, ratio)
         assert (granule, way, "private") in ratio
