@@ -23,7 +23,7 @@ ONE_NODE = len(read_topology().memory_nodes) == 1
 TINY_PLACERS = [
     "-p",
     "size",
-    "1MiB",
+    "4MiB",
     "-p",
     "behaviour_size",
     "1MiB",
@@ -66,7 +66,8 @@ def test_placers(tmp_path: Path, machine_weights: Callable[[], None]) -> None:
         # One launch has no interval.
         assert row["ns_low"] == row["ns_high"] == ""
         assert int(row["mappings"]) >= 1
-        assert float(row["page_table_bytes_per_page"]) >= 8  # a table entry, on every architecture we know
+        # A table covers 2 MiB, and may have been there for what is beside a region: of 4 MiB one is its own.
+        assert float(row["page_table_bytes_per_page"]) >= 4
         assert float(row["misplaced: placed"]) == 0
     assert not rows["first_touch"]["not_measured"]
     far = read_rows(run / "one_tebibyte.csv")
