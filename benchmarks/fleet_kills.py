@@ -53,10 +53,20 @@ class Stage:
             "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
         }
 
-    def keep_up(self) -> bool:
-        """Start what is not running; return whether the gatherer has ended by itself, with success."""
+    def over(self) -> bool:
+        """Whether the gatherer has ended, and its fleet is finished and reported.
+
+        A kill may still meet the process that has done so: the same command would begin another fleet.
+        """
         gatherer = self.processes.get("gatherer")
-        done = gatherer is not None and gatherer.poll() == 0
+        if gatherer is None or gatherer.poll() is None:
+            return False
+        records = [json.loads(file.read_bytes()) for file in self.results.glob("fleet-*/fleet.json")]
+        return gatherer.poll() == 0 or any(record["reported"] for record in records)
+
+    def keep_up(self) -> bool:
+        """Start what is not running; return whether the fleet is over."""
+        done = self.over()
         port = self.address.rpartition(":")[2]
         words = {
             "scheduler": ["-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", port, "--no-dashboard"],
@@ -129,7 +139,7 @@ def run_once(kills: int, hosts: int, launches: int, seed: int, deadline: float) 
             count[who] += 1
             progress, since = now, time.monotonic()
             print(f"  {sum(count.values())} kills ({who}), {now} lines", flush=True)
-        ended = stage.processes["gatherer"].poll() == 0
+        ended = stage.over()
     finally:
         stage.stop()
     good = [each[:3] for each in stage.stored() if each[3] == "ok"]
