@@ -146,10 +146,15 @@ static void row(const char *name, unsigned int shift, int way, int rounds)
 	double took[KINDS][ROUNDS], pages[KINDS], median[KINDS];
 	int r, kind;
 
-	for (r = -1; r < rounds; r++)	/* one to warm up */
-		for (kind = 0; kind < KINDS; kind++)
-			took[kind][r < 0 ? 0 : r] =
-				cost(kind, way, shift, &pages[kind]);
+	/*
+	 * Each follows itself: what was let go before is what there is to take,
+	 * and many small pages are another thing to find than few huge ones.
+	 */
+	for (r = 0; r < rounds; r++)
+		for (kind = 0; kind < KINDS; kind++) {
+			cost(kind, way, shift, &pages[kind]);
+			took[kind][r] = cost(kind, way, shift, &pages[kind]);
+		}
 	for (kind = 0; kind < KINDS; kind++) {
 		qsort(took[kind], rounds, sizeof(double), by_value);
 		median[kind] = took[kind][rounds / 2];
