@@ -3,8 +3,8 @@
 Peers that are not installed are left out, and said so (apt-get install likwid mbw sysbench linux-perf).
 Payload is counted the same way for all: copy and triad are what is read and what is written. Huge pages are
 given to likwid and mbw by glibc (GLIBC_TUNABLES, 2.35 or newer); whether they took them is not checked.
-The best peer of a row is measured again, in as many rounds, and the row is judged by these: the least of
-several ratios is too low, by the number of them.
+The best peer of a row is measured again, and the row is judged by this: the least of several ratios is too
+low, by the number of them. That goes on until the median's interval is narrow, wherever it lies, or for long.
 
     make bench      or      .venv/bin/python benchmarks/peers.py [--rounds 4] [--shapes plain]
 """
@@ -44,6 +44,8 @@ LIKWID = {
 LIKWID_BYTES = 8 << 30
 #: Such a part of the best peer will do where the ratio's interval covers 1; else it must be all of it.
 NEARLY = 0.99
+#: The best peer is measured again until the 95 % interval of the ratio is so narrow, or in so many rounds.
+NARROW, MOST_ROUNDS = 0.03, 25
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,16 @@ def by_turns(node: int, setting: Setting, rounds: int, peers: dict[str, Peer]) -
     return {name: pairs for name, pairs in found.items() if pairs}
 
 
+def until_narrow(node: int, setting: Setting, rounds: int, name: str, peer: Peer) -> list[Pair]:
+    """What ours and one peer reach, in as many rounds as the host's moods ask for [GB/s]."""
+    pairs: list[Pair] = []
+    while True:
+        pairs += by_turns(node, setting, rounds, {name: peer})[name]
+        _, low, high = interval([mine / theirs for mine, theirs in pairs])
+        if len(pairs) >= MOST_ROUNDS or (len(pairs) > rounds and high - low <= NARROW):
+            return pairs
+
+
 def show(setting: Setting, name: str, pairs: list[Pair]) -> tuple[float, float]:
     """Print a line; return the ratio, and the upper end of its interval."""
     pages = "2 MiB" if setting.huge else "4 KiB"
@@ -213,8 +225,8 @@ def compare(node: int, setting: Setting, rounds: int, peers: dict[str, Peer]) ->
         return False
     ratios = {name: show(setting, name, pairs)[0] for name, pairs in found.items()}
     best = min(ratios, key=ratios.__getitem__)
-    pairs = by_turns(node, setting, rounds, {best: peers[best]})[best]
-    ratio, high = show(setting, f"{best}, again", pairs)
+    pairs = until_narrow(node, setting, rounds, best, peers[best])
+    ratio, high = show(setting, f"{best}, {len(pairs)} more", pairs)
     slower = round(ratio, 2) < (NEARLY if high >= 1 else 1)
     if slower:
         print(f"{'':<19}^ to be explained")
