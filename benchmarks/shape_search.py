@@ -1,12 +1,13 @@
 """Every shape of every operation against the plain loop, on all-DRAM memory, as ratios with their spread.
 
-Each of two fresh regions is walked in all shapes in turn, a pass at a time, with the plain loop before and
-after every few of them: the host's slow and fast states fall on both sides of a ratio. The spread is that of
-single rounds. `--wide` also tries every vector width and places at other distances than tuning would choose:
-what the best of so many shapes gives is an upper bound, biased upwards by the number of them. `--choice` says
-what tuning chooses, and measures it and that best shape again, in turn on fresh pages: that is not biased.
+Each of two fresh regions is walked in all shapes in turn, a piece of some MiB at a time, with the plain loop
+before and after every few of them: the host's slow and fast states fall on both sides of a ratio. The spread
+is that of single rounds. `--wide` also tries every vector width and places at other distances than tuning
+would choose: what the best of so many shapes gives is an upper bound, biased upwards by the number of them.
+`--choice` says what tuning chooses, and measures it and that best shape again, in turn on fresh pages: that
+is not biased.
 
-    .venv/bin/python benchmarks/shape_search.py [--rounds 5] [--operations read copy] [--pages 4KiB] [--wide]
+    .venv/bin/python benchmarks/shape_search.py [--rounds 20] [--operations read copy] [--pages 4KiB] [--wide]
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from hmexp.units import format_size, parse_size
 
 REGIONS = 2
 #: Of the choice beside the best shape of the search, on each region.
-ROUNDS_AGAIN = 15
+ROUNDS_AGAIN = 120
 #: Shapes between two plain passes.
 BETWEEN = 4
 #: Distances of places that a wide search tries, and what is added to each: lines of two places must not end
@@ -73,8 +74,13 @@ def variants_of(operation: str, *, wide: bool) -> list[Variant]:
             Way(shape, bits) for bits in widths for shape in SHAPES.values() if shape.able(operation, bits)
         ]
         variants += [Variant(way) for way in every if way not in ways and way.name != ways_of(found)[0].name]
-        far = [distance + shift for distance in DISTANCES for shift in SHIFTS]
-        variants += [Variant(way, each) for way in every if takes_distance(way) for each in far]
+        variants += [
+            Variant(way, distance + -(-shift // way.shape.turn_bytes) * way.shape.turn_bytes)
+            for way in every
+            if takes_distance(way)
+            for distance in DISTANCES
+            for shift in SHIFTS
+        ]
     return variants
 
 
@@ -109,9 +115,10 @@ def search(operation: str, page_bytes: int, threads: int, options: argparse.Name
     pattern = Pattern((near_dram(read_topology()),), page_bytes)
     variants = variants_of(operation, wide=options.wide)
     with benches_on(found, pattern, cpus, options.size) as benches:
-        speeds = [bench.gbps(plain, warm=False) for bench in benches]
+        for bench in benches:
+            bench.warm(plain)
         taken = [rounds_of(bench, Variant(plain), variants, options.rounds) for bench in benches]
-        speeds = [bench.gbps(plain) for bench in benches]
+        speeds = [statistics.median(bench.gbps(plain) for _ in range(ROUNDS_AGAIN)) for bench in benches]
     head = f"{operation}, {format_size(page_bytes)} pages, {threads} thread{'s'[: threads > 1]}"
     print(f"{head}: {plain.name} {' and '.join(f'{gbps:.2f}' for gbps in speeds)} GB/s")
     ranked = sorted(_medians(taken), key=lambda row: -row[1])
@@ -123,7 +130,7 @@ def search(operation: str, page_bytes: int, threads: int, options: argparse.Name
         best = next(one for one in [*variants, Variant(plain)] if one.name == ranked[0][0])
         with benches_on(found, pattern, cpus, options.size) as benches:
             for bench in benches:
-                bench.gbps(plain, warm=False)
+                bench.warm(plain)
             again = [rounds_of(bench, best, [Variant(way)], ROUNDS_AGAIN) for bench in benches]
         every = statistics.median(value for region in again for value in region[way.name])
         print(f"  tuning chooses {way.name}, {chosen.ratio:.3f} of {PLAIN}")
@@ -161,7 +168,7 @@ def main() -> None:
     parser.add_argument("--operations", nargs="+", choices=OPERATIONS, default=list(OPERATIONS))
     parser.add_argument("--pages", nargs="+", default=["4KiB", "2MiB"], choices=["4KiB", "2MiB"])
     parser.add_argument("--threads", nargs="+", type=int, default=able)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--size", default="256MiB")
     parser.add_argument("--most", type=int, default=20, help="rows that are printed of each search")
     parser.add_argument("--wide", action="store_true", help="also every width, and other distances")

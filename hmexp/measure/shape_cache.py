@@ -26,7 +26,7 @@ from hmexp.store.shapes import ShapeRecord
 from hmexp.system.sysfs import read_text
 
 #: Raised whenever something else than the core changes what is compared: which shapes, how their streams lie.
-COMPARISON: Final = 3
+COMPARISON: Final = 4
 #: Lines of /proc/cpuinfo that say what a CPU is; the last ones are those of aarch64.
 _OF_CPU: Final = (
     "vendor_id", "cpu family", "model", "stepping", "microcode", "CPU implementer", "CPU variant", "CPU part",

@@ -2,8 +2,8 @@
 
 The plain loop is kept unless another shape is better by `BETTER` in each of two fresh regions, and in so many
 rounds of each that it cannot be luck: on a busy host more rounds are taken until that is decided. All are
-measured in turns within a fraction of a second, beside the plain loop before and after: hosts have slow and
-fast states.
+measured in turns within milliseconds, beside the plain loop before and after: hosts have slow and fast
+states.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import geometric_mean, median
+from statistics import geometric_mean, median, quantiles
 from typing import Final
 
 import msgspec
@@ -28,8 +28,11 @@ from hmexp.native import PLAIN
 from hmexp.pattern import Pattern
 from hmexp.process import Child, ChildError, answer_once
 from hmexp.store.shapes import ShapeRecord, ShapeTrial
+from hmexp.system.caches import FAR_OVER, last_level_cache_bytes
 from hmexp.system.provenance import timing_validity
 from hmexp.system.settings import without_numa_balancing
+from hmexp.system.topology import read_topology
+from hmexp.units import MIB
 
 #: A machine whose plain loop varies more is too busy for a choice to be kept.
 STEADY: Final = 0.1
@@ -38,7 +41,10 @@ LEAST_SECONDS: Final = 0.05
 #: A choice takes a few seconds; what takes longer hangs [s].
 TIMEOUT_SECONDS: Final = 120.0
 REGIONS: Final = 2
-SIZE_BYTES: Final = 256 << 20
+#: A region is at least as large, for all threads and for each; but no more than this part of what is free.
+LEAST_BYTES: Final = 256 * MIB
+_THREAD_BYTES: Final = 64 * MIB
+_PART_OF_FREE: Final = 16
 
 
 @dataclass(frozen=True)
@@ -152,7 +158,7 @@ def named(shape: str, operation: str, page_bytes: int, threads: int) -> ShapeRec
 
 
 def choose(
-    operation: str, page_bytes: int, cpus: Sequence[int], node: int, size_bytes: int = SIZE_BYTES
+    operation: str, page_bytes: int, cpus: Sequence[int], node: int, size_bytes: int | None = None
 ) -> ShapeRecord:
     """Measure every shape of an operation, and choose.
 
@@ -166,8 +172,8 @@ def choose(
         One for each thread.
     node : int
         DRAM that the regions are on.
-    size_bytes : int
-        Of each of the `REGIONS` regions [bytes].
+    size_bytes : int, optional
+        Of each of the `REGIONS` regions; far over the last-level cache if not given [bytes].
 
     Returns
     -------
@@ -176,6 +182,7 @@ def choose(
     """
     found, ways = find_operation(operation), ways_of(find_operation(operation))
     pattern = Pattern((node,), page_bytes)
+    size_bytes = size_bytes or _size_bytes(len(cpus), node)
     with ExitStack() as stack:
         benches = [
             Bench(
@@ -188,11 +195,10 @@ def choose(
             for _ in range(REGIONS)
         ]
         for bench in benches:
-            bench.gbps(ways[0], warm=False)
-        taken, better_ways = compare(benches, ways)
+            bench.warm(ways[0])
+        taken, better = compare(benches, ways)
     trials = tuple(_trial(way, taken) for way in ways)
-    better = [trials[0], *(_trial(way, taken) for way in better_ways)]
-    chosen = max(better, key=lambda trial: min(trial.ratios))
+    chosen = _trial((*better, ways[0])[0], taken)
     return ShapeRecord(
         operation=found.name,
         page_bytes=page_bytes,
@@ -206,10 +212,17 @@ def choose(
     )
 
 
+def _size_bytes(threads: int, node: int) -> int:
+    """How large a region must be to show memory on this machine, and may be [bytes]."""
+    free = read_topology(idle=False).node(node).free_bytes
+    wanted = max(threads * _THREAD_BYTES, FAR_OVER * (last_level_cache_bytes() or 0))
+    return max(LEAST_BYTES, min(wanted, free // _PART_OF_FREE) // LEAST_BYTES * LEAST_BYTES)
+
+
 def _spread(gbps: Sequence[float]) -> float:
-    """The range without the best and the worst, as a part of the median."""
-    inner = sorted(gbps)[1:-1]
-    return (inner[-1] - inner[0]) / median(gbps)
+    """The middle half of them, as a part of the median."""
+    low, middle, high = quantiles(gbps)
+    return (high - low) / middle
 
 
 def _mean(ratios: Sequence[float]) -> float:

@@ -17,11 +17,9 @@ AUTO: Final = "auto"
 _DISTANCE_BYTES: Final = 1 << 20
 _MOST_BYTES: Final = 4 << 20
 #: Added to every distance: lines of two places never have the same last twelve bits of their addresses,
-#: by which a CPU takes a load for one that has to wait for a store [bytes].
+#: by which a CPU takes a load for one that has to wait for a store; rounded up to whole turns [bytes].
 _SHIFT_BYTES: Final = 384
 _SHIFT_ALONE_BYTES: Final = 1152
-#: Distances are whole turns of every shape [bytes].
-_STEP_BYTES: Final = 128
 #: What lies between two streams, at least: equally placed lines then are in other banks [bytes].
 _GAP_BYTES: Final = (1 << 20) + (1 << 16)
 #: A gap is left out where it would be more than this part of a stream.
@@ -58,15 +56,15 @@ class Way:
         places = self.shape.places
         if places == 1:
             return 0
-        near = self.shape.shift_bytes
-        if len(pattern.distinct_nodes) == 1:
-            return _DISTANCE_BYTES + (near or _SHIFT_ALONE_BYTES)
+        turn, alone = self.shape.turn_bytes, len(pattern.distinct_nodes) == 1
+        usual = _SHIFT_ALONE_BYTES if alone else _SHIFT_BYTES
+        shift = self.shape.shift_bytes or -(-usual // turn) * turn
         period = pattern.period_bytes
-        part = period // places // _STEP_BYTES * _STEP_BYTES
-        if part > _MOST_BYTES:
-            return _DISTANCE_BYTES + (near or _SHIFT_BYTES)
+        part = period // places // turn * turn
+        if alone or part > _MOST_BYTES:
+            return _DISTANCE_BYTES + shift
         periods = max(0, round((_DISTANCE_BYTES - part) / period))
-        return periods * period + part + (near or _SHIFT_BYTES)
+        return periods * period + part + shift
 
 
 def gap_bytes(way: Way, pattern: Pattern, unit_bytes: int, part_bytes: int) -> int:

@@ -9,11 +9,13 @@
 
 /* name, places, lines a turn, prefetch of loads, prefetch for stores. The plain loop comes before them. */
 #define SHAPES(X, ...)						\
+	X(line, 1, 1, 0, 0, __VA_ARGS__)			\
 	X(single, 1, 4, 0, 0, __VA_ARGS__)			\
 	X(ahead, 1, 4, FAR_AHEAD, 0, __VA_ARGS__)		\
 	X(places2, 2, 1, 0, 0, __VA_ARGS__)			\
 	X(places4, 4, 1, 0, 0, __VA_ARGS__)			\
 	X(places4x2, 4, 2, 0, 0, __VA_ARGS__)			\
+	X(places4x4, 4, 4, 0, 0, __VA_ARGS__)			\
 	X(places4w, 4, 1, 0, FAR_AHEAD, __VA_ARGS__)
 
 /*

@@ -13,8 +13,7 @@ from hmexp.native.operations import OPERATIONS
 PLAIN: Final = "plain"
 #: Shapes whose places may stand nearer to each other within their pages, and how near: some CPUs (Zen 4, with
 #: pages of 4 KiB) store a tenth faster so, others wait for stores that only seem to be in the way [bytes].
-_NEAR: Final = ("places2", "places4", "places4x2")
-_NEAR_BYTES: Final = 128
+_NEAR: Final = {"places2": 128, "places4": 128, "places4x2": 128, "places4x4": 512}
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def _read_table() -> dict[str, Shape]:
         for number, row in enumerate(rows)
     )  # fmt: skip
     table = {shape.name: shape for shape in found}
-    near = (replace(table[name], name=f"{name}n", shift_bytes=_NEAR_BYTES) for name in _NEAR)
+    near = (replace(table[name], name=f"{name}n", shift_bytes=shift) for name, shift in _NEAR.items())
     return table | {shape.name: shape for shape in near}
 
 

@@ -5,7 +5,6 @@
 enum {
 	BATCH = 64,
 	BATCH_AHEAD = 32,			/* more lines than a core fetches at once */
-	TURN_BYTES = 2 * HM_LINE_BYTES,		/* a distance is whole turns of every shape with places */
 };
 
 static int streams_of(const struct hm_operation *operation)
@@ -15,6 +14,7 @@ static int streams_of(const struct hm_operation *operation)
 
 int hm_job_check(const struct hm_job *job, const struct hm_slice *slices)
 {
+	const struct hm_shape *shape;
 	hm_shaped shaped;
 	int ret;
 
@@ -32,7 +32,10 @@ int hm_job_check(const struct hm_job *job, const struct hm_slice *slices)
 	ret = hm_choose_shape(&shaped, job->operation, job->vector_bits, job->shape);
 	if (ret)
 		return ret;
-	if (hm_shape(job->shape)->places > 1 && (!job->distance_bytes || job->distance_bytes % TURN_BYTES))
+	shape = hm_shape(job->shape);
+	/* A distance is whole turns of the shape. */
+	if (shape->places > 1 &&
+	    (!job->distance_bytes || job->distance_bytes % ((uint64_t)shape->lines * HM_LINE_BYTES)))
 		return -EINVAL;
 	for (int i = 0; i < job->threads; i++)
 		if (!slices[i].part_bytes || slices[i].part_bytes % 4096 || slices[i].offset % 4096 ||

@@ -59,9 +59,9 @@ class ShapeRecord(Stored, frozen=True, kw_only=True, gc=False):
     trials : tuple of ShapeTrial
         What each shape gave.
     spread : float or None
-        How much the plain loop itself varied meanwhile, without its best and its worst round: the range as a
-        part of the median, in the worse region; None if nothing was measured. A choice with more than 0.1 is
-        used, but not kept for other runs.
+        How much the plain loop itself varied meanwhile: the middle half of its rounds as a part of the
+        median, in the worse region; None if nothing was measured. Where the plain loop was chosen and this is
+        more than 0.1, the choice is used, but not kept for other runs.
     """
 
     operation: str

@@ -33,14 +33,14 @@ PATTERNS = st.builds(
 @given(
     pattern=PATTERNS,
     name=st.sampled_from(
-        [f"{name}{near}" for name in ("places2", "places4", "places4x2") for near in ("", "n")]
+        [f"{name}{near}" for name in ("places2", "places4", "places4x2", "places4x4") for near in ("", "n")]
     ),
 )
 def test_places_are_spread_over_the_pattern(pattern: Pattern, name: str) -> None:
     """Lines of two places never look alike to a CPU, and places rarely all stand on the same node."""
     way = find_way(name, READ)
     distance = way.distance_bytes(pattern)
-    assert distance % 128 == 0 and 1 << 17 <= distance <= 5 << 20
+    assert distance % way.shape.turn_bytes == 0 and 1 << 17 <= distance <= 5 << 20
     # No two places have lines whose last twelve bits are alike.
     for far in range(1, way.shape.places):
         assert 64 < far * distance % 4096 < 4096 - 64

@@ -22,12 +22,12 @@ class Simulated(Bench):
 
     def __init__(self, speeds: Mapping[str, float], noise: Callable[[], float]) -> None:
         super().__init__(None, OPERATIONS["copy"], (0,))  # type: ignore[arg-type]
-        object.__setattr__(self, "speeds", speeds)
-        object.__setattr__(self, "noise", noise)
+        self.speeds = speeds
+        self.noise = noise
 
     def gbps(self, way: Way, *_: object, **__: object) -> float:
         """The shape's own speed, and what the host makes of it."""
-        return 20 * self.speeds.get(way.name, 1.0) * self.noise()  # type: ignore[attr-defined, no-any-return]
+        return 20 * self.speeds.get(way.name, 1.0) * self.noise()
 
 
 def gaussian(random: np.random.Generator, width: float) -> Callable[[], float]:
@@ -56,12 +56,27 @@ def two_states(random: np.random.Generator) -> Callable[[], float]:
     return one
 
 
+def drifting(random: np.random.Generator) -> Callable[[], float]:
+    """As fast as it was at every scale of time: what a virtual machine was seen to be, 11 % wide."""
+    keep = [1 - 4.0**-scale for scale in range(1, 6)]
+    states = [0.05 * float(random.standard_normal()) for _ in keep]
+
+    def one() -> float:
+        for place, part in enumerate(keep):
+            states[place] *= part
+            states[place] += 0.05 * (1 - part**2) ** 0.5 * float(random.standard_normal())
+        return float(np.exp(sum(states)))
+
+    return one
+
+
 HOSTS = {
     "quiet": partial(gaussian, width=0.01),
     "busy": partial(gaussian, width=0.05),
     "heavy tails": heavy,
     "stolen": stolen,
     "two states": two_states,
+    "drifting": drifting,
 }
 
 
@@ -71,11 +86,8 @@ def choices(host: str, speeds: Mapping[str, float]) -> list[str]:
     for seed in range(TIMES):
         random = np.random.default_rng(seed)
         benches = [Simulated(speeds, HOSTS[host](random)) for _ in range(2)]
-        taken, better = compare(benches, WAYS)
-        names = [WAYS[0].name, *(way.name for way in better)]
-        found.append(
-            max(names, key=lambda name: min(np.median([r for _, r in region[name]]) for region in taken))
-        )
+        _, better = compare(benches, WAYS)
+        found.append((*better, WAYS[0])[0].name)
     return found
 
 
@@ -92,3 +104,21 @@ def test_a_shape_that_is_better_by_a_tenth_is_found(host: str) -> None:
     right = sum(name in (WAYS[3].name, WAYS[5].name) for name in found) / TIMES
     assert right >= 0.9, f"{host}: {right:.3f}"
     assert WAYS[7].name not in found
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_of_many_good_shapes_one_of_the_best_is_found(host: str) -> None:
+    """Shapes from the plain one's speed to a third more, in steps of a percent: what the choice loses."""
+    speeds = {way.name: 1 + 0.01 * (7 * place % 35) for place, way in enumerate(WAYS)}
+    lost = [1 - speeds[name] / max(speeds.values()) for name in choices(host, speeds)]
+    assert np.mean(lost) <= 0.01, f"{host}: {np.mean(lost):.4f}"
+    assert np.mean(np.asarray(lost) > 0.03) <= 0.05, f"{host}: {np.mean(np.asarray(lost) > 0.03):.3f}"
+
+
+def test_of_shapes_that_are_alike_the_one_with_fewer_places_is_taken() -> None:
+    """On a busy host many places lose most."""
+    few, many = (next(way for way in WAYS if way.shape.places == places) for places in (2, 4))
+    found = choices("quiet", {few.name: 1.20, many.name: 1.20})
+    assert sum(name == few.name for name in found) >= 0.95 * TIMES
+    found = choices("quiet", {few.name: 1.20, many.name: 1.24})
+    assert sum(name == many.name for name in found) >= 0.95 * TIMES

@@ -56,7 +56,7 @@ def walk(mapping: PageMapping, parts: list[Slice], job: Job, model: NodeModel | 
     pages=st.integers(1, 14),
     gap=st.integers(0, 3),
     start=st.integers(1, 4),
-    distance=st.integers(1, 300).map(lambda turns: 128 * turns),
+    turns=st.integers(1, 300),
     passes=st.integers(1, 3),
     threads=st.sampled_from([1, 1, 1, len(CPUS)]),
 )
@@ -68,7 +68,7 @@ def test_every_shape_does_what_a_plain_loop_does(
     pages: int,
     gap: int,
     start: int,
-    distance: int,
+    turns: int,
     passes: int,
     threads: int,
 ) -> None:
@@ -79,6 +79,7 @@ def test_every_shape_does_what_a_plain_loop_does(
         for thread, cpu in enumerate(CPUS[:threads])
         if 4096 * (start + (thread + 1) * (each + 1)) <= SIZE
     ]
+    distance = turns * SHAPES[shape].turn_bytes
     job = Job(name, passes, 1, bits=bits, warm=True, shape=shape, distance_bytes=distance)
     walk(mapping, parts, job)
 
@@ -112,7 +113,9 @@ def test_short_pieces_are_walked_whole(
     ("job", "part", "code"),
     [
         ({"shape": "places4"}, None, "EINVAL"),
-        ({"shape": "places4", "distance_bytes": 64}, None, "EINVAL"),
+        ({"shape": "places4", "distance_bytes": 32}, None, "EINVAL"),
+        ({"shape": "places4x2", "distance_bytes": 192}, None, "EINVAL"),
+        ({"shape": "places4x4", "distance_bytes": 128}, None, "EINVAL"),
         ({"shape": "places4w", "distance_bytes": 128}, None, "ENOTSUP"),
         ({"shape": "ahead", "operation": "write"}, None, "ENOTSUP"),
         ({}, Slice(0, 8192, CPUS[0], -4096), "EINVAL"),
@@ -154,7 +157,7 @@ def test_a_checksum_of_zeros_is_not_read_for_one_of_words(mapping: PageMapping) 
     """The control: a single word that changes is seen by every shape, wherever it is."""
     words = fill(mapping)
     part = Slice(0, SIZE, CPUS[0])
-    for shape in ("single", "places2", "places4", "places4x2"):
+    for shape in ("line", "single", "places2", "places4", "places4x2", "places4x4"):
         for word in np.random.default_rng(3).integers(0, words.size, 8):
             job = Job("read", 1, 1, warm=True, shape=shape, distance_bytes=40_960)
             before = native.bandwidth(mapping, [part], job).checksum
