@@ -35,7 +35,7 @@ _ROUNDS: Final = 10
 _TURNS: Final = ((8, 24), (4, 48), (3, 64))
 #: What going along so many places must be better by than going along one. Neighbours of a virtual machine
 #: that load the host's memory or caches cost four places a fifth, and two of them nothing (seen on a Zen 4).
-_PRICE: Final = {1: 0.0, 2: 0.005, 4: 0.025}
+_PRICE: Final = {1: 0.0, 2: 0.005, 4: 0.035}
 #: A lead of so many standard errors needs no more rounds.
 _CLEAR: Final = 3.0
 
