@@ -317,7 +317,9 @@ def test_the_command_measures_and_shows_and_reads(tmp_path: Path, run_hmexp: Cal
     assert point["proof"]["before"]["misplaced"] == 0
     details = point["result"]["details"]
     assert details["per_payload"]["stores"] == pytest.approx(0.4) and len(details["curve"]) >= 20
-    shown = json.loads(hmexp("--from", str(run), "--json", "--at", "0.001:60").stdout)
+    asked = hmexp("--from", str(run), "--json", "--at", "0.001:60")
+    assert asked.status == 0, asked.stderr
+    shown = json.loads(asked.stdout)
     (curve,) = shown["curves"]
     assert curve["read_percent"] == 60 and len(shown["position"]) == 1
     drawn = hmexp("--from", str(run / f"memory_curves-{dram}-nt.csv"), "--figure", str(tmp_path / "x.svg"))

@@ -271,6 +271,10 @@ sys.stdin.read()
         [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     assert launch.stdout is not None and launch.stdout.readline() == b"started\n"
+    # A program that has just begun has no words yet for a moment.
+    deadline = time.monotonic() + 20
+    while not running() and time.monotonic() < deadline:
+        time.sleep(0.02)
     assert running() and folder.exists()
     launch.kill()
     launch.communicate()
