@@ -32,7 +32,7 @@ UNDER_PRELOAD = (
     ("--fork", "2"),
     ("--mremap", "1", "--mremap-bytes", "16M"),
 )
-#: Minimum that each stressor must hold at one time; it is told to take more [pages].
+#: The fewest pages that each stressor must hold at one time; it is told to take more [pages].
 LEAST_PAGES = 1000
 #: Of the flags of a page in a scan.
 PAGE_IS_FILE = 4
