@@ -6,6 +6,10 @@ the middle one of three curves, as of a sweep's launches), and a placement that 
 must show as a wrong speed and a failed proof. There are three floors: rates on the host's DRAM; links and
 media (mixes past the cache, too); and the lab's slowed node, which a guest alone can show (below).
 
+Each row of bandwidth asks for the next shape and vector width of those that may be chosen for its operation,
+and says so: emulated nodes are walked plainly, and the answer must be the same whatever was chosen. At the
+end it is said how many of them were asked for.
+
 A row of which a quarter of the samples or more were disturbed, by the noise that they carry and never by
 their value, is measured again, and it is said how often; of a row that always is, the least disturbed time
 counts. A host that is busy elsewhere lets the threads that make the load go slower, without a word: their
@@ -32,8 +36,11 @@ from quiet import say_load
 from tally import CURVES, Tally
 
 import hmexp
+from hmexp import native
 from hmexp.errors import PlacementError
 from hmexp.measure.curve import LoadedCurve
+from hmexp.measure.shapes import Way, ways_of
+from hmexp.measure.walk import Walk
 from hmexp.memory.emulation import Emulation, EmulationRequest
 from hmexp.memory.family import Family
 from hmexp.memory.region import allocate
@@ -82,7 +89,29 @@ def patterns(dram: int, slow: int) -> Iterator[tuple[float, Pattern]]:
         yield step / STEPS, Pattern.from_ratio(nodes)
 
 
-def check_profile(request: EmulationRequest, threads: int, size: str, tally: Tally) -> Emulation:
+class Ways:
+    """For each operation the shapes that may be chosen for it, in turn."""
+
+    def __init__(self) -> None:
+        self.all = {name: ways_of(operation) for name, operation in native.OPERATIONS.items()}
+        self.asked = dict.fromkeys(self.all, 0)
+
+    def next(self, operation: str) -> Way:
+        """Return the next one of an operation."""
+        ways = self.all[operation]
+        self.asked[operation] += 1
+        return ways[(self.asked[operation] - 1) % len(ways)]
+
+    def say(self) -> str:
+        """How many of them were asked for."""
+        return "shapes that were asked for: " + ", ".join(
+            f"{name} {min(count, len(self.all[name]))} of {len(self.all[name])}"
+            for name, count in self.asked.items()
+            if count
+        )
+
+
+def check_profile(request: EmulationRequest, threads: int, size: str, tally: Tally, ways: Ways) -> Emulation:
     """Hold every share of one profile against its truth."""
     operations = MIXED if request.profile.duplex else OPERATIONS
     quantities = ("write_nt",) if request.profile.duplex else ()
@@ -93,8 +122,10 @@ def check_profile(request: EmulationRequest, threads: int, size: str, tally: Tal
         with allocate(size, pattern, emulation=emulation) as region:
             for operation in operations:
                 truth = emulation.predict(region.pages_per_node(), operation, threads)
-                found = tally.measure(partial(hmexp.measure_bandwidth, region, operation, threads))
-                tally.judge(f"{label}, {operation} GB/s", found, truth, LIMIT)
+                way = ways.next(operation).name
+                walk = Walk(shape=way)
+                found = tally.measure(partial(hmexp.measure_bandwidth, region, operation, threads, walk=walk))
+                tally.judge(f"{label}, {operation} {way} GB/s", found, truth, LIMIT)
             if threads == 1:
                 truth = emulation.predict(region.pages_per_node(), "latency")
                 found = tally.measure(partial(hmexp.measure_latency, region))
@@ -211,7 +242,7 @@ def main() -> None:
     options = parser.parse_args()
     say_load("before")
     print(f"{'what':<64} {'found':>9} {'truth':>9} {'error':>8}")
-    tally = Tally()
+    tally, ways = Tally(), Ways()
     with tempfile.TemporaryDirectory() as folder:
         own = Path(folder) / "collapsing.toml"
         own.write_text(COLLAPSING, encoding="utf-8")
@@ -219,7 +250,7 @@ def main() -> None:
             request = EmulationRequest.parse(f"2={own if profile == OWN else profile}")
             for threads in options.threads:
                 if options.only == "all":
-                    emulation = check_profile(request, threads, options.size, tally)
+                    emulation = check_profile(request, threads, options.size, tally, ways)
                 elif threads == 1:
                     emulation = hmexp.emulate(request, size=options.size, quantities=())
                 if threads == 1 and len(allowed_cpus()) > 1:
@@ -227,6 +258,7 @@ def main() -> None:
                     check_wrong_placement(emulation, request.node, options.size, tally)
     say_load("after")
     print(tally.say())
+    print(ways.say())
     print(f"{tally.missed} answers missed")
     sys.exit(1 if tally.missed else 0)
 
