@@ -11,8 +11,8 @@ HERE = Path(__file__).resolve().parent
 SOURCES = (
     "clock.c", "process.c", "pages.c", "touch.c", "where.c", "stretches.c", "foreign.c", "mempolicy.c",
     "userfaultfd.c", "model.c", "team.c", "noise.c", "operations.c", "shapes.c", "order.c", "streams.c",
-    "bandwidth.c", "ring.c", "chase.c", "tail.c", "store_latency.c", "loaded.c", "gaps.c", "exit_stop.c",
-    "refusal.c", "spawn.c", "mover.c", "replay.c",
+    "bandwidth.c", "ring.c", "ring_walk.c", "chase.c", "tail.c", "store_latency.c", "loaded.c", "gaps.c",
+    "exit_stop.c", "refusal.c", "spawn.c", "mover.c", "replay.c",
 )  # fmt: skip
 #: setuptools wants paths relative to the folder of ``setup.py``.
 PREFIX = "hmexp/native"

@@ -36,10 +36,16 @@ class Ring:
         How many lines it has.
     marks : tuple of int
         Where some of them are, evenly spaced on the ring [bytes].
+    size_bytes : int
+        Beginning of the mapping that it is in [bytes].
+    spacing_bytes : int
+        From line to line in memory; it may leave some out [bytes].
     """
 
     lines: int
     marks: tuple[int, ...]
+    size_bytes: int
+    spacing_bytes: int
 
 
 def build_ring(
@@ -92,11 +98,13 @@ def build_ring(
         lib.hm_ring_build(mapping.base, ring, c_map, max(1, len(cpus)), list(cpus), made, offsets, lines),
         "building the ring",
     )
-    return Ring(int(lines[0]), tuple(int(offset) for offset in offsets[0 : made[0]]))
+    return Ring(int(lines[0]), tuple(int(offset) for offset in offsets[0 : made[0]]), size, spacing_bytes)
 
 
 def walk_ring(mapping: PageMapping, cpus: Sequence[int], ring: Ring) -> int:
     """Follow the ring from each mark to the next one, side by side, and count the lines.
+
+    What is followed are the pointers as they lie in memory; they are read in its order first.
 
     Parameters
     ----------
@@ -110,9 +118,10 @@ def walk_ring(mapping: PageMapping, cpus: Sequence[int], ring: Ring) -> int:
         none within `ring.lines` steps.
     """
     length = ffi.new("uint64_t *")
+    where = ffi.new("struct hm_ring *", {"bytes": ring.size_bytes, "spacing_bytes": ring.spacing_bytes})
     check(
         lib.hm_ring_walk(
-            mapping.base, len(cpus), list(cpus), len(ring.marks), list(ring.marks), ring.lines, length
+            mapping.base, where, len(cpus), list(cpus), len(ring.marks), list(ring.marks), ring.lines, length
         ),
         f"walking the ring on CPU {', '.join(map(str, cpus))}",
     )

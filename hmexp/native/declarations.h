@@ -298,8 +298,10 @@ struct hm_ring {
 
 int hm_ring_build(void *base, const struct hm_ring *ring, const struct hm_map *map, int threads,
 		  const int32_t *cpus, int *marks, uint64_t *offsets, uint64_t *lines);
-int hm_ring_walk(const void *base, int threads, const int32_t *cpus, int marks, const uint64_t *offsets,
-		 uint64_t limit, uint64_t *length);
+
+/* ---- ring_walk.c ---- */
+int hm_ring_walk(const void *base, const struct hm_ring *ring, int threads, const int32_t *cpus, int marks,
+		 const uint64_t *offsets, uint64_t limit, uint64_t *length);
 
 /* ---- chase.c ---- */
 int hm_chase(const void *base, int cpu, int chains, uint64_t *offsets, uint64_t hops, int samples,

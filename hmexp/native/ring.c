@@ -2,14 +2,11 @@
 /*
  * Rings for pointer chases: one cycle through every line that is asked for, once. A random ring links
  * the lines in the order of a random permutation, which is one cycle by its making; the caller walks
- * it and checks its length all the same, because a ring that is not one cycle looks just like one.
- * The walk follows the pointers that lie in memory, from several marks at once: alone it would take as
- * long as all the samples.
+ * it (ring_walk.c) and checks its length all the same, because a ring that is not one cycle looks just like one.
  *
  * With windows, all lines of a window come before the next window's: the TLB then holds what the chase
  * needs, and what is left is the latency of the memory.
  */
-#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "model.h"
@@ -217,78 +214,5 @@ out:
 	free(order);
 	free(plan.windows);
 	free(plan.lines);
-	return ret;
-}
-
-struct walk {
-	const char *base;
-	const uint64_t *offsets;
-	int marks;
-	int threads;
-	uint64_t limit;
-	_Atomic uint64_t length;
-	_Atomic int open;
-};
-
-/* A walker goes from a mark to the next one; the last one comes round to the first mark. */
-struct walker {
-	const struct hm_line *at;
-	const struct hm_line *end;
-};
-
-static void walk_work(void *context, int thread)
-{
-	struct walk *walk = context;
-	const struct hm_line *first = (const struct hm_line *)(walk->base + walk->offsets[0]);
-	const int from = walk->marks * thread / walk->threads;
-	int walking = walk->marks * (thread + 1) / walk->threads - from, closed = 1;
-	struct walker walkers[HM_MAX_MARKS];
-	uint64_t length = 0;
-
-	for (int i = 0; i < walking; i++) {
-		walkers[i].at = (const struct hm_line *)(walk->base + walk->offsets[from + i]);
-		walkers[i].end = (const struct hm_line *)(walk->base + walk->offsets[(from + i + 1) % walk->marks]);
-	}
-	while (walking && length <= walk->limit) {
-		for (int i = 0; i < walking; ) {
-			struct walker *walker = &walkers[i];
-
-			walker->at = walker->at->next;
-			length++;
-			if (walker->at != walker->end && walker->at != first) {
-				i++;
-				continue;
-			}
-			/* Past the first mark before its own: the marks do not lie on one cycle in this order. */
-			closed &= walker->at == walker->end;
-			*walker = walkers[--walking];
-		}
-	}
-	atomic_fetch_add(&walk->length, length);
-	if (!closed || walking)
-		atomic_store(&walk->open, 1);
-}
-
-/*
- * Follow the ring from each of @marks lines to the next one, and from the last to the first, by a thread on each
- * of @cpus with its part of them. If every walker comes to its end without passing the first mark, the ways
- * together are one cycle, each of its lines once, and @length is the number of lines; otherwise it is 0. No
- * thread takes more than @limit steps.
- */
-int hm_ring_walk(const void *base, int threads, const int32_t *cpus, int marks, const uint64_t *offsets,
-		 uint64_t limit, uint64_t *length)
-{
-	struct walk walk = { .base = base, .offsets = offsets, .marks = marks, .threads = threads, .limit = limit };
-	int ret;
-
-	if (marks < 1 || marks > HM_MAX_MARKS || threads < 1 || threads > marks)
-		return -EINVAL;
-	ret = hm_team_run(threads, cpus, walk_work, &walk);
-	/* None has walked then: one thread may be had where several cannot. */
-	if (ret && threads > 1) {
-		walk.threads = 1;
-		ret = hm_team_run(1, cpus, walk_work, &walk);
-	}
-	*length = walk.open ? 0 : walk.length;
 	return ret;
 }

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -291,15 +292,17 @@ def test_a_broken_ring_is_noticed(mapping: PageMapping, marks: int, threads: int
         assert native.walk_ring(mapping, one, ring) < ring.lines
         words[a], words[b] = words[b], words[a]
         assert native.walk_ring(mapping, one, ring) == ring.lines
-    words[a] = mapping.address + 8 * a  # a line that leads to itself: nobody comes by again
-    assert native.walk_ring(mapping, one, ring) == 0
+    # To itself, where nobody comes by again; out of the region at either end; between two lines; nowhere.
+    for leads_to in (8 * a, SIZE, -64, 8 * a + 8, -mapping.address):
+        words[a] = mapping.address + leads_to
+        assert native.walk_ring(mapping, one, ring) == 0
 
 
 def test_a_ring_whose_marks_are_in_another_order_is_noticed(mapping: PageMapping) -> None:
     """Each walker would come to its end, and the lines be counted twice over."""
     ring = native.build_ring(mapping, seed=3, marks=3)
     a, b, c = ring.marks
-    assert native.walk_ring(mapping, cpus(1), native.Ring(ring.lines, (a, c, b))) == 0
+    assert native.walk_ring(mapping, cpus(1), replace(ring, marks=(a, c, b))) == 0
 
 
 def test_a_short_ring_has_fewer_marks(mapping: PageMapping) -> None:
