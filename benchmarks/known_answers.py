@@ -7,8 +7,8 @@ must show as a wrong speed and a failed proof. There are three floors: rates on 
 media (mixes past the cache, too); and the lab's slowed node, which a guest alone can show (below).
 
 Each row of bandwidth asks for the next shape and vector width of those that may be chosen for its operation,
-and says so: emulated nodes are walked plainly, and the answer must be the same whatever was chosen. At the
-end it is said how many of them were asked for.
+and names it: emulated nodes are walked plainly, and the answer must be the same whatever was chosen. The end
+of the output counts how many of them were asked for.
 
 A row of which a quarter of the samples or more were disturbed, by the noise that they carry and never by
 their value, is measured again, and it is said how often; of a row that always is, the least disturbed time

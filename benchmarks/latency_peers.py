@@ -2,7 +2,9 @@
 
 Both chase through the very same lines of one region, at the same spacing and windows, on the same CPU, each
 by its own links and in its own order: blocks of some 20,000 loads, or of a whole window, in turn, so that
-frames, page tables and the state of the host are the same for both. (Separate programs nearly always get
+frames, page tables and the state of the host are the same for both. Each block comes after one of the same
+chase that does not count: the first one finds the caches as a new thread and the reading of /proc/stat leave
+them, which costs 1 to 2.5 % of so short a block, whichever chase it is. (Separate programs nearly always get
 other frames, and scattered ones cost 3 to 14 % at 4 KiB.) Round after round a fresh region; the ratio of a
 round is that of the medians of its blocks, p10 stands beside it. lmbench's lat_mem_rd, if the package sources
 of this machine have it, is fetched into a temporary folder, not installed, and shown for information: its
@@ -152,9 +154,10 @@ def compare_blocks(peer: OffsetChase, way: Way, cpu: int, seed: int) -> Round:
         for turn in range(BLOCKS + WARM):
             for mine in (turn % 2 == 0, turn % 2 == 1):
                 if mine:
-                    taken, at = chase(region.mapping, cpu, way.hops, 1, None, at)
-                    own.append(int(taken["end_ns"][0] - taken["start_ns"][0]) / way.hops)
+                    taken, at = chase(region.mapping, cpu, way.hops, 2, None, at)
+                    own.append(int(taken["end_ns"][1] - taken["start_ns"][1]) / way.hops)
                 else:
+                    peer.block(region, way.hops)
                     other.append(peer.block(region, way.hops))
         return Round(own[WARM:], other[WARM:], region.placement().frame_run_pages)
 
