@@ -117,9 +117,11 @@ class _Bench:
         return native.bandwidth(self.region.mapping, self.slices, job, self.model)
 
     def passes(self, sample_ns: float) -> int:
-        """How many passes take so long. One that is long enough alone is a sample like those that follow."""
-        # The first pass of all, which warms up, tells that well enough; emulated nodes first take it at the
-        # host's speed, and their passes are too slow to do without one.
+        """How many passes take so long, by the first one, which warms up.
+
+        Emulated nodes are warmed up at the host's speed before it, and their passes are slow: one that is
+        long enough alone is a sample like those that follow.
+        """
         warms_up = self.model is None
         trial = self.run(1, 1, warm=warms_up).samples
         passes = max(1, int(np.ceil(sample_ns / _elapsed_ns(trial).min())))
