@@ -11,7 +11,6 @@ the load; the same of the chase that it is compared with (latency_peers.py).
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shutil
 import subprocess
@@ -80,6 +79,26 @@ int main(void)
 }}
 """
 
+#: The other chase over a mebibyte, compiled with its own source; how many hops is its argument.
+PEER_CHASE = """
+#include <stdint.h>
+#include <stdlib.h>
+
+int64_t chase_lay(char *memory, uint64_t at, uint64_t bytes, uint64_t spacing, uint64_t window,
+		uint64_t random);
+int64_t chase_follow(const char *memory, uint64_t at, uint64_t hops, uint64_t *where);
+
+int main(int count, char **arguments)
+{
+	char *memory = aligned_alloc(4096, 1 << 20);
+	uint64_t where = 0;
+
+	if (!memory || chase_lay(memory, 8, 1 << 20, 64, 1 << 20, 1) < 0)
+		return 1;
+	return chase_follow(memory, 8, strtoull(arguments[count - 1], NULL, 10), &where) < 0;
+}
+"""
+
 
 def count(program: Path, function: str, *arguments: str) -> dict[str, int]:
     """Events in a function of a program: ``Ir`` instructions, ``Dr`` loads, ``Dw`` stores."""
@@ -108,13 +127,17 @@ def count_chases(folder: Path) -> int:
     source = folder / "chase.c"
     source.write_text(CHASE, encoding="utf-8")
     parts = [NATIVE / f"{name}.c" for name in ("chase", "team", "noise", "clock", "model", "operations")]
-    subprocess.run(["gcc", *FLAGS, "-pthread", f"-I{NATIVE}", source, *parts, "-o", ours], check=True)
-    subprocess.run(["gcc", "-std=gnu11", "-O2", PEER, "-o", theirs], check=True)
-    # Bytes, spacing, window, pages, CPU, hops, samples beside the warm-up, seed.
-    given = (str(1 << 20), "64", str(1 << 20), "0", str(min(os.sched_getaffinity(0))), str(HOPS), "0", "1")
+    subprocess.run(["gcc", *FLAGS, "-pthread", f"-I{NATIVE}", source, *parts, "-o", ours, "-lm"], check=True)
+    peer = folder / "peer_chase.c"
+    peer.write_text(PEER_CHASE, encoding="utf-8")
+    subprocess.run(["gcc", "-std=gnu11", "-O2", peer, PEER, "-o", theirs], check=True)
     wrong = 0
-    for program, function, arguments in ((ours, "hm_plain_hops", ()), (theirs, "follow", given)):
-        counted = count(program, function, *arguments)
+    for program, function in ((ours, "hm_plain_hops"), (theirs, "chase_follow")):
+        counted = count(program, function, str(HOPS))
+        if program == theirs:
+            # It reads the clock itself, which is not a part of a hop.
+            clock = count(program, function, "0")
+            counted = {event: times - clock[event] for event, times in counted.items()}
         fits = (
             HOPS <= counted["Dr"] <= HOPS + AROUND
             and counted["Dw"] <= AROUND
